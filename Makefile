@@ -1,0 +1,50 @@
+# `make serve` and `make test` set up everything that they need.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+# Real weights and photos, where they lie beside the checkout; the tests that need them skip otherwise.
+WEIGHTS := $(wildcard ../shared/weights)
+
+.DEFAULT_GOAL := help
+.PHONY: help serve test check format clean
+
+help:  ## show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+serve: $(VENV)/.serve models/store/mobilenet_v2_1.0_224.onnx  ## set up, fetch the default model and serve it on port 8000
+	$(BIN)/mobilenet-gateway serve
+
+test: $(VENV)/.dev models/store/mobilenet_v2_1.0_224.onnx  ## set up and run all tests
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report
+
+check: $(VENV)/.dev  ## format, lint, types
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+format: $(VENV)/.dev  ## let ruff format and fix the code
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean:  ## remove everything that these targets made
+	rm -rf $(VENV) models/store models/weights .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage*
+
+models/store/mobilenet_v2_1.0_224.onnx: | $(VENV)/.serve
+	$(BIN)/mobilenet-gateway models pull
+
+$(VENV)/bin/python:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; name one with make PYTHON=...")'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.serve: pyproject.toml | $(VENV)/bin/python
+	$(PIP) install --quiet --editable '.[build]'
+	touch $@
+
+$(VENV)/.dev: pyproject.toml | $(VENV)/bin/python
+	$(PIP) install --quiet --editable '.[dev]'
+	touch $@ $(VENV)/.serve

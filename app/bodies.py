@@ -1,0 +1,170 @@
+"""What a request body holds: one raw image, a multipart form or JSON with base64.
+
+A body is read into memory at most once, and cut off as soon as it is longer than allowed.
+"""
+
+import base64
+import binascii
+from collections.abc import AsyncIterator, Mapping
+
+from pydantic import ValidationError
+from python_multipart.exceptions import FormParserError
+from python_multipart.multipart import MultipartParser, parse_options_header
+
+from app.errors import BadRequest, EmptyBody, TooManyBytes, TooManyImages, UnsupportedFormat
+from app.schemas import PredictBody
+
+RAW_TYPES = (
+    "image/jpeg",
+    "image/png",
+    "image/webp",
+    "image/bmp",
+    "image/gif",
+    "image/tiff",
+    "application/octet-stream",
+)
+ALIASES = {"image/jpg", "image/pjpeg", "image/x-ms-bmp", "image/x-png", "image/apng"}
+MULTIPART, JSON = "multipart/form-data", "application/json"
+
+
+async def read_body(chunks: AsyncIterator[bytes], declared: str | None, max_bytes: int) -> bytes:
+    """Collect a body; `declared` is its Content-Length header.
+
+    Raises:
+        TooManyBytes: it says it is, or turns out to be, longer than `max_bytes`.
+        EmptyBody: there is nothing in it.
+    """
+    if declared and declared.isdigit() and int(declared) > max_bytes:
+        raise TooManyBytes(_too_long(max_bytes))
+    parts = []
+    size = 0
+    async for chunk in chunks:
+        size += len(chunk)
+        if size > max_bytes:
+            raise TooManyBytes(_too_long(max_bytes))
+        parts.append(chunk)
+    if not size:
+        raise EmptyBody("the body is empty; send an image")
+    return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def split_images(body: bytes, content_type: str, max_images: int) -> list[bytes]:
+    """The images in a body, in order.
+
+    Raises:
+        UnsupportedFormat: the content type is none that is taken.
+        BadRequest: the body is not what its content type promises.
+        TooManyImages: there are more than `max_images`.
+    """
+    kind, options = parse_options_header(content_type or "application/octet-stream")
+    name = kind.decode("latin-1").lower()
+    if name in RAW_TYPES or name in ALIASES:
+        return [body]
+    if name == MULTIPART:
+        images = _from_multipart(body, options)
+    elif name == JSON:
+        images = _from_json(body)
+    else:
+        raise UnsupportedFormat(
+            f"content type {name!r} is not taken; send {', '.join((*RAW_TYPES, MULTIPART, JSON))}"
+        )
+    if len(images) > max_images:
+        raise TooManyImages(f"{len(images)} images in one request; the limit is {max_images}")
+    return images
+
+
+def _from_multipart(body: bytes, options: Mapping[bytes, bytes]) -> list[bytes]:
+    """The content of every part that has a file name, whatever its field is called."""
+    boundary = options.get(b"boundary")
+    if not boundary:
+        raise BadRequest("multipart/form-data without a boundary in its Content-Type")
+    form = _Form()
+    parser = MultipartParser(boundary, form.callbacks())  # type: ignore[arg-type]
+    try:
+        parser.write(body)
+        parser.finalize()
+    except FormParserError as error:
+        raise BadRequest(f"the multipart body is damaged: {error}") from error
+    if not form.ended:
+        raise BadRequest("the multipart body ends before its closing boundary")
+    if form.other_fields:
+        raise BadRequest(
+            f"form field {form.other_fields[0]!r} is not a file; "
+            "options such as model and top_k go into the query"
+        )
+    if not form.images:
+        raise BadRequest("the form holds no file")
+    return form.images
+
+
+class _Form:
+    """What the parser's callbacks saw."""
+
+    def __init__(self) -> None:
+        self.images: list[bytes] = []
+        self.other_fields: list[str] = []
+        self.ended = False
+        self._headers: dict[str, bytes] = {}
+        self._name = b""
+        self._value = b""
+        self._slices: list[bytes] = []
+
+    def callbacks(self) -> dict[str, object]:
+        return {
+            "on_part_begin": self._begin,
+            "on_header_field": self._on_name,
+            "on_header_value": self._on_value,
+            "on_header_end": self._on_header,
+            "on_part_data": self._on_data,
+            "on_part_end": self._end,
+            "on_end": self._finish,
+        }
+
+    def _begin(self) -> None:
+        self._headers, self._slices = {}, []
+
+    def _on_name(self, data: bytes, start: int, end: int) -> None:
+        self._name += data[start:end]
+
+    def _on_value(self, data: bytes, start: int, end: int) -> None:
+        self._value += data[start:end]
+
+    def _on_header(self) -> None:
+        self._headers[self._name.decode("latin-1").lower()] = self._value
+        self._name = self._value = b""
+
+    def _on_data(self, data: bytes, start: int, end: int) -> None:
+        self._slices.append(data[start:end])
+
+    def _end(self) -> None:
+        _, options = parse_options_header(self._headers.get("content-disposition", b""))
+        if b"filename" in options or b"filename*" in options:
+            self.images.append(b"".join(self._slices))
+        else:
+            self.other_fields.append(options.get(b"name", b"").decode("utf-8", "replace")[:100])
+
+    def _finish(self) -> None:
+        self.ended = True
+
+
+def _from_json(body: bytes) -> list[bytes]:
+    try:
+        request = PredictBody.model_validate_json(body)
+    except ValidationError as error:
+        fault = error.errors(include_url=False, include_input=False, include_context=False)[0]
+        where = ".".join(map(str, fault["loc"])) or "body"
+        raise BadRequest(f"{where}: {fault['msg']}") from error
+    return [_from_base64(text, index) for index, text in enumerate(request.images)]
+
+
+def _from_base64(text: str, index: int) -> bytes:
+    if text.startswith("data:"):
+        _, _, text = text.partition(",")
+    try:
+        return base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise BadRequest(f"images.{index} is not base64: {error}") from error
+
+
+def _too_long(max_bytes: int) -> str:
+    return f"the body is larger than the limit of {max_bytes} bytes"

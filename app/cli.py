@@ -1,0 +1,181 @@
+"""`mobilenet-gateway`: the command line of the service.
+
+`models` and its subcommands belong to the half that prepares models; where that half is
+installed, it adds them through the entry point group `mobilenet_gateway.commands`.
+"""
+
+import inspect
+import json
+import logging
+import os
+import sys
+from collections.abc import Callable
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich import box
+from rich.console import Console
+from rich.logging import RichHandler
+from rich.markup import escape
+from rich.progress import track
+from rich.table import Table
+
+from app import __version__
+from app.errors import GatewayError, RequestError
+from app.settings import CONFIG_VARIABLE, Settings, load_settings, variable
+
+COMMANDS = "mobilenet_gateway.commands"
+STDERR = Console(stderr=True)
+cli = typer.Typer(
+    name="mobilenet-gateway",
+    help="Serves MobileNet image classification on an edge gateway.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def main() -> None:
+    """Entry point; an error that a person can act on is one line, not a traceback."""
+    _add_installed_commands()
+    try:
+        cli()
+    except GatewayError as error:
+        sys.exit(f"error: {error}")
+
+
+def setting_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command that takes `**given` one option a setting, from the one list."""
+    parameters = [
+        inspect.Parameter(
+            name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=None,
+            annotation=Annotated[_option_type(field.annotation), _option(name)],
+        )
+        for name, field in Settings.model_fields.items()
+    ]
+    config = inspect.Parameter(
+        "config",
+        inspect.Parameter.KEYWORD_ONLY,
+        default=None,
+        annotation=Annotated[
+            Path | None,
+            typer.Option(
+                help="TOML file with any of these settings.",
+                show_envvar=True,
+                envvar=CONFIG_VARIABLE,
+            ),
+        ],
+    )
+    command.__signature__ = inspect.Signature([config, *parameters])  # type: ignore[attr-defined]
+    return command
+
+
+def _option(name: str) -> Any:
+    field = Settings.model_fields[name]
+    default = ",".join(field.default) if isinstance(field.default, tuple) else field.default
+    shown = "" if default in ("", None) else f" [default: {default}]"
+    return typer.Option(help=f"{field.description}{shown} [env: {variable(name)}]")
+
+
+def _option_type(annotation: Any) -> Any:
+    """Flags stay flags; everything else arrives as text and is checked with the settings."""
+    return bool | None if annotation is bool else str | None
+
+
+@cli.command()
+@setting_options
+def serve(config: Path | None, **given: Any) -> None:
+    """Load the models and answer HTTP requests."""
+    if config:
+        os.environ[CONFIG_VARIABLE] = str(config)
+    settings = load_settings({name: value for name, value in given.items() if value is not None})
+    logging.basicConfig(
+        level=logging.INFO,
+        format="%(message)s",
+        handlers=[RichHandler(console=STDERR, show_path=False)],
+    )
+    from app.gateway import open_gateway
+    from app.main import create_app
+    from app.server import serve as run
+
+    run(create_app(settings, open_gateway(settings)), settings)
+
+
+@cli.command()
+def predict(
+    files: Annotated[list[Path], typer.Argument(help="Images to classify.", show_default=False)],
+    model: Annotated[str | None, typer.Option(help="A model of the store.")] = None,
+    top_k: Annotated[int, typer.Option(min=1, max=100, help="How many classes to rank.")] = 5,
+    resolution: Annotated[int | None, typer.Option(help="Side of the square to look at.")] = None,
+    store: Annotated[Path | None, typer.Option(help="Folder of the .onnx files.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+) -> None:
+    """Classify files here, without a server."""
+    settings = load_settings({"store": store} if store else {})
+    from app.classify import classify_image
+    from app.images import ImageLimits
+    from app.store import open_store
+
+    name = model or settings.default_model
+    loaded = open_store(
+        settings.store, (name,), name, allow_untrained=settings.allow_untrained
+    ).get(name)
+    side = loaded.check_resolution(resolution)
+    limits = ImageLimits(settings.max_pixels, settings.min_side_pixels)
+    answers: list[dict[str, Any]] = []
+    for file in track(files, "classifying", console=STDERR, transient=True):
+        answer: dict[str, Any] = {"file": str(file)}
+        try:
+            data = file.read_bytes()
+            result = classify_image(data, loaded, side, top_k, limits, settings.reduced_decode)
+            answer |= result.model_dump(exclude_none=True)
+        except RequestError as error:
+            answer["error"] = error.detail
+        except OSError as error:
+            answer["error"] = error.strerror or str(error)
+        answers.append(answer)
+    if as_json:
+        print(json.dumps({"model": name, "resolution": side, "results": answers}, indent=2))
+    else:
+        Console().print(_prediction_table(answers, f"{name} at {side}"))
+    if any("error" in answer for answer in answers):
+        raise typer.Exit(1)
+
+
+def _prediction_table(answers: list[dict[str, Any]], title: str) -> Table:
+    table = Table("file", "label", "probability", "decode", "inference", title=title)
+    table.box = box.SIMPLE_HEAD
+    for answer in answers:
+        if "error" in answer:
+            table.add_row(Path(answer["file"]).name, f"[red]{escape(answer['error'])}[/red]")
+            continue
+        file, times = (
+            Path(answer["file"]).name,
+            [f"{answer[key]:.1f} ms" for key in ("decode_ms", "inference_ms")],
+        )
+        for prediction in answer["predictions"]:
+            table.add_row(file, prediction["label"], f"{prediction['probability']:.3f}", *times)
+            file, times = "", []
+        table.add_section()
+    return table
+
+
+@cli.command()
+def version() -> None:
+    """Print the version."""
+    print(__version__)
+
+
+def _add_installed_commands() -> None:
+    """Let other installed packages of this project add their commands."""
+    for point in entry_points(group=COMMANDS):
+        try:
+            commands = point.load()
+        except ModuleNotFoundError:  # the half that prepares models is not installed here
+            continue
+        cli.add_typer(commands, name=point.name)

@@ -1,0 +1,170 @@
+"""Everything that can go wrong for a reason that a person can act on.
+
+    GatewayError
+    ├── SettingError              a setting is unknown or has a bad value       (start-up)
+    ├── ModelFileError            a file in the store cannot be served          (start-up, reload)
+    │   └── CardError             its model card is missing or not valid
+    └── RequestError              a request cannot be answered; has an HTTP status
+        ├── BadRequest                400  the body is not what its content type promises
+        ├── BadQuery                  422  a query parameter is unknown or out of range
+        ├── NotFound                  404  no such path
+        ├── UnknownModel              404  no loaded model has that name
+        ├── MethodNotAllowed          405  the path does not take this method
+        ├── TooManyBytes              413  the body is larger than allowed
+        ├── TooManyImages             413  more images in one request than allowed
+        ├── InternalError             500  a mistake of the server, never of the request
+        └── ImageError                     the bytes are not an image we take
+            ├── EmptyBody             400  nothing was sent
+            ├── NotAnImage            400  no known image starts like this
+            ├── DamagedImage          400  the image cannot be decoded to its end
+            ├── UnsupportedFormat     415  an image, but of a format that is not taken
+            ├── ImageTooSmall         422  fewer pixels a side than the minimum
+            └── TooManyPixels         413  the header declares more pixels than allowed
+
+Only the text of these errors reaches a client; anything else becomes a plain 500.
+"""
+
+
+class GatewayError(Exception):
+    """Base of every error that this service raises on purpose."""
+
+
+class SettingError(GatewayError):
+    """A setting is unknown or has a value that cannot be used."""
+
+
+class ModelFileError(GatewayError):
+    """A file in the store cannot be served."""
+
+
+class CardError(ModelFileError):
+    """The model card in a file is missing or not valid."""
+
+
+class RequestError(GatewayError):
+    """A request that cannot be answered. `status` and `type` are part of the API."""
+
+    status = 400
+    type = "bad-request"
+    title = "Bad request"
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.headers: dict[str, str] = {}
+
+
+class ImageError(RequestError):
+    """The bytes are not an image that this service takes."""
+
+
+class EmptyBody(ImageError):
+    """Nothing was sent where an image was expected."""
+
+    status = 400
+    type = "empty-body"
+    title = "Empty body"
+
+
+class NotAnImage(ImageError):
+    """No image format known here starts with these bytes."""
+
+    status = 400
+    type = "not-an-image"
+    title = "Not an image"
+
+
+class DamagedImage(ImageError):
+    """The image cannot be decoded to its end."""
+
+    status = 400
+    type = "damaged-image"
+    title = "Damaged image"
+
+
+class UnsupportedFormat(ImageError):
+    """An image, or a content type, of a format that is not taken."""
+
+    status = 415
+    type = "unsupported-format"
+    title = "Unsupported format"
+
+
+class ImageTooSmall(ImageError):
+    """The image has fewer pixels a side than the minimum."""
+
+    status = 422
+    type = "image-too-small"
+    title = "Image too small"
+
+
+class TooManyPixels(ImageError):
+    """The header of the image declares more pixels than allowed."""
+
+    status = 413
+    type = "too-many-pixels"
+    title = "Too many pixels"
+
+
+class BadRequest(RequestError):
+    """The body is not of the form that its content type promises."""
+
+    status = 400
+    type = "bad-request"
+    title = "Bad request"
+
+
+class BadQuery(RequestError):
+    """A query parameter is unknown or out of range, or not all that was asked can be had."""
+
+    status = 422
+    type = "bad-query"
+    title = "Bad query"
+
+
+class UnknownModel(RequestError):
+    """No loaded model has that name."""
+
+    status = 404
+    type = "unknown-model"
+    title = "Unknown model"
+
+
+class NotFound(RequestError):
+    """No resource lies at this path."""
+
+    status = 404
+    type = "not-found"
+    title = "Not found"
+
+
+class MethodNotAllowed(RequestError):
+    """The resource is there, but does not take this method."""
+
+    status = 405
+    type = "method-not-allowed"
+    title = "Method not allowed"
+
+
+class TooManyBytes(RequestError):
+    """The body is larger than allowed."""
+
+    status = 413
+    type = "too-many-bytes"
+    title = "Too many bytes"
+
+
+class TooManyImages(RequestError):
+    """More images in one request than allowed."""
+
+    status = 413
+    type = "too-many-images"
+    title = "Too many images"
+
+
+class InternalError(RequestError):
+    """A mistake of the server; the log says more, the client does not need to know."""
+
+    status = 500
+    type = "internal-error"
+    title = "Internal error"

@@ -1,0 +1,40 @@
+"""create_app(settings): the application; models are loaded when it starts, not when it is made."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+
+from app import __version__, problem
+from app.gateway import Gateway, State, open_gateway
+from app.routes import health, models, predict
+from app.settings import Settings
+
+DESCRIPTION = (
+    "Classifies images with MobileNetV1 and MobileNetV2 on the machine next to the camera. "
+    "Errors are RFC 9457 problems with a stable `type`."
+)
+
+
+def create_app(settings: Settings, gateway: Gateway | None = None) -> FastAPI:
+    """The service over `gateway`, or over one that is opened from `settings` at start."""
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[State]:
+        opened = gateway or open_gateway(settings)
+        try:
+            yield {"gateway": opened}
+        finally:
+            opened.close()
+
+    app = FastAPI(
+        title="mobilenet-gateway",
+        version=__version__,
+        description=DESCRIPTION,
+        lifespan=lifespan,
+        redoc_url=None,
+    )
+    problem.install(app)
+    for resource in (predict, models, health):
+        app.include_router(resource.router)
+    return app

@@ -1,0 +1,105 @@
+"""A model: its card and the onnxruntime session that runs it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.card import CARD_KEY, ModelCard, parse_card
+from app.errors import BadQuery, CardError, ModelFileError
+from app.runtime import new_session
+
+Images = NDArray[np.uint8]
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """One file of the store, loaded."""
+
+    card: ModelCard
+    file_bytes: int
+    session: Any
+
+    @property
+    def name(self) -> str:
+        return self.card.name
+
+    def probabilities(self, images: Images) -> Floats:
+        """Softmax over the classes, [N, classes], of uint8 RGB images [N, H, W, 3]."""
+        [result] = self.session.run(["probabilities"], {"image": images})
+        return result  # type: ignore[no-any-return]  # onnxruntime has no types
+
+    def embedding(self, images: Images) -> Floats:
+        """The pooled features, [N, channels], of uint8 RGB images [N, H, W, 3]."""
+        [result] = self.session.run(["embedding"], {"image": images})
+        return result  # type: ignore[no-any-return]
+
+    def check_resolution(self, resolution: int | None) -> int:
+        """The resolution to run at: the asked one, or the trained one.
+
+        Raises:
+            BadQuery: the graph does not take the asked one.
+        """
+        if resolution is None:
+            return self.card.resolution
+        if resolution not in self.card.resolutions:
+            raise BadQuery(
+                f"resolution: {self.name} takes {self.card.resolutions}, not {resolution}"
+            )
+        return resolution
+
+    def warm(self) -> None:
+        """Run once on a black image, so that the first request finds everything in place.
+
+        Raises:
+            ModelFileError: the graph does not give one probability a label.
+        """
+        side = self.card.resolution
+        try:
+            shape = self.probabilities(np.zeros((1, side, side, 3), np.uint8)).shape
+        except Exception as error:  # onnxruntime's errors have no common class
+            raise ModelFileError(f"the graph does not run: {_first_line(error)}") from error
+        if shape != (1, len(self.card.labels)):
+            raise ModelFileError(
+                f"the graph gives probabilities {shape} for {len(self.card.labels)} labels"
+            )
+
+
+def load_model(path: Path) -> Model:
+    """Load and warm one exported file.
+
+    Raises:
+        ModelFileError: it cannot be read or run, or has no valid card; the text names the file.
+    """
+    try:
+        content = path.read_bytes()
+        session = _open(content)
+        metadata = session.get_modelmeta().custom_metadata_map
+        if CARD_KEY not in metadata:
+            raise CardError(
+                "it has no model card, so it is not an export of this project; "
+                "`mobilenet-gateway models pull` and `models export` make files with one"
+            )
+        model = Model(parse_card(metadata[CARD_KEY]), len(content), session)
+        model.warm()
+    except OSError as error:
+        raise ModelFileError(f"{path}: {error.strerror or error}") from error
+    except ModelFileError as error:
+        raise type(error)(f"{path}: {error}") from error
+    return model
+
+
+def _open(content: bytes) -> Any:
+    try:
+        return new_session(content)
+    except Exception as error:  # onnxruntime's errors have no common class
+        raise ModelFileError(
+            f"not a model that onnxruntime can load: {_first_line(error)}"
+        ) from error
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0][:300] if str(error).strip() else type(error).__name__

@@ -1,0 +1,119 @@
+"""Errors on the wire: RFC 9457 problem+json, one shape for all of them."""
+
+import logging
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import Response
+from pydantic import BaseModel, Field
+from starlette.exceptions import HTTPException
+
+from app.errors import BadQuery, InternalError, MethodNotAllowed, NotFound, RequestError
+
+MEDIA_TYPE = "application/problem+json"
+TYPE_PREFIX = "urn:mobilenet-gateway:"
+log = logging.getLogger(__name__)
+
+
+class Problem(BaseModel):
+    """What went wrong and what a person can do about it (RFC 9457)."""
+
+    type: str = Field(description="Stable name of the kind of problem, as a URI.")
+    title: str = Field(description="The kind of problem in words.")
+    status: int = Field(description="HTTP status.")
+    detail: str = Field(description="What was wrong with this request.")
+
+
+def to_problem(error: RequestError) -> Problem:
+    return Problem(
+        type=TYPE_PREFIX + error.type,
+        title=error.title,
+        status=error.status,
+        detail=error.detail,
+    )
+
+
+def respond(error: RequestError) -> Response:
+    """The response for an error."""
+    return Response(
+        to_problem(error).model_dump_json(),
+        error.status,
+        media_type=MEDIA_TYPE,
+        headers=error.headers,
+    )
+
+
+def install(app: FastAPI) -> None:
+    """Make every error of the application leave as a problem."""
+
+    async def on_request_error(_: Request, error: Exception) -> Response:
+        assert isinstance(error, RequestError)  # noqa: S101  registered for this class only
+        return respond(error)
+
+    async def on_invalid(_: Request, error: Exception) -> Response:
+        assert isinstance(error, RequestValidationError)  # noqa: S101
+        return respond(BadQuery(describe(error)))
+
+    async def on_http(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)  # noqa: S101
+        if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+            return respond(MethodNotAllowed(f"{request.url.path} does not take {request.method}"))
+        if error.status_code == HTTPStatus.NOT_FOUND:
+            return respond(NotFound(f"there is nothing at {request.url.path}; see /docs"))
+        other = RequestError(str(error.detail))
+        other.status = error.status_code
+        return respond(other)
+
+    async def on_bug(request: Request, error: Exception) -> Response:
+        log.error("unexpected error on %s %s", request.method, request.url.path, exc_info=error)
+        return respond(InternalError("the server made an error; its log says more"))
+
+    app.add_exception_handler(RequestError, on_request_error)
+    app.add_exception_handler(RequestValidationError, on_invalid)
+    app.add_exception_handler(HTTPException, on_http)
+    app.add_exception_handler(Exception, on_bug)
+
+
+def describe(error: RequestValidationError) -> str:
+    """Name each parameter and what is wrong with it."""
+    parts = []
+    for fault in error.errors():
+        name = ".".join(str(part) for part in fault["loc"][1:]) or "request"
+        if fault["type"] == "extra_forbidden":
+            parts.append(f"{name}: there is no such parameter")
+        else:
+            parts.append(f"{name}: {fault['msg'][:1].lower()}{fault['msg'][1:]}")
+    return "; ".join(parts)
+
+
+def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """OpenAPI entries for the problems with these statuses, an example for each kind."""
+    return {
+        status: {
+            "model": Problem,
+            "description": " or ".join(kind.title for kind in _kinds(status)),
+            "content": {
+                MEDIA_TYPE: {
+                    "examples": {
+                        kind.type: {"value": to_problem(kind(kind.__doc__ or "")).model_dump()}
+                        for kind in _kinds(status)
+                    }
+                }
+            },
+        }
+        for status in statuses
+    }
+
+
+def _kinds(status: int) -> list[type[RequestError]]:
+    """Every kind of request error with this status."""
+    kinds = []
+    waiting = [RequestError]
+    while waiting:
+        kind = waiting.pop()
+        waiting += kind.__subclasses__()
+        if kind.status == status and "type" in vars(kind) and kind is not RequestError:
+            kinds.append(kind)
+    return sorted(kinds, key=lambda kind: kind.type)

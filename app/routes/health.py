@@ -1,0 +1,45 @@
+"""Whether the service lives, is ready, and what it is made of."""
+
+import platform
+from typing import Annotated
+
+import PIL
+from fastapi import APIRouter, Query
+
+from app import __version__, runtime
+from app.gateway import Current
+from app.problem import documented
+from app.schemas import Health, Info, NoQuery
+from app.settings import public_settings
+
+router = APIRouter(tags=["service"], responses=documented(422))
+
+
+@router.get("/healthz")
+async def healthz(_: Annotated[NoQuery, Query()]) -> Health:
+    """The process lives."""
+    return Health(status="ok")
+
+
+@router.get("/readyz")
+async def readyz(_: Annotated[NoQuery, Query()]) -> Health:
+    """All models are loaded and warm."""
+    return Health(status="ready")
+
+
+@router.get("/info")
+async def info(gateway: Current, _: Annotated[NoQuery, Query()]) -> Info:
+    """Versions, cores in use, every setting and limit."""
+    return Info(
+        version=__version__,
+        onnxruntime=runtime.version(),
+        pillow=PIL.__version__,
+        python=platform.python_version(),
+        providers=list(runtime.PROVIDERS),
+        cores=gateway.cores.count,
+        cores_reason=gateway.cores.reason,
+        workers=gateway.scheduler.workers,
+        models=[model.name for model in gateway.store],
+        default_model=gateway.store.default,
+        settings=public_settings(gateway.settings),
+    )

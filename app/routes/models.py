@@ -1,0 +1,39 @@
+"""GET /models: what is loaded and what it costs."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+
+from app.gateway import Current
+from app.problem import documented
+from app.schemas import LayerTable, ModelDetail, ModelList, NoQuery, summarise
+
+router = APIRouter(prefix="/models", tags=["models"], responses=documented(422))
+
+
+@router.get("")
+async def models(gateway: Current, _: Annotated[NoQuery, Query()]) -> ModelList:
+    """Every loaded model with its cost."""
+    store = gateway.store
+    return ModelList(
+        models=[
+            summarise(model.card, model.file_bytes, default=model.name == store.default)
+            for model in store
+        ]
+    )
+
+
+@router.get("/{name}", responses=documented(404))
+async def model(name: str, gateway: Current, _: Annotated[NoQuery, Query()]) -> ModelDetail:
+    """The whole card of one model."""
+    found = gateway.store.get(name)
+    card = found.card.model_dump(mode="json")
+    del card["cost"]["layers"]
+    return ModelDetail(file_bytes=found.file_bytes, card=card)
+
+
+@router.get("/{name}/layers", responses=documented(404))
+async def layers(name: str, gateway: Current, _: Annotated[NoQuery, Query()]) -> LayerTable:
+    """Shape, parameters, multiply-adds and memory of every layer."""
+    card = gateway.store.get(name).card
+    return LayerTable(model=card.name, resolution=card.resolution, layers=list(card.cost.layers))

@@ -1,0 +1,33 @@
+"""The one place that imports onnxruntime and decides how it runs."""
+
+import os
+
+# onnxruntime 1.29 and later sends telemetry on Linux; only this variable, set before the first
+# import, keeps it from looking up its server and from writing its database.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+
+import onnxruntime as ort
+
+PROVIDERS = ("CPUExecutionProvider",)
+ERROR_LEVEL = 3
+
+
+def new_session(model: bytes) -> ort.InferenceSession:
+    """An onnxruntime session over a serialised model, one thread a run.
+
+    Spinning is off: an idle runtime thread that spins takes the core from decoding. The memory
+    arena is off: measured on the family it saves no time, and it never gives memory back.
+    """
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
+    options.enable_cpu_mem_arena = False
+    options.log_severity_level = ERROR_LEVEL
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.add_session_config_entry("session.inter_op.allow_spinning", "0")
+    return ort.InferenceSession(model, options, providers=list(PROVIDERS))
+
+
+def version() -> str:
+    return str(ort.__version__)

@@ -1,0 +1,1 @@
+"""The family as code: definitions, costs, checkpoint readers and the ONNX export."""

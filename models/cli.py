@@ -1,0 +1,271 @@
+"""`mobilenet-gateway models ...`: prepare models and tell what they cost."""
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any, cast
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+
+from app.card import CARD_KEY, Cost, Family, ModelCard, Origin, Precision, parse_card
+from app.errors import GatewayError
+from app.settings import load_settings
+from models import tables
+from models.checkpoints.canonical import CheckpointError
+from models.cost import network_cost
+
+commands = typer.Typer(
+    help="Prepare models and tell what they cost.", no_args_is_help=True, rich_markup_mode=None
+)
+
+PIPE_COLUMNS = 120
+DEFAULT_CACHE = Path("models/weights")
+StoreOption = Annotated[
+    Path | None, typer.Option(help="Folder of the .onnx files. [env: GATEWAY_STORE]")
+]
+WeightsOption = Annotated[
+    list[Path],
+    typer.Option(
+        envvar="GATEWAY_WEIGHTS",
+        help="Folder with weight files that are used instead of the network.",
+    ),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+FamilyOption = Annotated[str, typer.Option(help="mobilenet_v1 or mobilenet_v2.")]
+AlphaOption = Annotated[float, typer.Option(help="Width multiplier.")]
+ResolutionOption = Annotated[int, typer.Option(help="Side of the input, a multiple of 32.")]
+
+
+class CommandError(GatewayError):
+    """What was asked on the command line cannot be done."""
+
+
+@commands.command("list")
+def list_models(store: StoreOption = None, as_json: JsonOption = False) -> None:
+    """The published checkpoints that can be pulled, what they cost, and which are in the store."""
+    from models.zoo import zoo
+
+    folder = _store(store)
+    rows = [
+        tables.zoo_row(
+            entry.recipe.card(entry.precision), entry.download_bytes, _stored(folder, name)
+        )
+        for name, entry in zoo().items()
+    ]
+    _print(rows, lambda: tables.zoo_table(rows), as_json)
+
+
+@commands.command()
+def pull(
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Models of the zoo; default: the default model.")
+    ] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Pull the whole zoo.")] = False,
+    store: StoreOption = None,
+    weights: WeightsOption = [],  # noqa: B006  Typer copies it
+    cache: Annotated[Path, typer.Option(help="Where downloads are kept.")] = DEFAULT_CACHE,
+    offline: Annotated[bool, typer.Option("--offline", help="Never use the network.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Export again what is there.")] = False,
+) -> None:
+    """Fetch checkpoints, verify them and export them into the store."""
+    from models.fetch import Fetcher
+    from models.zoo import DEFAULT_MODEL, ZooError, export_entry, find, is_current, zoo
+
+    folder, console = _store(store), Console(stderr=True)
+    with _errors(ZooError, CheckpointError), _progress(console) as progress:
+        fetcher = Fetcher(cache, tuple(weights), progress, offline)
+        failed = []
+        for name in list(zoo()) if everything else names or [DEFAULT_MODEL]:
+            entry = find(name)
+            if not force and is_current(entry, folder):
+                console.print(f"{name}: already in {folder}")
+                continue
+            try:
+                path = export_entry(entry, fetcher.locate, folder)
+            except ZooError as error:
+                if not everything:
+                    raise
+                failed.append(f"{name}: {error}")
+                continue
+            console.print(f"{name}: {path} ({path.stat().st_size / 1e6:.1f} MB)")
+    if failed:
+        raise CommandError("\n".join(["not all could be pulled:", *failed]))
+
+
+@commands.command()
+def export(
+    family: FamilyOption = "mobilenet_v2",
+    alpha: AlphaOption = 1.0,
+    resolution: ResolutionOption = 224,
+    store: StoreOption = None,
+) -> None:
+    """Export any width and resolution with random weights, to study its cost and latency.
+
+    The card says "untrained", and the service refuses it unless GATEWAY_ALLOW_UNTRAINED is set.
+    """
+    from models.export import Recipe, export, untrained
+    from models.labels import imagenet_labels
+    from models.zoo import formats
+
+    kind = formats()["tflite" if family == "mobilenet_v1" else "torchvision"]
+    with _errors(ValueError):
+        recipe = Recipe(
+            family=_family(family),
+            alpha=alpha,
+            resolution=resolution,
+            variant="untrained",
+            padding=kind.padding,
+            scaling=kind.scaling,
+            preprocessing=kind.preprocessing,
+            background=False,
+            accuracy=None,
+            origin=Origin(kind="untrained", source="random weights", files=(), licence=None),
+            labels=imagenet_labels(),
+        )
+        path = export(recipe, untrained(recipe.network()), "fp32", _store(store))
+    Console(stderr=True).print(f"{path} ({path.stat().st_size / 1e6:.1f} MB)")
+
+
+@commands.command()
+def cost(
+    model: Annotated[
+        str | None, typer.Argument(help="A model of the store or the zoo, or any .onnx file.")
+    ] = None,
+    family: FamilyOption = "mobilenet_v2",
+    alpha: AlphaOption = 1.0,
+    resolution: Annotated[int | None, typer.Option(help="Side of the input.")] = None,
+    classes: Annotated[int, typer.Option(min=1, help="Number of classes.")] = 1000,
+    expansion: Annotated[int, typer.Option(min=1, help="Expansion factor t of V2.")] = 6,
+    precision: Annotated[str, typer.Option(help="fp32 or int8.")] = "fp32",
+    layers: Annotated[bool, typer.Option("--layers", help="A row for every layer.")] = False,
+    store: StoreOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Parameters, multiply-adds and memory for one image, before anything is downloaded."""
+    with _errors(ValueError):
+        if model:
+            title, result = _cost_of_model(model, resolution, _store(store))
+        else:
+            side = resolution or 224
+            network = _define(_family(family), alpha, side, classes, expansion)
+            if precision not in ("fp32", "int8"):
+                raise ValueError(f"precision is {precision!r}; it has to be fp32 or int8")
+            title = f"{family}_{alpha}_{side}"
+            result = network_cost(network, cast(Precision, precision))
+    data = {"model": title, **result.model_dump(exclude=set() if layers else {"layers"})}
+    _print(data, lambda: tables.cost_table(title, result, layers=layers), as_json)
+
+
+@commands.command()
+def show(
+    name: Annotated[str, typer.Argument(help="A model of the store or the zoo.")],
+    store: StoreOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """The card of a model: origin, licence, preprocessing, accuracy, cost."""
+    card = _card(name, _store(store))
+    data = card.model_dump(mode="json", exclude={"labels": True, "cost": {"layers"}})
+    _print(data, lambda: tables.card_table(data), as_json)
+
+
+def _cost_of_model(model: str, resolution: int | None, folder: Path) -> tuple[str, Cost]:
+    from models.graph_cost import graph_cost
+
+    path = Path(model) if model.endswith(".onnx") else folder / f"{model}.onnx"
+    if path.is_file():
+        side = resolution or _resolution_of(path)
+        return f"{path.stem} at {side or 'its own size'}", graph_cost(path, side)
+    if model.endswith(".onnx"):
+        raise ValueError(f"{path} is not a file")
+    card = _card(model, folder)
+    if resolution is None or resolution == card.resolution:
+        return card.name, card.cost
+    assert card.alpha is not None  # noqa: S101  every zoo model has one
+    network = _define(card.family, card.alpha, resolution, len(card.labels), 6)
+    return f"{card.name} at {resolution}", network_cost(network, card.precision)
+
+
+def _define(family: Family, alpha: float, resolution: int, classes: int, expansion: int) -> Any:
+    from models.mobilenet_v1 import mobilenet_v1
+    from models.mobilenet_v2 import mobilenet_v2
+
+    if family == "mobilenet_v1":
+        return mobilenet_v1(alpha, resolution, classes)
+    return mobilenet_v2(alpha, resolution, classes, expansion)
+
+
+def _family(text: str) -> Family:
+    if text not in ("mobilenet_v1", "mobilenet_v2"):
+        raise ValueError(f"family is {text!r}; it has to be mobilenet_v1 or mobilenet_v2")
+    return cast(Family, text)
+
+
+def _card(name: str, folder: Path) -> ModelCard:
+    """The card of a stored file, or what it would be for a model of the zoo."""
+    from models.zoo import ZooError, find
+
+    path = folder / f"{name}.onnx"
+    if path.is_file() and (text := _metadata(path).get(CARD_KEY)):
+        return parse_card(text)
+    with _errors(ZooError):
+        entry = find(name)
+    return entry.recipe.card(entry.precision)
+
+
+def _resolution_of(path: Path) -> int | None:
+    text = _metadata(path).get(CARD_KEY)
+    return parse_card(text).resolution if text else None
+
+
+def _metadata(path: Path) -> dict[str, str]:
+    from models.export import read_metadata
+
+    try:
+        return read_metadata(path)
+    except ValueError as error:
+        raise CommandError(str(error)) from error
+
+
+def _store(given: Path | None) -> Path:
+    return given or load_settings().store
+
+
+def _stored(folder: Path, name: str) -> bool:
+    return (folder / f"{name}.onnx").is_file()
+
+
+def _print(data: Any, table: Callable[[], Any], as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(data, indent=2))
+    else:
+        Console(width=None if sys.stdout.isatty() else PIPE_COLUMNS).print(table())
+
+
+@contextmanager
+def _errors(*kinds: type[Exception]) -> Iterator[None]:
+    """Turn errors that a person can act on into one line on the terminal."""
+    try:
+        yield
+    except kinds as error:
+        raise CommandError(str(error)) from error
+
+
+@contextmanager
+def _progress(console: Console) -> Iterator[Callable[[str, int, int], None]]:
+    """A bar for each file that is fetched."""
+    columns = (
+        TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn(),
+    )  # fmt: skip
+    with Progress(*columns, console=console, transient=True) as bars:
+        tasks: dict[str, Any] = {}
+
+        def update(name: str, done_bytes: int, total_bytes: int) -> None:
+            if name not in tasks:
+                tasks[name] = bars.add_task(name, total=total_bytes)
+            bars.update(tasks[name], completed=done_bytes)
+
+        yield update

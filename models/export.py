@@ -1,0 +1,190 @@
+"""From a network, weights and a card to one self-describing ONNX file."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+
+import numpy as np
+import onnx
+
+from app import __version__
+from app.card import (
+    CARD_KEY,
+    CARD_VERSION,
+    Accuracy,
+    Family,
+    ModelCard,
+    Origin,
+    Precision,
+    Preprocessing,
+    Resolutions,
+)
+from models import resolution as resolutions
+from models.checkpoints.canonical import Checkpoint, LayerWeights
+from models.cost import network_cost, weight_file_bytes
+from models.graph import InputScaling, build_graph, float_writer, quantized_writer
+from models.layers import Conv, Linear, Padding
+from models.mobilenet_v1 import mobilenet_v1
+from models.mobilenet_v2 import mobilenet_v2
+from models.network import Network
+
+# What a file holds besides weights and card, measured on our exports: node, tensor and shape
+# names. Off by at most 0.2 % of any file of the family.
+GRAPH_BYTES_PER_LAYER: dict[Precision, int] = {"fp32": 250, "int8": 1000}
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """Everything about a checkpoint that its weights do not say.
+
+    `background` is True for 1001-class checkpoints whose class 0 is "nothing": the export drops
+    it, so that class ids are ImageNet's for every model.
+    """
+
+    family: Family
+    alpha: float
+    resolution: int
+    variant: str | None
+    padding: Padding
+    scaling: InputScaling
+    preprocessing: Preprocessing
+    background: bool
+    accuracy: Accuracy | None
+    origin: Origin
+    labels: tuple[str, ...]
+
+    def network(self) -> Network:
+        """The network at the resolution it was trained at."""
+        classes = len(self.labels) + self.background
+        define = mobilenet_v1 if self.family == "mobilenet_v1" else mobilenet_v2
+        return define(self.alpha, self.resolution, classes=classes, padding=self.padding)
+
+    def name(self, precision: Precision) -> str:
+        """Family, alpha, trained resolution, and what sets the file apart from the plain one."""
+        parts = [f"{self.family}_{self.alpha!s}_{self.resolution}"]
+        if self.variant:
+            parts.append(self.variant)
+        if precision == "int8":
+            parts.append("int8")
+        return "_".join(parts)
+
+    def card(self, precision: Precision) -> ModelCard:
+        """The card of the exported file."""
+        return ModelCard(
+            card_version=CARD_VERSION,
+            name=self.name(precision),
+            family=self.family,
+            alpha=self.alpha,
+            resolution=self.resolution,
+            resolutions=Resolutions(
+                minimum=resolutions.MINIMUM, maximum=resolutions.MAXIMUM, step=resolutions.STEP
+            ),
+            precision=precision,
+            labels=self.labels,
+            preprocessing=self.preprocessing,
+            accuracy=self.accuracy,
+            origin=self.origin,
+            cost=network_cost(self.network(), precision),
+        )
+
+
+def export(recipe: Recipe, checkpoint: Checkpoint, precision: Precision, folder: Path) -> Path:
+    """Write `<name>.onnx` into `folder`, whole or not at all; return its path.
+
+    Raises:
+        ValueError: int8 is asked of a checkpoint that is not quantised, or the weights do not
+            fit the network.
+        onnx.checker.ValidationError: the graph is not valid ONNX.
+    """
+    network = recipe.network()
+    check_weights(network, checkpoint)
+    if precision == "fp32":
+        writer = float_writer(checkpoint, recipe.scaling)
+        model = build_graph(network, writer, recipe.background)
+    elif checkpoint.quantization is None:
+        raise ValueError("this checkpoint is not quantised: it has no int8 form")
+    else:
+        quantized = quantized_writer(checkpoint.quantization)
+        model = build_graph(network, quantized, recipe.background)
+    card = recipe.card(precision)
+    model.producer_version = __version__
+    onnx.helper.set_model_props(model, {CARD_KEY: card.model_dump_json()})
+    onnx.checker.check_model(model, full_check=True)
+    return _write(model, folder / f"{card.name}.onnx")
+
+
+def predict_file_bytes(recipe: Recipe, precision: Precision) -> int:
+    """Size of the file that `export` would write, within 1 %."""
+    network, card = recipe.network(), recipe.card(precision)
+    graph_bytes = GRAPH_BYTES_PER_LAYER[precision] * len(network.nodes)
+    return (
+        weight_file_bytes(network, precision) + graph_bytes + len(card.model_dump_json().encode())
+    )
+
+
+def check_weights(network: Network, checkpoint: Checkpoint) -> None:
+    """Compare the weights' names and shapes with what the network asks for.
+
+    Raises:
+        ValueError: a layer is missing, unknown or of another shape; the text names it.
+    """
+    wanted = kernel_shapes(network)
+    if wrong := sorted(wanted.keys() ^ checkpoint.layers.keys()):
+        raise ValueError(f"layers missing or unknown: {', '.join(wrong)}")
+    for name, shape in wanted.items():
+        found = checkpoint.layers[name].kernel.shape
+        if found != shape:
+            raise ValueError(f"{name}: the kernel is {found}, the network asks for {shape}")
+
+
+def kernel_shapes(network: Network) -> dict[str, tuple[int, int, int, int]]:
+    """Shape [out, in / groups, height, width] of every layer that has weights."""
+    shapes = {}
+    for step in network.steps():
+        channels, layer = step.input_shapes[0][0], step.node.layer
+        if isinstance(layer, Conv | Linear):
+            out = step.output_shape[0]
+            shapes[step.node.name] = (out, channels // layer.groups, *layer.kernel)
+    return shapes
+
+
+def untrained(network: Network, seed: int = 0) -> Checkpoint:
+    """Random weights of the usual size (He et al. 2015, arXiv 1502.01852), the same every time."""
+    random = np.random.default_rng(seed)
+    layers = {}
+    for name, shape in kernel_shapes(network).items():
+        spread = np.sqrt(2 / np.prod(shape[1:]))
+        kernel = random.normal(0, spread, shape).astype(np.float32)
+        layers[name] = LayerWeights(kernel, np.zeros(shape[0], np.float32))
+    return Checkpoint(layers, None)
+
+
+def read_metadata(path: Path) -> dict[str, str]:
+    """`metadata_props` and `producer_version` of any ONNX file.
+
+    Raises:
+        ValueError: it is not an ONNX file.
+    """
+    try:
+        model = onnx.load(path, load_external_data=False)
+    except Exception as error:  # protobuf's decode errors have no common class
+        raise ValueError(f"{path} is not an ONNX file: {error}") from error
+    metadata = {item.key: item.value for item in model.metadata_props}
+    return {**metadata, "producer_version": model.producer_version}
+
+
+def _write(model: onnx.ModelProto, path: Path) -> Path:
+    """Put the file in place in one step, so that a killed export leaves no half of a model."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
+        try:
+            file.write(model.SerializeToString(deterministic=True))
+            file.flush()
+            os.fsync(file.fileno())
+            Path(file.name).chmod(0o644)
+            Path(file.name).replace(path)
+        except BaseException:
+            Path(file.name).unlink(missing_ok=True)
+            raise
+    return path

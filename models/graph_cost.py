@@ -1,0 +1,281 @@
+"""The cost of any ONNX classifier, read from its graph alone.
+
+Independent of `models.cost`, which walks our own definitions: here the shapes come from ONNX
+shape inference and the weights from the initialisers, so that a third-party file has costs too.
+Counted are Conv, ConvInteger, QLinearConv, Gemm, MatMul (and its integer forms) with a constant
+operand; `weights`, `biases` and `madds` as in `app.card.Cost`. Scales and zero points of a
+quantised file are not parameters.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import pairwise
+from math import prod
+from pathlib import Path
+
+import onnx
+from onnx import NodeProto, TensorProto, helper, shape_inference
+
+from app.card import Cost, LayerRow
+from models.cost import Use, peak_bytes, stored_params
+
+CONVOLUTIONS = {"Conv": (1, 2), "ConvInteger": (1, None), "QLinearConv": (3, 8)}
+MATRICES = {
+    "Gemm": (1, 2),
+    "MatMul": (1, None),
+    "MatMulInteger": (1, None),
+    "QLinearMatMul": (3, None),
+    "QGemm": (3, 6),
+}
+POOLS = {
+    "GlobalAveragePool": "global_pool",
+    "QLinearGlobalAveragePool": "global_pool",
+    "AveragePool": "avg_pool",
+    "QLinearAveragePool": "avg_pool",
+    "MaxPool": "max_pool",
+    "Concat": "concat",
+}
+# Their output is another view of their input, or can be written over it.
+SAME_STORE = {
+    "BatchNormalization", "Cast", "Clip", "DequantizeLinear", "Dropout", "Flatten", "HardSwish",
+    "Identity", "Mul", "QuantizeLinear", "Relu", "Reshape", "Squeeze", "Sub", "Transpose",
+    "Unsqueeze", "Div",
+}  # fmt: skip
+QUANTIZING = {"QuantizeLinear", "DequantizeLinear"}
+
+
+class GraphCostError(ValueError):
+    """The cost of a graph cannot be told; the text says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tensor:
+    """Shape and element size of a value in the graph."""
+
+    shape: tuple[int, ...]
+    element_bytes: int
+
+    @property
+    def feature_map(self) -> tuple[int, int, int]:
+        """(channels, height, width), whether the value is a map [1, C, H, W] or flat [1, C]."""
+        _, channels, *space = (*self.shape, 1, 1)[:4]
+        return channels, space[0], space[1]
+
+
+def graph_cost(model: onnx.ModelProto | Path, resolution: int | None = None) -> Cost:
+    """Cost of a graph for one image, symbolic height and width replaced by `resolution`.
+
+    Raises:
+        GraphCostError: there is no single image input, or a shape stays unknown.
+    """
+    model = (
+        onnx.load(model)
+        if isinstance(model, Path)
+        else onnx.ModelProto.FromString(model.SerializeToString())
+    )
+    _fix_input(model.graph, resolution)
+    try:
+        inferred = shape_inference.infer_shapes(model, strict_mode=True, data_prop=True)
+    except shape_inference.InferenceError as error:
+        raise GraphCostError(f"shape inference failed: {error}") from error
+    return _Walk(inferred.graph).cost()
+
+
+class _Walk:
+    """One pass over the nodes of a graph whose shapes are known."""
+
+    def __init__(self, graph: onnx.GraphProto) -> None:
+        self.graph = graph
+        self.constants = {tensor.name for tensor in graph.initializer}
+        self.tensors = _tensors(graph)
+        self.maker = {output: node for node in graph.node for output in node.output}
+        self.store = self._stores()
+
+    def cost(self) -> Cost:
+        rows = [row for node in self.graph.node if (row := self._row(node))]
+        madds = sum(row.madds for row in rows)
+        params = sum(row.weights + row.biases + row.batch_norm_params for row in rows)
+        saved_params, saved_madds = self._standard_surplus(rows)
+        return Cost(
+            params=params,
+            stored_params=sum(map(stored_params, rows)),
+            madds=madds,
+            classifier_madds=sum(row.madds for row in rows if row.kind == "linear"),
+            peak_activation_bytes=self._peak(),
+            standard_params=params + saved_params,
+            standard_madds=madds + saved_madds,
+            layers=tuple(rows),
+        )
+
+    def _row(self, node: NodeProto) -> LayerRow | None:
+        if node.op_type in CONVOLUTIONS:
+            return self._weighted(node, *CONVOLUTIONS[node.op_type])
+        if node.op_type in MATRICES and self._is_constant(node.input[MATRICES[node.op_type][0]]):
+            return self._weighted(node, *MATRICES[node.op_type])
+        if node.op_type == "Add" and not any(map(self._is_constant, node.input)):
+            return self._free(node, "add")
+        if node.op_type == "ReduceMean" and len(self.tensors[node.input[0]].shape) == 4:
+            return self._free(node, "global_pool")
+        if node.op_type in POOLS:
+            return self._free(node, POOLS[node.op_type])
+        return None
+
+    def _weighted(self, node: NodeProto, kernel_at: int, bias_at: int | None) -> LayerRow:
+        kernel = self.tensors[node.input[kernel_at]].shape
+        has_bias = bias_at is not None and len(node.input) > bias_at and node.input[bias_at]
+        attributes = {item.name: helper.get_attribute_value(item) for item in node.attribute}
+        source, output = self.tensors[node.input[0]], self.tensors[node.output[0]]
+        groups = attributes.get("group", 1)
+        window = (kernel[2], kernel[3]) if len(kernel) == 4 else (1, 1)
+        _, height, width = output.feature_map
+        if node.op_type in MATRICES:
+            kind = "linear"
+        elif groups > 1 and groups == output.feature_map[0]:
+            kind = "depthwise"
+        else:
+            kind = "pointwise" if window == (1, 1) else "conv"
+        return LayerRow(
+            name=node.name or node.output[0],
+            kind=kind,
+            input_shape=source.feature_map,
+            output_shape=output.feature_map,
+            kernel=window,
+            stride=attributes.get("strides", [1])[0],
+            groups=groups,
+            weights=prod(kernel),
+            biases=prod(self.tensors[node.input[bias_at]].shape) if bias_at and has_bias else 0,
+            batch_norm_params=self._batch_norm_params(node),
+            madds=prod(kernel) * height * width,
+            activation_bytes=self._held_bytes(node.output[0]),
+        )
+
+    def _free(self, node: NodeProto, kind: str) -> LayerRow:
+        attributes = {item.name: helper.get_attribute_value(item) for item in node.attribute}
+        window = attributes.get("kernel_shape", [1, 1])
+        return LayerRow(
+            name=node.name or node.output[0],
+            kind=kind,
+            input_shape=self.tensors[node.input[0]].feature_map,
+            output_shape=self.tensors[node.output[0]].feature_map,
+            kernel=(window[0], window[1]),
+            stride=attributes.get("strides", [1])[0],
+            groups=1,
+            weights=0,
+            biases=0,
+            batch_norm_params=0,
+            madds=0,
+            activation_bytes=self._held_bytes(node.output[0]),
+        )
+
+    def _batch_norm_params(self, node: NodeProto) -> int:
+        """Scale and shift of a batch norm that follows unfolded."""
+        return sum(
+            2 * self.tensors[node.output[0]].feature_map[0]
+            for follower in self.graph.node
+            if follower.op_type == "BatchNormalization" and follower.input[0] in node.output
+        )
+
+    def _is_constant(self, name: str) -> bool:
+        """An initialiser, as it is or through nodes that only change its form."""
+        if name in self.constants or (
+            name in self.maker and self.maker[name].op_type == "Constant"
+        ):
+            return True
+        node = self.maker.get(name)
+        return node is not None and node.op_type in SAME_STORE and self._is_constant(node.input[0])
+
+    def _stores(self) -> dict[str, str]:
+        """The store behind every value that is not a constant."""
+        store = {value.name: value.name for value in self.graph.input}
+        for node in self.graph.node:
+            if self._is_constant(node.output[0]):
+                continue
+            sources = [name for name in node.input if name in store]
+            shared = node.op_type in SAME_STORE or (node.op_type == "Add" and sources)
+            store[node.output[0]] = store[sources[0]] if shared else node.output[0]
+        return store
+
+    def _held_bytes(self, name: str) -> int:
+        """Bytes of a value's store: quantised if it is quantised anywhere, else at its widest."""
+        same = [value for value, store in self.store.items() if store == self.store[name]]
+        widths = [self.tensors[value].element_bytes for value in same]
+        quantized = any(
+            node.op_type in QUANTIZING and {node.input[0], node.output[0]} & set(same)
+            for node in self.graph.node
+        )
+        return prod(self.tensors[name].shape) * (min(widths) if quantized else max(widths))
+
+    def _peak(self) -> int:
+        uses = []
+        for node in self.graph.node:
+            if node.output[0] not in self.store:
+                continue
+            reads = tuple(self.store[name] for name in node.input if name in self.store)
+            output = node.output[0]
+            uses.append(Use(reads, self.store[output], self._held_bytes(output)))
+        held = {value.name: self._held_bytes(value.name) for value in self.graph.input}
+        return peak_bytes(uses, held)
+
+    def _standard_surplus(self, rows: list[LayerRow]) -> tuple[int, int]:
+        """Parameters and MAdds that standard convolutions would take on top.
+
+        A depthwise convolution followed by a pointwise one stands for a single convolution with
+        the kernel of the first and the channels of the second; its own bias and batch norm go.
+        """
+        params = madds = 0
+        for depthwise, pointwise in pairwise(rows):
+            if depthwise.kind != "depthwise" or pointwise.kind != "pointwise":
+                continue
+            weights = pointwise.weights * prod(depthwise.kernel)
+            _, height, width = depthwise.output_shape
+            params += weights - pointwise.weights - depthwise.weights
+            params -= depthwise.biases + depthwise.batch_norm_params
+            madds += weights * height * width - depthwise.madds - pointwise.madds
+        return params, madds
+
+
+def _fix_input(graph: onnx.GraphProto, resolution: int | None) -> None:
+    """Give the image input a batch of 1 and a size."""
+    constants = {tensor.name for tensor in graph.initializer}
+    inputs = [value for value in graph.input if value.name not in constants]
+    if len(inputs) != 1 or len(inputs[0].type.tensor_type.shape.dim) != 4:
+        raise GraphCostError("an image classifier has one input with four axes; this graph has not")
+    for value in [value for value in graph.input if value.name in constants]:
+        graph.input.remove(value)
+    batch, *space = graph.input[0].type.tensor_type.shape.dim
+    batch.dim_value = 1
+    for dimension in space:
+        if not dimension.dim_value:
+            if resolution is None:
+                raise GraphCostError("height and width are free: a resolution is needed")
+            dimension.dim_value = resolution
+    for output in graph.output:
+        output.type.tensor_type.ClearField("shape")
+    del graph.value_info[:]
+
+
+def _tensors(graph: onnx.GraphProto) -> dict[str, Tensor]:
+    """Shape and width of every initialiser and value."""
+    found = {
+        tensor.name: Tensor(tuple(tensor.dims), _element_bytes(tensor.data_type))
+        for tensor in graph.initializer
+    }
+    for value in _values(graph):
+        kind = value.type.tensor_type
+        shape = tuple(dimension.dim_value for dimension in kind.shape.dim)
+        if 0 in shape:
+            raise GraphCostError(f"the shape of {value.name!r} stays unknown")
+        found[value.name] = Tensor(shape, _element_bytes(kind.elem_type))
+    return found
+
+
+def _values(graph: onnx.GraphProto) -> Iterable[onnx.ValueInfoProto]:
+    yield from graph.input
+    yield from graph.value_info
+    yield from graph.output
+
+
+def _element_bytes(data_type: int) -> int:
+    if data_type == TensorProto.UNDEFINED:
+        raise GraphCostError("a value has no type")
+    return int(helper.tensor_dtype_to_np_dtype(data_type).itemsize)

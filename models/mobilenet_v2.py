@@ -1,0 +1,97 @@
+"""MobileNetV2 (Sandler et al. 2018, arXiv 1801.04381), Table 2: inverted residuals.
+
+A block widens its input t times (1x1, ReLU6), filters it depthwise (3x3, ReLU6) and projects it
+back to few channels (1x1, linear: section 3.2). The input is added where stride is 1 and the
+channels match. A block with t = 1 has nothing to widen and starts at its depthwise layer.
+"""
+
+from models.layers import Add, Conv, GlobalPool, Linear, Padding
+from models.network import Network
+from models.resolution import check_alpha, check_resolution
+
+STEM_CHANNELS = 32
+HEAD_CHANNELS = 1280
+
+# t: expansion, c: channels, n: repeats, s: stride of the first
+STAGES = (
+    (1, 16, 1, 1),
+    (6, 24, 2, 2),
+    (6, 32, 3, 2),
+    (6, 64, 4, 2),
+    (6, 96, 3, 1),
+    (6, 160, 3, 2),
+    (6, 320, 1, 1),
+)
+
+
+def make_divisible(channels: float, divisor: int = 8) -> int:
+    """The nearest multiple of `divisor`, half up, at least `divisor`, at least 90 % of the wish.
+
+    slim's rule, kept by torchvision, Keras and timm.
+    """
+    rounded = max(divisor, int(channels + divisor / 2) // divisor * divisor)
+    return rounded if rounded >= 0.9 * channels else rounded + divisor
+
+
+def mobilenet_v2(
+    alpha: float = 1.0,
+    resolution: int = 224,
+    classes: int = 1000,
+    expansion: int = 6,
+    padding: Padding = "symmetric",
+) -> Network:
+    """MobileNetV2 at width `alpha` > 0 for square images of `resolution` pixels.
+
+    `expansion` stands in for every t of the table but the 1. The last convolution keeps 1280
+    channels for alpha below 1 (section 4: narrower only up to the last layer).
+
+    Raises:
+        ValueError: alpha, resolution or expansion is outside what the family covers.
+    """
+    check_alpha(alpha)
+    check_resolution(resolution)
+    if expansion < 1:
+        raise ValueError(f"expansion is {expansion}; it has to be 1 or more")
+    network = Network("mobilenet_v2", alpha, (3, resolution, resolution))
+    channels = make_divisible(STEM_CHANNELS * alpha)
+    network.add("stem", Conv(channels, (3, 3), stride=2, padding=padding))
+    index = 0
+    for t, wanted, repeats, first_stride in STAGES:
+        for repeat in range(repeats):
+            channels = _add_block(
+                network,
+                f"block_{index}",
+                channels,
+                make_divisible(wanted * alpha),
+                1 if t == 1 else expansion,
+                first_stride if repeat == 0 else 1,
+                padding,
+            )
+            index += 1
+    network.add("head", Conv(make_divisible(HEAD_CHANNELS * max(1.0, alpha)), padding=padding))
+    network.add("pool", GlobalPool())
+    network.add("classifier", Linear(classes))
+    return network
+
+
+def _add_block(
+    network: Network,
+    name: str,
+    in_channels: int,
+    out_channels: int,
+    expansion: int,
+    stride: int,
+    padding: Padding,
+) -> int:
+    """Append one inverted residual; return its channels."""
+    entry = network.last
+    hidden = in_channels * expansion
+    if expansion > 1:
+        network.add(f"{name}_expand", Conv(hidden, padding=padding))
+    network.add(
+        f"{name}_depthwise", Conv(hidden, (3, 3), stride=stride, groups=hidden, padding=padding)
+    )
+    projected = network.add(f"{name}_project", Conv(out_channels, padding=padding, activation=None))
+    if stride == 1 and in_channels == out_channels:
+        network.add(f"{name}_add", Add(), projected, entry)
+    return out_channels

@@ -1,0 +1,113 @@
+"""Costs and cards as tables for a terminal."""
+
+from typing import Any
+
+from rich import box
+from rich.console import Group
+from rich.table import Table
+
+from app.card import Cost, ModelCard
+
+
+def zoo_row(card: ModelCard, download_bytes: int, in_store: bool) -> dict[str, Any]:
+    """What `models list` says of one model."""
+    accuracy = card.accuracy
+    return {
+        "name": card.name,
+        "precision": card.precision,
+        "params": card.cost.params,
+        "madds": card.cost.madds,
+        "peak_activation_bytes": card.cost.peak_activation_bytes,
+        "top1": accuracy.top1 if accuracy else None,
+        "top5": accuracy.top5 if accuracy else None,
+        "accuracy_source": accuracy.source if accuracy else None,
+        "download_bytes": download_bytes,
+        "licence": card.origin.licence,
+        "in_store": in_store,
+    }
+
+
+def zoo_table(rows: list[dict[str, Any]]) -> Table:
+    table = _table("model", "params", "MAdds", "memory", "top-1", "download", "stored")
+    for row in rows:
+        table.add_row(
+            row["name"],
+            millions(row["params"]),
+            millions(row["madds"]),
+            megabytes(row["peak_activation_bytes"]),
+            f"{row['top1']:.1f} %" if row["top1"] else "-",
+            megabytes(row["download_bytes"]),
+            "yes" if row["in_store"] else "",
+        )
+    return table
+
+
+def cost_table(title: str, cost: Cost, *, layers: bool) -> Group:
+    """Totals, and above them a row a layer if asked for."""
+    totals = _table(title, "this network", "standard convolutions", "saving")
+    for name, own, standard in (
+        ("parameters", cost.params, cost.standard_params),
+        ("multiply-adds", cost.madds, cost.standard_madds),
+    ):
+        totals.add_row(name, f"{own:,}", f"{standard:,}", f"{standard / own:.2f} x")
+    totals.add_row("stored parameters", f"{cost.stored_params:,}")
+    totals.add_row("peak activations", f"{cost.peak_activation_bytes:,} bytes")
+    return Group(*([layer_table(cost)] if layers else []), totals)
+
+
+def layer_table(cost: Cost) -> Table:
+    table = _table("layer", "kind", "in", "out", "window", "params", "MAdds", "out bytes")
+    for row in cost.layers:
+        table.add_row(
+            row.name,
+            row.kind,
+            _shape(row.input_shape),
+            _shape(row.output_shape),
+            f"{row.kernel[0]}x{row.kernel[1]}/{row.stride}",
+            f"{row.weights + row.biases + row.batch_norm_params:,}",
+            f"{row.madds:,}",
+            f"{row.activation_bytes:,}",
+        )
+    return table
+
+
+def card_table(card: dict[str, Any], prefix: str = "") -> Table:
+    """Every field of a card, nested names joined by dots."""
+    table = _table("field", "value", numbers=False)
+    for name, value in _flat(card, prefix):
+        table.add_row(name, value)
+    return table
+
+
+def _table(*headings: str, numbers: bool = True) -> Table:
+    """A table that fits 80 columns: the first one whole, the others to the right."""
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    for heading in headings:
+        number = numbers and heading != headings[0]
+        table.add_column(heading, justify="right" if number else "left", no_wrap=numbers)
+    return table
+
+
+def millions(count: int) -> str:
+    return f"{count / 1e6:.2f} M"
+
+
+def megabytes(size_bytes: int) -> str:
+    return f"{size_bytes / 1e6:.1f} MB"
+
+
+def _shape(shape: tuple[int, int, int]) -> str:
+    channels, height, width = shape
+    return f"{height}x{width}x{channels}"
+
+
+def _flat(value: Any, name: str) -> list[tuple[str, str]]:
+    if isinstance(value, dict):
+        return [
+            row
+            for key, inner in value.items()
+            for row in _flat(inner, f"{name}.{key}" if name else key)
+        ]
+    if isinstance(value, list):
+        return [row for index, inner in enumerate(value) for row in _flat(inner, f"{name}.{index}")]
+    return [(name, f"{value:,}" if isinstance(value, int) else str(value))]
