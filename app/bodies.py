@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
+from app.budget import Lease
 from app.errors import BadRequest, EmptyBody, TooManyBytes, TooManyImages, UnsupportedFormat
 from app.schemas import PredictBody
 
@@ -27,11 +28,14 @@ ALIASES = {"image/jpg", "image/pjpeg", "image/x-ms-bmp", "image/x-png", "image/a
 MULTIPART, JSON = "multipart/form-data", "application/json"
 
 
-async def read_body(chunks: AsyncIterator[bytes], declared: str | None, max_bytes: int) -> bytes:
-    """Collect a body; `declared` is its Content-Length header.
+async def read_body(
+    chunks: AsyncIterator[bytes], declared: str | None, max_bytes: int, lease: Lease
+) -> bytes:
+    """Collect a body; `declared` is its Content-Length header, `lease` holds its bytes.
 
     Raises:
         TooManyBytes: it says it is, or turns out to be, longer than `max_bytes`.
+        Overloaded: all bodies together hold too many bytes.
         EmptyBody: there is nothing in it.
     """
     if declared and declared.isdigit() and int(declared) > max_bytes:
@@ -42,6 +46,7 @@ async def read_body(chunks: AsyncIterator[bytes], declared: str | None, max_byte
         size += len(chunk)
         if size > max_bytes:
             raise TooManyBytes(_too_long(max_bytes))
+        lease.take(len(chunk))
         parts.append(chunk)
     if not size:
         raise EmptyBody("the body is empty; send an image")

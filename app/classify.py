@@ -11,8 +11,8 @@ from app.errors import RequestError
 from app.images import ImageLimits, load_image
 from app.model import Floats, Model
 from app.problem import to_problem
-from app.scheduler import Scheduler
-from app.schemas import Answer, ImageResult, Prediction
+from app.scheduler import Scheduler, Ticket
+from app.schemas import ImageResult, Prediction
 from app.store import Store
 
 
@@ -25,37 +25,34 @@ class Classifier:
     limits: ImageLimits
     reduced_decode: bool
 
-    async def classify(
-        self,
-        images: Sequence[bytes],
-        model_name: str | None = None,
-        top_k: int = 5,
-        resolution: int | None = None,
-    ) -> Answer:
-        """Classify images with one model, spread over all workers.
-
-        One bad image among several has its error in its place; alone it fails the request.
+    def submit(
+        self, images: Sequence[bytes], model: Model, top_k: int, resolution: int
+    ) -> Ticket[ImageResult]:
+        """Queue images for one model, spread over all workers.
 
         Raises:
-            UnknownModel, BadQuery: the model or the resolution cannot be had.
-            ImageError: the only image is not one that can be classified.
+            Overloaded: too many images wait.
         """
-        model = self.store.get(model_name)
-        resolution = model.check_resolution(resolution)
-        jobs = [partial(self._classify_one, image, model, resolution, top_k) for image in images]
-        outcomes = await self.scheduler.run(jobs)
-        if len(outcomes) == 1 and isinstance(outcomes[0], Exception):
-            raise outcomes[0]
-        results = [_result(outcome) for outcome in outcomes]
-        return Answer(model=model.name, resolution=resolution, results=results)
+        jobs = [partial(self._classify, image, model, resolution, top_k) for image in images]
+        return self.scheduler.submit(jobs)
 
-    def _classify_one(
+    def _classify(
         self, data: bytes, model: Model, resolution: int, top_k: int, queue_ms: float
     ) -> ImageResult:
-        """Decode, resize and infer on this thread."""
         return classify_image(
             data, model, resolution, top_k, self.limits, self.reduced_decode, queue_ms
         )
+
+
+def to_results(outcomes: Sequence[ImageResult | Exception]) -> list[ImageResult]:
+    """One result an image: one bad image among several has its error in its place.
+
+    Raises:
+        ImageError: the only image is not one that can be classified.
+    """
+    if len(outcomes) == 1 and isinstance(outcomes[0], Exception):
+        raise outcomes[0]
+    return [_result(outcome) for outcome in outcomes]
 
 
 def classify_image(

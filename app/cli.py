@@ -6,7 +6,6 @@ installed, it adds them through the entry point group `mobilenet_gateway.command
 
 import inspect
 import json
-import logging
 import os
 import sys
 from collections.abc import Callable
@@ -17,7 +16,6 @@ from typing import Annotated, Any
 import typer
 from rich import box
 from rich.console import Console
-from rich.logging import RichHandler
 from rich.markup import escape
 from rich.progress import track
 from rich.table import Table
@@ -94,16 +92,12 @@ def serve(config: Path | None, **given: Any) -> None:
     if config:
         os.environ[CONFIG_VARIABLE] = str(config)
     settings = load_settings({name: value for name, value in given.items() if value is not None})
-    logging.basicConfig(
-        level=logging.INFO,
-        format="%(message)s",
-        handlers=[RichHandler(console=STDERR, show_path=False)],
-    )
+    from app import log
     from app.gateway import open_gateway
-    from app.main import create_app
     from app.server import serve as run
 
-    run(create_app(settings, open_gateway(settings)), settings)
+    log.set_up(settings)
+    run(settings, open_gateway(settings))
 
 
 @cli.command()
@@ -119,12 +113,12 @@ def predict(
     settings = load_settings({"store": store} if store else {})
     from app.classify import classify_image
     from app.images import ImageLimits
-    from app.store import open_store
+    from app.model import load_model
+    from app.store import Selection, Store
 
     name = model or settings.default_model
-    loaded = open_store(
-        settings.store, (name,), name, allow_untrained=settings.allow_untrained
-    ).get(name)
+    selection = Selection(settings.store, (name,), name, settings.allow_untrained)
+    loaded = Store(selection, load_model).get(name)
     side = loaded.check_resolution(resolution)
     limits = ImageLimits(settings.max_pixels, settings.min_side_pixels)
     answers: list[dict[str, Any]] = []

@@ -12,6 +12,14 @@
         ├── MethodNotAllowed          405  the path does not take this method
         ├── TooManyBytes              413  the body is larger than allowed
         ├── TooManyImages             413  more images in one request than allowed
+        ├── Unauthorized              401  a key is needed and none, or a wrong one, was sent
+        ├── Forbidden                 403  the key that was sent does not allow this
+        ├── SlowBody                  408  the body did not arrive in time
+        ├── Overloaded                503  as many images wait as may
+        ├── Stopping                  503  the service is being stopped
+        ├── DeadlineExceeded          504  the answer would come too late
+        ├── ClientGone                499  the client closed the connection; for log and metrics
+        ├── StoreUnusable             500  the store cannot be read again as a whole
         ├── InternalError             500  a mistake of the server, never of the request
         └── ImageError                     the bytes are not an image we take
             ├── EmptyBody             400  nothing was sent
@@ -23,6 +31,8 @@
 
 Only the text of these errors reaches a client; anything else becomes a plain 500.
 """
+
+from math import ceil
 
 
 class GatewayError(Exception):
@@ -153,6 +163,10 @@ class TooManyBytes(RequestError):
     type = "too-many-bytes"
     title = "Too many bytes"
 
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail)
+        self.headers["Connection"] = "close"  # so that the rest of the body is not read
+
 
 class TooManyImages(RequestError):
     """More images in one request than allowed."""
@@ -162,9 +176,89 @@ class TooManyImages(RequestError):
     title = "Too many images"
 
 
+class StoreUnusable(RequestError):
+    """Reading the store again failed as a whole; what was loaded goes on serving."""
+
+    status = 500
+    type = "store-unusable"
+    title = "Store unusable"
+
+
 class InternalError(RequestError):
     """A mistake of the server; the log says more, the client does not need to know."""
 
     status = 500
     type = "internal-error"
     title = "Internal error"
+
+
+class Overloaded(RequestError):
+    """As many images wait as may; `retry_after_s` is when the queue will be empty."""
+
+    status = 503
+    type = "overloaded"
+    title = "Overloaded"
+
+    def __init__(self, detail: str, retry_after_s: float = 1.0) -> None:
+        super().__init__(detail)
+        self.headers["Retry-After"] = str(max(1, ceil(retry_after_s)))
+
+
+class Stopping(RequestError):
+    """The service is being stopped and takes no new work."""
+
+    status = 503
+    type = "stopping"
+    title = "Stopping"
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail)
+        self.headers |= {"Retry-After": "1", "Connection": "close"}
+
+
+class DeadlineExceeded(RequestError):
+    """The answer would come later than the request's deadline; `detail` says where time went."""
+
+    status = 504
+    type = "deadline-exceeded"
+    title = "Deadline exceeded"
+
+
+class ClientGone(RequestError):
+    """The client closed the connection before its answer; nobody reads this."""
+
+    status = 499
+    type = "client-gone"
+    title = "Client closed the connection"
+
+
+class SlowBody(RequestError):
+    """The body did not arrive within the request's deadline."""
+
+    status = 408
+    type = "slow-body"
+    title = "Slow body"
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail)
+        self.headers["Connection"] = "close"
+
+
+class Unauthorized(RequestError):
+    """A key is needed and none, or a wrong one, was sent."""
+
+    status = 401
+    type = "unauthorized"
+    title = "Unauthorized"
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail)
+        self.headers["WWW-Authenticate"] = 'Bearer realm="mobilenet-gateway"'
+
+
+class Forbidden(RequestError):
+    """The key that was sent does not allow this."""
+
+    status = 403
+    type = "forbidden"
+    title = "Forbidden"

@@ -1,16 +1,27 @@
 """What lives as long as the service runs, and how a request gets at it."""
 
+import asyncio
+import logging
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, TypedDict
 
 from fastapi import Depends, Request
 
+from app.auth import Keys, read_keys
+from app.budget import ByteBudget
 from app.classify import Classifier
 from app.cores import Cores, usable_cores
+from app.errors import GatewayError
 from app.images import ImageLimits
+from app.lifecycle import Lifecycle
+from app.metrics import Metrics
+from app.model import load_model
 from app.scheduler import Scheduler
 from app.settings import Settings
-from app.store import Store, open_store
+from app.store import Changes, Selection, Store
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,9 +33,39 @@ class Gateway:
     store: Store
     scheduler: Scheduler
     classifier: Classifier
+    budget: ByteBudget
+    lifecycle: Lifecycle
+    metrics: Metrics
+    keys: Keys
+    reloading: asyncio.Lock
+
+    async def reload(self) -> Changes:
+        """Read the store again beside the work that is under way.
+
+        Raises:
+            ModelFileError: the folder cannot be read or nothing in it can be served.
+        """
+        async with self.reloading:
+            changes = await asyncio.to_thread(self.store.reload)
+            self.metrics.describe_models(model.card for model in self.store)
+            return changes
+
+    async def poll(self) -> None:
+        """Read the store again every `reload_poll_s`, for ever."""
+        while True:
+            await asyncio.sleep(self.settings.reload_poll_s)
+            await self.try_reload()
+
+    async def try_reload(self) -> None:
+        """Reload; what goes wrong is logged, and what was loaded goes on serving."""
+        try:
+            await self.reload()
+        except GatewayError as error:
+            log.error("not reloaded: %s", error)
 
     def close(self) -> None:
         self.scheduler.close()
+        self.metrics.close()
 
 
 class State(TypedDict):
@@ -39,17 +80,27 @@ def open_gateway(settings: Settings) -> Gateway:
     Raises:
         ModelFileError: a model cannot be served; the text names the file and the reason.
     """
-    store = open_store(
-        settings.store,
-        settings.models,
-        settings.default_model,
-        allow_untrained=settings.allow_untrained,
+    selection = Selection(
+        settings.store, settings.models, settings.default_model, settings.allow_untrained
     )
+    store = Store(selection, partial(load_model, memory_arena=settings.memory_arena))
     cores = usable_cores()
-    scheduler = Scheduler(settings.workers or cores.count)
+    scheduler = Scheduler(settings.workers or cores.count, settings.queue_limit)
     limits = ImageLimits(settings.max_pixels, settings.min_side_pixels)
-    classifier = Classifier(store, scheduler, limits, settings.reduced_decode)
-    return Gateway(settings, cores, store, scheduler, classifier)
+    metrics = Metrics()
+    metrics.describe_models(model.card for model in store)
+    return Gateway(
+        settings=settings,
+        cores=cores,
+        store=store,
+        scheduler=scheduler,
+        classifier=Classifier(store, scheduler, limits, settings.reduced_decode),
+        budget=ByteBudget(settings.max_inflight_bytes),
+        lifecycle=Lifecycle(),
+        metrics=metrics,
+        keys=read_keys(settings),
+        reloading=asyncio.Lock(),
+    )
 
 
 def _gateway(request: Request) -> Gateway:

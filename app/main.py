@@ -1,13 +1,16 @@
 """create_app(settings): the application; models are loaded when it starts, not when it is made."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
+from starlette.middleware.cors import CORSMiddleware
 
 from app import __version__, problem
+from app.frontdoor import FrontDoor
 from app.gateway import Gateway, State, open_gateway
-from app.routes import health, models, predict
+from app.routes import health, metrics, models, predict
 from app.settings import Settings
 
 DESCRIPTION = (
@@ -22,9 +25,12 @@ def create_app(settings: Settings, gateway: Gateway | None = None) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[State]:
         opened = gateway or open_gateway(settings)
+        poll = asyncio.create_task(opened.poll()) if settings.reload_poll_s else None
         try:
             yield {"gateway": opened}
         finally:
+            if poll:
+                poll.cancel()
             opened.close()
 
     app = FastAPI(
@@ -35,6 +41,15 @@ def create_app(settings: Settings, gateway: Gateway | None = None) -> FastAPI:
         redoc_url=None,
     )
     problem.install(app)
-    for resource in (predict, models, health):
+    if settings.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=list(settings.cors_origins),
+            allow_methods=["GET", "POST"],
+            allow_headers=["*"],
+            expose_headers=["X-Request-ID", "Retry-After"],
+        )
+    app.add_middleware(FrontDoor)
+    for resource in (predict, models, health, metrics):
         app.include_router(resource.router)
     return app

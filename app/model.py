@@ -68,7 +68,7 @@ class Model:
             )
 
 
-def load_model(path: Path) -> Model:
+def load_model(path: Path, *, memory_arena: bool = False) -> Model:
     """Load and warm one exported file.
 
     Raises:
@@ -76,7 +76,7 @@ def load_model(path: Path) -> Model:
     """
     try:
         content = path.read_bytes()
-        session = _open(content)
+        session = _open(content, memory_arena)
         metadata = session.get_modelmeta().custom_metadata_map
         if CARD_KEY not in metadata:
             raise CardError(
@@ -92,9 +92,9 @@ def load_model(path: Path) -> Model:
     return model
 
 
-def _open(content: bytes) -> Any:
+def _open(content: bytes, memory_arena: bool) -> Any:
     try:
-        return new_session(content)
+        return new_session(content, memory_arena=memory_arena)
     except Exception as error:  # onnxruntime's errors have no common class
         raise ModelFileError(
             f"not a model that onnxruntime can load: {_first_line(error)}"

@@ -4,18 +4,25 @@ A job is the work on one image: decode, resize and infer in one go on one thread
 and Pillow do without the GIL. A request with many images lies in the queue as one ticket, which a
 thread takes, draws one image from and puts back at the end before it starts. So the images of a
 request spread over all threads, and a large request waits as often as it makes others wait.
+
+Admission is by permits: what would have to wait behind `queue_limit` images is refused at once.
 """
 
 import asyncio
 import itertools
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from queue import SimpleQueue
 from typing import Any, Generic, TypeVar
 
+from app.errors import DeadlineExceeded, Overloaded
+
 Result = TypeVar("Result")
-Job = Callable[[float], Result]
+Job = Callable[[float], Result]  # is told how many milliseconds it has waited
+
+FIRST_GUESS_S = 0.01
+SMOOTHING = 0.05  # weight of the newest job in the running mean of the service time
 
 
 class Ticket(Generic[Result]):
@@ -23,15 +30,15 @@ class Ticket(Generic[Result]):
 
     __slots__ = ("_finished", "_future", "_jobs", "_loop", "_next", "_queued_at", "_results")
 
-    def __init__(self, jobs: Sequence[Job[Result]]) -> None:
+    def __init__(self, jobs: Sequence[Job[Result]], loop: asyncio.AbstractEventLoop) -> None:
         self._jobs = jobs
         self._results: list[Any] = [None] * len(jobs)
         self._next = 0
         # next() of a count is one step for the interpreter: the thread that draws the last
         # number knows that all others are done, without a lock.
         self._finished = itertools.count(1)
-        self._loop = asyncio.get_running_loop()
-        self._future: asyncio.Future[list[Result | Exception]] = self._loop.create_future()
+        self._loop = loop
+        self._future: asyncio.Future[list[Result | Exception]] = loop.create_future()
         self._queued_at = time.perf_counter()
 
     def draw(self) -> int:
@@ -44,6 +51,28 @@ class Ticket(Generic[Result]):
     def has_more(self) -> bool:
         return self._next < len(self._jobs)
 
+    @property
+    def abandoned(self) -> bool:
+        """Nobody waits any more: what is left need not be done."""
+        return self._future.done()
+
+    def abandon(self, error: BaseException) -> None:
+        """Answer with an error now; images that no thread has started are dropped."""
+        if not self._future.done():
+            self._future.set_exception(error)
+
+    def expire(self, deadline_ms: float) -> None:
+        """Abandon because the deadline has passed, and say where the time went."""
+        started = self._next
+        waited_ms = (time.perf_counter() - self._queued_at) * 1000
+        state = "still in the queue" if not started else f"{started} of them started"
+        self.abandon(
+            DeadlineExceeded(
+                f"the deadline of {deadline_ms:.0f} ms passed: {len(self._jobs)} image(s) were "
+                f"with the workers for {waited_ms:.0f} ms, {state}"
+            )
+        )
+
     def run(self, index: int) -> None:
         """Work on one image and, if it was the last, wake the request."""
         queue_ms = (time.perf_counter() - self._queued_at) * 1000
@@ -54,9 +83,9 @@ class Ticket(Generic[Result]):
         if next(self._finished) == len(self._jobs):
             self._loop.call_soon_threadsafe(self._deliver)
 
-    async def results(self) -> list[Result | Exception]:
+    def __await__(self) -> Generator[Any, None, list[Result | Exception]]:
         """Results in the order of the jobs; an exception stands in the place of its job."""
-        return await self._future
+        return self._future.__await__()
 
     def _deliver(self) -> None:
         if not self._future.done():
@@ -64,23 +93,71 @@ class Ticket(Generic[Result]):
 
 
 class Scheduler:
-    """A fixed number of threads that take turns at the tickets."""
+    """A fixed number of threads that take turns at the tickets.
 
-    def __init__(self, workers: int) -> None:
+    Only the event loop's thread submits; each worker writes its own slot of the counters. So
+    nothing here needs a lock but the queue itself, which is one in C.
+    """
+
+    def __init__(self, workers: int, queue_limit: int) -> None:
         self.workers = workers
+        self.queue_limit = queue_limit
+        self._admitted = 0
+        self._started = [0] * workers
+        self._finished = [0] * workers
+        self._service_s = [FIRST_GUESS_S] * workers
         self._queue: SimpleQueue[Ticket[Any] | None] = SimpleQueue()
         self._threads = [
-            threading.Thread(target=self._work, name=f"worker-{number}", daemon=True)
-            for number in range(workers)
+            threading.Thread(target=self._work, args=(slot,), name=f"worker-{slot}", daemon=True)
+            for slot in range(workers)
         ]
         for thread in self._threads:
             thread.start()
 
-    async def run(self, jobs: Sequence[Job[Result]]) -> list[Result | Exception]:
-        """Work on every job, which is told how many milliseconds it has waited."""
-        ticket = Ticket(jobs)
+    @property
+    def waiting(self) -> int:
+        """Images that no thread has started."""
+        return self._admitted - sum(self._started)
+
+    @property
+    def unfinished(self) -> int:
+        """Images that wait or are worked on: the permits in use."""
+        return self._admitted - sum(self._finished)
+
+    @property
+    def permits(self) -> int:
+        """Most images that are admitted at once."""
+        return self.workers + self.queue_limit
+
+    @property
+    def service_ms(self) -> float:
+        """Running mean of the time that one image takes on one worker."""
+        return sum(self._service_s) / self.workers * 1000
+
+    @property
+    def full(self) -> bool:
+        """Whether one more image would be refused."""
+        return self.unfinished >= self.permits
+
+    def submit(self, jobs: Sequence[Job[Result]]) -> Ticket[Result]:
+        """Queue the jobs of one request.
+
+        Raises:
+            Overloaded: more than `queue_limit` images would wait.
+        """
+        if self.unfinished + len(jobs) > self.permits:
+            raise self.overloaded()
+        self._admitted += len(jobs)
+        ticket = Ticket(jobs, asyncio.get_running_loop())
         self._queue.put(ticket)
-        return await ticket.results()
+        return ticket
+
+    def overloaded(self) -> Overloaded:
+        """The refusal, with the time after which the queue will be empty."""
+        drain_s = self.unfinished * self.service_ms / self.workers / 1000
+        return Overloaded(
+            f"{self.waiting} images wait already and the limit is {self.queue_limit}", drain_s
+        )
 
     def close(self) -> None:
         """Finish what is queued, then end the threads."""
@@ -89,7 +166,7 @@ class Scheduler:
         for thread in self._threads:
             thread.join()
 
-    def _work(self) -> None:
+    def _work(self, slot: int) -> None:
         while True:
             ticket = self._queue.get()
             if ticket is None:
@@ -97,7 +174,24 @@ class Scheduler:
                     return
                 self._queue.put(None)  # a ticket went back behind the end: it comes first
                 continue
-            index = ticket.draw()
-            if ticket.has_more:
-                self._queue.put(ticket)
-            ticket.run(index)
+            self._take(ticket, slot)
+
+    def _take(self, ticket: Ticket[Any], slot: int) -> None:
+        """Do one image of a ticket, or drop all that is left of it."""
+        index = ticket.draw()
+        if ticket.abandoned:
+            left = 1
+            while ticket.has_more:
+                ticket.draw()
+                left += 1
+            self._started[slot] += left
+            self._finished[slot] += left
+            return
+        if ticket.has_more:
+            self._queue.put(ticket)
+        self._started[slot] += 1
+        began = time.perf_counter()
+        ticket.run(index)
+        took = time.perf_counter() - began
+        self._service_s[slot] += SMOOTHING * (took - self._service_s[slot])
+        self._finished[slot] += 1

@@ -100,9 +100,21 @@ class ModelSummary(Wire):
 
 
 class ModelList(Wire):
-    """All loaded models."""
+    """All loaded models, and the files that could not be loaded at the last reload."""
 
     models: list[ModelSummary]
+    broken: dict[str, str] = Field(
+        default_factory=dict, description="Reason by file name; the model before it goes on."
+    )
+
+
+class ReloadReport(Wire):
+    """What reading the store again did."""
+
+    loaded: list[str] = Field(description="New or changed models.")
+    dropped: list[str] = Field(description="Models whose file is gone.")
+    unchanged: list[str]
+    broken: dict[str, str] = Field(description="Reason by file name.")
 
 
 class ModelDetail(Wire):

@@ -1,19 +1,116 @@
-"""Running the application under uvicorn."""
+"""Running the application under uvicorn, and stopping it without losing accepted work."""
+
+import asyncio
+import logging
+import signal
+import socket
+from math import ceil
+from types import FrameType
 
 import uvicorn
-from fastapi import FastAPI
 
+from app.errors import SettingError
+from app.gateway import Gateway
+from app.main import create_app
 from app.settings import Settings
 
+log = logging.getLogger(__name__)
+KEEP_ALIVE_S = 75
+BACKLOG = 2048
 
-def serve(app: FastAPI, settings: Settings) -> None:
-    """Serve until told to stop."""
+
+class Server(uvicorn.Server):
+    """Stops in order: not ready, new work refused, accepted work answered, then closed.
+
+    uvicorn alone closes its sockets first, so that a load balancer which has not noticed yet runs
+    into refused connections instead of a 503 that says where to go.
+    """
+
+    def __init__(self, config: uvicorn.Config, gateway: Gateway) -> None:
+        super().__init__(config)
+        self.gateway = gateway
+        self._stop: asyncio.Task[None] | None = None
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Begin to stop; a second signal ends the process at once."""
+        if self.gateway.lifecycle.stopping:
+            self.force_exit = self.should_exit = True
+            return
+        self.gateway.lifecycle.stopping = True
+        asyncio.get_running_loop().call_soon_threadsafe(self._begin_stop)
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if hasattr(signal, "SIGHUP"):
+            loop = asyncio.get_running_loop()
+            loop.add_signal_handler(signal.SIGHUP, self._reload)
+        for server in self.servers:
+            for sock in server.sockets:
+                log.info("listening on %s", address(self.config, sock))
+
+    def _begin_stop(self) -> None:
+        self._stop = asyncio.create_task(self._drain())
+
+    async def _drain(self) -> None:
+        settings = self.gateway.settings
+        log.info("stopping: %s requests to finish", self.gateway.lifecycle.active)
+        finished = await self.gateway.lifecycle.stop(settings.drain_s, settings.stop_timeout_s)
+        if not finished:
+            log.error("stopped with %s requests unfinished", self.gateway.lifecycle.active)
+        self.should_exit = True
+
+    def _reload(self) -> None:
+        self._reloading = asyncio.create_task(self.gateway.try_reload())
+
+
+def serve(settings: Settings, gateway: Gateway) -> None:
+    """Serve until told to stop.
+
+    Raises:
+        SettingError: the port is taken, or the address is not one of this machine.
+    """
     config = uvicorn.Config(
-        app,
+        create_app(settings, gateway),
         host=settings.host,
         port=settings.port,
         log_config=None,
+        log_level="warning",
         access_log=False,
         server_header=False,
+        date_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=KEEP_ALIVE_S,
+        backlog=BACKLOG,
+        ssl_certfile=settings.tls_cert,
+        ssl_keyfile=settings.tls_key,
+        timeout_graceful_shutdown=ceil(settings.stop_timeout_s),
     )
-    uvicorn.Server(config).run()
+    listening = bind(config)
+    Server(config, gateway).run(sockets=[listening])
+
+
+def bind(config: uvicorn.Config) -> socket.socket:
+    """Open the listening socket.
+
+    Raises:
+        SettingError: the port is taken, or the address is not one of this machine.
+    """
+    family = socket.AF_INET6 if ":" in config.host else socket.AF_INET
+    listening = socket.socket(family)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((config.host, config.port))
+    except OSError as error:
+        listening.close()
+        raise SettingError(
+            f"cannot listen on {config.host} port {config.port}: {error.strerror}; "
+            "choose another with --port or GATEWAY_PORT"
+        ) from error
+    return listening
+
+
+def address(config: uvicorn.Config, listening: socket.socket) -> str:
+    """The address for a person to click."""
+    host, port = listening.getsockname()[:2]
+    scheme = "https" if config.is_ssl else "http"
+    return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"

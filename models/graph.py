@@ -134,7 +134,16 @@ class QuantizedWriter:
         self._quantize(name)
 
     def simple(self, node: Node, op: str) -> None:
-        self.tape.emit(op, list(node.inputs), f"{node.name}.float", node.name)
+        output = f"{node.name}.float"
+        if op == "GlobalAveragePool":
+            # TFLite rounds halves of the mean up, QuantizeLinear rounds them to even, and small
+            # maps have many exact halves: a nudge far below the rounding step decides them.
+            nudge = np.float32(self.activations[node.name].scale / 1024)
+            mean = self.tape.emit(op, list(node.inputs), f"{node.name}.mean", node.name)
+            inputs = [mean, self.tape.constant(f"{node.name}.nudge", nudge)]
+            self.tape.emit("Add", inputs, output)
+        else:
+            self.tape.emit(op, list(node.inputs), output, node.name)
         self._quantize(node.name)
 
     def linear(self, node: Node) -> None:

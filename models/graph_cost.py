@@ -3,8 +3,9 @@
 Independent of `models.cost`, which walks our own definitions: here the shapes come from ONNX
 shape inference and the weights from the initialisers, so that a third-party file has costs too.
 Counted are Conv, ConvInteger, QLinearConv, Gemm, MatMul (and its integer forms) with a constant
-operand; `weights`, `biases` and `madds` as in `app.card.Cost`. Scales and zero points of a
-quantised file are not parameters.
+second operand, and a constant that is added right behind them is their bias; `weights`, `biases`
+and `madds` as in `app.card.Cost`. Scales and zero points of a quantised file are not parameters.
+Operators of onnxruntime's quantiser count as the standard ones that they stand for.
 """
 
 from collections.abc import Iterable
@@ -18,6 +19,7 @@ from onnx import NodeProto, TensorProto, helper, shape_inference
 
 from app.card import Cost, LayerRow
 from models.cost import Use, peak_bytes, stored_params
+from models.quantized_ops import standardise
 
 CONVOLUTIONS = {"Conv": (1, 2), "ConvInteger": (1, None), "QLinearConv": (3, 8)}
 MATRICES = {
@@ -25,13 +27,10 @@ MATRICES = {
     "MatMul": (1, None),
     "MatMulInteger": (1, None),
     "QLinearMatMul": (3, None),
-    "QGemm": (3, 6),
 }
 POOLS = {
     "GlobalAveragePool": "global_pool",
-    "QLinearGlobalAveragePool": "global_pool",
     "AveragePool": "avg_pool",
-    "QLinearAveragePool": "avg_pool",
     "MaxPool": "max_pool",
     "Concat": "concat",
 }
@@ -58,8 +57,8 @@ class Tensor:
     @property
     def feature_map(self) -> tuple[int, int, int]:
         """(channels, height, width), whether the value is a map [1, C, H, W] or flat [1, C]."""
-        _, channels, *space = (*self.shape, 1, 1)[:4]
-        return channels, space[0], space[1]
+        _, channels, height, width = (*self.shape, 1, 1, 1, 1)[:4]
+        return channels, height, width
 
 
 def graph_cost(model: onnx.ModelProto | Path, resolution: int | None = None) -> Cost:
@@ -74,6 +73,7 @@ def graph_cost(model: onnx.ModelProto | Path, resolution: int | None = None) -> 
         else onnx.ModelProto.FromString(model.SerializeToString())
     )
     _fix_input(model.graph, resolution)
+    standardise(model.graph)
     try:
         inferred = shape_inference.infer_shapes(model, strict_mode=True, data_prop=True)
     except shape_inference.InferenceError as error:
@@ -86,9 +86,12 @@ class _Walk:
 
     def __init__(self, graph: onnx.GraphProto) -> None:
         self.graph = graph
-        self.constants = {tensor.name for tensor in graph.initializer}
         self.tensors = _tensors(graph)
-        self.maker = {output: node for node in graph.node for output in node.output}
+        self.constants = _constants(graph)
+        self.readers: dict[str, list[NodeProto]] = {}
+        for node in graph.node:
+            for name in node.input:
+                self.readers.setdefault(name, []).append(node)
         self.store = self._stores()
 
     def cost(self) -> Cost:
@@ -110,9 +113,9 @@ class _Walk:
     def _row(self, node: NodeProto) -> LayerRow | None:
         if node.op_type in CONVOLUTIONS:
             return self._weighted(node, *CONVOLUTIONS[node.op_type])
-        if node.op_type in MATRICES and self._is_constant(node.input[MATRICES[node.op_type][0]]):
+        if node.op_type in MATRICES and node.input[MATRICES[node.op_type][0]] in self.constants:
             return self._weighted(node, *MATRICES[node.op_type])
-        if node.op_type == "Add" and not any(map(self._is_constant, node.input)):
+        if node.op_type == "Add" and self.constants.isdisjoint(node.input):
             return self._free(node, "add")
         if node.op_type == "ReduceMean" and len(self.tensors[node.input[0]].shape) == 4:
             return self._free(node, "global_pool")
@@ -122,14 +125,14 @@ class _Walk:
 
     def _weighted(self, node: NodeProto, kernel_at: int, bias_at: int | None) -> LayerRow:
         kernel = self.tensors[node.input[kernel_at]].shape
-        has_bias = bias_at is not None and len(node.input) > bias_at and node.input[bias_at]
         attributes = {item.name: helper.get_attribute_value(item) for item in node.attribute}
         source, output = self.tensors[node.input[0]], self.tensors[node.output[0]]
         groups = attributes.get("group", 1)
         window = (kernel[2], kernel[3]) if len(kernel) == 4 else (1, 1)
-        _, height, width = output.feature_map
+        positions = prod(output.shape[2:])
         if node.op_type in MATRICES:
             kind = "linear"
+            positions = prod(output.shape[:-1])
         elif groups > 1 and groups == output.feature_map[0]:
             kind = "depthwise"
         else:
@@ -143,9 +146,9 @@ class _Walk:
             stride=attributes.get("strides", [1])[0],
             groups=groups,
             weights=prod(kernel),
-            biases=prod(self.tensors[node.input[bias_at]].shape) if bias_at and has_bias else 0,
+            biases=self._biases(node, bias_at),
             batch_norm_params=self._batch_norm_params(node),
-            madds=prod(kernel) * height * width,
+            madds=prod(kernel) * positions,
             activation_bytes=self._held_bytes(node.output[0]),
         )
 
@@ -167,28 +170,25 @@ class _Walk:
             activation_bytes=self._held_bytes(node.output[0]),
         )
 
+    def _biases(self, node: NodeProto, bias_at: int | None) -> int:
+        """Size of the node's own bias and of what an Add right behind it brings."""
+        biases = list(node.input[bias_at : bias_at + 1]) if bias_at else []
+        for follower in self.readers.get(node.output[0], []):
+            if follower.op_type == "Add":
+                biases += [name for name in follower.input if name in self.constants]
+        return sum(prod(self.tensors[name].shape) for name in biases if name)
+
     def _batch_norm_params(self, node: NodeProto) -> int:
         """Scale and shift of a batch norm that follows unfolded."""
-        return sum(
-            2 * self.tensors[node.output[0]].feature_map[0]
-            for follower in self.graph.node
-            if follower.op_type == "BatchNormalization" and follower.input[0] in node.output
-        )
-
-    def _is_constant(self, name: str) -> bool:
-        """An initialiser, as it is or through nodes that only change its form."""
-        if name in self.constants or (
-            name in self.maker and self.maker[name].op_type == "Constant"
-        ):
-            return True
-        node = self.maker.get(name)
-        return node is not None and node.op_type in SAME_STORE and self._is_constant(node.input[0])
+        followers = [follower.op_type for follower in self.readers.get(node.output[0], [])]
+        channels, _, _ = self.tensors[node.output[0]].feature_map
+        return 2 * channels * followers.count("BatchNormalization")
 
     def _stores(self) -> dict[str, str]:
         """The store behind every value that is not a constant."""
         store = {value.name: value.name for value in self.graph.input}
         for node in self.graph.node:
-            if self._is_constant(node.output[0]):
+            if node.output[0] in self.constants:
                 continue
             sources = [name for name in node.input if name in store]
             shared = node.op_type in SAME_STORE or (node.op_type == "Add" and sources)
@@ -242,13 +242,20 @@ def _fix_input(graph: onnx.GraphProto, resolution: int | None) -> None:
         raise GraphCostError("an image classifier has one input with four axes; this graph has not")
     for value in [value for value in graph.input if value.name in constants]:
         graph.input.remove(value)
-    batch, *space = graph.input[0].type.tensor_type.shape.dim
+    batch, *image = graph.input[0].type.tensor_type.shape.dim
     batch.dim_value = 1
-    for dimension in space:
-        if not dimension.dim_value:
-            if resolution is None:
-                raise GraphCostError("height and width are free: a resolution is needed")
+    free = [dimension for dimension in image if not dimension.dim_value]
+    if len(free) > 2:
+        raise GraphCostError(
+            "channels, height and width are all free: nothing tells which is which"
+        )
+    if free and resolution is None:
+        raise GraphCostError("height and width are free: a resolution is needed")
+    if resolution is not None:
+        for dimension in free:
             dimension.dim_value = resolution
+        if resolution not in (sizes := [dimension.dim_value for dimension in image]):
+            raise GraphCostError(f"the image is fixed at {sizes}: {resolution} does not go in")
     for output in graph.output:
         output.type.tensor_type.ClearField("shape")
     del graph.value_info[:]
@@ -262,11 +269,22 @@ def _tensors(graph: onnx.GraphProto) -> dict[str, Tensor]:
     }
     for value in _values(graph):
         kind = value.type.tensor_type
-        shape = tuple(dimension.dim_value for dimension in kind.shape.dim)
-        if 0 in shape:
-            raise GraphCostError(f"the shape of {value.name!r} stays unknown")
-        found[value.name] = Tensor(shape, _element_bytes(kind.elem_type))
+        sizes = [size.dim_value for size in kind.shape.dim if size.HasField("dim_value")]
+        if kind.HasField("shape") and len(sizes) == len(kind.shape.dim):
+            found[value.name] = Tensor(tuple(sizes), _element_bytes(kind.elem_type))
+    for node in graph.node:
+        if node.output[0] not in found:
+            raise GraphCostError(f"the shape of {node.output[0]!r} ({node.op_type}) stays unknown")
     return found
+
+
+def _constants(graph: onnx.GraphProto) -> set[str]:
+    """Initialisers, and what is computed from nothing else."""
+    constants = {"", *(tensor.name for tensor in graph.initializer)}
+    for node in graph.node:
+        if constants.issuperset(node.input):
+            constants.update(node.output)
+    return constants - {""}
 
 
 def _values(graph: onnx.GraphProto) -> Iterable[onnx.ValueInfoProto]:

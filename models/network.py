@@ -65,7 +65,14 @@ class Network:
             yield Step(node, inputs, shapes[node.name])
 
     def shape_of(self, name: str) -> Shape:
-        """Shape of what the named layer puts out; `image` is the input."""
+        """Shape of what the named layer puts out; `image` is the input.
+
+        Raises:
+            LayerError: there is no such layer.
+        """
         if name == INPUT:
             return self.input_shape
-        return next(step.output_shape for step in self.steps() if step.node.name == name)
+        for step in self.steps():
+            if step.node.name == name:
+                return step.output_shape
+        raise LayerError(f"there is no layer {name!r}")

@@ -1,5 +1,7 @@
 """Which widths and input sizes the family is defined for."""
 
+from math import inf, isfinite
+
 MINIMUM, MAXIMUM, STEP = 96, 512, 32
 ALL = range(MINIMUM, MAXIMUM + 1, STEP)
 
@@ -17,12 +19,12 @@ def check_resolution(resolution: int) -> None:
         )
 
 
-def check_alpha(alpha: float, maximum: float = float("inf")) -> None:
+def check_alpha(alpha: float, maximum: float = inf) -> None:
     """Refuse a width multiplier that is not above 0 and at most `maximum`.
 
     Raises:
-        ValueError: alpha is outside its range, or not a number.
+        ValueError: alpha is outside its range, infinite or not a number.
     """
-    if not 0 < alpha <= maximum:
-        limit = "above 0" if maximum == float("inf") else f"above 0 and at most {maximum:g}"
+    if not (0 < alpha <= maximum and isfinite(alpha)):
+        limit = f"above 0 and at most {maximum:g}" if isfinite(maximum) else "above 0 and finite"
         raise ValueError(f"alpha is {alpha:g}; it has to be {limit}")

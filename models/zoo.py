@@ -5,9 +5,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, HttpUrl
+from pydantic import BaseModel, ConfigDict, Field, HttpUrl, model_validator
 
 from app import __version__
 from app.card import CARD_KEY, Accuracy, Family, Origin, Precision, Preprocessing, SourceFile
@@ -86,7 +86,7 @@ class ZooCheckpoint(Record):
     family: Family
     alpha: float
     resolution: int
-    format: Literal["torchvision", "tflite"]
+    format: Literal["torchvision", "tflite_float", "tflite_quantized"]
     files: tuple[str, ...] = Field(min_length=1)
     models: tuple[ZooModel, ...] = Field(min_length=1)
 
@@ -98,6 +98,16 @@ class Zoo(Record):
     sources: dict[str, str]
     files: dict[str, ZooFile]
     checkpoints: tuple[ZooCheckpoint, ...]
+
+    @model_validator(mode="after")
+    def _names_exist(self) -> Self:
+        """What a checkpoint refers to has to stand in the other tables."""
+        for checkpoint in self.checkpoints:
+            if checkpoint.format not in self.formats or checkpoint.format not in self.sources:
+                raise ValueError(f"format {checkpoint.format!r} is not described")
+            if unknown := set(checkpoint.files) - self.files.keys():
+                raise ValueError(f"no such file: {', '.join(sorted(unknown))}")
+        return self
 
 
 @dataclass(frozen=True, slots=True)

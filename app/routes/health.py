@@ -7,6 +7,7 @@ import PIL
 from fastapi import APIRouter, Query
 
 from app import __version__, runtime
+from app.errors import Stopping
 from app.gateway import Current
 from app.problem import documented
 from app.schemas import Health, Info, NoQuery
@@ -21,9 +22,11 @@ async def healthz(_: Annotated[NoQuery, Query()]) -> Health:
     return Health(status="ok")
 
 
-@router.get("/readyz")
-async def readyz(_: Annotated[NoQuery, Query()]) -> Health:
-    """All models are loaded and warm."""
+@router.get("/readyz", responses=documented(503))
+async def readyz(gateway: Current, _: Annotated[NoQuery, Query()]) -> Health:
+    """All models are loaded and warm, and the service is not being stopped."""
+    if gateway.lifecycle.stopping:
+        raise Stopping("the service is being stopped")
     return Health(status="ready")
 
 

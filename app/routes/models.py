@@ -1,12 +1,14 @@
 """GET /models: what is loaded and what it costs."""
 
+from dataclasses import asdict
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Request
 
+from app.errors import ModelFileError, StoreUnusable
 from app.gateway import Current
 from app.problem import documented
-from app.schemas import LayerTable, ModelDetail, ModelList, NoQuery, summarise
+from app.schemas import LayerTable, ModelDetail, ModelList, NoQuery, ReloadReport, summarise
 
 router = APIRouter(prefix="/models", tags=["models"], responses=documented(422))
 
@@ -19,8 +21,22 @@ async def models(gateway: Current, _: Annotated[NoQuery, Query()]) -> ModelList:
         models=[
             summarise(model.card, model.file_bytes, default=model.name == store.default)
             for model in store
-        ]
+        ],
+        broken=store.broken,
     )
+
+
+@router.post("/reload", responses=documented(401, 403, 500))
+async def reload(
+    request: Request, gateway: Current, _: Annotated[NoQuery, Query()]
+) -> ReloadReport:
+    """Read the store again; needs the admin key. What is broken leaves the old model serving."""
+    gateway.keys.check_admin(request.headers.raw)
+    try:
+        changes = await gateway.reload()
+    except ModelFileError as error:
+        raise StoreUnusable("the store cannot be read; the server's log says why") from error
+    return ReloadReport.model_validate(asdict(changes))
 
 
 @router.get("/{name}", responses=documented(404))

@@ -1,0 +1,35 @@
+"""Starting, running, stopping: whether new work is taken, and how much is under way."""
+
+import asyncio
+
+
+class Lifecycle:
+    """Counts accepted requests, so that a stop can wait for the last; event loop only."""
+
+    def __init__(self) -> None:
+        self.stopping = False
+        self.active = 0
+        self._idle = asyncio.Event()
+
+    def enter(self) -> None:
+        self.active += 1
+
+    def leave(self) -> None:
+        self.active -= 1
+        if self.stopping and not self.active:
+            self._idle.set()
+
+    async def stop(self, drain_s: float, timeout_s: float) -> bool:
+        """Take no new work, wait at least `drain_s` and until all accepted work is answered.
+
+        Returns whether everything was answered within `timeout_s`.
+        """
+        self.stopping = True
+        if not self.active:
+            self._idle.set()
+        try:
+            async with asyncio.timeout(timeout_s):
+                await asyncio.gather(asyncio.sleep(drain_s), self._idle.wait())
+        except TimeoutError:
+            return False
+        return True

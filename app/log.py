@@ -1,0 +1,70 @@
+"""Log lines: plain for people, JSON for machines; one for each request."""
+
+import json
+import logging
+import sys
+from datetime import UTC, datetime
+
+from app.record import Record
+from app.settings import Settings
+
+access = logging.getLogger("app.access")
+QUIET_ROUTES = {"/healthz", "/readyz", "/metrics"}  # asked every few seconds: debug only
+
+
+class PlainFormatter(logging.Formatter):
+    """`2026-01-31 12:00:00 info message`"""
+
+    def __init__(self) -> None:
+        super().__init__("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%d %H:%M:%S")
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object a line; a request's fields stand beside the message."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "message": record.getMessage(),
+            **getattr(record, "fields", {}),
+        }
+        if record.exc_info:
+            line["traceback"] = self.formatException(record.exc_info)
+        return json.dumps(line)
+
+
+def set_up(settings: Settings) -> None:
+    """Send everything to standard error in the form that the settings ask for."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(JsonFormatter() if settings.log_format == "json" else PlainFormatter())
+    logging.basicConfig(level=settings.log_level.upper(), handlers=[handler], force=True)
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+
+
+def log_request(method: str, path: str, record: Record, took_ms: float) -> None:
+    """Write the line of one request."""
+    level = logging.DEBUG if path in QUIET_ROUTES else logging.INFO
+    if not access.isEnabledFor(level):
+        return
+    fields = {
+        "id": record.id,
+        "method": method,
+        "path": path,
+        "status": record.status,
+        "took_ms": round(took_ms, 2),
+        "model": record.model,
+        "images": record.images,
+        "body_bytes": record.body_bytes,
+        "queue_ms": round(record.queue_ms, 2),
+        "decode_ms": round(record.decode_ms, 2),
+        "inference_ms": round(record.inference_ms, 2),
+    }
+    message = f"{method} {path} {record.status} {fields['took_ms']} ms id={record.id}"
+    if record.model:
+        message += (
+            f" {record.model} images={record.images} bytes={record.body_bytes}"
+            f" queue={fields['queue_ms']} decode={fields['decode_ms']}"
+            f" inference={fields['inference_ms']}"
+        )
+    access.log(level, message, extra={"fields": fields})

@@ -1,0 +1,119 @@
+"""Prometheus metrics.
+
+With PROMETHEUS_MULTIPROC_DIR set, several processes write to that folder and each of them reports
+the sum of all (prometheus-client's multi-process mode).
+"""
+
+import os
+from collections.abc import Iterable
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    PlatformCollector,
+    ProcessCollector,
+    generate_latest,
+    multiprocess,
+)
+
+from app.card import ModelCard
+from app.problem import Problem
+
+MULTIPROCESS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
+# From the smallest network's 0.3 ms to a queue that is about to time out.
+BUCKETS_S = (
+    0.0002, 0.0005, 0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.015, 0.02, 0.03, 0.05, 0.075,
+    0.1, 0.2, 0.5, 1.0, 2.0,
+)  # fmt: skip
+
+
+class Metrics:
+    """All metrics of one application."""
+
+    def __init__(self) -> None:
+        self._registry = registry = CollectorRegistry()
+        if not _multiprocess():
+            ProcessCollector(registry=registry)
+            PlatformCollector(registry=registry)
+        self.requests = Counter(
+            "gateway_requests_total",
+            "Requests by route, method and status.",
+            ["route", "method", "status"],
+            registry=registry,
+        )
+        self.images = Counter(
+            "gateway_images_total",
+            "Images by model and outcome: ok, or the type of their error.",
+            ["model", "outcome"],
+            registry=registry,
+        )
+        self.queue_seconds = self._histogram("queue", "Time until a worker took the image.")
+        self.decode_seconds = self._histogram("decode", "Decoding, cropping and resizing.")
+        self.inference_seconds = self._histogram("inference", "The run of the model.")
+        self.queue_depth = self._gauge("queue_images", "Images that wait for a worker.")
+        self.permits = self._gauge("permits_in_use", "Images that wait or are worked on.")
+        self.body_bytes = self._gauge("inflight_body_bytes", "Request bodies held in memory.")
+        self.models = self._gauge(
+            "model_info", "1 for each loaded model.", ["model", "family", "precision", "resolution"]
+        )
+        self.multiply_adds = self._gauge("model_madds", "Multiply-adds for one image.", ["model"])
+        self.parameters = self._gauge("model_params", "Parameters.", ["model"])
+
+    def observe_image(
+        self, model: str, queue_ms: float, decode_ms: float, inference_ms: float
+    ) -> None:
+        """Count an answered image and its times."""
+        self.images.labels(model, "ok").inc()
+        self.queue_seconds.labels(model).observe(queue_ms / 1000)
+        self.decode_seconds.labels(model).observe(decode_ms / 1000)
+        self.inference_seconds.labels(model).observe(inference_ms / 1000)
+
+    def observe_failure(self, model: str, problem: Problem) -> None:
+        """Count an image that could not be answered."""
+        self.images.labels(model, problem.type.rpartition(":")[2]).inc()
+
+    def describe_models(self, cards: Iterable[ModelCard]) -> None:
+        """Say which models are loaded, and forget those that are not any more."""
+        for gauge in (self.models, self.multiply_adds, self.parameters):
+            gauge.clear()
+        for card in cards:
+            self.models.labels(card.name, card.family, card.precision, card.resolution).set(1)
+            self.multiply_adds.labels(card.name).set(card.cost.madds)
+            self.parameters.labels(card.name).set(card.cost.params)
+
+    def render(self) -> bytes:
+        """The text format of Prometheus."""
+        if not _multiprocess():
+            return generate_latest(self._registry)
+        merged = CollectorRegistry()
+        multiprocess.MultiProcessCollector(merged)  # type: ignore[no-untyped-call]
+        return generate_latest(merged)
+
+    def close(self) -> None:
+        """Take this process's gauges out of the sum."""
+        if _multiprocess():
+            multiprocess.mark_process_dead(os.getpid())  # type: ignore[no-untyped-call]
+
+    def _histogram(self, name: str, help_text: str) -> Histogram:
+        return Histogram(
+            f"gateway_{name}_seconds",
+            help_text,
+            ["model"],
+            buckets=BUCKETS_S,
+            registry=self._registry,
+        )
+
+    def _gauge(self, name: str, help_text: str, labels: Iterable[str] = ()) -> Gauge:
+        return Gauge(
+            f"gateway_{name}",
+            help_text,
+            labels,
+            registry=self._registry,
+            multiprocess_mode="livesum",
+        )
+
+
+def _multiprocess() -> bool:
+    return MULTIPROCESS_VARIABLE in os.environ

@@ -1,0 +1,27 @@
+"""GET /metrics: for Prometheus."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query
+from fastapi.responses import Response
+from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4
+
+from app.gateway import Current
+from app.problem import documented
+from app.schemas import NoQuery
+
+router = APIRouter(tags=["service"], responses=documented(422))
+
+TEXT: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"text/plain": {"schema": {"type": "string"}}}}
+}
+
+
+@router.get("/metrics", response_class=Response, responses=TEXT)
+async def metrics(gateway: Current, _: Annotated[NoQuery, Query()]) -> Response:
+    """Every metric in the text format of Prometheus."""
+    scheduler, found = gateway.scheduler, gateway.metrics
+    found.queue_depth.set(scheduler.waiting)
+    found.permits.set(scheduler.unfinished)
+    found.body_bytes.set(gateway.budget.held_bytes)
+    return Response(found.render(), media_type=CONTENT_TYPE_PLAIN_0_0_4)

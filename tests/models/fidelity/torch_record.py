@@ -1,0 +1,58 @@
+"""The recorded answers of torch (see `record_torch.py`, which needs torch; this does not)."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tests.models.fidelity.inputs import Input
+
+RECORD = Path(__file__).with_name("torch_mobilenet_v2.json")
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """First classes of 1000 with their probabilities, both [20] and best first, and the rest."""
+
+    sha256: str
+    class_ids: NDArray[np.int64]
+    probabilities: NDArray[np.float64]
+    rest: float
+
+    def largest_difference(self, probabilities: NDArray[np.float32]) -> float:
+        """How far probabilities [1000] are from the recorded ones, the rest's sum among them."""
+        ours = probabilities.astype(np.float64)
+        rest = ours.sum() - ours[self.class_ids].sum()
+        apart = np.abs(ours[self.class_ids] - self.probabilities).max()
+        return max(float(apart), abs(float(rest) - self.rest))
+
+
+def recorded_answers(inputs: Iterable[Input]) -> list[tuple[Input, Answer]]:
+    """Each input with what torch said to it.
+
+    Raises:
+        LookupError: an input is not the one that was recorded; the text has the remedy.
+    """
+    answers = {
+        record["name"]: Answer(
+            record["sha256"],
+            np.array(record["class_ids"]),
+            np.array(record["probabilities"]),
+            record["rest"],
+        )
+        for record in json.loads(RECORD.read_text())["answers"]
+    }
+    pairs = []
+    for given in inputs:
+        answer = answers.get(given.name)
+        if answer is None or answer.sha256 != given.sha256:
+            raise LookupError(
+                f"the pixels of {given.name} are not those of {RECORD.name}: this machine decodes "
+                "the photo differently, or it is another one. Record again as the docstring of "
+                "tests/models/fidelity/record_torch.py says."
+            )
+        pairs.append((given, answer))
+    return pairs
