@@ -84,8 +84,8 @@ def _from_multipart(body: bytes, options: Mapping[bytes, bytes]) -> list[bytes]:
     if not boundary:
         raise BadRequest("multipart/form-data without a boundary in its Content-Type")
     form = _Form()
-    parser = MultipartParser(boundary, form.callbacks())  # type: ignore[arg-type]
     try:
+        parser = MultipartParser(boundary, form.callbacks())  # type: ignore[arg-type]
         parser.write(body)
         parser.finalize()
     except FormParserError as error:
@@ -143,7 +143,7 @@ class _Form:
 
     def _end(self) -> None:
         _, options = parse_options_header(self._headers.get("content-disposition", b""))
-        if b"filename" in options or b"filename*" in options:
+        if b"filename" in options:
             self.images.append(b"".join(self._slices))
         else:
             self.other_fields.append(options.get(b"name", b"").decode("utf-8", "replace")[:100])
@@ -164,7 +164,9 @@ def _from_json(body: bytes) -> list[bytes]:
 
 def _from_base64(text: str, index: int) -> bytes:
     if text.startswith("data:"):
-        _, _, text = text.partition(",")
+        head, _, text = text.partition(",")
+        if not head.endswith(";base64"):
+            raise BadRequest(f"images.{index} is a data: URL, but not one in base64")
     try:
         return base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError) as error:

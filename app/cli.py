@@ -9,6 +9,7 @@ import json
 import os
 import sys
 from collections.abc import Callable
+from functools import partial
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Annotated, Any
@@ -25,6 +26,8 @@ from app.errors import GatewayError, RequestError
 from app.settings import CONFIG_VARIABLE, Settings, load_settings, variable
 
 COMMANDS = "mobilenet_gateway.commands"
+NOT_INSTALLED = "Prepare models: not installed here."
+ANY_ARGUMENTS = {"ignore_unknown_options": True, "allow_extra_args": True}
 STDERR = Console(stderr=True)
 cli = typer.Typer(
     name="mobilenet-gateway",
@@ -43,6 +46,11 @@ def main() -> None:
         cli()
     except GatewayError as error:
         sys.exit(f"error: {error}")
+    except ModuleNotFoundError as error:  # the runtime image leaves out what prepares models
+        sys.exit(
+            f"error: this needs the module {error.name}, which is not installed; "
+            "`pip install 'mobilenet-gateway[build]'` brings all that prepares models"
+        )
 
 
 def setting_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -122,7 +130,8 @@ def predict(
     side = loaded.check_resolution(resolution)
     limits = ImageLimits(settings.max_pixels, settings.min_side_pixels)
     answers: list[dict[str, Any]] = []
-    for file in track(files, "classifying", console=STDERR, transient=True):
+    quiet = not STDERR.is_terminal
+    for file in track(files, "classifying", console=STDERR, transient=True, disable=quiet):
         answer: dict[str, Any] = {"file": str(file)}
         try:
             data = file.read_bytes()
@@ -169,7 +178,11 @@ def _add_installed_commands() -> None:
     """Let other installed packages of this project add their commands."""
     for point in entry_points(group=COMMANDS):
         try:
-            commands = point.load()
-        except ModuleNotFoundError:  # the half that prepares models is not installed here
-            continue
-        cli.add_typer(commands, name=point.name)
+            cli.add_typer(point.load(), name=point.name)
+        except ModuleNotFoundError as error:
+            stand_in = cli.command(point.name, help=NOT_INSTALLED, context_settings=ANY_ARGUMENTS)
+            stand_in(partial(_fail, error))
+
+
+def _fail(error: Exception) -> None:
+    raise error

@@ -103,7 +103,7 @@ def open_gateway(settings: Settings) -> Gateway:
     )
 
 
-def _gateway(request: Request) -> Gateway:
+async def _gateway(request: Request) -> Gateway:
     gateway: Gateway = request.state.gateway
     return gateway
 

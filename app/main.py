@@ -39,6 +39,7 @@ def create_app(settings: Settings, gateway: Gateway | None = None) -> FastAPI:
         description=DESCRIPTION,
         lifespan=lifespan,
         redoc_url=None,
+        redirect_slashes=False,  # a path that is nearly right is as unknown as any other
     )
     problem.install(app)
     if settings.cors_origins:

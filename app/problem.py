@@ -1,13 +1,14 @@
 """Errors on the wire: RFC 9457 problem+json, one shape for all of them."""
 
 import logging
+from collections.abc import Sequence
 from http import HTTPStatus
-from typing import Any
+from typing import Any, TypeVar
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, ValidationError
 from starlette.exceptions import HTTPException
 
 from app.errors import BadQuery, InternalError, MethodNotAllowed, NotFound, RequestError
@@ -15,6 +16,7 @@ from app.errors import BadQuery, InternalError, MethodNotAllowed, NotFound, Requ
 MEDIA_TYPE = "application/problem+json"
 TYPE_PREFIX = "urn:mobilenet-gateway:"
 log = logging.getLogger(__name__)
+Query = TypeVar("Query", bound=BaseModel)
 
 
 class Problem(BaseModel):
@@ -54,12 +56,14 @@ def install(app: FastAPI) -> None:
 
     async def on_invalid(_: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)  # noqa: S101
-        return respond(BadQuery(describe(error)))
+        return respond(BadQuery(describe(error.errors())))
 
     async def on_http(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)  # noqa: S101
         if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
-            return respond(MethodNotAllowed(f"{request.url.path} does not take {request.method}"))
+            refused = MethodNotAllowed(f"{request.url.path} does not take {request.method}")
+            refused.headers |= error.headers or {}  # Allow, as RFC 9110 asks for
+            return respond(refused)
         if error.status_code == HTTPStatus.NOT_FOUND:
             return respond(NotFound(f"there is nothing at {request.url.path}; see /docs"))
         other = RequestError(str(error.detail))
@@ -76,11 +80,27 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(Exception, on_bug)
 
 
-def describe(error: RequestValidationError) -> str:
-    """Name each parameter and what is wrong with it."""
+def parse_query(model: type[Query], request: Request) -> Query:
+    """The query parameters of a request as a record.
+
+    Raises:
+        BadQuery: one is unknown, out of range or given twice.
+    """
+    given = request.query_params.multi_items()
+    values = dict(given)
+    if len(values) != len(given):
+        raise BadQuery("a parameter is given twice")
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        raise BadQuery(describe(error.errors(), 0)) from None
+
+
+def describe(faults: Sequence[Any], skip: int = 1) -> str:
+    """Name each parameter, without the first `skip` parts of its path, and what is wrong."""
     parts = []
-    for fault in error.errors():
-        name = ".".join(str(part) for part in fault["loc"][1:]) or "request"
+    for fault in faults:
+        name = ".".join(str(part) for part in fault["loc"][skip:]) or "request"
         if fault["type"] == "extra_forbidden":
             parts.append(f"{name}: there is no such parameter")
         else:

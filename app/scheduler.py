@@ -16,7 +16,7 @@ from collections.abc import Callable, Generator, Sequence
 from queue import SimpleQueue
 from typing import Any, Generic, TypeVar
 
-from app.errors import DeadlineExceeded, Overloaded
+from app.errors import Overloaded
 
 Result = TypeVar("Result")
 Job = Callable[[float], Result]  # is told how many milliseconds it has waited
@@ -61,16 +61,12 @@ class Ticket(Generic[Result]):
         if not self._future.done():
             self._future.set_exception(error)
 
-    def expire(self, deadline_ms: float) -> None:
-        """Abandon because the deadline has passed, and say where the time went."""
-        started = self._next
+    def progress(self) -> str:
+        """How far the images are, in words."""
         waited_ms = (time.perf_counter() - self._queued_at) * 1000
-        state = "still in the queue" if not started else f"{started} of them started"
-        self.abandon(
-            DeadlineExceeded(
-                f"the deadline of {deadline_ms:.0f} ms passed: {len(self._jobs)} image(s) were "
-                f"with the workers for {waited_ms:.0f} ms, {state}"
-            )
+        return (
+            f"{len(self._jobs)} image(s) were with the workers for {waited_ms:.0f} ms, "
+            f"{self._next} of them started"
         )
 
     def run(self, index: int) -> None:

@@ -51,7 +51,9 @@ class PredictQuery(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    model: str | None = Field(None, description="A name from /models; default: the default model.")
+    model: str | None = Field(
+        None, min_length=1, description="A name from /models; default: the default model."
+    )
     top_k: int = Field(5, ge=1, le=100, description="How many classes to rank.")
     resolution: int | None = Field(
         None, description="Side of the square that the model sees; default: as trained."

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import Field, FilePath, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
     NoDecode,
@@ -33,7 +33,9 @@ Secrets = Annotated[tuple[SecretStr, ...], NoDecode]
 class Settings(BaseSettings):
     """What a person can choose about the service."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True)
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, extra="forbid", frozen=True, allow_inf_nan=False
+    )
 
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
@@ -99,8 +101,8 @@ class Settings(BaseSettings):
         None, description="Key for POST /models/reload; without it that is switched off."
     )
     cors_origins: Names = Field((), description="Origins whose pages may call; `*` allows all.")
-    tls_cert: Path | None = Field(None, description="Certificate file (PEM); makes it HTTPS.")
-    tls_key: Path | None = Field(None, description="Key file (PEM) of the certificate.")
+    tls_cert: FilePath | None = Field(None, description="Certificate file (PEM); makes it HTTPS.")
+    tls_key: FilePath | None = Field(None, description="Key file (PEM) of the certificate.")
     log_format: Literal["plain", "json"] = Field("plain", description="Form of the log lines.")
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="Least severe log lines to write."
@@ -112,6 +114,14 @@ class Settings(BaseSettings):
         """Take `a,b` as well as a list."""
         if isinstance(value, str):
             return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @field_validator("store", mode="before")
+    @classmethod
+    def refuse_empty(cls, value: Any) -> Any:
+        """An empty name would be the current folder."""
+        if value == "":
+            raise ValueError("it names no folder")
         return value
 
     @model_validator(mode="after")
@@ -157,11 +167,8 @@ def load_settings(given: Mapping[str, Any] | None = None) -> Settings:
     try:
         return Settings(**(given or {}))
     except ValidationError as error:
-        faults = (
-            f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}"
-            for fault in error.errors(include_url=False, include_context=False)
-        )
-        raise SettingError("settings: " + "; ".join(faults)) from error
+        faults = error.errors(include_url=False, include_context=False)
+        raise SettingError("; ".join(_describe(dict(fault)) for fault in faults)) from error
     except ValueError as error:  # the file is not TOML
         raise SettingError(f"{config}: {error}") from error
 
@@ -179,10 +186,46 @@ def public_settings(settings: Settings) -> dict[str, Any]:
     return values
 
 
+def settings_table() -> str:
+    """The list of settings in Markdown, as README has it."""
+    rows = ["| setting | environment variable | default | what it does |", "|---|---|---|---|"]
+    for name, field in Settings.model_fields.items():
+        rows.append(
+            f"| `{name}` | `{variable(name)}` | {_default(field.default)} | {field.description} |"
+        )
+    return "\n".join(rows)
+
+
+def _default(value: Any) -> str:
+    """A default as one would type it."""
+    if value is None or value == ():
+        return "none"
+    return f"`{str(value).lower() if isinstance(value, bool) else value}`"
+
+
+def _describe(fault: Mapping[str, Any]) -> str:
+    """Name the setting, its variable, its value unless that is secret, and what is wrong."""
+    if not fault["loc"]:
+        return str(fault["msg"]).removeprefix("Value error, ")
+    name = str(fault["loc"][0])
+    if fault["type"] == "extra_forbidden":
+        known = {field: field for field in Settings.model_fields}
+        return f"no setting is called {name}; {_nearest(name.lower(), known)}"
+    value = "" if name in SECRET else f" is {str(fault['input'])!r}"
+    return f"{name} ({variable(name)}){value}: {str(fault['msg']).removeprefix('Value error, ')}"
+
+
+def _nearest(name: str, known: Mapping[str, str]) -> str:
+    """Suggest one of `known`: names in lower case without prefix, and how they are written."""
+    near = difflib.get_close_matches(name, known, n=1)
+    return f"did you mean {known[near[0]]}?" if near else f"there are: {', '.join(known.values())}"
+
+
 def _check_environment(environ: Mapping[str, str]) -> None:
-    known = {variable(name) for name in Settings.model_fields} | {CONFIG_VARIABLE} | BUILD_VARIABLES
+    """Refuse variables that look like a setting and are none; pydantic passes over them."""
+    variables = [*map(variable, Settings.model_fields), CONFIG_VARIABLE, *BUILD_VARIABLES]
+    known = {name.removeprefix(PREFIX).lower(): name for name in variables}
     for name in sorted(environ):
-        if name.startswith(PREFIX) and name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(sorted(known))}"
+        if name.upper().startswith(PREFIX) and name not in variables:
+            hint = _nearest(name[len(PREFIX) :].lower(), known)
             raise SettingError(f"no setting is called {name}; {hint}")

@@ -100,7 +100,7 @@ class Store:
             UnknownModel: none has that name; the text lists those that are loaded.
         """
         try:
-            return self._entries[name or self.default].model
+            return self._entries[self.default if name is None else name].model
         except KeyError:
             names = ", ".join(self._entries)
             raise UnknownModel(f"no model is called {name!r}; loaded are: {names}") from None

@@ -1,26 +1,29 @@
 """POST /predict: images in, labels out."""
 
 import asyncio
-import time
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
 from math import inf
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query, Request
 from fastapi.responses import Response
+from fastapi.routing import APIRoute
 from starlette.requests import ClientDisconnect
 
 from app.bodies import RAW_TYPES, read_body, split_images
 from app.budget import Lease
 from app.classify import to_results
-from app.errors import ClientGone, SlowBody
-from app.gateway import Current, Gateway
+from app.errors import BadQuery, ClientGone, DeadlineExceeded, SlowBody
+from app.gateway import Gateway
 from app.metrics import Metrics
-from app.problem import documented
+from app.model import Model
+from app.problem import documented, parse_query
 from app.record import Record, record_of
 from app.scheduler import Ticket
 from app.schemas import Answer, ImageResult, PredictBody, PredictQuery
 
-router = APIRouter(tags=["classification"])
+DEADLINE_HEADER = "X-Deadline-Ms"
 
 BINARY = {"schema": {"type": "string", "format": "binary"}}
 FORM = {
@@ -44,75 +47,79 @@ BODY: dict[str, Any] = {
 }
 
 
-@router.post(
-    "/predict",
-    response_model=Answer,
-    openapi_extra={"requestBody": BODY},
-    responses=documented(400, 401, 404, 408, 413, 415, 422, 503, 504),
-)
-async def predict(
-    request: Request,
-    gateway: Current,
-    query: Annotated[PredictQuery, Query()],
-    x_deadline_ms: Annotated[
-        float | None, Header(gt=0, description="Answer within this time, or with a 504.")
-    ] = None,
-) -> Response:
-    """Classify one or many images with one model."""
-    arrived = time.perf_counter()
-    deadline_ms = min(x_deadline_ms or inf, gateway.settings.deadline_ms)
+class DirectRoute(APIRoute):
+    """A route that FastAPI describes but does not take apart.
+
+    Taking query and headers apart is a fifth of what FastAPI spends on a request; `answer` does it
+    with the same models in a tenth of the time.
+    """
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        return answer
+
+
+async def answer(request: Request) -> Response:
+    """Answer POST /predict.
+
+    Raises:
+        RequestError: see `app.errors`; every kind but those of other routes.
+    """
+    gateway: Gateway = request.state.gateway
+    query = parse_query(PredictQuery, request)
+    deadline_ms = _deadline_ms(request, gateway.settings.deadline_ms)
     model = gateway.store.get(query.model)
     resolution = model.check_resolution(query.resolution)
-    record = record_of(request.scope)
-    record.model = model.name
-    with gateway.budget.lease() as lease:
-        body = await _read(request, gateway, lease, deadline_ms)
-        images = split_images(
-            body, request.headers.get("content-type", ""), gateway.settings.max_images
-        )
-        record.body_bytes, record.images = len(body), len(images)
-        ticket = gateway.classifier.submit(images, model, query.top_k, resolution)
-        left_ms = deadline_ms - (time.perf_counter() - arrived) * 1000
-        results = to_results(await _wait(ticket, request, left_ms, deadline_ms))
-    _observe(gateway.metrics, record, results)
-    answer = Answer(model=model.name, resolution=resolution, results=results)
-    return Response(answer.model_dump_json(exclude_none=True), media_type="application/json")
-
-
-async def _read(request: Request, gateway: Gateway, lease: Lease, deadline_ms: float) -> bytes:
-    """Read the body within the limits.
-
-    Raises:
-        SlowBody: it did not arrive before the deadline.
-        ClientGone: the client closed the connection in the middle of it.
-    """
-    declared = request.headers.get("content-length")
+    work = Work(gateway, model, resolution, query.top_k, record_of(request.scope))
+    work.record.model = model.name
     try:
         async with asyncio.timeout(deadline_ms / 1000):
-            return await read_body(
-                request.stream(), declared, gateway.settings.max_body_bytes, lease
-            )
+            with gateway.budget.lease() as lease:
+                results = await _classify(request, work, lease)
     except TimeoutError:
-        raise SlowBody(f"the body did not arrive within {deadline_ms:.0f} ms") from None
+        raise work.too_late(deadline_ms) from None
     except ClientDisconnect:
         raise ClientGone("the client closed the connection in the middle of its body") from None
+    _observe(gateway.metrics, work.record, results)
+    body = Answer(model=model.name, resolution=resolution, results=results)
+    return Response(body.model_dump_json(exclude_none=True), media_type="application/json")
 
 
-async def _wait(
-    ticket: Ticket[ImageResult], request: Request, left_ms: float, deadline_ms: float
-) -> list[ImageResult | Exception]:
-    """Wait for the results; drop the work when the deadline passes or the client goes.
+@dataclass(slots=True)
+class Work:
+    """A request on its way: what it asks for and how far it is."""
 
-    Raises:
-        DeadlineExceeded, ClientGone: that happened.
-    """
-    loop = asyncio.get_running_loop()
-    timer = loop.call_later(left_ms / 1000, ticket.expire, deadline_ms)
-    gone = loop.create_task(_gone(request, ticket))
+    gateway: Gateway
+    model: Model
+    resolution: int
+    top_k: int
+    record: Record
+    ticket: Ticket[ImageResult] | None = None
+
+    def too_late(self, deadline_ms: float) -> SlowBody | DeadlineExceeded:
+        """The error for a deadline that passed, which says where the time went."""
+        if self.ticket is None:
+            return SlowBody(f"the body did not arrive within {deadline_ms:.0f} ms")
+        return DeadlineExceeded(
+            f"the deadline of {deadline_ms:.0f} ms passed: {self.ticket.progress()}"
+        )
+
+
+async def _classify(request: Request, work: Work, lease: Lease) -> list[ImageResult]:
+    """Read the body, queue its images, wait for the results."""
+    gateway, headers = work.gateway, request.headers
+    settings = gateway.settings
+    body = await read_body(
+        request.stream(), headers.get("content-length"), settings.max_body_bytes, lease
+    )
+    images = split_images(body, headers.get("content-type", ""), settings.max_images)
+    work.record.body_bytes, work.record.images = len(body), len(images)
+    work.ticket = gateway.classifier.submit(images, work.model, work.top_k, work.resolution)
+    if not gateway.scheduler.waiting:  # a worker has it: too late to drop it
+        return to_results(await work.ticket)
+    gone = asyncio.create_task(_gone(request, work.ticket))
     try:
-        return await ticket
+        return to_results(await work.ticket)
     finally:
-        timer.cancel()
         gone.cancel()
 
 
@@ -121,6 +128,24 @@ async def _gone(request: Request, ticket: Ticket[ImageResult]) -> None:
     while (await request.receive())["type"] != "http.disconnect":
         pass
     ticket.abandon(ClientGone("the client closed the connection before its answer"))
+
+
+def _deadline_ms(request: Request, limit_ms: float) -> float:
+    """The request's own deadline, or the setting if that is sooner.
+
+    Raises:
+        BadQuery: the header is not a positive number.
+    """
+    text = request.headers.get(DEADLINE_HEADER)
+    if text is None:
+        return limit_ms
+    try:
+        wanted_ms = float(text)
+    except ValueError:
+        wanted_ms = 0
+    if not 0 < wanted_ms < inf:
+        raise BadQuery(f"{DEADLINE_HEADER}: {text[:50]!r} is not a number of milliseconds above 0")
+    return min(wanted_ms, limit_ms)
 
 
 def _observe(metrics: Metrics, record: Record, results: list[ImageResult]) -> None:
@@ -132,3 +157,22 @@ def _observe(metrics: Metrics, record: Record, results: list[ImageResult]) -> No
         record.decode_ms += result.decode_ms
         record.inference_ms += result.inference_ms
         metrics.observe_image(record.model, result.queue_ms, result.decode_ms, result.inference_ms)
+
+
+router = APIRouter(tags=["classification"], route_class=DirectRoute)
+
+
+@router.post(
+    "/predict",
+    response_model=Answer,
+    openapi_extra={"requestBody": BODY},
+    responses=documented(400, 401, 404, 408, 413, 415, 422, 503, 504),
+)
+async def predict(
+    query: Annotated[PredictQuery, Query()],
+    x_deadline_ms: Annotated[
+        float | None, Header(gt=0, description="Answer within this time, or with a 504.")
+    ] = None,
+) -> Answer:
+    """Classify one or many images with one model."""
+    raise NotImplementedError("described here, answered by `answer`")
