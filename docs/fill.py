@@ -1,0 +1,115 @@
+"""Keeps the tables of README and docs in step with the code.
+
+A table stands between `<!-- name -->` and `<!-- /name -->`. `python -m docs.fill` writes all of
+them anew, `python -m docs.fill --check` fails if one has fallen behind.
+"""
+
+import re
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry
+
+from app.errors import RequestError
+from app.metrics import Metrics
+from app.problem import TYPE_PREFIX
+from app.settings import settings_table
+from models.tables import megabytes, millions
+from models.zoo import zoo
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = ("README.md", "docs/api.md", "docs/models.md", "docs/operations.md")
+
+
+def zoo_table() -> str:
+    """Every model that can be pulled."""
+    rows = []
+    for name, entry in zoo().items():
+        card = entry.recipe.card(entry.precision)
+        top1 = f"{card.accuracy.top1:g} %" if card.accuracy else "-"
+        cost = card.cost
+        rows.append(
+            (
+                f"`{name}`",
+                millions(cost.params),
+                millions(cost.madds),
+                megabytes(cost.peak_activation_bytes),
+                top1,
+                megabytes(entry.download_bytes),
+            )
+        )
+    return table(("model", "parameters", "MAdds", "memory", "top-1", "download"), rows)
+
+
+def error_table() -> str:
+    """Every type of problem."""
+    kinds = sorted(set(_kinds(RequestError)), key=lambda kind: (kind.status, kind.type))
+    rows = [
+        (str(kind.status), f"`{TYPE_PREFIX}{kind.type}`", (kind.__doc__ or "").split("\n")[0])
+        for kind in kinds
+    ]
+    return table(("status", "type", "when"), rows)
+
+
+def metric_table() -> str:
+    """Every metric of the service's own."""
+    rows = [
+        (f"`{family.name}`", family.type, family.documentation)
+        for family in Metrics(CollectorRegistry()).families()
+        if family.name.startswith("gateway_")
+    ]
+    return table(("metric", "kind", "what it says"), rows)
+
+
+def table(headings: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    """A Markdown table."""
+    headings = list(headings)
+    lines = [headings, ["---"] * len(headings), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+TABLES: dict[str, Callable[[], str]] = {
+    "settings": settings_table,
+    "zoo": zoo_table,
+    "errors": error_table,
+    "metrics": metric_table,
+}
+
+
+def fill(text: str) -> str:
+    """A page with all of its tables as the code has them now."""
+    for name, make in TABLES.items():
+        block = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.DOTALL)
+        if block.search(text):
+            made = make()
+            text = block.sub(lambda found, made=made: f"{found[1]}{made}\n{found[2]}", text)  # type: ignore[misc]
+    return text
+
+
+def main(check: bool) -> int:
+    """Fill every page, or say which ones would change."""
+    stale = []
+    for name in PAGES:
+        path = ROOT / name
+        before = path.read_text("utf-8")
+        after = fill(before)
+        if after != before:
+            stale.append(name)
+            if not check:
+                path.write_text(after, "utf-8")
+    if stale and check:
+        print(f"behind the code: {', '.join(stale)}; run `make docs`", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _kinds(kind: type[RequestError]) -> Iterable[type[RequestError]]:
+    for below in kind.__subclasses__():
+        if "type" in vars(below):
+            yield below
+        yield from _kinds(below)
+
+
+if __name__ == "__main__":
+    sys.exit(main("--check" in sys.argv[1:]))
