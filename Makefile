@@ -4,11 +4,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
-# Real weights and photos, where they lie beside the checkout; the tests that need them skip otherwise.
-WEIGHTS := $(wildcard ../shared/weights)
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test check format clean
+.PHONY: help serve test check docs format clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -22,10 +20,14 @@ test: $(VENV)/.dev models/store/mobilenet_v2_1.0_224.onnx  ## set up and run all
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
-check: $(VENV)/.dev  ## format, lint, types
+check: $(VENV)/.dev  ## format, lint, types, docs in step with the code
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/python -m docs.fill --check
+
+docs: $(VENV)/.dev  ## write the tables of README and docs anew
+	$(BIN)/python -m docs.fill
 
 format: $(VENV)/.dev  ## let ruff format and fix the code
 	$(BIN)/ruff format .

@@ -3,44 +3,53 @@
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 
+from app.batching import Batcher
 from app.errors import RequestError
 from app.images import ImageLimits, load_image
 from app.model import Floats, Model
 from app.problem import to_problem
-from app.scheduler import Scheduler, Ticket
 from app.schemas import ImageResult, Prediction
-from app.store import Store
 
 
 @dataclass(frozen=True, slots=True)
 class Classifier:
-    """Classifies encoded images with the models of a store."""
+    """Classifies encoded images, one at a time, on the thread that asks."""
 
-    store: Store
-    scheduler: Scheduler
     limits: ImageLimits
-    reduced_decode: bool
+    reduced_decode: bool = True
+    batcher: Batcher | None = None
 
-    def submit(
-        self, images: Sequence[bytes], model: Model, top_k: int, resolution: int
-    ) -> Ticket[ImageResult]:
-        """Queue images for one model, spread over all workers.
+    def classify(
+        self, data: bytes, queue_ms: float = 0.0, *, model: Model, resolution: int, top_k: int
+    ) -> ImageResult:
+        """Decode, crop, resize, infer and rank one encoded image.
 
         Raises:
-            Overloaded: too many images wait.
+            ImageError: the bytes are not an image that can be classified.
         """
-        jobs = [partial(self._classify, image, model, resolution, top_k) for image in images]
-        return self.scheduler.submit(jobs)
-
-    def _classify(
-        self, data: bytes, model: Model, resolution: int, top_k: int, queue_ms: float
-    ) -> ImageResult:
-        return classify_image(
-            data, model, resolution, top_k, self.limits, self.reduced_decode, queue_ms
+        started = time.perf_counter()
+        pixels = load_image(
+            data,
+            resolution,
+            model.card.preprocessing,
+            self.limits,
+            reduced_decode=self.reduced_decode,
+        )
+        decoded = time.perf_counter()
+        if self.batcher is None:
+            probabilities = model.probabilities(pixels[np.newaxis])[0]
+        else:
+            group = (model.session, resolution)
+            probabilities = self.batcher.infer(group, pixels, model.probabilities)
+        inferred = time.perf_counter()
+        return ImageResult(
+            predictions=rank(probabilities, model.card.labels, top_k),
+            queue_ms=round(queue_ms, 3),
+            decode_ms=round((decoded - started) * 1000, 3),
+            inference_ms=round((inferred - decoded) * 1000, 3),
         )
 
 
@@ -53,35 +62,6 @@ def to_results(outcomes: Sequence[ImageResult | Exception]) -> list[ImageResult]
     if len(outcomes) == 1 and isinstance(outcomes[0], Exception):
         raise outcomes[0]
     return [_result(outcome) for outcome in outcomes]
-
-
-def classify_image(
-    data: bytes,
-    model: Model,
-    resolution: int,
-    top_k: int,
-    limits: ImageLimits,
-    reduced_decode: bool = True,
-    queue_ms: float = 0.0,
-) -> ImageResult:
-    """Classify one encoded image, here and now.
-
-    Raises:
-        ImageError: the bytes are not an image that can be classified.
-    """
-    started = time.perf_counter()
-    pixels = load_image(
-        data, resolution, model.card.preprocessing, limits, reduced_decode=reduced_decode
-    )
-    decoded = time.perf_counter()
-    probabilities = model.probabilities(pixels[np.newaxis])[0]
-    inferred = time.perf_counter()
-    return ImageResult(
-        predictions=rank(probabilities, model.card.labels, top_k),
-        queue_ms=round(queue_ms, 3),
-        decode_ms=round((decoded - started) * 1000, 3),
-        inference_ms=round((inferred - decoded) * 1000, 3),
-    )
 
 
 def rank(probabilities: Floats, labels: Sequence[str], top_k: int) -> list[Prediction]:

@@ -119,7 +119,7 @@ def predict(
 ) -> None:
     """Classify files here, without a server."""
     settings = load_settings({"store": store} if store else {})
-    from app.classify import classify_image
+    from app.classify import Classifier
     from app.images import ImageLimits
     from app.model import load_model
     from app.store import Selection, Store
@@ -129,13 +129,14 @@ def predict(
     loaded = Store(selection, load_model).get(name)
     side = loaded.check_resolution(resolution)
     limits = ImageLimits(settings.max_pixels, settings.min_side_pixels)
+    classifier = Classifier(limits, settings.reduced_decode)
     answers: list[dict[str, Any]] = []
     quiet = not STDERR.is_terminal
     for file in track(files, "classifying", console=STDERR, transient=True, disable=quiet):
         answer: dict[str, Any] = {"file": str(file)}
         try:
             data = file.read_bytes()
-            result = classify_image(data, loaded, side, top_k, limits, settings.reduced_decode)
+            result = classifier.classify(data, model=loaded, resolution=side, top_k=top_k)
             answer |= result.model_dump(exclude_none=True)
         except RequestError as error:
             answer["error"] = error.detail

@@ -9,7 +9,9 @@ from typing import Annotated, TypedDict
 from fastapi import Depends, Request
 
 from app.auth import Keys, read_keys
+from app.batching import Batcher
 from app.budget import ByteBudget
+from app.cache import GraphCache
 from app.classify import Classifier
 from app.cores import Cores, usable_cores
 from app.errors import GatewayError
@@ -83,10 +85,15 @@ def open_gateway(settings: Settings) -> Gateway:
     selection = Selection(
         settings.store, settings.models, settings.default_model, settings.allow_untrained
     )
-    store = Store(selection, partial(load_model, memory_arena=settings.memory_arena))
+    graphs = GraphCache(settings.store) if settings.cache else None
+    load = partial(load_model, memory_arena=settings.memory_arena, graphs=graphs)
+    store = Store(selection, load)
     cores = usable_cores()
     scheduler = Scheduler(settings.workers or cores.count, settings.queue_limit)
     limits = ImageLimits(settings.max_pixels, settings.min_side_pixels)
+    batcher = (
+        Batcher(settings.batch_max, settings.batch_window_ms) if settings.batch_max > 1 else None
+    )
     metrics = Metrics()
     metrics.describe_models(model.card for model in store)
     return Gateway(
@@ -94,7 +101,7 @@ def open_gateway(settings: Settings) -> Gateway:
         cores=cores,
         store=store,
         scheduler=scheduler,
-        classifier=Classifier(store, scheduler, limits, settings.reduced_decode),
+        classifier=Classifier(limits, settings.reduced_decode, batcher),
         budget=ByteBudget(settings.max_inflight_bytes),
         lifecycle=Lifecycle(),
         metrics=metrics,

@@ -12,6 +12,7 @@ from prometheus_client import (
     Counter,
     Gauge,
     Histogram,
+    Metric,
     PlatformCollector,
     ProcessCollector,
     disable_created_metrics,
@@ -86,6 +87,10 @@ class Metrics:
             self.models.labels(card.name, card.family, card.precision, card.resolution).set(1)
             self.multiply_adds.labels(card.name).set(card.cost.madds)
             self.parameters.labels(card.name).set(card.cost.params)
+
+    def families(self) -> Iterable[Metric]:
+        """Every metric with its name, kind and help text."""
+        return self._registry.collect()
 
     def render(self) -> bytes:
         """The text format of Prometheus."""

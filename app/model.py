@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from app.cache import GraphCache
 from app.card import CARD_KEY, ModelCard, parse_card
 from app.errors import BadQuery, CardError, ModelFileError
 from app.runtime import new_session
@@ -68,22 +69,23 @@ class Model:
             )
 
 
-def load_model(path: Path, *, memory_arena: bool = False) -> Model:
-    """Load and warm one exported file.
+def load_model(
+    path: Path, *, memory_arena: bool = False, graphs: GraphCache | None = None
+) -> Model:
+    """Load and warm one exported file, from its optimised graph if `graphs` has it.
 
     Raises:
         ModelFileError: it cannot be read or run, or has no valid card; the text names the file.
     """
     try:
-        content = path.read_bytes()
-        session = _open(content, memory_arena)
+        session = _open(path, memory_arena, graphs)
         metadata = session.get_modelmeta().custom_metadata_map
         if CARD_KEY not in metadata:
             raise CardError(
                 "it has no model card, so it is not an export of this project; "
                 "`mobilenet-gateway models pull` and `models export` make files with one"
             )
-        model = Model(parse_card(metadata[CARD_KEY]), len(content), session)
+        model = Model(parse_card(metadata[CARD_KEY]), path.stat().st_size, session)
         model.warm()
     except OSError as error:
         raise ModelFileError(f"{path}: {error.strerror or error}") from error
@@ -92,9 +94,13 @@ def load_model(path: Path, *, memory_arena: bool = False) -> Model:
     return model
 
 
-def _open(content: bytes, memory_arena: bool) -> Any:
+def _open(path: Path, memory_arena: bool, graphs: GraphCache | None) -> Any:
     try:
-        return new_session(content, memory_arena=memory_arena)
+        if graphs:
+            return graphs.open_session(path, memory_arena=memory_arena)
+        return new_session(path.read_bytes(), memory_arena=memory_arena)
+    except OSError:
+        raise
     except Exception as error:  # onnxruntime's errors have no common class
         raise ModelFileError(
             f"not a model that onnxruntime can load: {_first_line(error)}"

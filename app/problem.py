@@ -11,6 +11,7 @@ from fastapi.responses import Response
 from pydantic import BaseModel, Field, ValidationError
 from starlette.exceptions import HTTPException
 
+from app import examples
 from app.errors import BadQuery, InternalError, MethodNotAllowed, NotFound, RequestError
 
 MEDIA_TYPE = "application/problem+json"
@@ -89,7 +90,9 @@ def parse_query(model: type[Query], request: Request) -> Query:
     given = request.query_params.multi_items()
     values = dict(given)
     if len(values) != len(given):
-        raise BadQuery("a parameter is given twice")
+        names = [name for name, _ in given]
+        repeated = sorted(name for name in values if names.count(name) > 1)
+        raise BadQuery(f"{', '.join(repeated)}: given more than once")
     try:
         return model.model_validate(values)
     except ValidationError as error:
@@ -108,32 +111,21 @@ def describe(faults: Sequence[Any], skip: int = 1) -> str:
     return "; ".join(parts)
 
 
-def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """OpenAPI entries for the problems with these statuses, an example for each kind."""
-    return {
-        status: {
-            "model": Problem,
-            "description": " or ".join(kind.title for kind in _kinds(status)),
-            "content": {
-                MEDIA_TYPE: {
-                    "examples": {
-                        kind.type: {"value": to_problem(kind(kind.__doc__ or "")).model_dump()}
-                        for kind in _kinds(status)
-                    }
-                }
-            },
-        }
-        for status in statuses
+def documented(*kinds: type[RequestError]) -> dict[int | str, dict[str, Any]]:
+    """OpenAPI entries for these kinds of problems, by their status, each with an example."""
+    by_status: dict[int | str, list[type[RequestError]]] = {}
+    for kind in kinds:
+        by_status.setdefault(kind.status, []).append(kind)
+    return {status: _documented(found) for status, found in by_status.items()}
+
+
+def _documented(kinds: Sequence[type[RequestError]]) -> dict[str, Any]:
+    values = {kind.type: to_problem(kind(examples.DETAILS[kind.type])) for kind in kinds}
+    content = {
+        "schema": {"$ref": "#/components/schemas/Problem"},
+        "examples": {name: {"value": problem.model_dump()} for name, problem in values.items()},
     }
-
-
-def _kinds(status: int) -> list[type[RequestError]]:
-    """Every kind of request error with this status."""
-    kinds = []
-    waiting = [RequestError]
-    while waiting:
-        kind = waiting.pop()
-        waiting += kind.__subclasses__()
-        if kind.status == status and "type" in vars(kind) and kind is not RequestError:
-            kinds.append(kind)
-    return sorted(kinds, key=lambda kind: kind.type)
+    return {
+        "description": " or ".join(kind.title for kind in kinds),
+        "content": {MEDIA_TYPE: content},
+    }

@@ -1,6 +1,7 @@
 """The one place that imports onnxruntime and decides how it runs."""
 
 import os
+from pathlib import Path
 
 # onnxruntime 1.29 and later sends telemetry on Linux; only this variable, set before the first
 # import, keeps it from looking up its server and from writing its database.
@@ -12,8 +13,35 @@ PROVIDERS = ("CPUExecutionProvider",)
 ERROR_LEVEL = 3
 
 
-def new_session(model: bytes, *, memory_arena: bool = False) -> ort.InferenceSession:
-    """An onnxruntime session over a serialised model, one thread a run.
+def new_session(
+    model: bytes, *, memory_arena: bool = False, save_to: Path | None = None
+) -> ort.InferenceSession:
+    """A session over a serialised ONNX model; `save_to` gets the optimised graph.
+
+    Raises:
+        Exception: it cannot be loaded; onnxruntime's errors have no common class.
+    """
+    options = _options(memory_arena)
+    if save_to:
+        options.optimized_model_filepath = str(save_to)
+        options.add_session_config_entry("session.save_model_format", "ORT")
+    return ort.InferenceSession(model, options, providers=list(PROVIDERS))
+
+
+def optimised_session(graph: bytes, *, memory_arena: bool = False) -> ort.InferenceSession:
+    """A session over a graph that `new_session` saved.
+
+    Its weights are copied: to use them where they lie crashes onnxruntime 1.31.
+    """
+    options = _options(memory_arena)
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.add_session_config_entry("session.load_model_format", "ORT")
+    options.add_session_config_entry("session.use_ort_model_bytes_directly", "1")
+    return ort.InferenceSession(graph, options, providers=list(PROVIDERS))
+
+
+def _options(memory_arena: bool) -> ort.SessionOptions:
+    """One thread a run, and none that waits for it.
 
     Spinning is off: an idle runtime thread that spins takes the core from decoding. The memory
     arena is off unless asked for: measured on the family it saves no time, and it never gives
@@ -29,7 +57,7 @@ def new_session(model: bytes, *, memory_arena: bool = False) -> ort.InferenceSes
     options.add_session_config_entry("session.inter_op.allow_spinning", "0")
     # Without this, int8 products saturate on x86 cores that lack VNNI instructions.
     options.add_session_config_entry("session.x64quantprecision", "1")
-    return ort.InferenceSession(model, options, providers=list(PROVIDERS))
+    return options
 
 
 def version() -> str:

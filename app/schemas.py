@@ -4,12 +4,18 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from app import examples
 from app.card import Family, LayerRow, ModelCard, Precision
 from app.problem import Problem
 
 
 class Wire(BaseModel):
     model_config = ConfigDict(frozen=True)
+
+
+def shown(example: dict[str, Any]) -> ConfigDict:
+    """What makes OpenAPI show this example."""
+    return ConfigDict(json_schema_extra={"examples": [example]})
 
 
 class Prediction(Wire):
@@ -32,6 +38,8 @@ class ImageResult(Wire):
 
 class Answer(Wire):
     """The answer to POST /predict; `results` is in the order of the images."""
+
+    model_config = shown(examples.ANSWER)
 
     model: str
     resolution: int
@@ -104,6 +112,8 @@ class ModelSummary(Wire):
 class ModelList(Wire):
     """All loaded models, and the files that could not be loaded at the last reload."""
 
+    model_config = shown(examples.MODEL_LIST)
+
     models: list[ModelSummary]
     broken: dict[str, str] = Field(
         default_factory=dict, description="Reason by file name; the model before it goes on."
@@ -112,6 +122,8 @@ class ModelList(Wire):
 
 class ReloadReport(Wire):
     """What reading the store again did."""
+
+    model_config = shown(examples.RELOAD_REPORT)
 
     loaded: list[str] = Field(description="New or changed models.")
     dropped: list[str] = Field(description="Models whose file is gone.")
@@ -122,12 +134,16 @@ class ReloadReport(Wire):
 class ModelDetail(Wire):
     """A model's whole card; the layers have a resource of their own."""
 
+    model_config = shown(examples.MODEL_DETAIL)
+
     file_bytes: int
     card: dict[str, Any]
 
 
 class LayerTable(Wire):
     """Cost of every layer for one image at the trained resolution."""
+
+    model_config = shown(examples.LAYER_TABLE)
 
     model: str
     resolution: int
@@ -137,11 +153,15 @@ class LayerTable(Wire):
 class Health(Wire):
     """Whether the process lives, or is ready for requests."""
 
+    model_config = shown({"status": "ok"})
+
     status: Literal["ok", "ready"]
 
 
 class Info(Wire):
     """What runs here and within which limits."""
+
+    model_config = shown(examples.INFO)
 
     version: str
     onnxruntime: str

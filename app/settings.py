@@ -78,6 +78,12 @@ class Settings(BaseSettings):
         gt=0,
         description="Time that a request may take; X-Deadline-Ms can ask for less. Later is a 504.",
     )
+    batch_max: int = Field(
+        1, ge=1, le=256, description="Most images to run in one go; for accelerators, 1 on a CPU."
+    )
+    batch_window_ms: float = Field(
+        2, ge=0, le=1000, description="How long the first image of a batch waits for others."
+    )
     memory_arena: bool = Field(
         False, description="Let onnxruntime keep freed memory for itself; measured to gain nothing."
     )

@@ -9,8 +9,6 @@ import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from prometheus_client import CollectorRegistry
-
 from app.errors import RequestError
 from app.metrics import Metrics
 from app.problem import TYPE_PREFIX
@@ -18,6 +16,7 @@ from app.settings import settings_table
 from models.tables import megabytes, millions
 from models.zoo import zoo
 
+SUFFIX = {"counter": "_total"}  # which the text format adds
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = ("README.md", "docs/api.md", "docs/models.md", "docs/operations.md")
 
@@ -55,8 +54,8 @@ def error_table() -> str:
 def metric_table() -> str:
     """Every metric of the service's own."""
     rows = [
-        (f"`{family.name}`", family.type, family.documentation)
-        for family in Metrics(CollectorRegistry()).families()
+        (f"`{family.name}{SUFFIX.get(family.type, '')}`", family.type, family.documentation)
+        for family in Metrics().families()
         if family.name.startswith("gateway_")
     ]
     return table(("metric", "kind", "what it says"), rows)

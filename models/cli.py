@@ -76,7 +76,11 @@ def pull(
     from models.zoo import DEFAULT_MODEL, ZooError, export_entry, find, is_current, zoo
 
     folder, console = _store(store), Console(stderr=True)
-    with _errors(ZooError, CheckpointError), _progress(console) as progress:
+    if everything and names:
+        raise CommandError("give names or --all, not both")
+    if missing := [str(path) for path in weights if not path.is_dir()]:
+        raise CommandError(f"{', '.join(missing)} is not a folder of weights")
+    with _errors(ZooError, CheckpointError, OSError), _progress(console) as progress:
         fetcher = Fetcher(cache, tuple(weights), progress, offline)
         failed = []
         for name in list(zoo()) if everything else names or [DEFAULT_MODEL]:
@@ -112,7 +116,7 @@ def export(
     from models.zoo import formats
 
     kind = formats()["tflite_float" if family == "mobilenet_v1" else "torchvision"]
-    with _errors(ValueError):
+    with _errors(ValueError, OverflowError, OSError):
         recipe = Recipe(
             family=_family(family),
             alpha=alpha,
@@ -132,6 +136,7 @@ def export(
 
 @commands.command()
 def cost(
+    context: typer.Context,
     model: Annotated[
         str | None, typer.Argument(help="A model of the store or the zoo, or any .onnx file.")
     ] = None,
@@ -146,11 +151,12 @@ def cost(
     as_json: JsonOption = False,
 ) -> None:
     """Parameters, multiply-adds and memory for one image, before anything is downloaded."""
-    with _errors(ValueError):
-        if model:
+    with _errors(ValueError, OverflowError, OSError):
+        if model is not None:
+            _refuse_given(context, model, "family", "alpha", "classes", "expansion", "precision")
             title, result = _cost_of_model(model, resolution, _store(store))
         else:
-            side = resolution or 224
+            side = 224 if resolution is None else resolution
             network = _define(_family(family), alpha, side, classes, expansion)
             if precision not in ("fp32", "int8"):
                 raise ValueError(f"precision is {precision!r}; it has to be fp32 or int8")
@@ -162,31 +168,46 @@ def cost(
 
 @commands.command()
 def show(
-    name: Annotated[str, typer.Argument(help="A model of the store or the zoo.")],
+    name: Annotated[
+        str, typer.Argument(help="A model of the store or the zoo, or any .onnx file.")
+    ],
     store: StoreOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """The card of a model: origin, licence, preprocessing, accuracy, cost."""
-    card = _card(name, _store(store))
+    path, card = _find(name, _store(store))
+    if card is None:
+        raise CommandError(f"{path} has no model card")
     data = card.model_dump(mode="json", exclude={"labels": True, "cost": {"layers"}})
     _print(data, lambda: tables.card_table(data), as_json)
 
 
 def _cost_of_model(model: str, resolution: int | None, folder: Path) -> tuple[str, Cost]:
+    """By the definition where there is one, else by a walk over the graph."""
     from models.graph_cost import graph_cost
 
-    path = Path(model) if model.endswith(".onnx") else folder / f"{model}.onnx"
-    if path.is_file():
-        side = resolution or _resolution_of(path)
+    path, card = _find(model, folder)
+    if card is None or card.family == "other" or card.alpha is None:
+        assert path is not None  # noqa: S101  whatever is in the zoo is of the family
+        side = card.resolution if card and resolution is None else resolution
         return f"{path.stem} at {side or 'its own size'}", graph_cost(path, side)
-    if model.endswith(".onnx"):
-        raise ValueError(f"{path} is not a file")
-    card = _card(model, folder)
     if resolution is None or resolution == card.resolution:
         return card.name, card.cost
-    assert card.alpha is not None  # noqa: S101  every zoo model has one
-    network = _define(card.family, card.alpha, resolution, len(card.labels), 6)
+    [classes] = [row.output_shape[0] for row in card.cost.layers if row.kind == "linear"]
+    network = _define(card.family, card.alpha, resolution, classes, 6)
     return f"{card.name} at {resolution}", network_cost(network, card.precision)
+
+
+def _refuse_given(context: typer.Context, model: str, *options: str) -> None:
+    """A model brings its own values: one that is given besides would be ignored.
+
+    Raises:
+        ValueError: one of these options is given.
+    """
+    for option in options:
+        source = context.get_parameter_source(option)
+        if source is not None and source.name != "DEFAULT":
+            raise ValueError(f"--{option} is set by {model} itself; leave out one of the two")
 
 
 def _define(family: Family, alpha: float, resolution: int, classes: int, expansion: int) -> Any:
@@ -204,21 +225,24 @@ def _family(text: str) -> Family:
     return cast(Family, text)
 
 
-def _card(name: str, folder: Path) -> ModelCard:
-    """The card of a stored file, or what it would be for a model of the zoo."""
+def _find(name: str, folder: Path) -> tuple[Path | None, ModelCard | None]:
+    """A file by its path or by its name in the store, and its card; or a zoo model's card.
+
+    Raises:
+        CommandError: there is neither.
+        CardError: the card in the file is not valid.
+    """
     from models.zoo import ZooError, find
 
-    path = folder / f"{name}.onnx"
-    if path.is_file() and (text := _metadata(path).get(CARD_KEY)):
-        return parse_card(text)
+    path = Path(name) if name.endswith(".onnx") else folder / f"{name}.onnx"
+    if path.is_file():
+        text = _metadata(path).get(CARD_KEY)
+        return path, parse_card(text) if text else None
+    if name.endswith(".onnx"):
+        raise CommandError(f"{path} is not a file")
     with _errors(ZooError):
         entry = find(name)
-    return entry.recipe.card(entry.precision)
-
-
-def _resolution_of(path: Path) -> int | None:
-    text = _metadata(path).get(CARD_KEY)
-    return parse_card(text).resolution if text else None
+    return None, entry.recipe.card(entry.precision)
 
 
 def _metadata(path: Path) -> dict[str, str]:
@@ -251,6 +275,8 @@ def _errors(*kinds: type[Exception]) -> Iterator[None]:
     try:
         yield
     except kinds as error:
+        if isinstance(error, OSError) and error.filename:
+            raise CommandError(f"{error.filename}: {error.strerror}") from error
         raise CommandError(str(error)) from error
 
 
@@ -260,7 +286,8 @@ def _progress(console: Console) -> Iterator[Callable[[str, int, int], None]]:
     columns = (
         TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn(),
     )  # fmt: skip
-    with Progress(*columns, console=console, transient=True) as bars:
+    quiet = not console.is_terminal
+    with Progress(*columns, console=console, transient=True, disable=quiet) as bars:
         tasks: dict[str, Any] = {}
 
         def update(name: str, done_bytes: int, total_bytes: int) -> None:

@@ -7,13 +7,13 @@ import PIL
 from fastapi import APIRouter, Query
 
 from app import __version__, runtime
-from app.errors import Stopping
+from app.errors import BadQuery, Stopping, Unauthorized
 from app.gateway import Current
 from app.problem import documented
 from app.schemas import Health, Info, NoQuery
 from app.settings import public_settings
 
-router = APIRouter(tags=["service"], responses=documented(422))
+router = APIRouter(tags=["service"], responses=documented(BadQuery))
 
 
 @router.get("/healthz")
@@ -22,7 +22,7 @@ async def healthz(_: Annotated[NoQuery, Query()]) -> Health:
     return Health(status="ok")
 
 
-@router.get("/readyz", responses=documented(503))
+@router.get("/readyz", responses=documented(Stopping))
 async def readyz(gateway: Current, _: Annotated[NoQuery, Query()]) -> Health:
     """All models are loaded and warm, and the service is not being stopped."""
     if gateway.lifecycle.stopping:
@@ -30,7 +30,7 @@ async def readyz(gateway: Current, _: Annotated[NoQuery, Query()]) -> Health:
     return Health(status="ready")
 
 
-@router.get("/info")
+@router.get("/info", responses=documented(Unauthorized))
 async def info(gateway: Current, _: Annotated[NoQuery, Query()]) -> Info:
     """Versions, cores in use, every setting and limit."""
     return Info(

@@ -6,11 +6,12 @@ from fastapi import APIRouter, Query
 from fastapi.responses import Response
 from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4
 
+from app.errors import BadQuery, Unauthorized
 from app.gateway import Current
 from app.problem import documented
 from app.schemas import NoQuery
 
-router = APIRouter(tags=["service"], responses=documented(422))
+router = APIRouter(tags=["service"], responses=documented(BadQuery, Unauthorized))
 
 TEXT: dict[int | str, dict[str, Any]] = {
     200: {"content": {"text/plain": {"schema": {"type": "string"}}}}

@@ -5,12 +5,19 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
 
-from app.errors import ModelFileError, StoreUnusable
+from app.errors import (
+    BadQuery,
+    Forbidden,
+    ModelFileError,
+    StoreUnusable,
+    Unauthorized,
+    UnknownModel,
+)
 from app.gateway import Current
 from app.problem import documented
 from app.schemas import LayerTable, ModelDetail, ModelList, NoQuery, ReloadReport, summarise
 
-router = APIRouter(prefix="/models", tags=["models"], responses=documented(422))
+router = APIRouter(prefix="/models", tags=["models"], responses=documented(BadQuery, Unauthorized))
 
 
 @router.get("")
@@ -26,7 +33,7 @@ async def models(gateway: Current, _: Annotated[NoQuery, Query()]) -> ModelList:
     )
 
 
-@router.post("/reload", responses=documented(401, 403, 500))
+@router.post("/reload", responses=documented(Forbidden, StoreUnusable))
 async def reload(
     request: Request, gateway: Current, _: Annotated[NoQuery, Query()]
 ) -> ReloadReport:
@@ -39,7 +46,7 @@ async def reload(
     return ReloadReport.model_validate(asdict(changes))
 
 
-@router.get("/{name}", responses=documented(404))
+@router.get("/{name}", responses=documented(UnknownModel))
 async def model(name: str, gateway: Current, _: Annotated[NoQuery, Query()]) -> ModelDetail:
     """The whole card of one model."""
     found = gateway.store.get(name)
@@ -48,7 +55,7 @@ async def model(name: str, gateway: Current, _: Annotated[NoQuery, Query()]) -> 
     return ModelDetail(file_bytes=found.file_bytes, card=card)
 
 
-@router.get("/{name}/layers", responses=documented(404))
+@router.get("/{name}/layers", responses=documented(UnknownModel))
 async def layers(name: str, gateway: Current, _: Annotated[NoQuery, Query()]) -> LayerTable:
     """Shape, parameters, multiply-adds and memory of every layer."""
     card = gateway.store.get(name).card

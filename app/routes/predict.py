@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
+from functools import partial
 from math import inf
 from typing import Annotated, Any
 
@@ -11,10 +12,29 @@ from fastapi.responses import Response
 from fastapi.routing import APIRoute
 from starlette.requests import ClientDisconnect
 
+from app import examples
 from app.bodies import RAW_TYPES, read_body, split_images
 from app.budget import Lease
 from app.classify import to_results
-from app.errors import BadQuery, ClientGone, DeadlineExceeded, SlowBody
+from app.errors import (
+    BadQuery,
+    BadRequest,
+    ClientGone,
+    DamagedImage,
+    DeadlineExceeded,
+    EmptyBody,
+    ImageTooSmall,
+    NotAnImage,
+    Overloaded,
+    SlowBody,
+    Stopping,
+    TooManyBytes,
+    TooManyImages,
+    TooManyPixels,
+    Unauthorized,
+    UnknownModel,
+    UnsupportedFormat,
+)
 from app.gateway import Gateway
 from app.metrics import Metrics
 from app.model import Model
@@ -41,10 +61,28 @@ BODY: dict[str, Any] = {
         "multipart/form-data": FORM,
         "application/json": {
             "schema": PredictBody.model_json_schema(),
-            "example": {"images": ["/9j/4AAQSkZJRgABAQ...", "iVBORw0KGgoAAAANSU..."]},
+            "example": examples.PREDICT_BODY,
         },
     },
 }
+PROBLEMS = (
+    BadRequest,
+    EmptyBody,
+    NotAnImage,
+    DamagedImage,
+    Unauthorized,
+    UnknownModel,
+    SlowBody,
+    TooManyBytes,
+    TooManyImages,
+    TooManyPixels,
+    UnsupportedFormat,
+    BadQuery,
+    ImageTooSmall,
+    Overloaded,
+    Stopping,
+    DeadlineExceeded,
+)
 
 
 class DirectRoute(APIRoute):
@@ -113,7 +151,13 @@ async def _classify(request: Request, work: Work, lease: Lease) -> list[ImageRes
     )
     images = split_images(body, headers.get("content-type", ""), settings.max_images)
     work.record.body_bytes, work.record.images = len(body), len(images)
-    work.ticket = gateway.classifier.submit(images, work.model, work.top_k, work.resolution)
+    classify = partial(
+        gateway.classifier.classify,
+        model=work.model,
+        resolution=work.resolution,
+        top_k=work.top_k,
+    )
+    work.ticket = gateway.scheduler.submit([partial(classify, image) for image in images])
     if not gateway.scheduler.waiting:  # a worker has it: too late to drop it
         return to_results(await work.ticket)
     gone = asyncio.create_task(_gone(request, work.ticket))
@@ -166,7 +210,7 @@ router = APIRouter(tags=["classification"], route_class=DirectRoute)
     "/predict",
     response_model=Answer,
     openapi_extra={"requestBody": BODY},
-    responses=documented(400, 401, 404, 408, 413, 415, 422, 503, 504),
+    responses=documented(*PROBLEMS),
 )
 async def predict(
     query: Annotated[PredictQuery, Query()],

@@ -1,0 +1,75 @@
+"""Graphs that onnxruntime has already optimised, kept beside the store for the next start.
+
+An optimised graph is only good for the runtime, the CPU and the file that it was made of; all of
+them are in its name, so a stale one is never found, and it goes when a new one is written. Opening
+one takes about half as long as optimising again.
+"""
+
+import hashlib
+import logging
+import os
+import platform
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from app import runtime
+
+FOLDER = ".cache"
+CPU_FACTS = ("vendor_id", "model name", "flags", "CPU implementer", "CPU part", "Features")
+log = logging.getLogger(__name__)
+
+
+class GraphCache:
+    """Optimised graphs of the models in one store."""
+
+    def __init__(self, store: Path) -> None:
+        self._folder = store / FOLDER
+
+    def open_session(self, model: Path, *, memory_arena: bool) -> Any:
+        """A session of the cached graph; if there is none that can be used, one is made."""
+        cached = self._folder / f"{model.stem}.{_key(model)}.ort"
+        if cached.is_file():
+            try:
+                return runtime.optimised_session(cached.read_bytes(), memory_arena=memory_arena)
+            except Exception as error:  # onnxruntime's errors have no common class
+                log.warning("%s cannot be used and is made anew: %s", cached, error)
+        return self._make(model, cached, memory_arena)
+
+    def _make(self, model: Path, cached: Path, memory_arena: bool) -> Any:
+        """Optimise, and keep the result if the folder can be written."""
+        content = model.read_bytes()
+        try:
+            return self._make_and_keep(model, content, cached, memory_arena)
+        except Exception as error:  # the folder cannot be written, or the model not be read
+            log.info("no optimised graph of %s is kept: %s", model.name, error)
+        return runtime.new_session(content, memory_arena=memory_arena)
+
+    def _make_and_keep(self, model: Path, content: bytes, cached: Path, memory_arena: bool) -> Any:
+        self._folder.mkdir(exist_ok=True)
+        with TemporaryDirectory(dir=self._folder) as workspace:
+            made = Path(workspace) / "graph.ort"
+            session = runtime.new_session(content, memory_arena=memory_arena, save_to=made)
+            for stale in self._folder.glob(f"{model.stem}.*.ort"):
+                stale.unlink(missing_ok=True)
+            made.replace(cached)
+        return session
+
+
+def _key(model: Path) -> str:
+    """Names the file's content by its stamp, the runtime and the CPU."""
+    found = model.stat()
+    parts = (found.st_ino, found.st_mtime_ns, found.st_size, runtime.version(), _cpu())
+    return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
+
+
+@cache
+def _cpu() -> str:
+    """What the optimiser looks at: the kind of CPU and its instruction sets."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
+    except OSError:
+        lines = []
+    facts = {line for line in lines if line.startswith(CPU_FACTS)}
+    return repr((platform.machine(), platform.processor(), os.name, sorted(facts)))

@@ -1,0 +1,191 @@
+"""What the OpenAPI page shows: answers that the service gave to real requests.
+
+The model is the default one, the photo scikit-image's cat. Tests ask the service again and compare.
+"""
+
+from typing import Any
+
+from app.settings import Settings, public_settings
+
+MODEL = "mobilenet_v2_1.0_224"
+ACCURACY_SOURCE = "torchvision MobileNet_V2_Weights.IMAGENET1K_V1"
+
+PREDICTIONS: list[dict[str, Any]] = [
+    {"class_id": 285, "label": "Egyptian cat", "probability": 0.7118421792984009},
+    {"class_id": 282, "label": "tiger cat", "probability": 0.146230086684227},
+    {"class_id": 281, "label": "tabby", "probability": 0.13159433007240295},
+    {"class_id": 478, "label": "carton", "probability": 0.00361697212792933},
+    {"class_id": 287, "label": "lynx", "probability": 0.0007993078324943781},
+]
+NOT_AN_IMAGE: dict[str, Any] = {
+    "type": "urn:mobilenet-gateway:not-an-image",
+    "title": "Not an image",
+    "status": 400,
+    "detail": "No known image format starts like this. Taken are JPEG, PNG, WebP, BMP, GIF, TIFF.",
+}
+ANSWER: dict[str, Any] = {
+    "model": MODEL,
+    "resolution": 224,
+    "results": [
+        {"predictions": PREDICTIONS, "queue_ms": 0.08, "decode_ms": 2.257, "inference_ms": 8.682},
+        {
+            "predictions": [],
+            "queue_ms": 0.0,
+            "decode_ms": 0.0,
+            "inference_ms": 0.0,
+            "error": NOT_AN_IMAGE,
+        },
+    ],
+}
+
+# A white PNG of 8 x 8 pixels, twice.
+TINY_PNG = (
+    "iVBORw0KGgoAAAANSUhEUgAAAAgAAAAIAQAAAADsdIMmAAAADUlEQVR42mP4z8SADAEPcQEOdvOI0AAAAABJRU5ErkJg"
+    "gg=="
+)
+PREDICT_BODY = {"images": [TINY_PNG, f"data:image/png;base64,{TINY_PNG}"]}
+
+MODEL_SUMMARY: dict[str, Any] = {
+    "name": MODEL,
+    "default": True,
+    "family": "mobilenet_v2",
+    "alpha": 1.0,
+    "resolution": 224,
+    "resolutions": "96 to 512 in steps of 32",
+    "precision": "fp32",
+    "params": 3504872,
+    "madds": 300774272,
+    "file_bytes": 13996899,
+    "peak_activation_bytes": 6021120,
+    "top1": {"percent": 71.878, "source": ACCURACY_SOURCE},
+    "top5": {"percent": 90.286, "source": ACCURACY_SOURCE},
+    "saving": {
+        "standard_params": 11131976,
+        "standard_madds": 1224972288,
+        "params_ratio": 3.18,
+        "madds_ratio": 4.07,
+    },
+}
+MODEL_LIST: dict[str, Any] = {"models": [MODEL_SUMMARY], "broken": {}}
+
+# The first 3 of 1000 labels.
+MODEL_DETAIL: dict[str, Any] = {
+    "file_bytes": 13996899,
+    "card": {
+        "card_version": 1,
+        "name": MODEL,
+        "family": "mobilenet_v2",
+        "alpha": 1.0,
+        "resolution": 224,
+        "resolutions": {"minimum": 96, "maximum": 512, "step": 32},
+        "precision": "fp32",
+        "labels": ["tench", "goldfish", "great white shark"],
+        "preprocessing": {
+            "resize": "shortest_edge",
+            "crop_fraction": 0.875,
+            "interpolation": "bilinear",
+        },
+        "accuracy": {"top1": 71.878, "top5": 90.286, "source": ACCURACY_SOURCE},
+        "origin": {
+            "kind": "published",
+            "source": ACCURACY_SOURCE,
+            "files": [
+                {
+                    "name": "mobilenet_v2-b0353104.pth",
+                    "sha256": "b03531047ffacf1e2488318dcd2aba1126cde36e3bfe1aa5cb07700aeeee9889",
+                }
+            ],
+            "licence": "BSD-3-Clause",
+        },
+        "cost": {
+            "params": 3504872,
+            "stored_params": 3487816,
+            "madds": 300774272,
+            "classifier_madds": 1280000,
+            "peak_activation_bytes": 6021120,
+            "standard_params": 11131976,
+            "standard_madds": 1224972288,
+        },
+    },
+}
+
+# The first 2 of 66 layers.
+LAYER_TABLE: dict[str, Any] = {
+    "model": MODEL,
+    "resolution": 224,
+    "layers": [
+        {
+            "name": "stem",
+            "kind": "conv",
+            "input_shape": [3, 224, 224],
+            "output_shape": [32, 112, 112],
+            "kernel": [3, 3],
+            "stride": 2,
+            "groups": 1,
+            "weights": 864,
+            "biases": 0,
+            "batch_norm_params": 64,
+            "madds": 10838016,
+            "activation_bytes": 1605632,
+        },
+        {
+            "name": "block_0_depthwise",
+            "kind": "depthwise",
+            "input_shape": [32, 112, 112],
+            "output_shape": [32, 112, 112],
+            "kernel": [3, 3],
+            "stride": 1,
+            "groups": 32,
+            "weights": 288,
+            "biases": 0,
+            "batch_norm_params": 64,
+            "madds": 3612672,
+            "activation_bytes": 1605632,
+        },
+    ],
+}
+
+RELOAD_REPORT: dict[str, Any] = {
+    "loaded": ["mobilenet_v1_0.25_128"],
+    "dropped": [],
+    "unchanged": [MODEL],
+    "broken": {},
+}
+
+INFO: dict[str, Any] = {
+    "version": "0.1.0",
+    "onnxruntime": "1.31.1",
+    "pillow": "13.0.0",
+    "python": "3.11.7",
+    "providers": ["CPUExecutionProvider"],
+    "cores": 2,
+    "cores_reason": "CPU affinity",
+    "workers": 2,
+    "models": [MODEL],
+    "default_model": MODEL,
+    "settings": public_settings(Settings.model_construct()),
+}
+
+# What the detail of each kind of problem says, by its type.
+DETAILS = {
+    "bad-query": "resolution: mobilenet_v2_1.0_224 takes 96 to 512 in steps of 32, not 100",
+    "bad-request": "the multipart body ends before its closing boundary",
+    "damaged-image": "The JPEG image is cut off: it ends before its last pixel.",
+    "deadline-exceeded": (
+        "the deadline of 5 ms passed: 32 image(s) were with the workers for 4 ms, 3 of them started"
+    ),
+    "empty-body": "the body is empty; send an image",
+    "forbidden": "this needs the admin key",
+    "image-too-small": "The image is 1 x 1 pixels; the least side is 8.",
+    "not-an-image": NOT_AN_IMAGE["detail"],
+    "overloaded": "64 images wait already and the limit is 64",
+    "slow-body": "the body did not arrive within 10000 ms",
+    "stopping": "the service is being stopped; ask another one",
+    "store-unusable": "the store cannot be read; the server's log says why",
+    "too-many-bytes": "the body is larger than the limit of 16777216 bytes",
+    "too-many-images": "33 images in one request; the limit is 32",
+    "too-many-pixels": ("The PNG image declares 20000 x 20000 pixels; at most 40000000 are taken."),
+    "unauthorized": "send an API key as `Authorization: Bearer KEY` or `X-API-Key: KEY`",
+    "unknown-model": f"no model is called 'mobilenet_v3'; loaded are: {MODEL}",
+    "unsupported-format": "AVIF files are not taken. Taken are JPEG, PNG, WebP, BMP, GIF, TIFF.",
+}
