@@ -13,36 +13,21 @@ the first picture counts. ICC profiles are ignored, as the evaluation of the pub
 """
 
 import io
-import math
-import re
-import struct
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from PIL.BmpImagePlugin import BmpImageFile
-from PIL.GifImagePlugin import GifImageFile
 from PIL.ImageFile import ImageFile
-from PIL.JpegImagePlugin import JpegImageFile
-from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import TiffImageFile
-from PIL.WebPImagePlugin import WebPImageFile
 
 from app.card import Preprocessing
-from app.errors import (
-    DamagedImage,
-    EmptyBody,
-    ImageError,
-    ImageTooSmall,
-    NotAnImage,
-    TooManyPixels,
-    UnsupportedFormat,
-)
+from app.crop import crop_box, exif_orientation, needed_side
+from app.errors import DamagedImage, ImageError, ImageTooSmall, TooManyPixels, UnsupportedFormat
+from app.image_format import PLUGINS, sniff
 
 # ImageLimits is checked before anything is decoded; Pillow's own limit would only get in its way.
 Image.MAX_IMAGE_PIXELS = None
@@ -50,49 +35,6 @@ Image.MAX_IMAGE_PIXELS = None
 # fill the log and the interpreter's registry of warnings.
 warnings.filterwarnings("ignore", module=r"PIL\.")
 
-
-class _JpegFile(JpegImageFile):
-    """A JPEG whose EXIF block is left unread when it is opened: nobody here asks for the dpi."""
-
-    def _read_dpi_from_exif(self) -> None:
-        """Skip what takes longer than the rest of the header and fails on corrupt EXIF."""
-
-
-PLUGINS: dict[str, type[ImageFile]] = {
-    "JPEG": _JpegFile,
-    "PNG": PngImageFile,
-    "WebP": WebPImageFile,
-    "BMP": BmpImageFile,
-    "GIF": GifImageFile,
-    "TIFF": TiffImageFile,
-}
-FORMATS_TAKEN = ", ".join(PLUGINS)
-
-SNIFFED_BYTES = 1024
-SIGNATURES = tuple(
-    (name, re.compile(pattern, re.DOTALL))
-    for name, pattern in (
-        # format, what its files start with
-        ("JPEG", rb"\xff\xd8\xff"),
-        ("PNG", rb"\x89PNG\r\n\x1a\n"),
-        ("WebP", rb"RIFF.{4}WEBP"),
-        ("BMP", rb"BM.{12}[\x0c\x28\x34\x38\x40\x6c\x7c]\x00\x00\x00"),
-        ("GIF", rb"GIF8[79]a"),
-        ("TIFF", rb"II[*+]\x00|MM\x00[*+]"),
-        ("AVIF", rb".{4}ftypavi[fs]"),
-        ("HEIC", rb".{4}ftyp(hei[cxms]|hev[cxms]|mif1|msf1)"),
-        ("MP4", rb".{4}ftyp"),
-        ("JPEG XL", rb"\xff\x0a|.{4}JXL \r\n\x87\n"),
-        ("JPEG 2000", rb"\xff\x4f\xff\x51|.{4}jP  \r\n\x87\n"),
-        ("ICO", rb"\x00\x00[\x01\x02]\x00[^\x00]\x00"),
-        ("ICNS", rb"icns"),
-        ("PSD", rb"8BPS\x00"),
-        ("PDF", rb"%PDF-"),
-        ("EPS", rb"%!PS"),
-        ("SVG", rb"\s*(<\?xml[^>]*>\s*)?(<!--.*?-->\s*)?(<!DOCTYPE svg[^>]*>\s*)?<svg"),
-        ("PNM", rb"P[1-7]\s"),
-    )
-)
 
 # By Pillow mode: pixels without an agreed range of display, or that Pillow cannot turn into RGB.
 PIXELS_NOT_TAKEN = {
@@ -134,57 +76,6 @@ class ImageHeader:
     format: str
     width: int
     height: int
-
-
-class Box(NamedTuple):
-    """A region of an image in pixels from its upper left corner; the edges may be fractions."""
-
-    left: float
-    top: float
-    right: float
-    bottom: float
-
-    def scaled(self, factor: float) -> "Box":
-        """Return the same region of the image decoded at `factor` of its size."""
-        return Box(*(edge * factor for edge in self))
-
-
-class Orientation(NamedTuple):
-    """How a stored image is turned to be displayed, and where a displayed region is stored."""
-
-    transpose: Image.Transpose | None
-    swaps_sides: bool
-    mirrors_x: bool
-    mirrors_y: bool
-
-    def swap(self, width: int, height: int) -> tuple[int, int]:
-        """Return the displayed width and height of an image stored as `width` x `height`."""
-        return (height, width) if self.swaps_sides else (width, height)
-
-    def stored(self, box: Box, width: int, height: int) -> Box:
-        """Map a displayed region to the image as stored, `width` x `height`."""
-        left, top, right, bottom = box
-        if self.swaps_sides:
-            left, top, right, bottom = top, left, bottom, right
-        if self.mirrors_x:
-            left, right = width - right, width - left
-        if self.mirrors_y:
-            top, bottom = height - bottom, height - top
-        return Box(left, top, right, bottom)
-
-
-# Exif 2.32, tag 0x0112: orientations 1 to 8.
-ORIENTATIONS = (
-    # transpose to display, swaps sides, stored x runs backwards, stored y runs backwards
-    Orientation(None, False, False, False),
-    Orientation(Image.Transpose.FLIP_LEFT_RIGHT, False, True, False),
-    Orientation(Image.Transpose.ROTATE_180, False, True, True),
-    Orientation(Image.Transpose.FLIP_TOP_BOTTOM, False, False, True),
-    Orientation(Image.Transpose.TRANSPOSE, True, False, False),
-    Orientation(Image.Transpose.ROTATE_270, True, False, True),
-    Orientation(Image.Transpose.TRANSVERSE, True, True, True),
-    Orientation(Image.Transpose.ROTATE_90, True, True, False),
-)
 
 
 def load_image(
@@ -229,78 +120,6 @@ def read_header(data: bytes, limits: ImageLimits) -> ImageHeader:
     name = sniff(data)
     with _damage_reported(name):
         return ImageHeader(name, *_open(name, data, limits).size)
-
-
-def sniff(data: bytes) -> str:
-    """Name the format of an image file from its first bytes.
-
-    Raises:
-        EmptyBody: there are no bytes.
-        UnsupportedFormat: an image or document of a known format that is not taken.
-        NotAnImage: no known format starts like this.
-    """
-    if not data:
-        raise EmptyBody(f"No bytes where an image was expected. Taken are {FORMATS_TAKEN}.")
-    head = data[:SNIFFED_BYTES]
-    name = next((name for name, signature in SIGNATURES if signature.match(head)), None)
-    if name is None:
-        raise NotAnImage(f"No known image format starts like this. Taken are {FORMATS_TAKEN}.")
-    if name not in PLUGINS:
-        raise UnsupportedFormat(f"{name} files are not taken. Taken are {FORMATS_TAKEN}.")
-    return name
-
-
-def crop_box(width: int, height: int, resolution: int, preprocessing: Preprocessing) -> Box:
-    """Return the region of a displayed image that becomes the square the model sees.
-
-    Resizing this region to `resolution` squared gives what the evaluation pipeline of the weights
-    gives by its own steps: torchvision's Resize and CenterCrop for `shortest_edge`, slim's
-    `central_crop` otherwise, with their rounding.
-    """
-    if preprocessing.resize == "central_crop":
-        left = int((width - width * preprocessing.crop_fraction) / 2)
-        top = int((height - height * preprocessing.crop_fraction) / 2)
-        return Box(left, top, width - left, height - top)
-    side = needed_side(resolution, preprocessing)
-    shorter = min(width, height)
-    resized_width, resized_height = int(width * side / shorter), int(height * side / shorter)
-    left = round((resized_width - resolution) / 2)
-    top = round((resized_height - resolution) / 2)
-    return Box(
-        left * width / resized_width,
-        top * height / resized_height,
-        (left + resolution) * width / resized_width,
-        (top + resolution) * height / resized_height,
-    )
-
-
-def needed_side(resolution: int, preprocessing: Preprocessing) -> int:
-    """Return the shorter side, in pixels, that an image needs so that nothing is enlarged."""
-    side = resolution / preprocessing.crop_fraction
-    if preprocessing.resize == "central_crop":
-        return math.ceil(side)
-    return math.floor(side + 1e-6)  # 224 / 0.875 must not become 255
-
-
-def exif_orientation(exif: object) -> Orientation:
-    """Read the orientation from an EXIF block; as stored if there is none that can be read.
-
-    Pillow's reader parses every tag, at twice the cost of opening a JPEG.
-    """
-    if not isinstance(exif, bytes):
-        return ORIENTATIONS[0]
-    tiff = exif.removeprefix(b"Exif\x00\x00")
-    order = ">" if tiff.startswith(b"MM") else "<"
-    try:
-        (directory,) = struct.unpack_from(f"{order}I", tiff, 4)
-        (entries,) = struct.unpack_from(f"{order}H", tiff, directory)
-        for offset in range(directory + 2, directory + 2 + 12 * entries, 12):
-            tag, kind, count, value = struct.unpack_from(f"{order}HHIH", tiff, offset)
-            if (tag, kind, count) == (0x0112, 3, 1) and 1 <= value <= len(ORIENTATIONS):
-                return ORIENTATIONS[value - 1]
-    except struct.error:
-        pass  # cut off: the picture itself may be whole
-    return ORIENTATIONS[0]
 
 
 @contextmanager

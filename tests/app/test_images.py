@@ -17,6 +17,7 @@ from PIL import Image, ImageOps
 from skimage.data import chelsea
 
 from app.card import Preprocessing
+from app.crop import ORIENTATIONS, crop_box, exif_orientation, needed_side
 from app.errors import (
     DamagedImage,
     EmptyBody,
@@ -26,18 +27,8 @@ from app.errors import (
     TooManyPixels,
     UnsupportedFormat,
 )
-from app.images import (
-    ORIENTATIONS,
-    RESAMPLING,
-    ImageHeader,
-    ImageLimits,
-    crop_box,
-    exif_orientation,
-    load_image,
-    needed_side,
-    read_header,
-    sniff,
-)
+from app.image_format import sniff
+from app.images import RESAMPLING, ImageHeader, ImageLimits, load_image, read_header
 
 Pixels = NDArray[np.uint8]
 
