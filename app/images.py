@@ -69,15 +69,6 @@ class ImageLimits:
     min_side: int = 8
 
 
-@dataclass(frozen=True, slots=True)
-class ImageHeader:
-    """What an image says of itself: width and height in pixels, before EXIF orientation."""
-
-    format: str
-    width: int
-    height: int
-
-
 def load_image(
     data: bytes,
     resolution: int,
@@ -109,17 +100,6 @@ def load_image(
         if orientation.transpose is not None:
             small = small.transpose(orientation.transpose)
         return np.asarray(_rgb(small))
-
-
-def read_header(data: bytes, limits: ImageLimits) -> ImageHeader:
-    """Check an image file against the limits without decoding it.
-
-    Raises:
-        ImageError: as `load_image`, except for damage behind the header.
-    """
-    name = sniff(data)
-    with _damage_reported(name):
-        return ImageHeader(name, *_open(name, data, limits).size)
 
 
 @contextmanager
