@@ -1,6 +1,5 @@
 """Errors on the wire: RFC 9457 problem+json, one shape for all of them."""
 
-import logging
 from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any, TypeVar
@@ -12,11 +11,10 @@ from pydantic import BaseModel, Field, ValidationError
 from starlette.exceptions import HTTPException
 
 from app import examples
-from app.errors import BadQuery, InternalError, MethodNotAllowed, NotFound, RequestError
+from app.errors import BadQuery, MethodNotAllowed, NotFound, RequestError
 
 MEDIA_TYPE = "application/problem+json"
 TYPE_PREFIX = "urn:mobilenet-gateway:"
-log = logging.getLogger(__name__)
 Query = TypeVar("Query", bound=BaseModel)
 
 
@@ -62,23 +60,18 @@ def install(app: FastAPI) -> None:
     async def on_http(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)  # noqa: S101
         if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
-            refused = MethodNotAllowed(f"{request.url.path} does not take {request.method}")
+            refused = MethodNotAllowed(f"{request.scope['path']} does not take {request.method}")
             refused.headers |= error.headers or {}  # Allow, as RFC 9110 asks for
             return respond(refused)
         if error.status_code == HTTPStatus.NOT_FOUND:
-            return respond(NotFound(f"there is nothing at {request.url.path}; see /docs"))
+            return respond(NotFound(f"there is nothing at {request.scope['path']}; see /docs"))
         other = RequestError(str(error.detail))
         other.status = error.status_code
         return respond(other)
 
-    async def on_bug(request: Request, error: Exception) -> Response:
-        log.error("unexpected error on %s %s", request.method, request.url.path, exc_info=error)
-        return respond(InternalError("the server made an error; its log says more"))
-
     app.add_exception_handler(RequestError, on_request_error)
     app.add_exception_handler(RequestValidationError, on_invalid)
     app.add_exception_handler(HTTPException, on_http)
-    app.add_exception_handler(Exception, on_bug)
 
 
 def parse_query(model: type[Query], request: Request) -> Query:

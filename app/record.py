@@ -1,8 +1,8 @@
 """What one request turned out to be, for its log line and the metrics."""
 
-import os
 import re
 from dataclasses import dataclass
+from random import getrandbits  # an id is no secret, and os.urandom would let go of the GIL
 
 from starlette.types import Scope
 
@@ -28,7 +28,7 @@ class Record:
 def start_record(scope: Scope) -> Record:
     """Begin the record of a request; its id is the client's, or a new one."""
     given = next((value for name, value in scope["headers"] if name == ID_HEADER), b"")
-    known = given.decode("ascii") if _GOOD_ID.fullmatch(given) else os.urandom(8).hex()
+    known = given.decode("ascii") if _GOOD_ID.fullmatch(given) else f"{getrandbits(64):016x}"
     record = Record(known)
     scope.setdefault("state", {})[_KEY] = record
     return record

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -71,6 +72,7 @@ class Store:
         self._load = load
         self._entries: dict[str, Loaded] = {}
         self.broken: dict[str, str] = {}
+        self._seen = look(selection.folder)
         for path in find_files(selection.folder, selection.names):
             entry = self._load_entry(path)
             if entry.model.name in self._entries:
@@ -105,6 +107,10 @@ class Store:
             names = ", ".join(self._entries)
             raise UnknownModel(f"no model is called {name!r}; loaded are: {names}") from None
 
+    def changed(self) -> bool:
+        """Whether the folder looks different from when it was read."""
+        return look(self._selection.folder) != self._seen
+
     def reload(self) -> Changes:
         """Read the folder again: load what is new or changed, then swap, then drop what is gone.
 
@@ -118,20 +124,24 @@ class Store:
         after: dict[str, Loaded] = {}
         broken: dict[str, str] = {}
         loaded = []
-        for path in find_files(self._selection.folder, self._selection.names):
+        self._seen = look(self._selection.folder)
+        paths = find_files(self._selection.folder, self._selection.names)
+        for path in paths:
             entry = before.get(path)
             try:
                 if entry is None or entry.stamp != stamp(path):
                     entry = self._load_entry(path)
-                    loaded.append(entry.model.name)
-                if entry.model.name in after:
+                rival = after.get(entry.model.name) or self._entries.get(entry.model.name)
+                if rival and rival.path != path and rival.path in paths:
                     raise ModelFileError(f"{path}: a second model called {entry.model.name}")
             except ModelFileError as error:
-                broken[path.name] = str(error)
+                broken[path.name] = str(error).removeprefix(f"{path}: ")  # no folder of ours
                 entry = before.get(path)
                 log.error("not loaded: %s", error)
             if entry is not None:
                 after.setdefault(entry.model.name, entry)
+                if entry is not before.get(path):
+                    loaded.append(entry.model.name)
         if not after:
             raise ModelFileError(f"nothing in {self._selection.folder} can be served: {broken}")
         dropped = sorted(self._entries.keys() - after.keys())
@@ -151,6 +161,15 @@ class Store:
                 "to serve it all the same, for cost and latency studies"
             )
         return Loaded(model, path, found)
+
+
+def look(folder: Path) -> dict[Path, FileStamp]:
+    """The stamps of the .onnx files of a folder, as far as they can be had."""
+    stamps = {}
+    for path in folder.glob("*.onnx"):
+        with suppress(ModelFileError):
+            stamps[path] = stamp(path)
+    return stamps
 
 
 def stamp(path: Path) -> FileStamp:

@@ -15,7 +15,6 @@ from app.card import CARD_KEY, Cost, Family, ModelCard, Origin, Precision, parse
 from app.errors import GatewayError
 from app.settings import load_settings
 from models import tables
-from models.checkpoints.canonical import CheckpointError
 from models.cost import network_cost
 
 commands = typer.Typer(
@@ -72,6 +71,7 @@ def pull(
     force: Annotated[bool, typer.Option("--force", help="Export again what is there.")] = False,
 ) -> None:
     """Fetch checkpoints, verify them and export them into the store."""
+    from models.checkpoints.canonical import CheckpointError
     from models.fetch import Fetcher
     from models.zoo import DEFAULT_MODEL, ZooError, export_entry, find, is_current, zoo
 

@@ -1,10 +1,24 @@
-"""Fixtures for everything under tests/: where the real weights and photos are, if they are here."""
+"""Fixtures for everything under tests/: models that are made here, and the real ones if they are.
 
+A model with random weights takes 0.1 s to export and answers like a real one, so what is not about
+labels is tested on any machine. The real models are those that `make test` put into the project's
+store, and those whose weights lie beside the checkout.
+"""
+
+from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 
-SHARED = Path(__file__).resolve().parents[2] / "shared"
+from app.settings import Settings
+from tests.exports import export_random
+from tests.serving import served
+
+ROOT = Path(__file__).resolve().parents[1]
+SHARED = ROOT.parent / "shared"
+SMALL_V1, SMALL_V2 = "mobilenet_v1_0.25_128", "mobilenet_v2_0.35_96"
+REAL_MODEL = "mobilenet_v2_1.0_224"
 
 
 def shared_folder(name: str) -> Path:
@@ -23,3 +37,35 @@ def shared_weights() -> Path:
 @pytest.fixture(scope="session")
 def shared_photos() -> Path:
     return shared_folder("photos")
+
+
+@pytest.fixture(scope="session")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store of two small models with random weights whose cards say "published"."""
+    folder = tmp_path_factory.mktemp("store")
+    export_random(folder, "mobilenet_v1", 0.25, 128)
+    export_random(folder, "mobilenet_v2", 0.35, 96)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def real_store() -> Path:
+    """The project's own store with the default model in it."""
+    folder = ROOT / "models" / "store"
+    if not (folder / f"{REAL_MODEL}.onnx").is_file():
+        pytest.skip(f"needs {REAL_MODEL} in {folder}: run `mobilenet-gateway models pull`")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def client(store: Path) -> Iterator[httpx.Client]:
+    """The service over the small models; the first one is the default."""
+    with served(Settings(store=store, default_model=SMALL_V1)) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="session")
+def real_client(real_store: Path) -> Iterator[httpx.Client]:
+    """The service over the default model with its real weights."""
+    with served(Settings(store=real_store, models=(REAL_MODEL,))) as opened:
+        yield opened

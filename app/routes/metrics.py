@@ -21,8 +21,5 @@ TEXT: dict[int | str, dict[str, Any]] = {
 @router.get("/metrics", response_class=Response, responses=TEXT)
 async def metrics(gateway: Current, _: Annotated[NoQuery, Query()]) -> Response:
     """Every metric in the text format of Prometheus."""
-    scheduler, found = gateway.scheduler, gateway.metrics
-    found.queue_depth.set(scheduler.waiting)
-    found.permits.set(scheduler.unfinished)
-    found.body_bytes.set(gateway.budget.held_bytes)
-    return Response(found.render(), media_type=CONTENT_TYPE_PLAIN_0_0_4)
+    gateway.observe_load()
+    return Response(gateway.metrics.render(), media_type=CONTENT_TYPE_PLAIN_0_0_4)

@@ -1,5 +1,6 @@
 """GET /models: what is loaded and what it costs."""
 
+import logging
 from dataclasses import asdict
 from typing import Annotated
 
@@ -17,6 +18,7 @@ from app.gateway import Current
 from app.problem import documented
 from app.schemas import LayerTable, ModelDetail, ModelList, NoQuery, ReloadReport, summarise
 
+log = logging.getLogger(__name__)
 router = APIRouter(prefix="/models", tags=["models"], responses=documented(BadQuery, Unauthorized))
 
 
@@ -42,6 +44,7 @@ async def reload(
     try:
         changes = await gateway.reload()
     except ModelFileError as error:
+        log.error("not reloaded: %s", error)
         raise StoreUnusable("the store cannot be read; the server's log says why") from error
     return ReloadReport.model_validate(asdict(changes))
 

@@ -26,6 +26,7 @@ from app.errors import (
     ImageTooSmall,
     NotAnImage,
     Overloaded,
+    RequestError,
     SlowBody,
     Stopping,
     TooManyBytes,
@@ -110,13 +111,10 @@ async def answer(request: Request) -> Response:
     work = Work(gateway, model, resolution, query.top_k, record_of(request.scope))
     work.record.model = model.name
     try:
-        async with asyncio.timeout(deadline_ms / 1000):
-            with gateway.budget.lease() as lease:
-                results = await _classify(request, work, lease)
-    except TimeoutError:
-        raise work.too_late(deadline_ms) from None
-    except ClientDisconnect:
-        raise ClientGone("the client closed the connection in the middle of its body") from None
+        results = await _classify_in_time(request, work, deadline_ms)
+    except RequestError as error:
+        gateway.metrics.observe_failure(model.name, error.type, work.record.images)
+        raise
     _observe(gateway.metrics, work.record, results)
     body = Answer(model=model.name, resolution=resolution, results=results)
     return Response(body.model_dump_json(exclude_none=True), media_type="application/json")
@@ -140,6 +138,17 @@ class Work:
         return DeadlineExceeded(
             f"the deadline of {deadline_ms:.0f} ms passed: {self.ticket.progress()}"
         )
+
+
+async def _classify_in_time(request: Request, work: Work, deadline_ms: float) -> list[ImageResult]:
+    try:
+        async with asyncio.timeout(deadline_ms / 1000):
+            with work.gateway.budget.lease() as lease:
+                return await _classify(request, work, lease)
+    except TimeoutError:
+        raise work.too_late(deadline_ms) from None
+    except ClientDisconnect:
+        raise ClientGone("the client closed the connection in the middle of its body") from None
 
 
 async def _classify(request: Request, work: Work, lease: Lease) -> list[ImageResult]:
@@ -195,7 +204,7 @@ def _deadline_ms(request: Request, limit_ms: float) -> float:
 def _observe(metrics: Metrics, record: Record, results: list[ImageResult]) -> None:
     for result in results:
         if result.error:
-            metrics.observe_failure(record.model, result.error)
+            metrics.observe_failure(record.model, result.error.type.rpartition(":")[2])
             continue
         record.queue_ms += result.queue_ms
         record.decode_ms += result.decode_ms

@@ -34,7 +34,7 @@ def views(photo: Image.Image) -> Iterator[bytes]:
 
 
 def photos(folder: Path) -> list[Image.Image]:
-    here = [Image.fromarray(load()) for load in (chelsea, coffee, rocket)]
+    here = [Image.fromarray(pixels) for pixels in (chelsea(), coffee(), rocket())]
     files = sorted([*folder.glob("*.jpg"), *folder.glob("labelled/*.jpg")])
     return [*here, *(Image.open(path).convert("RGB") for path in files)]
 

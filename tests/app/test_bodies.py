@@ -1,0 +1,105 @@
+"""What comes out of a request body, for any that a client may send."""
+
+import asyncio
+import base64
+import json
+from collections.abc import AsyncIterator
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from app.bodies import ALIASES, RAW_TYPES, read_body, split_images
+from app.budget import ByteBudget
+from app.errors import EmptyBody, RequestError, TooManyBytes, TooManyImages
+
+BOUNDARY = b"-a:strange=boundary_7"
+TYPES = [
+    *RAW_TYPES, *sorted(ALIASES), "application/json", "multipart/form-data; boundary=b",
+    'multipart/form-data; boundary="b c"', "multipart/form-data", "text/plain", "", ";", "a/b/c",
+]  # fmt: skip
+
+images = st.lists(st.binary(max_size=200), min_size=1, max_size=9)
+
+
+async def chunks_of(parts: list[bytes]) -> AsyncIterator[bytes]:
+    for part in parts:
+        yield part
+
+
+def read(parts: list[bytes], declared: str | None = None, max_bytes: int = 1000) -> bytes:
+    with ByteBudget(10 * max_bytes).lease() as lease:
+        return asyncio.run(read_body(chunks_of(parts), declared, max_bytes, lease))
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.lists(st.binary(max_size=99), max_size=9))
+def test_a_body_is_put_together_from_its_chunks(parts: list[bytes]) -> None:
+    whole = b"".join(parts)
+    if not whole:
+        with pytest.raises(EmptyBody):
+            read(parts)
+        return
+    assert read(parts) == whole
+    assert read(parts, max_bytes=len(whole)) == whole
+    with pytest.raises(TooManyBytes, match=str(len(whole) - 1)):
+        read(parts, max_bytes=len(whole) - 1)
+
+
+def test_a_body_that_is_declared_too_long_is_refused_unread() -> None:
+    with pytest.raises(TooManyBytes):
+        read([b"x"], declared="1001")
+
+
+@pytest.mark.parametrize("declared", ["", "many", "-1", "1.5", "٣"])
+def test_a_strange_length_is_not_believed(declared: str) -> None:
+    assert read([b"x"], declared=declared) == b"x"
+
+
+@settings(deadline=None)
+@given(images)
+def test_images_of_a_form_come_out_as_they_went_in(sent: list[bytes]) -> None:
+    sent = [image for image in sent if b"\r\n--" + BOUNDARY not in image] or [b""]
+    head = b'Content-Disposition: form-data; name="f"; filename="\xc3\xa9.jpg"\r\n\r\n'
+    parts = [b"--" + BOUNDARY + b"\r\n" + head + image + b"\r\n" for image in sent]
+    body = b"".join(parts) + b"--" + BOUNDARY + b"--\r\n"
+    content_type = f'multipart/form-data; boundary="{BOUNDARY.decode()}"'
+    assert split_images(body, content_type, 9) == sent
+
+
+@settings(deadline=None)
+@given(images, st.booleans())
+def test_images_of_json_come_out_as_they_went_in(sent: list[bytes], as_urls: bool) -> None:
+    start = "data:image/png;base64," if as_urls else ""
+    texts = [start + base64.b64encode(image).decode() for image in sent]
+    body = json.dumps({"images": texts}).encode()
+    assert split_images(body, "application/json; charset=utf-8", 9) == sent
+
+
+@settings(deadline=None)
+@given(st.binary(min_size=1, max_size=400), st.sampled_from(TYPES))
+def test_no_body_brings_an_error_that_is_not_the_requests(body: bytes, content_type: str) -> None:
+    try:
+        found = split_images(body, content_type, 2)
+    except RequestError as error:
+        assert error.detail  # noqa: PT017
+    else:
+        assert found
+
+
+@settings(deadline=None)
+@given(st.text(st.characters(max_codepoint=255), max_size=80))  # headers are Latin-1
+def test_no_content_type_brings_an_error_that_is_not_the_requests(content_type: str) -> None:
+    try:
+        found = split_images(b"--b--", content_type, 2)
+    except RequestError as error:
+        assert error.detail  # noqa: PT017
+    else:
+        assert found == [b"--b--"]
+
+
+def test_more_images_than_allowed_are_refused() -> None:
+    body = json.dumps({"images": ["AAAA"] * 3}).encode()
+    assert len(split_images(body, "application/json", 3)) == 3
+    with pytest.raises(TooManyImages, match="3 images in one request; the limit is 2"):
+        split_images(body, "application/json", 2)

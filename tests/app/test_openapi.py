@@ -1,0 +1,201 @@
+"""The OpenAPI document: complete, and its examples are what the service really says."""
+
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from pydantic import BaseModel
+
+from app import errors, examples, schemas
+from app.errors import RequestError
+from app.problem import MEDIA_TYPE, TYPE_PREFIX, Problem
+from tests.app.pictures import encode, noise, png_bomb
+from tests.app.problems import assert_problem
+
+SCHEMAS: dict[str, type[BaseModel]] = {**vars(schemas), "Problem": Problem}
+# Those that no route of its own gives, or that no client sees.
+UNDOCUMENTED = {"not-found", "method-not-allowed", "internal-error", "client-gone"}
+
+
+@pytest.fixture(scope="module")
+def document(client: httpx.Client) -> dict[str, Any]:
+    response = client.get("/openapi.json")
+    assert response.status_code == 200
+    found: dict[str, Any] = response.json()
+    return found
+
+
+def operations(document: dict[str, Any]) -> dict[tuple[str, str], dict[str, Any]]:
+    return {
+        (method.upper(), path): operation
+        for path, methods in document["paths"].items()
+        for method, operation in methods.items()
+    }
+
+
+def problem_types(operation: dict[str, Any]) -> set[str]:
+    return {
+        name
+        for response in operation["responses"].values()
+        for name in response["content"].get(MEDIA_TYPE, {}).get("examples", {})
+    }
+
+
+def request_errors(kind: type[RequestError] = RequestError) -> set[type[RequestError]]:
+    """Every kind that has a type of its own."""
+    below = {found for child in kind.__subclasses__() for found in request_errors(child)}
+    return below | ({kind} if "type" in vars(kind) and kind is not RequestError else set())
+
+
+def agrees(example: Any, schema: type[BaseModel]) -> bool:
+    """Whether the example has the fields of the schema, of their types, and no other."""
+    parsed = schema.model_validate(example)
+    return bool(parsed.model_dump(mode="json", exclude_unset=True) == example)
+
+
+def test_the_page_for_people_is_there(client: httpx.Client) -> None:
+    response = client.get("/docs")
+    assert response.status_code == 200
+    assert "mobilenet-gateway" in response.text
+
+
+def test_every_route_is_described(document: dict[str, Any]) -> None:
+    described = operations(document)
+    assert described.keys() >= {
+        ("POST", "/predict"),
+        ("GET", "/models"),
+        ("GET", "/models/{name}"),
+        ("GET", "/models/{name}/layers"),
+        ("POST", "/models/reload"),
+        ("GET", "/healthz"),
+        ("GET", "/readyz"),
+        ("GET", "/info"),
+        ("GET", "/metrics"),
+    }
+    for operation in described.values():
+        assert operation["description"]
+
+
+def test_every_answer_has_an_example_that_agrees_with_its_schema(document: dict[str, Any]) -> None:
+    for (_, path), operation in operations(document).items():
+        if path == "/metrics":
+            continue
+        content = operation["responses"]["200"]["content"]["application/json"]
+        name = content["schema"]["$ref"].rpartition("/")[2]
+        [example] = document["components"]["schemas"][name]["examples"]
+        assert agrees(example, SCHEMAS[name]), path
+
+
+def test_every_problem_has_an_example_that_agrees_with_its_schema_and_type(
+    document: dict[str, Any],
+) -> None:
+    by_type = {kind.type: kind for kind in request_errors()}
+    for operation in operations(document).values():
+        for status, response in operation["responses"].items():
+            if status == "200":
+                continue
+            assert response["content"].keys() == {MEDIA_TYPE}
+            content = response["content"][MEDIA_TYPE]
+            assert content["schema"] == {"$ref": "#/components/schemas/Problem"}
+            for name, example in content["examples"].items():
+                problem = example["value"]
+                assert agrees(problem, Problem)
+                assert problem["type"] == TYPE_PREFIX + name
+                assert problem["status"] == by_type[name].status == int(status)
+                assert problem["title"] == by_type[name].title
+    assert "Problem" in document["components"]["schemas"]
+
+
+def test_every_kind_of_error_is_described_somewhere(document: dict[str, Any]) -> None:
+    described = set().union(*map(problem_types, operations(document).values()))
+    assert described == {kind.type for kind in request_errors()} - UNDOCUMENTED
+    assert described == examples.DETAILS.keys()
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/info", "/models", "/metrics"])
+def test_every_resource_describes_what_a_bad_query_gets(
+    document: dict[str, Any], path: str
+) -> None:
+    assert "bad-query" in problem_types(operations(document)["GET", path])
+
+
+@pytest.mark.parametrize(
+    ("body", "headers", "query", "kind"),
+    [
+        pytest.param(b"", {}, "", errors.EmptyBody, id="empty-body"),
+        pytest.param(b"hello", {}, "", errors.NotAnImage, id="not-an-image"),
+        pytest.param(encode(noise())[:999], {}, "", errors.DamagedImage, id="damaged-image"),
+        pytest.param(encode(noise(1, 1)), {}, "", errors.ImageTooSmall, id="image-too-small"),
+        pytest.param(png_bomb(), {}, "", errors.TooManyPixels, id="too-many-pixels"),
+        pytest.param(
+            b"\0\0\0\x1cftypavif", {}, "", errors.UnsupportedFormat, id="unsupported-format"
+        ),
+        pytest.param(
+            b'--b\r\nContent-Disposition: form-data; filename="a"\r\n\r\n',
+            {"Content-Type": "multipart/form-data; boundary=b"},
+            "",
+            errors.BadRequest,
+            id="bad-request",
+        ),
+        pytest.param(b"x", {}, "?model=mobilenet_v3", errors.UnknownModel, id="unknown-model"),
+        pytest.param(b"x", {}, "?resolution=100", errors.BadQuery, id="bad-query"),
+        pytest.param(bytes(16 * 2**20 + 1), {}, "", errors.TooManyBytes, id="too-many-bytes"),
+    ],
+)
+def test_an_example_of_a_problem_is_what_the_service_says(
+    real_client: httpx.Client,
+    body: bytes,
+    headers: dict[str, str],
+    query: str,
+    kind: type[RequestError],
+) -> None:
+    response = real_client.post(f"/predict{query}", content=body, headers=headers)
+    assert assert_problem(response, kind) == examples.DETAILS[kind.type]
+
+
+def test_the_example_of_an_answer_is_what_the_service_says(
+    real_client: httpx.Client, shared_photos: Path
+) -> None:
+    cat = (shared_photos / "cat.bmp").read_bytes()
+    answer = real_client.post("/predict", files=[("image", cat), ("image", b"text")]).json()
+    for result, example in zip(answer["results"], examples.ANSWER["results"], strict=True):
+        assert result.keys() == example.keys()
+        assert result.get("error") == example.get("error")
+        for found, shown in zip(result["predictions"], example["predictions"], strict=True):
+            assert found | {"probability": None} == shown | {"probability": None}
+            assert found["probability"] == pytest.approx(shown["probability"], abs=1e-4)
+
+
+def test_the_example_of_a_request_is_answered(
+    document: dict[str, Any], client: httpx.Client
+) -> None:
+    body = operations(document)["POST", "/predict"]["requestBody"]["content"]
+    example = body["application/json"]["example"]
+    results = client.post("/predict", json=example).json()["results"]
+    assert len(results) == 2
+    assert results[0]["predictions"] == results[1]["predictions"] != []
+
+
+def test_the_examples_of_models_are_what_the_service_says(real_client: httpx.Client) -> None:
+    name = examples.MODEL
+    assert real_client.get("/models").json() == examples.MODEL_LIST
+    detail = real_client.get(f"/models/{name}").json()
+    detail["card"]["labels"] = detail["card"]["labels"][:3]
+    assert detail == examples.MODEL_DETAIL
+    table = real_client.get(f"/models/{name}/layers").json()
+    table["layers"] = table["layers"][:2]
+    assert table == examples.LAYER_TABLE
+
+
+def test_the_example_of_info_has_the_fields_of_the_service(real_client: httpx.Client) -> None:
+    info = real_client.get("/info").json()
+    assert info.keys() == examples.INFO.keys()
+    assert info["settings"].keys() == examples.INFO["settings"].keys()
+
+
+def test_a_photo_in_a_form_is_described_as_a_file(document: dict[str, Any]) -> None:
+    content = operations(document)["POST", "/predict"]["requestBody"]["content"]
+    assert {"image/jpeg", "application/octet-stream", "multipart/form-data"} <= content.keys()
+    [field] = content["multipart/form-data"]["schema"]["properties"].values()
+    assert field["items"]["format"] == "binary"

@@ -1,0 +1,134 @@
+"""The folder of models: what is loaded, and how a start with a broken one ends."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import onnx
+import pytest
+
+from app.card import CARD_KEY
+from app.errors import ModelFileError, UnknownModel
+from app.model import load_model
+from app.store import Selection, Store, find_files
+from models.export import read_metadata
+from tests.app.commands import finished
+from tests.conftest import SMALL_V1, SMALL_V2
+from tests.exports import export_random
+
+Break = Callable[[Path, Path], object]
+
+
+def opened(
+    folder: Path, names: tuple[str, ...] = (), default: str = "", allow_untrained: bool = False
+) -> Store:
+    return Store(Selection(folder, names, default, allow_untrained), load_model)
+
+
+def without_card(model: Path, folder: Path) -> None:
+    proto = onnx.load(model)
+    proto.ClearField("metadata_props")
+    onnx.save(proto, folder / "foreign.onnx")
+
+
+def with_unknown_field(model: Path, folder: Path) -> None:
+    proto = onnx.load(model)
+    text = read_metadata(model)[CARD_KEY].replace('"name"', '"colour":"red","name"', 1)
+    onnx.helper.set_model_props(proto, {CARD_KEY: text})
+    onnx.save(proto, folder / "coloured.onnx")
+
+
+def test_every_model_of_the_folder_is_loaded(store: Path) -> None:
+    models = opened(store)
+    assert [model.name for model in models] == [SMALL_V1, SMALL_V2]
+    assert len(models) == 2
+    assert models.get(SMALL_V2).name == SMALL_V2
+
+
+def test_only_the_named_models_are_loaded(store: Path) -> None:
+    assert [model.name for model in opened(store, (SMALL_V2,))] == [SMALL_V2]
+
+
+@pytest.mark.parametrize(
+    ("default", "answers"), [(SMALL_V2, SMALL_V2), ("not-there", SMALL_V1), ("", SMALL_V1)]
+)
+def test_the_default_model_answers_or_else_the_first(
+    store: Path, default: str, answers: str
+) -> None:
+    models = opened(store, default=default)
+    assert models.default == models.get().name == answers
+
+
+@pytest.mark.parametrize("name", ["mobilenet_v3", ""])
+def test_an_unknown_name_is_refused_with_those_there_are(store: Path, name: str) -> None:
+    with pytest.raises(UnknownModel, match=f"{name!r}; loaded are: {SMALL_V1}, {SMALL_V2}"):
+        opened(store).get(name)
+
+
+def test_files_in_the_making_and_other_files_are_left_alone(tmp_path: Path) -> None:
+    for name in ("b.onnx", "a.onnx", ".a.onnx.123", ".c.onnx", "notes.txt", "d.onnx.part"):
+        (tmp_path / name).touch()
+    assert [path.name for path in find_files(tmp_path)] == ["a.onnx", "b.onnx"]
+
+
+def test_untrained_models_are_served_if_that_is_allowed(tmp_path: Path) -> None:
+    path = export_random(tmp_path, kind="untrained")
+    assert [model.name for model in opened(tmp_path, allow_untrained=True)] == [SMALL_V2]
+    with pytest.raises(ModelFileError, match=f"{path.name}: its weights are random"):
+        opened(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("breaks", "reason"),
+    [
+        pytest.param(
+            lambda _, folder: folder.rmdir(), "{folder} is not a folder", id="missing-folder"
+        ),
+        pytest.param(lambda *_: None, "{folder} holds no .onnx file", id="empty-folder"),
+        pytest.param(
+            lambda _, folder: (folder / "bad.onnx").write_bytes(bytes(range(256)) * 99),
+            "{folder}/bad.onnx: not a model that onnxruntime can load",
+            id="random-bytes",
+        ),
+        pytest.param(without_card, "{folder}/foreign.onnx: it has no model card", id="no-card"),
+        pytest.param(
+            with_unknown_field,
+            "{folder}/coloured.onnx: its model card is not valid: colour: ",
+            id="unknown-field",
+        ),
+        pytest.param(
+            lambda _, folder: export_random(folder, kind="untrained"),
+            f"{{folder}}/{SMALL_V2}.onnx: its weights are random (untrained); "
+            "set GATEWAY_ALLOW_UNTRAINED=true",
+            id="untrained",
+        ),
+        pytest.param(
+            lambda model, folder: [
+                shutil.copy(model, folder / name) for name in ("one.onnx", "two.onnx")
+            ],
+            f"{{folder}}/two.onnx: a second model called {SMALL_V1}",
+            id="second-of-a-name",
+        ),
+    ],
+)
+def test_a_start_that_cannot_be_ends_with_the_file_and_the_reason(
+    tmp_path: Path, store: Path, breaks: Break, reason: str
+) -> None:
+    folder = tmp_path / "store"
+    folder.mkdir()
+    breaks(store / f"{SMALL_V1}.onnx", folder)
+    run = finished("serve", GATEWAY_STORE=str(folder), GATEWAY_PORT="0")
+    assert run.status == 1
+    assert run.out == ""
+    [line] = [line for line in run.err.splitlines() if line.startswith("error: ")]
+    assert reason.format(folder=folder) in line
+    assert "Traceback" not in run.err
+    assert "onnxruntime::" not in run.err
+
+
+def test_a_start_with_a_model_that_is_not_there_names_those_that_are(store: Path) -> None:
+    run = finished("serve", GATEWAY_STORE=str(store), GATEWAY_MODELS=f"{SMALL_V1},mobilenet_v3")
+    assert run.status == 1
+    assert run.err == (
+        f"error: the store {store} has no mobilenet_v3; it has {SMALL_V1}, {SMALL_V2}\n"
+    )

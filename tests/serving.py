@@ -1,0 +1,45 @@
+"""The service under its real HTTP server, in a thread of the tests."""
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+
+import httpx
+import uvicorn
+from fastapi import FastAPI
+
+from app.main import create_app
+from app.settings import Settings
+
+START_S = 30
+
+
+def served(settings: Settings) -> AbstractContextManager[httpx.Client]:
+    """A client of a service with these settings, on a free port."""
+    return serving(create_app(settings))
+
+
+@contextmanager
+def serving(app: FastAPI) -> Iterator[httpx.Client]:
+    """A client of an application, on a free port."""
+    config = uvicorn.Config(app, port=0, log_config=None, access_log=False)
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    try:
+        yield from _client(server, thread)
+    finally:
+        server.should_exit = True
+        thread.join()
+
+
+def _client(server: uvicorn.Server, thread: threading.Thread) -> Iterator[httpx.Client]:
+    give_up_at = time.monotonic() + START_S
+    while not server.started:
+        assert thread.is_alive(), "the service did not start"
+        assert time.monotonic() < give_up_at, "the service takes too long to start"
+        time.sleep(0.01)
+    host, port = server.servers[0].sockets[0].getsockname()[:2]
+    with httpx.Client(base_url=f"http://{host}:{port}", timeout=START_S, trust_env=False) as client:
+        yield client
