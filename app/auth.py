@@ -50,9 +50,11 @@ def read_keys(settings: Settings) -> Keys:
     """Collect the keys from the settings and their file.
 
     Raises:
-        SettingError: the file cannot be read or holds no key.
+        SettingError: the file cannot be read or holds no key, or a key is empty.
     """
     keys = [key.get_secret_value() for key in settings.api_keys]
+    if not all(keys):
+        raise SettingError("one of api_keys is empty; it would let everybody in")
     if settings.api_keys_file:
         keys += _read_file(settings.api_keys_file)
     admin = settings.admin_key.get_secret_value() if settings.admin_key else None
@@ -64,7 +66,8 @@ def _read_file(path: Path) -> list[str]:
         lines = path.read_text("utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise SettingError(f"api_keys_file {path} cannot be read: {error}") from error
-    keys = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
+    keys = [line.strip() for line in lines]
+    keys = [key for key in keys if key and not key.startswith("#")]
     if not keys:
         raise SettingError(f"api_keys_file {path} holds no key")
     return keys

@@ -9,7 +9,6 @@ import json
 import os
 import sys
 from collections.abc import Callable
-from functools import partial
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Annotated, Any
@@ -25,12 +24,13 @@ from app import __version__
 from app.errors import GatewayError, RequestError
 from app.settings import CONFIG_VARIABLE, Settings, load_settings, variable
 
+PROGRAM = "mobilenet-gateway"
 COMMANDS = "mobilenet_gateway.commands"
 NOT_INSTALLED = "Prepare models: not installed here."
 ANY_ARGUMENTS = {"ignore_unknown_options": True, "allow_extra_args": True}
 STDERR = Console(stderr=True)
 cli = typer.Typer(
-    name="mobilenet-gateway",
+    name=PROGRAM,
     help="Serves MobileNet image classification on an edge gateway.",
     no_args_is_help=True,
     rich_markup_mode=None,
@@ -43,7 +43,7 @@ def main() -> None:
     """Entry point; an error that a person can act on is one line, not a traceback."""
     _add_installed_commands()
     try:
-        cli()
+        cli(prog_name=PROGRAM)
     except GatewayError as error:
         sys.exit(f"error: {error}")
     except ModuleNotFoundError as error:  # the runtime image leaves out what prepares models
@@ -100,12 +100,15 @@ def serve(config: Path | None, **given: Any) -> None:
     if config:
         os.environ[CONFIG_VARIABLE] = str(config)
     settings = load_settings({name: value for name, value in given.items() if value is not None})
-    from app import log
-    from app.gateway import open_gateway
-    from app.server import serve as run
+    from app.lifecycle import signals_heeded
 
-    log.set_up(settings)
-    run(settings, open_gateway(settings))
+    with signals_heeded():
+        from app import log
+        from app.gateway import open_gateway
+        from app.server import serve as run
+
+        log.set_up(settings)
+        run(settings, open_gateway(settings))
 
 
 @cli.command()
@@ -155,13 +158,11 @@ def _prediction_table(answers: list[dict[str, Any]], title: str) -> Table:
     table = Table("file", "label", "probability", "decode", "inference", title=title)
     table.box = box.SIMPLE_HEAD
     for answer in answers:
+        file = escape(Path(answer["file"]).name)
         if "error" in answer:
-            table.add_row(Path(answer["file"]).name, f"[red]{escape(answer['error'])}[/red]")
+            table.add_row(file, f"[red]{escape(answer['error'])}[/red]")
             continue
-        file, times = (
-            Path(answer["file"]).name,
-            [f"{answer[key]:.1f} ms" for key in ("decode_ms", "inference_ms")],
-        )
+        times = [f"{answer[key]:.1f} ms" for key in ("decode_ms", "inference_ms")]
         for prediction in answer["predictions"]:
             table.add_row(file, prediction["label"], f"{prediction['probability']:.3f}", *times)
             file, times = "", []
@@ -182,8 +183,13 @@ def _add_installed_commands() -> None:
             cli.add_typer(point.load(), name=point.name)
         except ModuleNotFoundError as error:
             stand_in = cli.command(point.name, help=NOT_INSTALLED, context_settings=ANY_ARGUMENTS)
-            stand_in(partial(_fail, error))
+            stand_in(_failing(error))
 
 
-def _fail(error: Exception) -> None:
-    raise error
+def _failing(error: Exception) -> Callable[[], None]:
+    """A command that only says why it is not there."""
+
+    def fail() -> None:
+        raise error
+
+    return fail

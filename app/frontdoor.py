@@ -4,16 +4,19 @@ Plain ASGI and not a chain of middlewares, because refusing has to be much cheap
 under a flood, what is spent on refusals is taken from the requests that were accepted.
 """
 
+import asyncio
+import logging
 import time
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.errors import RequestError, Stopping
+from app.errors import InternalError, RequestError, Stopping
 from app.gateway import Gateway
 from app.log import log_request
 from app.problem import respond
 from app.record import ID_HEADER, Record, start_record
 
+log = logging.getLogger(__name__)
 WORK = "/predict"  # counts against the queue, and is what a stop waits for
 UNMATCHED = "none"
 
@@ -49,9 +52,21 @@ class FrontDoor:
             gateway.lifecycle.enter()
         try:
             await self.app(scope, receive, send_with_id)
+        except asyncio.CancelledError:  # the time to stop is over
+            await respond(Stopping("the service stopped before the answer was ready"))(
+                scope, receive, send_with_id
+            )
+        except Exception as error:
+            if record.status:
+                raise
+            log.error("unexpected error on %s", scope["path"], exc_info=error)
+            unexpected = InternalError("the server made an error; its log says more")
+            await respond(unexpected)(scope, receive, send_with_id)
         finally:
             if is_work:
                 gateway.lifecycle.leave()
+                if gateway.metrics.shared:  # another process may be the one that is scraped
+                    gateway.observe_load()
             _finish(gateway, scope, record, began)
 
 
@@ -68,6 +83,7 @@ def _admit(gateway: Gateway, scope: Scope, is_work: bool) -> None:
 
 def _finish(gateway: Gateway, scope: Scope, record: Record, began: float) -> None:
     """Count and log the request by its route; unknown paths are one route, however many."""
-    route = getattr(scope.get("route"), "path", UNMATCHED)
+    refused = WORK if scope["path"] == WORK else UNMATCHED  # before it was routed
+    route = getattr(scope.get("route"), "path", refused)
     gateway.metrics.requests.labels(route, scope["method"], str(record.status)).inc()
     log_request(scope["method"], scope["path"], record, (time.perf_counter() - began) * 1000)

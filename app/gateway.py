@@ -53,10 +53,11 @@ class Gateway:
             return changes
 
     async def poll(self) -> None:
-        """Read the store again every `reload_poll_s`, for ever."""
+        """Look at the store every `reload_poll_s`, for ever, and read it again if it changed."""
         while True:
             await asyncio.sleep(self.settings.reload_poll_s)
-            await self.try_reload()
+            if self.store.changed():
+                await self.try_reload()
 
     async def try_reload(self) -> None:
         """Reload; what goes wrong is logged, and what was loaded goes on serving."""
@@ -64,6 +65,14 @@ class Gateway:
             await self.reload()
         except GatewayError as error:
             log.error("not reloaded: %s", error)
+        except Exception:  # a mistake of ours must not end the polling
+            log.exception("not reloaded")
+
+    def observe_load(self) -> None:
+        """Set the gauges to what is under way now."""
+        self.metrics.queue_depth.set(self.scheduler.waiting)
+        self.metrics.permits.set(self.scheduler.unfinished)
+        self.metrics.body_bytes.set(self.budget.held_bytes)
 
     def close(self) -> None:
         self.scheduler.close()

@@ -40,6 +40,7 @@ def set_up(settings: Settings) -> None:
     handler.setFormatter(JsonFormatter() if settings.log_format == "json" else PlainFormatter())
     logging.basicConfig(level=settings.log_level.upper(), handlers=[handler], force=True)
     logging.getLogger("httpx").setLevel(logging.WARNING)
+    logging.getLogger("python_multipart").setLevel(logging.ERROR)  # warns of what clients send
 
 
 def log_request(method: str, path: str, record: Record, took_ms: float) -> None:
@@ -60,7 +61,8 @@ def log_request(method: str, path: str, record: Record, took_ms: float) -> None:
         "decode_ms": round(record.decode_ms, 2),
         "inference_ms": round(record.inference_ms, 2),
     }
-    message = f"{method} {path} {record.status} {fields['took_ms']} ms id={record.id}"
+    shown = path if path.isprintable() else ascii(path)[1:-1]  # a newline would forge a line
+    message = f"{method} {shown} {record.status} {fields['took_ms']} ms id={record.id}"
     if record.model:
         message += (
             f" {record.model} images={record.images} bytes={record.body_bytes}"

@@ -42,7 +42,8 @@ def create_app(settings: Settings, gateway: Gateway | None = None) -> FastAPI:
         redirect_slashes=False,  # a path that is nearly right is as unknown as any other
     )
     problem.install(app)
-    if settings.cors_origins:
+    app.add_middleware(FrontDoor)
+    if settings.cors_origins:  # outermost: browsers send no key with their preflight requests
         app.add_middleware(
             CORSMiddleware,
             allow_origins=list(settings.cors_origins),
@@ -50,7 +51,6 @@ def create_app(settings: Settings, gateway: Gateway | None = None) -> FastAPI:
             allow_headers=["*"],
             expose_headers=["X-Request-ID", "Retry-After"],
         )
-    app.add_middleware(FrontDoor)
     for resource in (predict, models, health, metrics):
         app.include_router(resource.router)
     return app

@@ -21,9 +21,10 @@ from prometheus_client import (
 )
 
 from app.card import ModelCard
-from app.problem import Problem
+from app.errors import SettingError
 
 MULTIPROCESS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
+Labels = tuple[str, ...]
 # From the smallest network's 0.3 ms to a queue that is about to time out.
 BUCKETS_S = (
     0.0002, 0.0005, 0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.015, 0.02, 0.03, 0.05, 0.075,
@@ -38,8 +39,20 @@ class Metrics:
     """All metrics of one application."""
 
     def __init__(self) -> None:
+        """Register all of them.
+
+        Raises:
+            SettingError: the folder that several processes shall share is none.
+        """
+        self.shared = MULTIPROCESS_VARIABLE in os.environ
+        if self.shared and not os.access(os.environ[MULTIPROCESS_VARIABLE], os.W_OK | os.X_OK):
+            raise SettingError(
+                f"{MULTIPROCESS_VARIABLE} names {os.environ[MULTIPROCESS_VARIABLE]!r}, "
+                "which is not a folder that can be written"
+            )
+        self._described: set[tuple[Gauge, Labels]] = set()
         self._registry = registry = CollectorRegistry()
-        if not _multiprocess():
+        if not self.shared:
             ProcessCollector(registry=registry)
             PlatformCollector(registry=registry)
         self.requests = Counter(
@@ -61,10 +74,10 @@ class Metrics:
         self.permits = self._gauge("permits_in_use", "Images that wait or are worked on.")
         self.body_bytes = self._gauge("inflight_body_bytes", "Request bodies held in memory.")
         self.models = self._gauge(
-            "model_info", "1 for each loaded model.", ["model", "family", "precision", "resolution"]
+            "model_info", "1 for each loaded model.", ("model", "family", "precision", "resolution")
         )
-        self.multiply_adds = self._gauge("model_madds", "Multiply-adds for one image.", ["model"])
-        self.parameters = self._gauge("model_params", "Parameters.", ["model"])
+        self.multiply_adds = self._gauge("model_madds", "Multiply-adds for one image.", ("model",))
+        self.parameters = self._gauge("model_params", "Parameters.", ("model",))
 
     def observe_image(
         self, model: str, queue_ms: float, decode_ms: float, inference_ms: float
@@ -75,18 +88,26 @@ class Metrics:
         self.decode_seconds.labels(model).observe(decode_ms / 1000)
         self.inference_seconds.labels(model).observe(inference_ms / 1000)
 
-    def observe_failure(self, model: str, problem: Problem) -> None:
-        """Count an image that could not be answered."""
-        self.images.labels(model, problem.type.rpartition(":")[2]).inc()
+    def observe_failure(self, model: str, kind: str, images: int = 1) -> None:
+        """Count images that could not be answered; `kind` is the type of their error."""
+        self.images.labels(model, kind).inc(images)
 
     def describe_models(self, cards: Iterable[ModelCard]) -> None:
         """Say which models are loaded, and forget those that are not any more."""
-        for gauge in (self.models, self.multiply_adds, self.parameters):
-            gauge.clear()
+        values: dict[tuple[Gauge, Labels], float] = {}
         for card in cards:
-            self.models.labels(card.name, card.family, card.precision, card.resolution).set(1)
-            self.multiply_adds.labels(card.name).set(card.cost.madds)
-            self.parameters.labels(card.name).set(card.cost.params)
+            kind = (card.name, card.family, card.precision, str(card.resolution))
+            values[self.models, kind] = 1
+            values[self.multiply_adds, (card.name,)] = card.cost.madds
+            values[self.parameters, (card.name,)] = card.cost.params
+        for gauge, labels in self._described - values.keys():
+            if self.shared:  # what lies in the shared folder cannot be taken back
+                gauge.labels(*labels).set(0)
+            else:
+                gauge.remove(*labels)
+        for (gauge, labels), value in values.items():
+            gauge.labels(*labels).set(value)
+        self._described = set(values)
 
     def families(self) -> Iterable[Metric]:
         """Every metric with its name, kind and help text."""
@@ -94,7 +115,7 @@ class Metrics:
 
     def render(self) -> bytes:
         """The text format of Prometheus."""
-        if not _multiprocess():
+        if not self.shared:
             return generate_latest(self._registry)
         merged = CollectorRegistry()
         multiprocess.MultiProcessCollector(merged)  # type: ignore[no-untyped-call]
@@ -102,7 +123,7 @@ class Metrics:
 
     def close(self) -> None:
         """Take this process's gauges out of the sum."""
-        if _multiprocess():
+        if self.shared:
             multiprocess.mark_process_dead(os.getpid())  # type: ignore[no-untyped-call]
 
     def _histogram(self, name: str, help_text: str) -> Histogram:
@@ -114,15 +135,12 @@ class Metrics:
             registry=self._registry,
         )
 
-    def _gauge(self, name: str, help_text: str, labels: Iterable[str] = ()) -> Gauge:
+    def _gauge(self, name: str, help_text: str, labels: Labels = ()) -> Gauge:
+        """One that adds up over processes, or with labels says the same in each."""
         return Gauge(
             f"gateway_{name}",
             help_text,
             labels,
             registry=self._registry,
-            multiprocess_mode="livesum",
+            multiprocess_mode="livemax" if labels else "livesum",
         )
-
-
-def _multiprocess() -> bool:
-    return MULTIPROCESS_VARIABLE in os.environ

@@ -22,16 +22,27 @@ Result = TypeVar("Result")
 Job = Callable[[float], Result]  # is told how many milliseconds it has waited
 
 FIRST_GUESS_S = 0.01
+JOIN_S = 2.0  # longer than any usual image takes
 SMOOTHING = 0.05  # weight of the newest job in the running mean of the service time
 
 
 class Ticket(Generic[Result]):
     """The images of one request that are still to be worked on."""
 
-    __slots__ = ("_finished", "_future", "_jobs", "_loop", "_next", "_queued_at", "_results")
+    __slots__ = (
+        "_count",
+        "_finished",
+        "_future",
+        "_jobs",
+        "_loop",
+        "_next",
+        "_queued_at",
+        "_results",
+    )
 
     def __init__(self, jobs: Sequence[Job[Result]], loop: asyncio.AbstractEventLoop) -> None:
         self._jobs = jobs
+        self._count = len(jobs)
         self._results: list[Any] = [None] * len(jobs)
         self._next = 0
         # next() of a count is one step for the interpreter: the thread that draws the last
@@ -39,6 +50,7 @@ class Ticket(Generic[Result]):
         self._finished = itertools.count(1)
         self._loop = loop
         self._future: asyncio.Future[list[Result | Exception]] = loop.create_future()
+        self._future.add_done_callback(self._forget)
         self._queued_at = time.perf_counter()
 
     def draw(self) -> int:
@@ -49,7 +61,7 @@ class Ticket(Generic[Result]):
 
     @property
     def has_more(self) -> bool:
-        return self._next < len(self._jobs)
+        return self._next < self._count
 
     @property
     def abandoned(self) -> bool:
@@ -65,7 +77,7 @@ class Ticket(Generic[Result]):
         """How far the images are, in words."""
         waited_ms = (time.perf_counter() - self._queued_at) * 1000
         return (
-            f"{len(self._jobs)} image(s) were with the workers for {waited_ms:.0f} ms, "
+            f"{self._count} image(s) were with the workers for {waited_ms:.0f} ms, "
             f"{self._next} of them started"
         )
 
@@ -76,7 +88,7 @@ class Ticket(Generic[Result]):
             self._results[index] = self._jobs[index](queue_ms)
         except Exception as error:
             self._results[index] = error
-        if next(self._finished) == len(self._jobs):
+        if next(self._finished) == self._count:
             self._loop.call_soon_threadsafe(self._deliver)
 
     def __await__(self) -> Generator[Any, None, list[Result | Exception]]:
@@ -86,6 +98,10 @@ class Ticket(Generic[Result]):
     def _deliver(self) -> None:
         if not self._future.done():
             self._future.set_result(self._results)
+
+    def _forget(self, _: object) -> None:
+        """Let go of the images, which an abandoned ticket would hold until its turn comes."""
+        self._jobs = ()
 
 
 class Scheduler:
@@ -155,12 +171,16 @@ class Scheduler:
             f"{self.waiting} images wait already and the limit is {self.queue_limit}", drain_s
         )
 
-    def close(self) -> None:
-        """Finish what is queued, then end the threads."""
+    def close(self, patience_s: float = JOIN_S) -> None:
+        """Finish what is queued and end the threads; one that takes too long ends with the process.
+
+        Tickets that were abandoned before take no time.
+        """
         for _ in self._threads:
             self._queue.put(None)
+        give_up_at = time.monotonic() + patience_s
         for thread in self._threads:
-            thread.join()
+            thread.join(max(0, give_up_at - time.monotonic()))
 
     def _work(self, slot: int) -> None:
         while True:

@@ -4,7 +4,6 @@ import asyncio
 import logging
 import signal
 import socket
-from math import ceil
 from types import FrameType
 
 import uvicorn
@@ -12,11 +11,13 @@ import uvicorn
 from app.errors import SettingError
 from app.gateway import Gateway
 from app.main import create_app
+from app.protocol import Protocol
 from app.settings import Settings
 
 log = logging.getLogger(__name__)
 KEEP_ALIVE_S = 75
 BACKLOG = 2048
+FAREWELL_S = 1  # for answers that are on their way out when all work is done
 
 
 class Server(uvicorn.Server):
@@ -34,7 +35,7 @@ class Server(uvicorn.Server):
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Begin to stop; a second signal ends the process at once."""
         if self.gateway.lifecycle.stopping:
-            self.force_exit = self.should_exit = True
+            self._leave(wait_s=0)
             return
         self.gateway.lifecycle.stopping = True
         asyncio.get_running_loop().call_soon_threadsafe(self._begin_stop)
@@ -57,6 +58,11 @@ class Server(uvicorn.Server):
         finished = await self.gateway.lifecycle.stop(settings.drain_s, settings.stop_timeout_s)
         if not finished:
             log.error("stopped with %s requests unfinished", self.gateway.lifecycle.active)
+        self._leave(wait_s=FAREWELL_S if finished else 0)
+
+    def _leave(self, wait_s: float) -> None:
+        """Close; what is not answered after `wait_s` gets a 503."""
+        self.config.timeout_graceful_shutdown = wait_s  # type: ignore[assignment]  # any number
         self.should_exit = True
 
     def _reload(self) -> None:
@@ -83,8 +89,16 @@ def serve(settings: Settings, gateway: Gateway) -> None:
         backlog=BACKLOG,
         ssl_certfile=settings.tls_cert,
         ssl_keyfile=settings.tls_key,
-        timeout_graceful_shutdown=ceil(settings.stop_timeout_s),
+        http=Protocol,
+        ws="none",
     )
+    try:
+        config.load()
+    except OSError as error:  # of the ssl module
+        raise SettingError(
+            f"tls_cert {settings.tls_cert} and tls_key {settings.tls_key} cannot be used: "
+            f"{error.strerror or error}"
+        ) from error
     listening = bind(config)
     Server(config, gateway).run(sockets=[listening])
 

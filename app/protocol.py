@@ -1,0 +1,129 @@
+"""HTTP as uvicorn speaks it, with limits where uvicorn has none: heads, pipelines, silence.
+
+Without them one connection could fill the memory with headers, trailers or tiny pipelined requests,
+before any limit of the application has seen a request.
+"""
+
+import asyncio
+from typing import Any
+
+import httptools
+from uvicorn import Config
+from uvicorn.protocols.http.flow_control import FlowControl
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.server import ServerState
+
+from app.errors import BadRequest, Overloaded, RequestError, TooManyBytes
+from app.gateway import Gateway
+from app.problem import MEDIA_TYPE, to_problem
+
+MAX_HEAD_BYTES = 64 * 1024  # of a request line with its headers, and of trailers
+MAX_PIPELINED = 32  # requests that wait on one connection for the answer to an earlier one
+BODY_HEADERS = (b"content-length", b"transfer-encoding")
+NO_ROUTE = "none"
+
+
+class Protocol(HttpToolsProtocol):
+    """One connection. A head has as long to arrive as a request has to be answered."""
+
+    def __init__(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        super().__init__(config, server_state, app_state, _loop)
+        self._gateway: Gateway = app_state["gateway"]
+        self._unused_bytes = 0  # came in, and were neither the end of a head nor part of a body
+        self._head_timer: asyncio.TimerHandle | None = None
+        self._fault: RequestError | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self.flow = _PipelineFlow(transport, self)
+        self._expect_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._head_came()
+        self._unset_keepalive_if_required()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        self._unset_keepalive_if_required()
+        self._unused_bytes += len(data)
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            # An offer that may be passed over (RFC 9110, 7.8), but the parser reads no further.
+            self.cycle.keep_alive = False
+        except httptools.HttpParserError:
+            self._refuse(self._fault or BadRequest("this is not HTTP as RFC 9112 has it"))
+        else:
+            if self._unused_bytes > MAX_HEAD_BYTES:
+                self._refuse(TooManyBytes(f"the headers have more than {MAX_HEAD_BYTES} bytes"))
+            elif self._unused_bytes and self._idle and self._head_timer is None:
+                self._expect_head()
+
+    def on_headers_complete(self) -> None:
+        self._fault = self._find_fault()
+        if self._fault:
+            raise self._fault  # the parser makes it an error of its own
+        self._unused_bytes = 0
+        self._head_came()
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        self._unused_bytes = 0
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        self._unused_bytes = 0
+        super().on_message_complete()
+
+    @property
+    def _idle(self) -> bool:
+        """No request is being answered."""
+        return self.cycle is None or self.cycle.response_complete
+
+    def _find_fault(self) -> RequestError | None:
+        """Why a request whose head is complete cannot be taken."""
+        if len(self.pipeline) >= MAX_PIPELINED:
+            return Overloaded(f"more than {MAX_PIPELINED} requests wait on this connection")
+        # The parser reads no body behind an offer to change the protocol, as some clients make
+        # with every first request.
+        if self.parser.should_upgrade() and any(name in BODY_HEADERS for name, _ in self.headers):
+            return BadRequest("send bodies as HTTP/1.1 without offering an upgrade to HTTP/2")
+        return None
+
+    def _expect_head(self) -> None:
+        patience_s = self._gateway.settings.deadline_ms / 1000
+        self._head_timer = self.loop.call_later(patience_s, self.timeout_keep_alive_handler)
+
+    def _head_came(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+    def _refuse(self, error: RequestError) -> None:
+        """Answer what never became a request, unless an earlier one would take it for its own."""
+        if self._idle:
+            self._gateway.metrics.requests.labels(NO_ROUTE, NO_ROUTE, str(error.status)).inc()
+            body = to_problem(error).model_dump_json().encode()
+            self.transport.write(
+                b"%scontent-type: %s\r\ncontent-length: %d\r\nconnection: close\r\n\r\n%s"
+                % (STATUS_LINE[error.status], MEDIA_TYPE.encode(), len(body), body)
+            )
+        self.transport.close()
+
+
+class _PipelineFlow(FlowControl):
+    """Reads no further while requests wait on the connection; uvicorn would, at every answer."""
+
+    def __init__(self, transport: asyncio.Transport, connection: Protocol) -> None:
+        super().__init__(transport)
+        self._connection = connection
+
+    def resume_reading(self) -> None:
+        if not self._connection.pipeline:
+            super().resume_reading()
