@@ -19,7 +19,7 @@ def encode(image: Image.Image, image_format: str = "JPEG", **options: Any) -> by
 
 def chelsea() -> Image.Image:
     """The cat that scikit-image ships, 451 x 300."""
-    return Image.fromarray(data.chelsea())  # type: ignore[no-untyped-call]
+    return Image.fromarray(data.chelsea())
 
 
 def noise(width: int = 160, height: int = 120, seed: int = 0) -> Image.Image:

@@ -67,7 +67,7 @@ def noise(width: int, height: int, seed: int = 0) -> Image.Image:
 
 
 def cat(width: int = 451, height: int = 300) -> Image.Image:
-    photo: Pixels = chelsea()  # type: ignore[no-untyped-call]
+    photo: Pixels = chelsea()
     return Image.fromarray(photo).resize((width, height), Image.Resampling.BICUBIC)
 
 
