@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test check docs format clean
+.PHONY: help serve test check docs format bench bench-quick bench-peers clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,8 +33,17 @@ format: $(VENV)/.dev  ## let ruff format and fix the code
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+bench: $(VENV)/.bench models/store/mobilenet_v2_1.0_224.onnx  ## the service beside a bare loop: tables for docs/performance.md, 8 minutes
+	$(BIN)/python -m loadtest.bench
+
+bench-quick: $(VENV)/.bench models/store/mobilenet_v2_1.0_224.onnx  ## the same in 2 minutes, for a look
+	$(BIN)/python -m loadtest.bench --quick
+
+bench-peers: $(VENV)/.bench models/store/mobilenet_v2_1.0_224.onnx  ## the service beside seven other model servers, 15 minutes
+	$(BIN)/python -m loadtest.bench_peers
+
 clean:  ## remove everything that these targets made
-	rm -rf $(VENV) models/store models/weights .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage*
+	rm -rf $(VENV) models/store models/weights loadtest/.venvs loadtest/results .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage*
 
 models/store/mobilenet_v2_1.0_224.onnx: | $(VENV)/.serve
 	$(BIN)/mobilenet-gateway models pull
@@ -49,4 +58,8 @@ $(VENV)/.serve: pyproject.toml | $(VENV)/bin/python
 
 $(VENV)/.dev: pyproject.toml | $(VENV)/bin/python
 	$(PIP) install --quiet --editable '.[dev]'
+	touch $@ $(VENV)/.serve
+
+$(VENV)/.bench: pyproject.toml | $(VENV)/bin/python
+	$(PIP) install --quiet --editable '.[bench]'
 	touch $@ $(VENV)/.serve

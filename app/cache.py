@@ -32,25 +32,24 @@ class GraphCache:
         cached = self._folder / f"{model.stem}.{_key(model)}.ort"
         if cached.is_file():
             try:
-                return runtime.optimised_session(cached.read_bytes(), memory_arena=memory_arena)
+                return runtime.optimised_session(cached, memory_arena=memory_arena)
             except Exception as error:  # onnxruntime's errors have no common class
                 log.warning("%s cannot be used and is made anew: %s", cached, error)
         return self._make(model, cached, memory_arena)
 
     def _make(self, model: Path, cached: Path, memory_arena: bool) -> Any:
         """Optimise, and keep the result if the folder can be written."""
-        content = model.read_bytes()
         try:
-            return self._make_and_keep(model, content, cached, memory_arena)
+            return self._make_and_keep(model, cached, memory_arena)
         except Exception as error:  # the folder cannot be written, or the model not be read
             log.info("no optimised graph of %s is kept: %s", model.name, error)
-        return runtime.new_session(content, memory_arena=memory_arena)
+        return runtime.new_session(model, memory_arena=memory_arena)
 
-    def _make_and_keep(self, model: Path, content: bytes, cached: Path, memory_arena: bool) -> Any:
+    def _make_and_keep(self, model: Path, cached: Path, memory_arena: bool) -> Any:
         self._folder.mkdir(exist_ok=True)
         with TemporaryDirectory(dir=self._folder) as workspace:
             made = Path(workspace) / "graph.ort"
-            session = runtime.new_session(content, memory_arena=memory_arena, save_to=made)
+            session = runtime.new_session(model, memory_arena=memory_arena, save_to=made)
             for stale in self._folder.glob(f"{model.stem}.*.ort"):
                 stale.unlink(missing_ok=True)
             made.replace(cached)

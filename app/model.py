@@ -1,5 +1,6 @@
 """A model: its card and the onnxruntime session that runs it."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -69,15 +70,15 @@ class Model:
             )
 
 
-def load_model(
-    path: Path, *, memory_arena: bool = False, graphs: GraphCache | None = None
-) -> Model:
+def load_model(path: Path, *, memory_arena: bool = True, graphs: GraphCache | None = None) -> Model:
     """Load and warm one exported file, from its optimised graph if `graphs` has it.
 
     Raises:
         ModelFileError: it cannot be read or run, or has no valid card; the text names the file.
     """
     try:
+        with path.open("rb") as file:  # says better than onnxruntime why it cannot be read
+            file_bytes = os.fstat(file.fileno()).st_size
         session = _open(path, memory_arena, graphs)
         metadata = session.get_modelmeta().custom_metadata_map
         if CARD_KEY not in metadata:
@@ -85,7 +86,7 @@ def load_model(
                 "it has no model card, so it is not an export of this project; "
                 "`mobilenet-gateway models pull` and `models export` make files with one"
             )
-        model = Model(parse_card(metadata[CARD_KEY]), path.stat().st_size, session)
+        model = Model(parse_card(metadata[CARD_KEY]), file_bytes, session)
         model.warm()
     except OSError as error:
         raise ModelFileError(f"{path}: {error.strerror or error}") from error
@@ -98,9 +99,7 @@ def _open(path: Path, memory_arena: bool, graphs: GraphCache | None) -> Any:
     try:
         if graphs:
             return graphs.open_session(path, memory_arena=memory_arena)
-        return new_session(path.read_bytes(), memory_arena=memory_arena)
-    except OSError:
-        raise
+        return new_session(path, memory_arena=memory_arena)
     except Exception as error:  # onnxruntime's errors have no common class
         raise ModelFileError(
             f"not a model that onnxruntime can load: {_first_line(error)}"

@@ -1,0 +1,30 @@
+"""What wrk's script prints is read back."""
+
+import pytest
+
+from loadtest.wrk import parse_result
+
+OUTPUT = """\
+Running 2s test @ http://127.0.0.1:8000/predict
+  1 threads and 8 connections
+Requests/sec:    165.06
+RESULT {"requests": 331, "duration_us": 2000000, "bad_statuses": 31, "socket_errors": 2, \
+"p50_us": 45175, "p95_us": 80191, "p99_us": 88949, "max_us": 92678}
+"""
+
+
+def test_only_good_answers_count_as_requests_a_second() -> None:
+    result = parse_result(OUTPUT, wrk_cpu_s=0.05)
+    assert result.requests_a_s == 150
+    assert (result.requests, result.bad_statuses, result.socket_errors) == (331, 31, 2)
+
+
+def test_microseconds_become_milliseconds() -> None:
+    result = parse_result(OUTPUT, wrk_cpu_s=0.05)
+    found = (result.p50_ms, result.p95_ms, result.p99_ms, result.max_ms)
+    assert found == (45.175, 80.191, 88.949, 92.678)
+
+
+def test_output_without_a_result_is_an_error_that_shows_it() -> None:
+    with pytest.raises(ValueError, match="unable to connect"):
+        parse_result("unable to connect to 127.0.0.1:1 Connection refused\n", 0)
