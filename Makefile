@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test check docs format bench bench-quick bench-peers clean
+.PHONY: help serve test check docs format bench bench-quick bench-peers flood clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,6 +41,9 @@ bench-quick: $(VENV)/.bench models/store/mobilenet_v2_1.0_224.onnx  ## the same 
 
 bench-peers: $(VENV)/.bench models/store/mobilenet_v2_1.0_224.onnx  ## the service beside seven other model servers, 15 minutes
 	$(BIN)/python -m loadtest.bench_peers
+
+flood: $(VENV)/.bench models/store/mobilenet_v2_1.0_224.onnx  ## three times what the service can do, for a minute
+	$(BIN)/python -m loadtest.flood
 
 clean:  ## remove everything that these targets made
 	rm -rf $(VENV) models/store models/weights loadtest/.venvs loadtest/results .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage*

@@ -45,10 +45,18 @@ def check_wrk() -> str:
     return path
 
 
-def run_wrk(url: str, body: Path, content_type: str, connections: int, seconds: int) -> ClosedLoop:
+def run_wrk(
+    url: str,
+    body: Path,
+    content_type: str,
+    connections: int,
+    seconds: int,
+    script: Path = SCRIPT,
+    arguments: tuple[str, ...] = (),
+) -> ClosedLoop:
     """Post a file over `connections` kept-alive connections, one thread, for whole seconds."""
     command = [check_wrk(), "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "10s"]
-    command += ["-s", str(SCRIPT), url, "--", str(body), content_type]
+    command += ["-s", str(script), url, "--", str(body), content_type, *arguments]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603
         output = cast(IO[str], process.stdout).read()
         _, status, usage = os.wait4(process.pid, 0)
