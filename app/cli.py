@@ -103,11 +103,12 @@ def serve(config: Path | None, **given: Any) -> None:
     from app.lifecycle import signals_heeded
 
     with signals_heeded():
-        from app import log
+        from app import log, memory
         from app.gateway import open_gateway
         from app.server import serve as run
 
         log.set_up(settings)
+        memory.map_large_blocks()
         run(settings, open_gateway(settings))
 
 

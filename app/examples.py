@@ -56,6 +56,7 @@ MODEL_SUMMARY: dict[str, Any] = {
     "params": 3504872,
     "madds": 300774272,
     "file_bytes": 13996899,
+    "providers": ["cpu"],
     "peak_activation_bytes": 6021120,
     "top1": {"percent": 71.878, "source": ACCURACY_SOURCE},
     "top5": {"percent": 90.286, "source": ACCURACY_SOURCE},
@@ -71,6 +72,7 @@ MODEL_LIST: dict[str, Any] = {"models": [MODEL_SUMMARY], "broken": {}}
 # The first 3 of 1000 labels.
 MODEL_DETAIL: dict[str, Any] = {
     "file_bytes": 13996899,
+    "providers": ["cpu"],
     "card": {
         "card_version": 1,
         "name": MODEL,
@@ -157,11 +159,12 @@ INFO: dict[str, Any] = {
     "onnxruntime": "1.31.1",
     "pillow": "13.0.0",
     "python": "3.11.7",
-    "providers": ["CPUExecutionProvider"],
+    "providers": ["cpu"],
     "cores": 2,
     "cores_reason": "CPU affinity",
     "workers": 2,
     "models": [MODEL],
+    "runs_on": {MODEL: ["cpu"]},
     "default_model": MODEL,
     "settings": public_settings(Settings.model_construct()),
 }

@@ -8,6 +8,7 @@ from typing import Annotated, TypedDict
 
 from fastapi import Depends, Request
 
+from app import memory, runtime
 from app.auth import Keys, read_keys
 from app.batching import Batcher
 from app.budget import ByteBudget
@@ -19,11 +20,13 @@ from app.images import ImageLimits
 from app.lifecycle import Lifecycle
 from app.metrics import Metrics
 from app.model import load_model
+from app.providers import choose
 from app.scheduler import Scheduler
 from app.settings import Settings
 from app.store import Changes, Selection, Store
 
 log = logging.getLogger(__name__)
+TIDY_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +62,16 @@ class Gateway:
             if self.store.changed():
                 await self.try_reload()
 
+    async def tidy(self) -> None:
+        """Give freed memory back to the system each time that work has come to rest, for ever."""
+        tidied = 0
+        while True:
+            await asyncio.sleep(TIDY_S)
+            admitted = self.scheduler.admitted
+            if admitted != tidied and not self.scheduler.unfinished:
+                tidied = admitted
+                await asyncio.to_thread(memory.give_back_freed)
+
     async def try_reload(self) -> None:
         """Reload; what goes wrong is logged, and what was loaded goes on serving."""
         try:
@@ -89,13 +102,17 @@ def open_gateway(settings: Settings) -> Gateway:
     """Load and warm the models, then start the workers.
 
     Raises:
+        SettingError: a provider is asked for that this onnxruntime lacks.
         ModelFileError: a model cannot be served; the text names the file and the reason.
     """
+    providers = choose(settings.providers, runtime.offered())
     selection = Selection(
         settings.store, settings.models, settings.default_model, settings.allow_untrained
     )
     graphs = GraphCache(settings.store) if settings.cache else None
-    load = partial(load_model, memory_arena=settings.memory_arena, graphs=graphs)
+    load = partial(
+        load_model, memory_arena=settings.memory_arena, graphs=graphs, providers=providers
+    )
     store = Store(selection, load)
     cores = usable_cores()
     scheduler = Scheduler(settings.workers or cores.count, settings.queue_limit)
@@ -105,6 +122,7 @@ def open_gateway(settings: Settings) -> Gateway:
     )
     metrics = Metrics()
     metrics.describe_models(model.card for model in store)
+    memory.give_back_freed()  # loading the default model takes 13 MB for a moment
     return Gateway(
         settings=settings,
         cores=cores,

@@ -25,12 +25,14 @@ def create_app(settings: Settings, gateway: Gateway | None = None) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[State]:
         opened = gateway or open_gateway(settings)
-        poll = asyncio.create_task(opened.poll()) if settings.reload_poll_s else None
+        tasks = [asyncio.create_task(opened.tidy())]
+        if settings.reload_poll_s:
+            tasks.append(asyncio.create_task(opened.poll()))
         try:
             yield {"gateway": opened}
         finally:
-            if poll:
-                poll.cancel()
+            for task in tasks:
+                task.cancel()
             opened.close()
 
     app = FastAPI(

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from app.cache import GraphCache
 from app.card import CARD_KEY, ModelCard, parse_card
 from app.errors import BadQuery, CardError, ModelFileError
-from app.runtime import new_session
+from app.providers import CPU_ONLY, Provider, Providers
+from app.runtime import new_session, providers_of
 
 Images = NDArray[np.uint8]
 Floats = NDArray[np.float32]
@@ -28,6 +29,11 @@ class Model:
     @property
     def name(self) -> str:
         return self.card.name
+
+    @property
+    def providers(self) -> list[Provider]:
+        """What it really runs on, in order."""
+        return providers_of(self.session)
 
     def probabilities(self, images: Images) -> Floats:
         """Softmax over the classes, [N, classes], of uint8 RGB images [N, H, W, 3]."""
@@ -70,40 +76,58 @@ class Model:
             )
 
 
-def load_model(path: Path, *, memory_arena: bool = True, graphs: GraphCache | None = None) -> Model:
-    """Load and warm one exported file, from its optimised graph if `graphs` has it.
+def load_model(
+    path: Path,
+    *,
+    memory_arena: bool = True,
+    graphs: GraphCache | None = None,
+    providers: Providers | None = None,
+) -> Model:
+    """Load and warm one exported file; on the CPU, from its optimised graph if `graphs` has it.
 
     Raises:
         ModelFileError: it cannot be read or run, or has no valid card; the text names the file.
     """
+
+    def load(names: tuple[Provider, ...]) -> Model:
+        session = _open(path, memory_arena, graphs, names)
+        model = Model(_card_of(session), file_bytes, session)
+        model.warm()
+        return model
+
     try:
         with path.open("rb") as file:  # says better than onnxruntime why it cannot be read
             file_bytes = os.fstat(file.fileno()).st_size
-        session = _open(path, memory_arena, graphs)
-        metadata = session.get_modelmeta().custom_metadata_map
-        if CARD_KEY not in metadata:
-            raise CardError(
-                "it has no model card, so it is not an export of this project; "
-                "`mobilenet-gateway models pull` and `models export` make files with one"
-            )
-        model = Model(parse_card(metadata[CARD_KEY]), file_bytes, session)
-        model.warm()
+        return (providers or Providers()).first_that_works(load)
     except OSError as error:
         raise ModelFileError(f"{path}: {error.strerror or error}") from error
     except ModelFileError as error:
         raise type(error)(f"{path}: {error}") from error
-    return model
 
 
-def _open(path: Path, memory_arena: bool, graphs: GraphCache | None) -> Any:
+def _open(
+    path: Path, memory_arena: bool, graphs: GraphCache | None, providers: tuple[Provider, ...]
+) -> Any:
     try:
-        if graphs:
+        if graphs and providers == CPU_ONLY:  # what others compile cannot be kept as a graph
             return graphs.open_session(path, memory_arena=memory_arena)
-        return new_session(path, memory_arena=memory_arena)
+        return new_session(path, memory_arena=memory_arena, providers=providers)
+    except ModelFileError:
+        raise
     except Exception as error:  # onnxruntime's errors have no common class
         raise ModelFileError(
             f"not a model that onnxruntime can load: {_first_line(error)}"
         ) from error
+
+
+def _card_of(session: Any) -> ModelCard:
+    metadata = session.get_modelmeta().custom_metadata_map
+    if CARD_KEY not in metadata:
+        raise CardError(
+            "it has no model card, so it is not an export of this project; "
+            "`mobilenet-gateway models pull` and `models export` make files with one"
+        )
+    return parse_card(metadata[CARD_KEY])
 
 
 def _first_line(error: Exception) -> str:

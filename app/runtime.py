@@ -1,7 +1,11 @@
 """The one place that imports onnxruntime and decides how it runs."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
+
+from app.errors import ModelFileError
+from app.providers import CPU_ONLY, RUNTIME_NAMES, Provider, for_runtime, short_names
 
 # onnxruntime 1.29 and later sends telemetry on Linux; only this variable, set before the first
 # import, keeps it from looking up its server and from writing its database.
@@ -9,18 +13,22 @@ os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 import onnxruntime as ort
 
-PROVIDERS = ("CPUExecutionProvider",)
 ERROR_LEVEL = 3
 
 
 def new_session(
-    model: Path | bytes, *, memory_arena: bool = True, save_to: Path | None = None
+    model: Path | bytes,
+    *,
+    memory_arena: bool = True,
+    save_to: Path | None = None,
+    providers: Sequence[Provider] = CPU_ONLY,
 ) -> ort.InferenceSession:
     """A session over an ONNX model; `save_to` gets the optimised graph.
 
     From a path it takes less memory: onnxruntime then frees what it has read.
 
     Raises:
+        ModelFileError: onnxruntime left out one of the providers.
         Exception: it cannot be loaded; onnxruntime's errors have no common class.
     """
     options = _options(memory_arena)
@@ -28,7 +36,12 @@ def new_session(
         options.optimized_model_filepath = str(save_to)
         options.add_session_config_entry("session.save_model_format", "ORT")
     source = str(model) if isinstance(model, Path) else model
-    return ort.InferenceSession(source, options, providers=list(PROVIDERS))
+    session = ort.InferenceSession(
+        source, options, providers=for_runtime(providers), enable_fallback=0
+    )
+    if missing := [name for name in providers if name not in providers_of(session)]:
+        raise ModelFileError(f"onnxruntime cannot use {', '.join(missing)} on this machine")
+    return session
 
 
 def optimised_session(graph: Path, *, memory_arena: bool = True) -> ort.InferenceSession:
@@ -36,7 +49,7 @@ def optimised_session(graph: Path, *, memory_arena: bool = True) -> ort.Inferenc
     options = _options(memory_arena)
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.add_session_config_entry("session.load_model_format", "ORT")
-    return ort.InferenceSession(str(graph), options, providers=list(PROVIDERS))
+    return ort.InferenceSession(str(graph), options, providers=[RUNTIME_NAMES["cpu"]])
 
 
 def _options(memory_arena: bool) -> ort.SessionOptions:
@@ -57,6 +70,16 @@ def _options(memory_arena: bool) -> ort.SessionOptions:
     # Without this, int8 products saturate on x86 cores that lack VNNI instructions.
     options.add_session_config_entry("session.x64quantprecision", "1")
     return options
+
+
+def providers_of(session: ort.InferenceSession) -> list[Provider]:
+    """What a session really runs on; what the first does not take goes to the next."""
+    return short_names(session.get_providers())
+
+
+def offered() -> list[str]:
+    """onnxruntime's own names of the providers that are built in; they may still lack a driver."""
+    return list(ort.get_available_providers())
 
 
 def version() -> str:

@@ -16,7 +16,7 @@ from collections.abc import Callable, Generator, Sequence
 from queue import SimpleQueue
 from typing import Any, Generic, TypeVar
 
-from app.errors import Overloaded
+from app.errors import Overloaded, RequestError
 
 Result = TypeVar("Result")
 Job = Callable[[float], Result]  # is told how many milliseconds it has waited
@@ -86,6 +86,10 @@ class Ticket(Generic[Result]):
         queue_ms = (time.perf_counter() - self._queued_at) * 1000
         try:
             self._results[index] = self._jobs[index](queue_ms)
+        except RequestError as error:
+            # Its frames hold the pixels, and are held by it until the garbage collector comes.
+            error.__traceback__ = error.__cause__ = error.__context__ = None
+            self._results[index] = error
         except Exception as error:
             self._results[index] = error
         if next(self._finished) == self._count:
@@ -125,6 +129,11 @@ class Scheduler:
         ]
         for thread in self._threads:
             thread.start()
+
+    @property
+    def admitted(self) -> int:
+        """Images that were ever let in."""
+        return self._admitted
 
     @property
     def waiting(self) -> int:

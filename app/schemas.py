@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from app import examples
 from app.card import Family, LayerRow, ModelCard, Precision
 from app.problem import Problem
+from app.providers import Provider
 
 
 class Wire(BaseModel):
@@ -103,6 +104,7 @@ class ModelSummary(Wire):
     params: int = Field(description="Weights, biases and 2 a batch-norm channel.")
     madds: int = Field(description="Multiply-adds of convolutions and classifier.")
     file_bytes: int
+    providers: list[Provider] = Field(description="What it really runs on, in order.")
     peak_activation_bytes: int = Field(description="Most live activations at once.")
     top1: PublishedAccuracy | None
     top5: PublishedAccuracy | None
@@ -137,6 +139,7 @@ class ModelDetail(Wire):
     model_config = shown(examples.MODEL_DETAIL)
 
     file_bytes: int
+    providers: list[Provider] = Field(description="What it really runs on, in order.")
     card: dict[str, Any]
 
 
@@ -167,16 +170,19 @@ class Info(Wire):
     onnxruntime: str
     pillow: str
     python: str
-    providers: list[str]
+    providers: list[Provider] = Field(description="What this onnxruntime offers.")
     cores: int
     cores_reason: str
     workers: int
     models: list[str]
+    runs_on: dict[str, list[Provider]] = Field(description="Providers by model, in order.")
     default_model: str
     settings: dict[str, Any]
 
 
-def summarise(card: ModelCard, file_bytes: int, *, default: bool) -> ModelSummary:
+def summarise(
+    card: ModelCard, file_bytes: int, providers: list[Provider], *, default: bool
+) -> ModelSummary:
     """The row of /models for a card."""
     cost, accuracy = card.cost, card.accuracy
     top1 = top5 = None
@@ -195,6 +201,7 @@ def summarise(card: ModelCard, file_bytes: int, *, default: bool) -> ModelSummar
         params=cost.params,
         madds=cost.madds,
         file_bytes=file_bytes,
+        providers=providers,
         peak_activation_bytes=cost.peak_activation_bytes,
         top1=top1,
         top5=top5,

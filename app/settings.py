@@ -21,12 +21,14 @@ from pydantic_settings import (
 )
 
 from app.errors import SettingError
+from app.providers import Provider
 
 PREFIX = "GATEWAY_"
 CONFIG_VARIABLE = f"{PREFIX}CONFIG"
 BUILD_VARIABLES = {f"{PREFIX}WEIGHTS"}  # read by the commands that prepare models
 
 Names = Annotated[tuple[str, ...], NoDecode]
+ProviderNames = Annotated[tuple[Provider, ...], NoDecode]
 Secrets = Annotated[tuple[SecretStr, ...], NoDecode]
 
 
@@ -46,6 +48,11 @@ class Settings(BaseSettings):
         description="Model that answers when a request names none; if it is not loaded, the first.",
     )
     allow_untrained: bool = Field(False, description="Serve models with random weights too.")
+    providers: ProviderNames = Field(
+        (),
+        description="What must run the models, in order: tensorrt, cuda, openvino, xnnpack, cpu; "
+        "empty takes what works.",
+    )
     workers: int = Field(
         0, ge=0, le=256, description="Threads that decode and infer; 0 takes one a usable core."
     )
@@ -116,7 +123,7 @@ class Settings(BaseSettings):
         "info", description="Least severe log lines to write."
     )
 
-    @field_validator("models", "cors_origins", "api_keys", mode="before")
+    @field_validator("models", "providers", "cors_origins", "api_keys", mode="before")
     @classmethod
     def split_names(cls, value: Any) -> Any:
         """Take `a,b` as well as a list."""

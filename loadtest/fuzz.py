@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, field
 from http.client import HTTPException, HTTPResponse
 from pathlib import Path
@@ -24,12 +25,14 @@ from rich.progress import track
 from rich.table import Table
 
 from app.problem import MEDIA_TYPE, Problem
-from loadtest.hostile import Case, make_case
+from loadtest.hostile import Case, honest_cases, make_case
 from loadtest.server import HOST, Server, start_gateway
 
 ANSWER_S = 5.0
 TOO_LATE, DEADLINE = 504, b"X-Deadline-Ms"
 CONNECTIONS = 4  # far fewer than may wait, so that a 503 is a fault too
+WARM_UP = 3000  # requests at most
+REST_S = 3.0  # after it the service has given back what it freed
 MOST_GROWTH = 0.10
 FAULTS = Path("loadtest/results/fuzz")
 CONSOLE = Console(stderr=True)
@@ -56,7 +59,7 @@ class Report:
 
     @property
     def growth(self) -> float:
-        return self.last_bytes / self.warm_bytes - 1
+        return self.last_bytes / self.warm_bytes - 1 if self.last_bytes else 0.0
 
     def failures(self) -> Iterator[str]:
         """Every reason why the service did not survive."""
@@ -144,7 +147,7 @@ def judge(kind: str, response: HTTPResponse, body: bytes, *, has_body: bool = Tr
 
 
 def fuzz(server: Server, seed: int, numbers: range, *, shown: bool) -> Report:
-    """Send the cases with these numbers; the first third, at most 3000, is the warm-up."""
+    """Send the cases with these numbers; the first third, at most 3000, is part of the warm-up."""
     report, client, lock = Report(seed), Client(server.port), Lock()
 
     def one(number: int) -> None:
@@ -154,19 +157,18 @@ def fuzz(server: Server, seed: int, numbers: range, *, shown: bool) -> Report:
             if outcome.fault:
                 report.faults[number] = outcome.fault
 
-    warm = min(len(numbers) // 3, 3000)
-    with ThreadPoolExecutor(CONNECTIONS) as pool:
-        sent = pool.map(one, numbers)
-        for count, _ in enumerate(
-            track(sent, "fuzzing", len(numbers), console=CONSOLE, disable=not shown)
-        ):
-            if count == warm:
-                report.warm_bytes = resident_bytes(server)
-            if not server.pids():
-                report.faults[numbers[count]] = f"the process ended: {server.log_tail()}"
-                pool.shutdown(cancel_futures=True)
-                break
-    client.close()
+    warm = min(len(numbers) // 3, WARM_UP)
+    with ThreadPoolExecutor(CONNECTIONS) as pool, closing(client):
+        list(pool.map(client.ask, honest_cases() * CONNECTIONS))
+        for part, what in ((numbers[:warm], "warming up"), (numbers[warm:], "fuzzing")):
+            sent = pool.map(one, part)
+            for _ in track(sent, what, len(part), console=CONSOLE, disable=not shown):
+                if not server.pids():
+                    pool.shutdown(cancel_futures=True)
+                    report.faults[part[-1]] = f"the process ended: {server.log_tail()}"
+                    return report
+            time.sleep(REST_S)
+            report.warm_bytes = report.warm_bytes or resident_bytes(server)
     report.last_bytes = resident_bytes(server)
     return report
 

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
 
-from loadtest.mutations import damage, damaged_image
+from loadtest.mutations import damage, damaged_image, seed_images
+from models.resolution import MAXIMUM
 
 CONTENT_TYPES = (
     "image/jpeg", "image/png", "image/webp", "image/bmp", "image/gif", "image/tiff", "image/jpg",
@@ -47,6 +48,15 @@ def make_case(seed: int, number: int) -> Case:
     if isinstance(made, Case):
         return made
     return Case(kind, made)
+
+
+def honest_cases() -> list[Case]:
+    """What an honest client may ask for and takes most memory: every image at full resolution.
+
+    onnxruntime keeps the largest workspace that each thread ever needed.
+    """
+    path = f"/predict?resolution={MAXIMUM}"
+    return [Case("honest", _post(image, "image/jpeg", path)) for image in seed_images()]
 
 
 def _raw(random: Random) -> bytes:

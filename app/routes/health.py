@@ -10,6 +10,7 @@ from app import __version__, runtime
 from app.errors import BadQuery, Stopping, Unauthorized
 from app.gateway import Current
 from app.problem import documented
+from app.providers import short_names
 from app.schemas import Health, Info, NoQuery
 from app.settings import public_settings
 
@@ -38,11 +39,12 @@ async def info(gateway: Current, _: Annotated[NoQuery, Query()]) -> Info:
         onnxruntime=runtime.version(),
         pillow=PIL.__version__,
         python=platform.python_version(),
-        providers=list(runtime.PROVIDERS),
+        providers=short_names(runtime.offered()),
         cores=gateway.cores.count,
         cores_reason=gateway.cores.reason,
         workers=gateway.scheduler.workers,
         models=[model.name for model in gateway.store],
+        runs_on={model.name: model.providers for model in gateway.store},
         default_model=gateway.store.default,
         settings=public_settings(gateway.settings),
     )

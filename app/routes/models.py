@@ -28,7 +28,9 @@ async def models(gateway: Current, _: Annotated[NoQuery, Query()]) -> ModelList:
     store = gateway.store
     return ModelList(
         models=[
-            summarise(model.card, model.file_bytes, default=model.name == store.default)
+            summarise(
+                model.card, model.file_bytes, model.providers, default=model.name == store.default
+            )
             for model in store
         ],
         broken=store.broken,
@@ -55,7 +57,7 @@ async def model(name: str, gateway: Current, _: Annotated[NoQuery, Query()]) -> 
     found = gateway.store.get(name)
     card = found.card.model_dump(mode="json")
     del card["cost"]["layers"]
-    return ModelDetail(file_bytes=found.file_bytes, card=card)
+    return ModelDetail(file_bytes=found.file_bytes, providers=found.providers, card=card)
 
 
 @router.get("/{name}/layers", responses=documented(UnknownModel))

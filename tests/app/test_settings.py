@@ -77,6 +77,8 @@ def test_every_setting_can_stand_in_the_environment(
 def another(name: str) -> str:
     """A value that is not the default, as one would type it."""
     field = Settings.model_fields[name]
+    if name == "providers":
+        return "cpu"
     if get_origin(field.annotation) is Literal:
         return str(next(value for value in get_args(field.annotation) if value != field.default))
     if isinstance(field.default, bool):

@@ -43,6 +43,7 @@ def test_each_field_of_the_list_is_that_of_card_and_file(
         "params": cost.params,
         "madds": cost.madds,
         "file_bytes": (store / f"{name}.onnx").stat().st_size,
+        "providers": ["cpu"],
         "peak_activation_bytes": cost.peak_activation_bytes,
         "top1": {"percent": accuracy.top1, "source": accuracy.source},
         "top5": None,
@@ -68,6 +69,7 @@ def test_a_model_shows_its_whole_card_but_for_the_layers(client: httpx.Client, s
     layers = card["cost"].pop("layers")
     assert answer == {
         "file_bytes": (store / f"{SMALL_V2}.onnx").stat().st_size,
+        "providers": ["cpu"],
         "card": card,
     }
     assert client.get(f"/models/{SMALL_V2}/layers").json()["layers"] == layers

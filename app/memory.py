@@ -1,0 +1,26 @@
+"""Memory that was freed goes back to the system, and does not stay with the heaps of all threads.
+
+glibc keeps what it may need again. After images of tens of millions of pixels that is hundreds of
+MB, on a board that has 1 GB. Other C libraries have neither the habit nor these calls.
+"""
+
+import ctypes
+
+M_MMAP_THRESHOLD = -3  # glibc's malloc.h
+# What is larger than a decoded image of 1920 x 1080 is mapped for itself; for smaller ones, mapping
+# would cost more time than decoding can spare. Unset, it rises to 32 MB with what is freed.
+LARGE_BYTES = 10 * 2**20
+
+
+def map_large_blocks() -> None:
+    """Give back at once, from now on, what large images took."""
+    library = ctypes.CDLL(None)
+    if hasattr(library, "mallopt"):
+        library.mallopt(M_MMAP_THRESHOLD, LARGE_BYTES)
+
+
+def give_back_freed() -> None:
+    """Give back all that is free, which takes some milliseconds."""
+    library = ctypes.CDLL(None)
+    if hasattr(library, "malloc_trim"):
+        library.malloc_trim(0)
