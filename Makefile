@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test check docs format bench bench-quick bench-peers flood clean
+.PHONY: help serve test check docs format bench bench-quick bench-peers flood fuzz image image-arm64 image-test image-sizes sbom lock clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,6 +44,28 @@ bench-peers: $(VENV)/.bench models/store/mobilenet_v2_1.0_224.onnx  ## the servi
 
 flood: $(VENV)/.bench models/store/mobilenet_v2_1.0_224.onnx  ## three times what the service can do, for a minute
 	$(BIN)/python -m loadtest.flood
+
+fuzz: $(VENV)/.dev models/store/mobilenet_v2_1.0_224.onnx  ## 30,000 hostile requests, which the service has to survive, 2 minutes
+	$(BIN)/python -m loadtest.fuzz
+
+image:  ## build the container image for x86-64, 20 seconds
+	container/build.sh amd64
+
+image-arm64:  ## build the container image for ARM64 under emulation, 3 minutes
+	container/build.sh arm64
+
+image-test: $(VENV)/.dev image image-arm64  ## build both images, run the end-to-end tests against them, report sizes
+	container/test.sh $(BIN)/python
+
+image-sizes: $(VENV)/.dev image image-arm64  ## take the sizes of both images as those from which they may grow by 3 %
+	eval "$$(container/engine.sh env)" && $(BIN)/python -m container.report mobilenet-gateway:amd64 --record
+	eval "$$(container/engine.sh env)" && $(BIN)/python -m container.report mobilenet-gateway:arm64 --record
+
+sbom: $(VENV)/.dev image  ## list what is in the image (CycloneDX), and audit it where the data can be had
+	container/sbom.sh $(BIN)/python
+
+lock: $(VENV)/.dev  ## pin what goes into the image anew; UPGRADE=1 takes the newest
+	PATH=$(CURDIR)/$(BIN):$$PATH container/lock.sh
 
 clean:  ## remove everything that these targets made
 	rm -rf $(VENV) models/store models/weights loadtest/.venvs loadtest/results .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage*
