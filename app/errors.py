@@ -157,7 +157,7 @@ class MethodNotAllowed(RequestError):
 
 
 class TooManyBytes(RequestError):
-    """The body is larger than allowed."""
+    """The body, or the head before it, is larger than allowed."""
 
     status = 413
     type = "too-many-bytes"

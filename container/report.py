@@ -1,0 +1,107 @@
+"""Figures of an image: its size and where it goes, time to the first answer, memory.
+
+    python -m container.report IMAGE [--record]
+
+`--record` writes the size into container/sizes.json, from which it may grow by 3 %.
+"""
+
+import gzip
+import io
+import json
+import subprocess
+import sys
+import tarfile
+import time
+from collections import Counter
+from pathlib import Path, PurePosixPath
+
+from tests.app.pictures import chelsea, encode
+from tests.container.engine import EMULATED, inspect, started
+from tests.processes import until
+
+SIZES = Path(__file__).with_name("sizes.json")
+STARTS = 5
+PARTS = {
+    "opt/gateway/lib/python3.11/site-packages/onnxruntime": "onnxruntime",
+    "opt/gateway/lib/python3.11/site-packages/numpy.libs": "NumPy: OpenBLAS, gfortran",
+    "opt/gateway/lib/python3.11/site-packages/numpy": "NumPy",
+    "opt/gateway/lib/python3.11/site-packages/pillow.libs": "Pillow: libjpeg and others",
+    "opt/gateway/lib/python3.11/site-packages/PIL": "Pillow",
+    "opt/gateway/lib/python3.11/site-packages/pydantic": "Pydantic",
+    "opt/gateway/lib/python3.11/site-packages/app": "this project",
+    "opt/gateway": "other packages",
+    "models": "MobileNetV2 1.0/224",
+    "usr/lib/python3.11": "standard library",
+    "usr/local/lib/python3.11": "standard library",
+    "usr": "interpreter",
+    "lib": "libc, libcrypto, libstdc++ and others",
+}
+
+
+def layers(image: str) -> list[bytes]:
+    """The image's layers as tar archives."""
+    command = ["docker", "save", image]
+    saved = subprocess.run(command, capture_output=True, check=True).stdout  # noqa: S603
+    with tarfile.open(fileobj=io.BytesIO(saved)) as archive:
+
+        def member(name: str) -> bytes:
+            file = archive.extractfile(name)
+            if file is None:
+                raise ValueError(f"{name} is no file")
+            return file.read()
+
+        [manifest] = json.loads(member("manifest.json"))
+        return [member(name) for name in manifest["Layers"]]
+
+
+def parts(archives: list[bytes]) -> Counter[str]:
+    """Bytes of the files by the part of the image that they belong to."""
+    found: Counter[str] = Counter()
+    for content in archives:
+        with tarfile.open(fileobj=io.BytesIO(content)) as archive:
+            for member in archive:
+                found[part_of(member.name)] += member.size
+    return found
+
+
+def part_of(name: str) -> str:
+    path = PurePosixPath(name)
+    text = str(path)
+    for prefix, part in PARTS.items():
+        if text == prefix or text.startswith((f"{prefix}/", f"{prefix}_core/", f"{prefix}64/")):
+            return part
+    return "other"
+
+
+def seconds_to_first_answer(image: str, *options: str) -> float:
+    """From `docker run` to the answer for a photo."""
+    photo = encode(chelsea(), "JPEG")
+    begun = time.monotonic()
+    with started(image, *options) as container:
+        url = container.base_url
+        until(container.ready, "it is ready")
+        with container.client() as client:
+            if client.post(f"{url}/predict", content=photo).status_code != 200:
+                raise ValueError("the first answer is an error")
+        return time.monotonic() - begun
+
+
+def main(image: str, record: bool) -> None:
+    found = inspect(image)
+    architecture, size = found["Architecture"], found["Size"]
+    archives = layers(image)
+    compressed = sum(len(gzip.compress(content, 6)) for content in archives)
+    print(f"{image}: {architecture}, {size / 1e6:.1f} MB, {compressed / 1e6:.1f} MB compressed")
+    for part, part_bytes in parts(archives).most_common():
+        print(f"| {part} | {part_bytes / 1e6:.1f} MB |")
+    options = EMULATED if architecture == "arm64" else ()
+    times = sorted(seconds_to_first_answer(image, *options) for _ in range(STARTS))
+    print(f"docker run to first answer: {times[0]:.2f} to {times[-1]:.2f} s in {STARTS} starts")
+    if record:
+        sizes = json.loads(SIZES.read_text("utf-8"))
+        sizes[architecture] = {"bytes": size, "compressed_bytes": compressed}
+        SIZES.write_text(json.dumps(sizes, indent=2) + "\n", "utf-8")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], "--record" in sys.argv)

@@ -1,0 +1,46 @@
+#!/usr/bin/env bash
+# What is in the image, as CycloneDX, and whether any of it has a known vulnerability.
+#
+#   sbom.sh PYTHON [IMAGE] [OUT]     PYTHON has the development requirements
+#
+# It reads what is installed in the image itself. Where the data of pip-audit cannot be had, it says
+# so and goes on; a vulnerability that is found is a failure.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+python=$1 image=${2:-mobilenet-gateway:amd64} out=${3:-build/sbom.cdx.json}
+eval "$(container/engine.sh env)"
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+"$python" -m venv --without-pip "$work/venv"
+packages=$("$work/venv/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
+created=$(docker create "$image")
+docker cp --quiet "$created:/opt/gateway/lib/python3.11/site-packages/." "$packages" 2>/dev/null ||
+    docker cp "$created:/opt/gateway/lib/python3.11/site-packages/." "$packages"
+docker rm "$created" >/dev/null
+
+mkdir -p "$(dirname "$out")"
+"$python" -m cyclonedx_py environment --output-reproducible --mc-type application \
+    --pyproject pyproject.toml --output-file "$out" "$work/venv/bin/python"
+"$python" -c 'import json, sys; print("sbom:", len(json.load(open(sys.argv[1]))["components"]), "packages in", sys.argv[1])' "$out"
+
+set +e
+"$python" -m pip_audit --path "$packages" --progress-spinner off --format json >"$work/audit.json" 2>"$work/audit.log"
+set -e
+"$python" - "$work/audit.json" "$work/audit.log" <<'PYTHON'
+import json, pathlib, sys
+
+try:
+    packages = json.loads(pathlib.Path(sys.argv[1]).read_text())["dependencies"]
+except ValueError:
+    packages = []
+audited = [package for package in packages if "vulns" in package]
+if not audited:
+    reasons = {package.get("skip_reason", "").partition(":")[0] for package in packages}
+    log = pathlib.Path(sys.argv[2]).read_text().strip().splitlines()[-1:]
+    sys.exit(print(f"audit: skipped, no data can be had here: {', '.join(reasons or log)}"))
+found = [f"{package['name']} {package['version']}: {known['id']}" for package in audited for known in package["vulns"]]
+print(f"audit: {len(audited)} packages, {len(found)} known vulnerabilities")
+sys.exit("\n".join(found) or None)
+PYTHON

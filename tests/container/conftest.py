@@ -1,0 +1,29 @@
+"""The image under test: `make image-test` names it; without it these tests are skipped."""
+
+import os
+import shutil
+
+import pytest
+
+from tests.container.engine import docker
+
+
+def named_image(variable: str) -> str:
+    name = os.environ.get(variable, "")
+    if not name:
+        pytest.skip(f"needs an image, named by {variable}: `make image-test` builds and names it")
+    if not shutil.which("docker") or docker("image", "inspect", name, check=False).returncode:
+        pytest.skip(f"needs docker with the image {name}")
+    return name
+
+
+@pytest.fixture(scope="session")
+def image() -> str:
+    """The image for this machine's architecture."""
+    return named_image("TEST_IMAGE")
+
+
+@pytest.fixture(scope="session")
+def arm64_image() -> str:
+    """The same for linux/arm64, which runs under emulation."""
+    return named_image("TEST_IMAGE_ARM64")

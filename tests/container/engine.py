@@ -1,0 +1,115 @@
+"""Containers of the image under test, which always end with the test."""
+
+import json
+import os
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from tests.processes import LIVELINESS_S, until
+
+EMULATED = ("--init", "--tmpfs", "/sys/devices/system/cpu")  # qemu 7.2 fails on what is there
+
+
+def docker(*arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+    """Run the engine's client to its end."""
+    run = subprocess.run(
+        ["docker", *arguments],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=4 * LIVELINESS_S,
+        check=False,
+    )
+    assert not check or run.returncode == 0, f"docker {' '.join(arguments)}: {run.stderr}"
+    return run
+
+
+def inspect(name: str) -> dict[str, Any]:
+    """What the engine knows of a container or an image."""
+    [found] = json.loads(docker("inspect", name).stdout)
+    assert isinstance(found, dict)
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    """A container that was started."""
+
+    id: str
+
+    @property
+    def state(self) -> dict[str, Any]:
+        found: dict[str, Any] = inspect(self.id)["State"]
+        return found
+
+    @property
+    def log(self) -> str:
+        run = docker("logs", self.id)
+        return run.stdout + run.stderr
+
+    @property
+    def base_url(self) -> str:
+        [port] = inspect(self.id)["NetworkSettings"]["Ports"]["8000/tcp"]
+        return f"http://127.0.0.1:{port['HostPort']}"
+
+    @property
+    def pid(self) -> int:
+        """The service's process, as this machine sees it."""
+        return int(self.state["Pid"])
+
+    @property
+    def resident_bytes(self) -> int:
+        lines = Path(f"/proc/{self.pid}/status").read_text("utf-8").splitlines()
+        [resident] = [line for line in lines if line.startswith("VmRSS:")]
+        return int(resident.split()[1]) * 1024
+
+    def client(self) -> httpx.Client:
+        return httpx.Client(base_url=self.base_url, timeout=LIVELINESS_S, trust_env=False)
+
+    def ready(self) -> bool:
+        assert self.state["Running"], self.log
+        try:
+            return httpx.get(f"{self.base_url}/readyz", trust_env=False).status_code == 200
+        except httpx.TransportError:
+            return False
+
+    def wait_until_ready(self) -> "Container":
+        until(self.ready, "the container is ready")
+        return self
+
+    def ask_healthcheck(self) -> subprocess.CompletedProcess[str]:
+        """Run the image's own health check inside the container."""
+        command = inspect(self.id)["Config"]["Healthcheck"]["Test"][1:]
+        return docker("exec", self.id, *command, check=False)
+
+
+@contextmanager
+def started(image: str, *options: str, command: tuple[str, ...] = ()) -> Iterator[Container]:
+    """A container with port 8000 on a free port of this machine."""
+    name = f"gateway-test-{os.getpid()}-{os.urandom(4).hex()}"
+    try:
+        run = docker("run", "--detach", "--name", name, "--publish", "127.0.0.1::8000",
+                     *options, image, *command)  # fmt: skip
+        yield Container(run.stdout.strip())
+    finally:
+        docker("rm", "--force", "--volumes", name, check=False)
+
+
+@contextmanager
+def running(image: str, *options: str) -> Iterator[Container]:
+    """A container that answers."""
+    with started(image, *options) as container:
+        yield container.wait_until_ready()
+
+
+def failed_start(image: str, *options: str) -> str:
+    """What a service says that cannot start."""
+    run = docker("run", "--rm", *options, image, check=False)
+    assert run.returncode == 1, run.stdout + run.stderr
+    return run.stderr

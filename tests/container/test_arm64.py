@@ -1,0 +1,51 @@
+"""The arm64 image under emulation gives the answers of the one for this machine."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.app.pictures import chelsea, encode
+from tests.container.engine import EMULATED, Container, running
+
+MOST_DIFFERENCE = 0.01
+
+
+@pytest.fixture(scope="module")
+def photos() -> list[bytes]:
+    """The photos of this machine, at least one."""
+    found = [encode(chelsea(), "JPEG")]
+    folder = Path(__file__).resolve().parents[3] / "shared" / "photos"
+    return found + [path.read_bytes() for path in sorted(folder.glob("*.*")) if path.is_file()]
+
+
+@pytest.fixture(scope="module")
+def emulated(arm64_image: str) -> Iterator[Container]:
+    options = ("--platform", "linux/arm64", "--read-only", "--cap-drop", "ALL")
+    with running(arm64_image, *EMULATED, *options) as container:
+        yield container
+
+
+def top5(container: Container, photo: bytes) -> dict[str, float]:
+    with container.client() as client:
+        [result] = client.post("/predict?top_k=5", content=photo).json()["results"]
+    return {ranked["label"]: ranked["probability"] for ranked in result["predictions"]}
+
+
+def test_both_architectures_rank_the_same_five_classes(
+    image: str, emulated: Container, photos: list[bytes]
+) -> None:
+    with running(image) as native:
+        for photo in photos:
+            here, there = top5(native, photo), top5(emulated, photo)
+            assert list(here) == list(there)
+            assert there == pytest.approx(here, abs=MOST_DIFFERENCE)
+
+
+def test_emulation_changes_nothing_but_the_time(emulated: Container) -> None:
+    with emulated.client() as client:
+        assert client.get("/readyz").status_code == 200
+        assert client.post("/predict", content=b"no image").status_code == 400
+        assert client.get("/models").json()["models"][0]["params"] == 3504872
+        assert "gateway_requests_total" in client.get("/metrics").text
+    assert emulated.ask_healthcheck().returncode == 0

@@ -1,0 +1,60 @@
+"""Cutting debug information off a library, and the health check's answers."""
+
+import shutil
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+
+import pytest
+
+from container.trim import LOAD, copy_tree, drop_debug_sections, is_elf, segments
+from tests.conftest import ROOT
+from tests.processes import running
+
+CHECK = ROOT / "container" / "healthcheck.py"
+
+
+def native_modules() -> list[Path]:
+    """Modules of installed packages that are shared libraries."""
+    packages = Path(sysconfig.get_path("platlib"))
+    found = [path for name in ("httptools", "uvloop") for path in packages.glob(f"{name}/**/*.so")]
+    return [path for path in sorted(found) if is_elf(path)]
+
+
+@pytest.mark.parametrize("path", native_modules(), ids=lambda path: path.name.partition(".")[0])
+def test_a_library_without_debug_information_still_loads(path: Path, tmp_path: Path) -> None:
+    cut = Path(shutil.copy(path, tmp_path))
+    drop_debug_sections(cut)
+    assert cut.stat().st_size <= path.stat().st_size
+    code = "import ctypes, sys; ctypes.CDLL(sys.argv[1])"
+    subprocess.run([sys.executable, "-c", code, cut], check=True)
+    before = [part for part in segments(path.read_bytes()) if part[0] == LOAD]
+    assert [part for part in segments(cut.read_bytes()) if part[0] == LOAD] == before
+
+
+def test_a_tree_is_copied_without_what_is_left_out(tmp_path: Path) -> None:
+    tree, root = tmp_path / "tree", tmp_path / "root"
+    for name in ("package/code.py", "package/tests/test_code.py", "other/code.pyi"):
+        (tree / name).parent.mkdir(parents=True, exist_ok=True)
+        (tree / name).write_text("")
+    (tree / "broken").symlink_to("nowhere")
+    copy_tree(tree, root, ("*/tests", "*.pyi"))
+    copied = root / tree.relative_to("/")
+    assert sorted(path.name for path in copied.rglob("*") if path.is_file()) == ["code.py"]
+
+
+def health(**variables: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-I", "-S", CHECK],
+        env=variables, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+
+def test_the_health_check_follows_the_port_of_the_service(store: Path) -> None:
+    with running(store) as service:
+        run = health(GATEWAY_HOST="0.0.0.0", GATEWAY_PORT=str(service.port))  # noqa: S104
+        assert (run.returncode, run.stderr) == (0, "")
+    run = health(GATEWAY_PORT=str(service.port))
+    assert run.returncode == 1
+    assert run.stderr.startswith("not ready: ")

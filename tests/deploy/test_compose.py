@@ -1,0 +1,95 @@
+"""The compose file and the Dockerfile, as their own tools read them."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.settings import load_settings, variable
+from tests.conftest import ROOT
+
+ENVIRONMENTS = sorted(ROOT.glob("deploy/*.env"))
+
+
+def compose(*options: str) -> dict[str, Any]:
+    """The services that compose makes of the file."""
+    if not shutil.which("docker"):
+        pytest.skip("needs docker with Compose")
+    run = subprocess.run(
+        ["docker", "compose", *options, "config", "--format", "json"],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    if "not a docker command" in run.stderr or "unknown flag" in run.stderr:
+        pytest.skip("needs Compose v2")
+    assert run.returncode == 0, run.stderr
+    services: dict[str, Any] = json.loads(run.stdout)["services"]
+    return services
+
+
+def check_service(service: dict[str, Any]) -> None:
+    assert service["read_only"]
+    assert service["cap_drop"] == ["ALL"]
+    assert service["restart"] == "unless-stopped"
+    assert service["logging"]["options"]["max-size"]
+    assert int(service["deploy"]["resources"]["limits"]["memory"]) > 0
+
+
+def test_without_options_it_starts_the_gateway_alone() -> None:
+    services = compose()
+    assert list(services) == ["gateway"]
+    check_service(services["gateway"])
+
+
+def test_monitoring_comes_beside_it() -> None:
+    services = compose("--profile", "gateway", "--profile", "monitoring")
+    assert sorted(services) == ["gateway", "grafana", "prometheus"]
+    for name in ("grafana", "prometheus"):  # what has no password is not for the network
+        assert [port["host_ip"] for port in services[name]["ports"]] == ["127.0.0.1"]
+
+
+@pytest.mark.parametrize("path", ENVIRONMENTS, ids=lambda path: path.stem)
+def test_a_board_has_one_service_whose_settings_are_taken(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    [service] = compose("--env-file", str(path)).values()
+    check_service(service)
+    given = {n: text for n, text in service["environment"].items() if n.startswith("GATEWAY_")}
+    for name, text in given.items():
+        monkeypatch.setenv(name, text)
+    assert {variable(name) for name in load_settings().model_fields_set} == given.keys()
+
+
+@pytest.mark.parametrize("board", ["raspberry-pi-1gb", "raspberry-pi-4gb"])
+def test_what_a_board_may_hold_fits_its_limit(board: str) -> None:
+    [service] = compose("--env-file", str(ROOT / f"deploy/{board}.env")).values()
+    given = {name: int(text) for name, text in service["environment"].items()}
+    decoding = given[variable("workers")] * given[variable("max_pixels")] * 4
+    bodies = given[variable("max_inflight_bytes")]
+    limit = int(service["deploy"]["resources"]["limits"]["memory"])
+    assert 130_000_000 + decoding + bodies <= limit
+
+
+def test_hadolint_finds_nothing() -> None:
+    program = shutil.which("hadolint", path=str(Path(sys.executable).parent)) or shutil.which(
+        "hadolint"
+    )
+    if not program:
+        pytest.skip("needs hadolint, of the development requirements")
+    run = subprocess.run(
+        [program, ROOT / "Dockerfile"], capture_output=True, text=True, check=False
+    )
+    assert (run.returncode, run.stdout) == (0, "")
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.glob("requirements/*.txt")), ids=lambda p: p.stem)
+def test_requirements_are_pinned_hashed_and_name_no_place(path: Path) -> None:
+    text = path.read_text("utf-8")
+    pinned = re.findall(r"^[a-zA-Z0-9._-]+==\S+.*\\\n    --hash=sha256:", text, re.MULTILINE)
+    assert len(pinned) == len(re.findall(r"^[a-zA-Z]", text, re.MULTILINE)) > 0
+    assert "://" not in text
+    assert "index" not in text

@@ -1,0 +1,83 @@
+"""The Kubernetes manifests are valid by Kubernetes' own schemas and agree with the service."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.main import create_app
+from app.metrics import Metrics
+from app.settings import Settings, variable
+from tests.conftest import ROOT
+
+yaml = pytest.importorskip("yaml", reason="needs PyYAML, of the development requirements")
+FOLDER = ROOT / "deploy" / "kubernetes"
+MANIFESTS = sorted(
+    path for path in FOLDER.glob("*.yaml") if path.stem not in {"kustomization"}
+    and "values" not in path.stem
+)  # fmt: skip
+VERSIONS = ("1.30", "1.33", "1.36")
+
+
+def documents(path: Path) -> list[dict[str, Any]]:
+    return [document for document in yaml.safe_load_all(path.read_text("utf-8")) if document]
+
+
+def container() -> dict[str, Any]:
+    [deployment] = documents(FOLDER / "deployment.yaml")
+    [found] = deployment["spec"]["template"]["spec"]["containers"]
+    assert isinstance(found, dict)
+    return found
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("path", MANIFESTS, ids=lambda path: path.stem)
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_manifest_is_valid_by_the_schema_of_its_kind(path: Path, version: str) -> None:
+    validator = pytest.importorskip(
+        "kubernetes_validate", reason="needs kubernetes-validate, which brings the schemas"
+    )
+    for document in documents(path):
+        validator.validate(document, version, strict=True)
+
+
+def test_every_manifest_is_listed() -> None:
+    [kustomization] = documents(FOLDER / "kustomization.yaml")
+    assert sorted(kustomization["resources"]) == [path.name for path in MANIFESTS]
+
+
+def test_the_probes_ask_for_paths_that_exist() -> None:
+    paths = create_app(Settings()).openapi()["paths"]
+    probes = [container()[f"{name}Probe"] for name in ("startup", "readiness", "liveness")]
+    assert {probe["httpGet"]["path"] for probe in probes} <= paths.keys()
+
+
+def test_its_variables_are_settings() -> None:
+    known = {variable(name) for name in Settings.model_fields}
+    assert {given["name"] for given in container()["env"]} <= known
+
+
+def test_there_is_time_to_drain_and_stop_before_the_kill() -> None:
+    [deployment] = documents(FOLDER / "deployment.yaml")
+    grace_s = deployment["spec"]["template"]["spec"]["terminationGracePeriodSeconds"]
+    given = {env["name"]: env.get("value") for env in container()["env"]}
+    assert float(given["GATEWAY_STOP_TIMEOUT_S"]) < grace_s
+    assert float(given["GATEWAY_DRAIN_S"]) < float(given["GATEWAY_STOP_TIMEOUT_S"])
+
+
+def test_the_autoscaler_goes_by_a_metric_that_the_service_has() -> None:
+    [autoscaler] = documents(FOLDER / "horizontal-pod-autoscaler.yaml")
+    names = [
+        metric["pods"]["metric"]["name"]
+        for metric in autoscaler["spec"]["metrics"]
+        if metric["type"] == "Pods"
+    ]
+    assert names == ["gateway_queue_images"]
+    assert set(names) <= {family.name for family in Metrics().families()}
+
+
+def test_it_runs_without_rights() -> None:
+    security = container()["securityContext"]
+    assert security["readOnlyRootFilesystem"]
+    assert not security["allowPrivilegeEscalation"]
+    assert security["capabilities"] == {"drop": ["ALL"]}
