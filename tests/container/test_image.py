@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pip._internal.models import index
 
 from tests.conftest import REAL_MODEL, ROOT
 from tests.container.engine import docker, inspect
@@ -141,10 +142,13 @@ def test_no_credential_and_no_package_index_is_in_any_layer(
 
 
 def configured_hosts() -> list[bytes]:
-    """Hosts of the package indexes that this machine is set up for, if it is for any."""
+    """Hosts of the package indexes that this machine is set up for, if it is for any.
+
+    pip's own default is left out: packages name it in their descriptions.
+    """
     run = subprocess.run(["pip", "config", "list"], capture_output=True, text=True, check=False)
     lines = [line for line in run.stdout.splitlines() if "index" in line or "find-links" in line]
     found = {
         host for line in lines for host in re.findall(r"https?://(?:[^/@\s']*@)?([^/\s']+)", line)
     }
-    return [host.encode() for host in found - {"pypi.org"}]
+    return [host.encode() for host in found - {index.PyPI.netloc}]
