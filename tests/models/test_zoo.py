@@ -18,8 +18,6 @@ from models.zoo import (
     DEFAULT_MODEL,
     ZOO_FILE,
     Entry,
-    PackageOrigin,
-    Zoo,
     ZooError,
     export_entry,
     find,
@@ -27,6 +25,7 @@ from models.zoo import (
     is_current,
     zoo,
 )
+from models.zoo_table import PackageOrigin, UrlOrigin, Zoo
 from tests.exports import export_random
 
 ENTRIES = list(zoo().values())
@@ -46,17 +45,90 @@ def test_an_entry_is_a_model_that_can_be_exported(entry: Entry) -> None:
     assert len(card.labels) == 1000
     assert card.origin.licence in ("Apache-2.0", "BSD-3-Clause")
     assert [file.name for file in card.origin.files] == list(entry.files)
-    assert entry.download_bytes == sum(file.file_bytes for file in entry.files.values())
+    sizes = [file.file_bytes for file in entry.files.values() if file.file_bytes]
+    assert entry.download_bytes == (sum(sizes) if entry.pinned else None)
     assert (card.accuracy is None) == (entry.recipe.variant == "qat")
 
 
 def test_every_model_has_a_name_of_its_own() -> None:
-    assert len(ENTRIES) == sum(len(checkpoint["models"]) for checkpoint in table()["checkpoints"])
+    checkpoints = Zoo.model_validate(table()).all_checkpoints()
+    assert len(ENTRIES) == sum(len(checkpoint.models) for checkpoint in checkpoints)
 
 
 def test_every_file_is_part_of_a_checkpoint() -> None:
-    used = {name for checkpoint in table()["checkpoints"] for name in checkpoint["files"]}
-    assert used == set(table()["files"])
+    zoo_table = Zoo.model_validate(table())
+    used = {name for checkpoint in zoo_table.all_checkpoints() for name in checkpoint.files}
+    assert used == set(zoo_table.all_files())
+
+
+GRID = {
+    "family": "mobilenet_v1",
+    "format": "tflite_float",
+    "file": "v1_{alpha}_{resolution}.tflite",
+    "licence": "Apache-2.0",
+    "origins": [{"url": "https://weights.example/{resolution}/{file}"}],
+    "alpha_spelling": {"0.5": "half"},
+    "models": [{"precision": "fp32"}, {"precision": "fp32", "variant": "other"}],
+    "tables": [
+        {"source": "a paper", "rows": [[1.0, 224, 70.0, 90.0], [0.5, 160]]},
+        {"source": "a page", "rows": [[0.5, 128, 50.0, 70.0]]},
+    ],
+}
+
+
+def with_grid(**changes: Any) -> Zoo:
+    return Zoo.model_validate({**table(), "grids": [{**GRID, **changes}]})
+
+
+def test_a_row_of_a_grid_is_a_checkpoint() -> None:
+    made = with_grid()
+    first, second, third = [
+        one for one in made.all_checkpoints() if one.files[0] in made.grids[0].files()
+    ]
+    assert (first.alpha, first.resolution, first.source) == (1.0, 224, "a paper")
+    assert [(one.variant, one.top1, one.top5) for one in first.models] == [
+        (None, 70.0, 90.0),
+        ("other", None, None),
+    ]
+    assert [one.files for one in (first, second, third)] == [
+        ("v1_1.0_224.tflite",), ("v1_half_160.tflite",), ("v1_half_128.tflite",),
+    ]  # fmt: skip
+    assert second.models[0].top1 is None
+    assert third.source == "a page"
+
+
+def test_a_file_of_a_grid_is_pinned_by_a_record_of_its_name() -> None:
+    name, own = "v1_half_128.tflite", "https://mirror.example/here"
+    pin = {"sha256": "a" * 64, "file_bytes": 5, "licence": "MIT", "origins": [{"url": own}]}
+    data = table()
+    data["files"][name] = pin
+    files = Zoo.model_validate({**data, "grids": [GRID]}).all_files()
+    assert files[name].pinned
+    assert not files["v1_half_160.tflite"].pinned
+    published = "https://weights.example/128/v1_half_128.tflite"
+    assert [str(o.url) for o in files[name].origins if isinstance(o, UrlOrigin)] == [own, published]
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({"file": "{width}.tflite"}, "which a grid does not have"),
+        ({"file": "{}.tflite"}, "which a grid does not have"),
+        ({"origins": [{"url": "http://weights.example/{file}"}]}, "has to be https"),
+        ({"origins": [{"address": "{file}"}]}, "address"),
+        ({"tables": []}, "tables"),
+        ({"models": []}, "models"),
+        ({"format": "npz"}, "'npz' is not described"),
+        (
+            {"tables": [{"source": "x", "rows": [[1.0, 224, 101.0, 90.0]]}]},
+            "less than or equal to 100",
+        ),
+        ({"tables": [{"source": "x", "rows": [[1.0, 224, 1.0, 1.0, 1.0]]}]}, "rows"),
+    ],
+)
+def test_a_grid_with_a_bad_field_is_refused(changes: Table, text: str) -> None:
+    with pytest.raises(ValidationError, match=text):
+        with_grid(**changes)
 
 
 def test_the_default_model_comes_from_a_package_first() -> None:
@@ -91,6 +163,7 @@ def test_an_unknown_model_is_an_error_that_lists_those_that_are() -> None:
 
 
 FILE = "mobilenet_v1_0.25_128.tflite"
+ALONE = "mobilenet_v2_1.0_224_quant.tflite"
 
 
 def without(*path: str | int) -> Callable[[Table], None]:
@@ -114,13 +187,14 @@ def having(value: Any, *path: str | int) -> Callable[[Table], None]:
 @pytest.mark.parametrize(
     ("change", "text"),
     [
-        pytest.param(without("files", FILE, "sha256"), "sha256", id="no hash"),
+        pytest.param(without("files", FILE, "sha256"), "give both or neither", id="no hash"),
+        pytest.param(having("npz", "formats", "torchvision", "reader"), "reader", id="no reader"),
         pytest.param(having("0" * 63, "files", FILE, "sha256"), "sha256", id="short hash"),
         pytest.param(having("A" * 64, "files", FILE, "sha256"), "sha256", id="capitals in hash"),
         pytest.param(having(0, "files", FILE, "file_bytes"), "file_bytes", id="empty file"),
         pytest.param(having("x", "files", FILE, "mirror"), "mirror", id="unknown field"),
         pytest.param(having([{"url": "here"}], "files", FILE, "origins"), "url", id="no address"),
-        pytest.param(without("files", FILE), f"no such file: {FILE}", id="no such file"),
+        pytest.param(without("files", ALONE), f"no such file: {ALONE}", id="no such file"),
         pytest.param(without("sources", "tflite_float"), "tflite_float", id="no source"),
         pytest.param(without("formats", "torchvision"), "torchvision", id="no format"),
         pytest.param(without("checkpoints", 0, "alpha"), "alpha", id="no alpha"),

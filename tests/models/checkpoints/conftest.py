@@ -16,5 +16,6 @@ def default_weights() -> Path:
     path = ROOT / "models" / "weights" / name
     if not path.is_file():
         pytest.skip(f"needs {path.name} in {path.parent}: run `mobilenet-gateway models pull`")
+    assert file.sha256
     verify(path, file.sha256)
     return path
