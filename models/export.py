@@ -2,6 +2,7 @@
 
 import os
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 
@@ -20,6 +21,7 @@ from app.card import (
     Preprocessing,
     Resolutions,
 )
+from models import derived_weights
 from models import resolution as resolutions
 from models.checkpoints.canonical import Checkpoint, LayerWeights
 from models.cost import network_cost, weight_file_bytes
@@ -154,12 +156,10 @@ def kernel_shapes(network: Network) -> dict[str, tuple[int, int, int, int]]:
 
 
 def untrained(network: Network, seed: int = 0) -> Checkpoint:
-    """Random weights of the usual size (He et al. 2015, arXiv 1502.01852), the same every time."""
-    random = np.random.default_rng(seed)
+    """Weights by the rule of `models.derived_weights` and no biases; the same every time."""
     layers = {}
     for name, shape in kernel_shapes(network).items():
-        spread = np.sqrt(2 / np.prod(shape[1:]))
-        kernel = random.normal(0, spread, shape).astype(np.float32)
+        kernel = derived_weights.kernel(name, shape, prod(shape[1:]), seed)
         layers[name] = LayerWeights(kernel, np.zeros(shape[0], np.float32))
     return Checkpoint(layers, None)
 
