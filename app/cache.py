@@ -15,6 +15,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from app import runtime
+from app.cpu import saturates_here
 
 FOLDER = ".cache"
 CPU_FACTS = ("vendor_id", "model name", "flags", "CPU implementer", "CPU part", "Features")
@@ -59,7 +60,8 @@ class GraphCache:
 def _key(model: Path) -> str:
     """Names the file's content by its stamp, the runtime and the CPU."""
     found = model.stat()
-    parts = (found.st_ino, found.st_mtime_ns, found.st_size, runtime.version(), _cpu())
+    file = (found.st_ino, found.st_mtime_ns, found.st_size)
+    parts = (*file, runtime.version(), saturates_here(), _cpu())
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 
 

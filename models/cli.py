@@ -1,7 +1,5 @@
 """`mobilenet-gateway models ...`: prepare models and tell what they cost."""
 
-import json
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,20 +10,18 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
 from app.card import CARD_KEY, Cost, Family, ModelCard, Origin, Precision, parse_card
-from app.errors import GatewayError
-from app.settings import load_settings
 from models import tables
 from models.cost import network_cost
+from models.terminal import CommandError, JsonOption, StoreOption
+from models.terminal import errors_reported as _errors
+from models.terminal import show as _print
+from models.terminal import store_folder as _store
 
 commands = typer.Typer(
     help="Prepare models and tell what they cost.", no_args_is_help=True, rich_markup_mode=None
 )
 
-PIPE_COLUMNS = 120
 DEFAULT_CACHE = Path("models/weights")
-StoreOption = Annotated[
-    Path | None, typer.Option(help="Folder of the .onnx files. [env: GATEWAY_STORE]")
-]
 WeightsOption = Annotated[
     list[Path],
     typer.Option(
@@ -33,14 +29,9 @@ WeightsOption = Annotated[
         help="Folder with weight files that are used instead of the network.",
     ),
 ]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 FamilyOption = Annotated[str, typer.Option(help="mobilenet_v1 or mobilenet_v2.")]
 AlphaOption = Annotated[float, typer.Option(help="Width multiplier.")]
 ResolutionOption = Annotated[int, typer.Option(help="Side of the input, a multiple of 32.")]
-
-
-class CommandError(GatewayError):
-    """What was asked on the command line cannot be done."""
 
 
 @commands.command("list")
@@ -258,30 +249,8 @@ def _metadata(path: Path) -> dict[str, str]:
         raise CommandError(str(error)) from error
 
 
-def _store(given: Path | None) -> Path:
-    return given or load_settings().store
-
-
 def _stored(folder: Path, name: str) -> bool:
     return (folder / f"{name}.onnx").is_file()
-
-
-def _print(data: Any, table: Callable[[], Any], as_json: bool) -> None:
-    if as_json:
-        print(json.dumps(data, indent=2))
-    else:
-        Console(width=None if sys.stdout.isatty() else PIPE_COLUMNS).print(table())
-
-
-@contextmanager
-def _errors(*kinds: type[Exception]) -> Iterator[None]:
-    """Turn errors that a person can act on into one line on the terminal."""
-    try:
-        yield
-    except kinds as error:
-        if isinstance(error, OSError) and error.filename:
-            raise CommandError(f"{error.filename}: {error.strerror}") from error
-        raise CommandError(str(error)) from error
 
 
 @contextmanager

@@ -1,0 +1,48 @@
+"""What the commands of `models` share: their common options, output and errors."""
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from app.errors import GatewayError
+from app.settings import load_settings
+
+PIPE_COLUMNS = 120
+StoreOption = Annotated[
+    Path | None, typer.Option(help="Folder of the .onnx files. [env: GATEWAY_STORE]")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+
+
+class CommandError(GatewayError):
+    """What was asked on the command line cannot be done."""
+
+
+def store_folder(given: Path | None) -> Path:
+    """The store that the option names, or else the setting."""
+    return given or load_settings().store
+
+
+def show(data: Any, table: Callable[[], Any], as_json: bool) -> None:
+    """Print data as JSON, or else the table that is made of them."""
+    if as_json:
+        print(json.dumps(data, indent=2))
+    else:
+        Console(width=None if sys.stdout.isatty() else PIPE_COLUMNS).print(table())
+
+
+@contextmanager
+def errors_reported(*kinds: type[Exception]) -> Iterator[None]:
+    """Turn errors that a person can act on into one line on the terminal."""
+    try:
+        yield
+    except kinds as error:
+        if isinstance(error, OSError) and error.filename:
+            raise CommandError(f"{error.filename}: {error.strerror}") from error
+        raise CommandError(str(error)) from error
