@@ -20,11 +20,12 @@ test: $(VENV)/.dev models/store/mobilenet_v2_1.0_224.onnx  ## set up and run all
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
-check: $(VENV)/.dev  ## format, lint, types, docs in step with the code
+check: $(VENV)/.dev  ## format, lint, types, docs in step with the code, known vulnerabilities
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/python -m docs.fill --check
+	$(BIN)/python -m container.audit -r requirements/runtime.txt -r requirements/onnxruntime.txt -r requirements/build.txt
 
 docs: $(VENV)/.dev  ## write the tables of README and docs anew
 	$(BIN)/python -m docs.fill

@@ -11,24 +11,21 @@ import sys
 from collections.abc import Callable
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich import box
-from rich.console import Console
-from rich.markup import escape
-from rich.progress import track
-from rich.table import Table
 
 from app import __version__
 from app.errors import GatewayError, RequestError
 from app.settings import CONFIG_VARIABLE, Settings, load_settings, variable
 
+if TYPE_CHECKING:
+    from rich.table import Table
+
 PROGRAM = "mobilenet-gateway"
 COMMANDS = "mobilenet_gateway.commands"
 NOT_INSTALLED = "Prepare models: not installed here."
 ANY_ARGUMENTS = {"ignore_unknown_options": True, "allow_extra_args": True}
-STDERR = Console(stderr=True)
 cli = typer.Typer(
     name=PROGRAM,
     help="Serves MobileNet image classification on an edge gateway.",
@@ -123,6 +120,10 @@ def predict(
 ) -> None:
     """Classify files here, without a server."""
     settings = load_settings({"store": store} if store else {})
+    # Rich only here: what serves does without the 3 MB that it takes.
+    from rich.console import Console
+    from rich.progress import track
+
     from app.classify import Classifier
     from app.images import ImageLimits
     from app.model import load_model
@@ -135,8 +136,9 @@ def predict(
     limits = ImageLimits(settings.max_pixels, settings.min_side_pixels)
     classifier = Classifier(limits, settings.reduced_decode)
     answers: list[dict[str, Any]] = []
-    quiet = not STDERR.is_terminal
-    for file in track(files, "classifying", console=STDERR, transient=True, disable=quiet):
+    stderr = Console(stderr=True)
+    quiet = not stderr.is_terminal
+    for file in track(files, "classifying", console=stderr, transient=True, disable=quiet):
         answer: dict[str, Any] = {"file": str(file)}
         try:
             data = file.read_bytes()
@@ -155,7 +157,11 @@ def predict(
         raise typer.Exit(1)
 
 
-def _prediction_table(answers: list[dict[str, Any]], title: str) -> Table:
+def _prediction_table(answers: list[dict[str, Any]], title: str) -> "Table":
+    from rich import box
+    from rich.markup import escape
+    from rich.table import Table
+
     table = Table("file", "label", "probability", "decode", "inference", title=title)
     table.box = box.SIMPLE_HEAD
     for answer in answers:

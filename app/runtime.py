@@ -3,6 +3,7 @@
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from app.cpu import saturates_here
 from app.errors import ModelFileError
@@ -72,6 +73,23 @@ def _options(memory_arena: bool) -> ort.SessionOptions:
         # Slower products of uint8 by uint8. With VNNI they would only cost: three times the time.
         options.add_session_config_entry("session.x64quantprecision", "1")
     return options
+
+
+def arena_shrinks(session: ort.InferenceSession) -> bool:
+    """Whether a run can end with giving back its arena: only on the CPU, and if it has one."""
+    options = session.get_session_options()
+    return providers_of(session) == ["cpu"] and bool(options.enable_cpu_mem_arena)
+
+
+def run_and_shrink(session: ort.InferenceSession, output: str, feed: dict[str, Any]) -> None:
+    """One run whose end gives back all of the arena that no other run is using.
+
+    onnxruntime keeps for the next run what a run took, as often as runs overlapped. It has no other
+    way to ask for it, and asking at every run would slow them all.
+    """
+    options = ort.RunOptions()
+    options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
+    session.run([output], feed, options)
 
 
 def providers_of(session: ort.InferenceSession) -> list[Provider]:

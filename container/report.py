@@ -1,4 +1,4 @@
-"""Figures of an image: its size and where it goes, time to the first answer, memory.
+"""Figures of an image: its size, and where the bytes go.
 
     python -m container.report IMAGE [--record]
 
@@ -11,16 +11,12 @@ import json
 import subprocess
 import sys
 import tarfile
-import time
 from collections import Counter
 from pathlib import Path, PurePosixPath
 
-from tests.app.pictures import chelsea, encode
-from tests.container.engine import EMULATED, inspect, started
-from tests.processes import until
+from tests.container.engine import inspect
 
 SIZES = Path(__file__).with_name("sizes.json")
-STARTS = 5
 PARTS = {
     "opt/gateway/lib/python3.11/site-packages/onnxruntime": "onnxruntime",
     "opt/gateway/lib/python3.11/site-packages/numpy.libs": "NumPy: OpenBLAS, gfortran",
@@ -73,19 +69,6 @@ def part_of(name: str) -> str:
     return "other"
 
 
-def seconds_to_first_answer(image: str, *options: str) -> float:
-    """From `docker run` to the answer for a photo."""
-    photo = encode(chelsea(), "JPEG")
-    begun = time.monotonic()
-    with started(image, *options) as container:
-        url = container.base_url
-        until(container.ready, "it is ready")
-        with container.client() as client:
-            if client.post(f"{url}/predict", content=photo).status_code != 200:
-                raise ValueError("the first answer is an error")
-        return time.monotonic() - begun
-
-
 def main(image: str, record: bool) -> None:
     found = inspect(image)
     architecture, size = found["Architecture"], found["Size"]
@@ -94,9 +77,6 @@ def main(image: str, record: bool) -> None:
     print(f"{image}: {architecture}, {size / 1e6:.1f} MB, {compressed / 1e6:.1f} MB compressed")
     for part, part_bytes in parts(archives).most_common():
         print(f"| {part} | {part_bytes / 1e6:.1f} MB |")
-    options = EMULATED if architecture == "arm64" else ()
-    times = sorted(seconds_to_first_answer(image, *options) for _ in range(STARTS))
-    print(f"docker run to first answer: {times[0]:.2f} to {times[-1]:.2f} s in {STARTS} starts")
     if record:
         sizes = json.loads(SIZES.read_text("utf-8"))
         sizes[architecture] = {"bytes": size, "compressed_bytes": compressed}

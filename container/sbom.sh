@@ -25,22 +25,4 @@ mkdir -p "$(dirname "$out")"
     --pyproject pyproject.toml --output-file "$out" "$work/venv/bin/python"
 "$python" -c 'import json, sys; print("sbom:", len(json.load(open(sys.argv[1]))["components"]), "packages in", sys.argv[1])' "$out"
 
-set +e
-"$python" -m pip_audit --path "$packages" --progress-spinner off --format json >"$work/audit.json" 2>"$work/audit.log"
-set -e
-"$python" - "$work/audit.json" "$work/audit.log" <<'PYTHON'
-import json, pathlib, sys
-
-try:
-    packages = json.loads(pathlib.Path(sys.argv[1]).read_text())["dependencies"]
-except ValueError:
-    packages = []
-audited = [package for package in packages if "vulns" in package]
-if not audited:
-    reasons = {package.get("skip_reason", "").partition(":")[0] for package in packages}
-    log = pathlib.Path(sys.argv[2]).read_text().strip().splitlines()[-1:]
-    sys.exit(print(f"audit: skipped, no data can be had here: {', '.join(reasons or log)}"))
-found = [f"{package['name']} {package['version']}: {known['id']}" for package in audited for known in package["vulns"]]
-print(f"audit: {len(audited)} packages, {len(found)} known vulnerabilities")
-sys.exit("\n".join(found) or None)
-PYTHON
+"$python" -m container.audit --path "$packages"

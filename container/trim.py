@@ -187,9 +187,14 @@ def compile_all(root: Path, venv: Path) -> None:
     for path in sources:
         if path.with_suffix(".pyc").is_file():  # what cannot be compiled is data, such as templates
             path.unlink()
-    for path in ours.rglob("*.pyc"):
-        if path.parent.name != "__pycache__":
-            path.unlink()
+    for path in kept_sources(kept):  # what kept its source needs no second byte code beside it
+        path.with_suffix(".pyc").unlink(missing_ok=True)
+
+
+def kept_sources(kept: Iterable[Path]) -> Iterator[Path]:
+    """The source files that are among these files and folders."""
+    for path in kept:
+        yield from path.rglob("*.py") if path.is_dir() else (path,)
 
 
 def compile_folder(root: Path, folder: Path, *, legacy: bool) -> None:

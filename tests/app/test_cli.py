@@ -188,3 +188,9 @@ def test_without_the_half_that_prepares_models_its_commands_say_what_is_missing(
     assert outcome.returncode == 1
     assert outcome.stderr.startswith(f"error: this needs the module {missing}, which is not")
     assert "mobilenet-gateway[build]" in outcome.stderr
+
+
+def test_what_serves_imports_nothing_that_prints_tables() -> None:
+    code = "import sys, app.cli, app.server; print(sorted({'rich', 'models'} & sys.modules.keys()))"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout == "[]\n"

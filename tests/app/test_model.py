@@ -1,5 +1,7 @@
 """Loading one file of the store, and what is refused."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -53,6 +55,30 @@ def test_probabilities_and_embedding_have_one_row_an_image(
     assert probabilities.shape == (images, 1000)
     assert probabilities.sum(axis=1) == pytest.approx(np.ones(images), abs=1e-5)
     assert model.embedding(batch).shape == (images, 1280)
+
+
+@pytest.mark.parametrize("memory_arena", [True, False])
+def test_after_a_rest_it_answers_the_same(store: Path, memory_arena: bool) -> None:
+    model = load_model(store / f"{SMALL_V2}.onnx", memory_arena=memory_arena)
+    image = np.random.default_rng(0).integers(0, 256, (1, 160, 160, 3), dtype=np.uint8)
+    before = model.probabilities(image)
+    model.rest()
+    assert np.array_equal(model.probabilities(image), before)
+
+
+def test_a_rest_gives_back_what_a_large_run_took(store: Path) -> None:
+    code = (
+        "import sys, numpy as np\n"
+        "from app.memory import give_back_freed\n"
+        "from app.model import load_model\n"
+        "def resident(): return int(open('/proc/self/statm').read().split()[1]) * 4096\n"
+        "model = load_model(__import__('pathlib').Path(sys.argv[1]))\n"
+        "model.probabilities(np.zeros((8, 512, 512, 3), np.uint8)); give_back_freed()\n"
+        "before = resident(); model.rest(); give_back_freed(); print(before - resident())\n"
+    )
+    command = [sys.executable, "-c", code, str(store / f"{SMALL_V2}.onnx")]
+    run = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert int(run.stdout) > 20e6
 
 
 def test_without_a_resolution_the_trained_one_is_used(model: Model) -> None:

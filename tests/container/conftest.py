@@ -2,10 +2,29 @@
 
 import os
 import shutil
+from collections.abc import Callable
 
 import pytest
 
 from tests.container.engine import docker
+
+FIGURES = pytest.StashKey[list[str]]()
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    """Show what was measured, before pytest's own summary."""
+    if figures := config.stash.get(FIGURES, []):
+        terminalreporter.section("figures")
+        for line in figures:
+            terminalreporter.line(line)
+
+
+@pytest.fixture(scope="session")
+def figure(pytestconfig: pytest.Config) -> Callable[[str], None]:
+    """Takes a line to show at the end."""
+    return pytestconfig.stash.setdefault(FIGURES, []).append
 
 
 def named_image(variable: str) -> str:

@@ -114,6 +114,19 @@ def test_nothing_that_installs_builds_or_opens_a_shell_is_left(
     assert not [name for name in names if any(name.startswith(folder) for folder in folders)]
 
 
+def test_byte_code_is_there_once_and_source_is_only_ours(
+    layers: list[tuple[bytes, dict[str, Any]]],
+) -> None:
+    ours = "opt/gateway/lib/python3.11/site-packages/app/"
+    names = {name for name, _ in files(layers)}
+    sources = {name for name in names if name.endswith(".py")}
+    foreign = {name for name in sources if not name.startswith(ours)}
+    assert f"{ours}main.py" in sources
+    assert "opt/gateway/healthcheck.py" in foreign
+    assert not [name for name in sources if f"{name}c" in names]
+    assert not [name for name in names if "__pycache__" in name and not name.startswith(ours)]
+
+
 def test_no_file_but_those_of_the_models_belongs_to_the_service(
     layers: list[tuple[bytes, dict[str, Any]]],
 ) -> None:

@@ -2,7 +2,9 @@
 
 import os
 import signal
+import time
 from collections import Counter
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Event
@@ -17,7 +19,10 @@ from tests.exports import export_random
 from tests.processes import until
 
 HARDENED = ("--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges")
-MOST_RESIDENT_BYTES = 140e6
+MOST_RESIDENT_BYTES = 140e6  # under load too
+MOST_RESTED_BYTES = 125e6  # some seconds later
+MOST_START_S = 2.0
+STARTS = 5
 CLIENTS = 6
 
 
@@ -44,11 +49,43 @@ def test_it_answers_with_little_memory_half_a_core_and_no_rights(image: str, pho
         assert not container.state["OOMKilled"]
 
 
-def test_a_thousand_predictions_leave_it_small(image: str, photo: bytes) -> None:
+def test_a_thousand_predictions_leave_it_small(
+    image: str, photo: bytes, figure: Callable[[str], None]
+) -> None:
     with running(image, *HARDENED) as container:
+        before = container.resident_bytes
         with ThreadPoolExecutor(4) as pool:
             list(pool.map(lambda _: sees_a_cat(container, photo, times=250), range(4)))
-        until(lambda: container.resident_bytes <= MOST_RESIDENT_BYTES, "it is small again")
+        after = container.resident_bytes
+        figure(
+            f"resident: {before / 1e6:.1f} MB at first, {after / 1e6:.1f} MB right after 1000 "
+            f"predictions, at most {MOST_RESIDENT_BYTES / 1e6:.0f}"
+        )
+        assert after <= MOST_RESIDENT_BYTES
+        until(lambda: container.resident_bytes <= MOST_RESTED_BYTES, "it gives memory back")
+        figure(
+            f"resident at rest after them: {container.resident_bytes / 1e6:.1f} MB, "
+            f"at most {MOST_RESTED_BYTES / 1e6:.0f}"
+        )
+
+
+def test_the_first_answer_comes_within_two_seconds(
+    image: str, photo: bytes, figure: Callable[[str], None]
+) -> None:
+    """The one time that is promised. What disturbs a start only adds: the best of some counts."""
+    times = sorted(seconds_to_first_answer(image, photo) for _ in range(STARTS))
+    figure(
+        f"docker run to the first answered /predict: {times[0]:.2f} to {times[-1]:.2f} s in "
+        f"{STARTS} starts, the best at most {MOST_START_S:.0f}"
+    )
+    assert times[0] <= MOST_START_S
+
+
+def seconds_to_first_answer(image: str, photo: bytes) -> float:
+    begun = time.monotonic()
+    with running(image, *HARDENED) as container:
+        sees_a_cat(container, photo)
+        return time.monotonic() - begun
 
 
 def test_it_starts_without_any_network(image: str) -> None:

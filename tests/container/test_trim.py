@@ -3,10 +3,11 @@
 import shutil
 import subprocess
 import sys
-import sysconfig
 from pathlib import Path
 
+import httptools
 import pytest
+import uvloop
 
 from container.trim import LOAD, copy_tree, drop_debug_sections, is_elf, segments
 from tests.conftest import ROOT
@@ -17,8 +18,8 @@ CHECK = ROOT / "container" / "healthcheck.py"
 
 def native_modules() -> list[Path]:
     """Modules of installed packages that are shared libraries."""
-    packages = Path(sysconfig.get_path("platlib"))
-    found = [path for name in ("httptools", "uvloop") for path in packages.glob(f"{name}/**/*.so")]
+    folders = [Path(module.__path__[0]) for module in (httptools, uvloop)]
+    found = [path for folder in folders for path in folder.rglob("*.so")]
     return [path for path in sorted(found) if is_elf(path)]
 
 
