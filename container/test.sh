@@ -19,4 +19,4 @@ if [ -n "$TEST_IMAGE_ARM64" ]; then "$python" -m container.report "$TEST_IMAGE_A
 docker compose config --quiet
 trap 'docker compose --progress quiet down --volumes --timeout 30' EXIT
 docker compose --progress quiet up --detach --wait --no-build
-SERVICE_URL=http://127.0.0.1:$PORT "$python" -m pytest tests/container
+SERVICE_URL=http://127.0.0.1:$PORT "$python" -m pytest tests/container tests/deploy
