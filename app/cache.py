@@ -30,7 +30,7 @@ class GraphCache:
 
     def open_session(self, model: Path, *, memory_arena: bool) -> Any:
         """A session of the cached graph; if there is none that can be used, one is made."""
-        cached = self._folder / f"{model.stem}.{_key(model)}.ort"
+        cached = self._folder / f"{model.stem}.{content_key(model)}.ort"
         if cached.is_file():
             try:
                 return runtime.optimised_session(cached, memory_arena=memory_arena)
@@ -57,7 +57,7 @@ class GraphCache:
         return session
 
 
-def _key(model: Path) -> str:
+def content_key(model: Path) -> str:
     """Names the file's content by its stamp, the runtime and the CPU."""
     found = model.stat()
     file = (found.st_ino, found.st_mtime_ns, found.st_size)

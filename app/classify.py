@@ -12,6 +12,7 @@ from app.images import ImageLimits, load_image
 from app.model import Floats, Model
 from app.problem import to_problem
 from app.schemas import ImageResult, Prediction
+from app.timing import Timings
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +22,7 @@ class Classifier:
     limits: ImageLimits
     reduced_decode: bool = True
     batcher: Batcher | None = None
+    timings: Timings | None = None
 
     def classify(
         self, data: bytes, queue_ms: float = 0.0, *, model: Model, resolution: int, top_k: int
@@ -45,6 +47,14 @@ class Classifier:
             group = (model.session, resolution)
             probabilities = self.batcher.infer(group, pixels, model.probabilities)
         inferred = time.perf_counter()
+        if self.timings is not None:
+            self.timings.record(
+                (model.card.name, resolution),
+                len(data),
+                (decoded - started) * 1000,
+                (inferred - decoded) * 1000,
+                inferred,
+            )
         return ImageResult(
             predictions=rank(probabilities, model.card.labels, top_k),
             queue_ms=round(queue_ms, 3),

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from app import __version__
-from app.errors import GatewayError, RequestError
+from app.errors import GatewayError, RequestError, SettingError
 from app.settings import CONFIG_VARIABLE, Settings, load_settings, variable
 
 if TYPE_CHECKING:
@@ -80,7 +80,9 @@ def setting_options(command: Callable[..., None]) -> Callable[..., None]:
 
 def _option(name: str) -> Any:
     field = Settings.model_fields[name]
-    default = ",".join(field.default) if isinstance(field.default, tuple) else field.default
+    default = field.default
+    if isinstance(default, tuple):
+        default = ",".join(map(str, default))
     shown = "" if default in ("", None) else f" [default: {default}]"
     return typer.Option(help=f"{field.description}{shown} [env: {variable(name)}]")
 
@@ -127,9 +129,11 @@ def predict(
     from app.classify import Classifier
     from app.images import ImageLimits
     from app.model import load_model
-    from app.store import Selection, Store
+    from app.store import AUTO, Selection, Store
 
     name = model or settings.default_model
+    if name == AUTO:
+        raise SettingError("auto chooses by the load of a service; name a model with --model")
     selection = Selection(settings.store, (name,), name, settings.allow_untrained)
     loaded = Store(selection, load_model).get(name)
     side = loaded.check_resolution(resolution)

@@ -7,6 +7,7 @@
     └── RequestError              a request cannot be answered; has an HTTP status
         ├── BadRequest                400  the body is not what its content type promises
         ├── BadQuery                  422  a query parameter is unknown or out of range
+        ├── ImpossibleBudget          422  no loaded variant keeps the limits of model=auto
         ├── NotFound                  404  no such path
         ├── UnknownModel              404  no loaded model has that name
         ├── MethodNotAllowed          405  the path does not take this method
@@ -130,6 +131,14 @@ class BadQuery(RequestError):
     status = 422
     type = "bad-query"
     title = "Bad query"
+
+
+class ImpossibleBudget(RequestError):
+    """No loaded variant keeps the limits that were set; `detail` says what would be possible."""
+
+    status = 422
+    type = "impossible-budget"
+    title = "Impossible budget"
 
 
 class UnknownModel(RequestError):

@@ -147,6 +147,44 @@ LAYER_TABLE: dict[str, Any] = {
     ],
 }
 
+VARIANTS: list[dict[str, Any]] = [
+    {
+        "model": MODEL,
+        "resolution": resolution,
+        "precision": "fp32",
+        "top1": top1,
+        "top1_basis": "published" if resolution == 224 else "interpolated",
+        "params": 3504872,
+        "madds": madds,
+        "memory_bytes": memory_bytes,
+        "inference_ms": inference_ms,
+        "inference_p95_ms": inference_p95_ms,
+        "samples": samples,
+    }
+    for resolution, top1, madds, memory_bytes, inference_ms, inference_p95_ms, samples in (
+        (224, 71.878, 300774272, 20018019, 4.612, 5.206, 128),
+        (192, 70.78, 221316608, 18420579, 3.4, 3.611, 0),
+        (160, 68.88, 154083200, 17068899, 2.512, 2.602, 0),
+        (128, 65.38, 99074048, 15962979, 1.642, 1.7, 0),
+        (96, 60.38, 56289152, 15102819, 1.01, 1.045, 0),
+    )
+]
+MODEL_DETAIL["variants"] = VARIANTS
+FRONTIER: dict[str, Any] = {
+    "variants": [variant | {"on_frontier": True, "beaten_by": None} for variant in VARIANTS],
+    "decoding": [
+        {
+            "image_bytes": 131071,
+            "resolution": 224,
+            "decode_ms": 1.2,
+            "decode_p95_ms": 1.912,
+            "samples": 128,
+        }
+    ],
+    "brownout_step": 0,
+}
+MEASURE_REPORT: dict[str, Any] = {"measured": 5, "left_out": 0, "took_s": 0.131}
+
 RELOAD_REPORT: dict[str, Any] = {
     "loaded": ["mobilenet_v1_0.25_128"],
     "dropped": [],
@@ -179,6 +217,10 @@ DETAILS = {
     ),
     "empty-body": "the body is empty; send an image",
     "forbidden": "this needs the admin key",
+    "impossible-budget": (
+        "no loaded variant keeps max_madds=1000000; possible would be max_madds=56289152 "
+        "(mobilenet_v2_1.0_224@96)"
+    ),
     "image-too-small": "The image is 1 x 1 pixels; the least side is 8.",
     "not-an-image": NOT_AN_IMAGE["detail"],
     "overloaded": "64 images wait already and the limit is 64",

@@ -10,6 +10,7 @@ from fastapi import Depends, Request
 
 from app import memory, runtime
 from app.auth import Keys, read_keys
+from app.auto import Chooser
 from app.batching import Batcher
 from app.budget import ByteBudget
 from app.cache import GraphCache
@@ -18,12 +19,15 @@ from app.cores import Cores, usable_cores
 from app.errors import GatewayError
 from app.images import ImageLimits
 from app.lifecycle import Lifecycle
+from app.limits import parse_limits
+from app.measure import Measurer, Report
 from app.metrics import Metrics
 from app.model import load_model
 from app.providers import choose
 from app.scheduler import Scheduler
 from app.settings import Settings
-from app.store import Changes, Selection, Store
+from app.store import AUTO, Changes, Selection, Store
+from app.timing import Timings
 
 log = logging.getLogger(__name__)
 TIDY_S = 2.0
@@ -43,6 +47,14 @@ class Gateway:
     metrics: Metrics
     keys: Keys
     reloading: asyncio.Lock
+    timings: Timings
+    measurer: Measurer
+    chooser: Chooser
+
+    @property
+    def default_model(self) -> str:
+        """What answers when a request names nothing: a loaded model, or `auto`."""
+        return AUTO if self.settings.default_model == AUTO else self.store.default
 
     async def reload(self) -> Changes:
         """Read the store again beside the work that is under way.
@@ -53,7 +65,21 @@ class Gateway:
         async with self.reloading:
             changes = await asyncio.to_thread(self.store.reload)
             self.metrics.describe_models(model.card for model in self.store)
+            changed = {*changes.loaded, *changes.dropped}
+            self.timings.forget(changed)
+            await asyncio.to_thread(self.chooser.reload, changed)
             return changes
+
+    async def measure(self, limit_s: float, *, again: bool = True) -> Report:
+        """Time the loaded models on a thread of its own, for at most `limit_s`."""
+        return await asyncio.to_thread(self.measurer.measure, limit_s, again=again)
+
+    async def try_measure(self, limit_s: float) -> None:
+        """Time what was never timed; what goes wrong is logged, and times are guessed instead."""
+        try:
+            await self.measure(limit_s, again=False)
+        except Exception:  # the service answers without
+            log.exception("not measured")
 
     async def poll(self) -> None:
         """Look at the store every `reload_poll_s`, for ever, and read it again if it changed."""
@@ -88,6 +114,7 @@ class Gateway:
         self.metrics.body_bytes.set(self.budget.held_bytes)
 
     def close(self) -> None:
+        self.measurer.stop()
         self.scheduler.close()
         self.metrics.close()
 
@@ -106,9 +133,9 @@ def open_gateway(settings: Settings) -> Gateway:
         ModelFileError: a model cannot be served; the text names the file and the reason.
     """
     providers = choose(settings.providers, runtime.offered())
-    selection = Selection(
-        settings.store, settings.models, settings.default_model, settings.allow_untrained
-    )
+    auto_by_default = settings.default_model == AUTO
+    default = "" if auto_by_default else settings.default_model
+    selection = Selection(settings.store, settings.models, default, settings.allow_untrained)
     graphs = GraphCache(settings.store) if settings.cache else None
     load = partial(
         load_model, memory_arena=settings.memory_arena, graphs=graphs, providers=providers
@@ -120,7 +147,27 @@ def open_gateway(settings: Settings) -> Gateway:
     batcher = (
         Batcher(settings.batch_max, settings.batch_window_ms) if settings.batch_max > 1 else None
     )
+    timings = Timings()
+    measurer = Measurer(
+        store,
+        timings,
+        settings.auto_resolutions,
+        busy=lambda: scheduler.unfinished > 0,
+        keep=settings.cache,
+    )
+    if settings.cache:
+        measurer.recall()
     metrics = Metrics()
+    chooser = Chooser(
+        store,
+        timings,
+        scheduler,
+        metrics,
+        resolutions=settings.auto_resolutions,
+        defaults=parse_limits(settings.auto_budget),
+        auto_by_default=auto_by_default,
+        brownout=settings.brownout,
+    )
     metrics.describe_models(model.card for model in store)
     rest(store)  # loading the default model takes 13 MB for a moment, its first run 10 MB
     return Gateway(
@@ -128,12 +175,15 @@ def open_gateway(settings: Settings) -> Gateway:
         cores=cores,
         store=store,
         scheduler=scheduler,
-        classifier=Classifier(limits, settings.reduced_decode, batcher),
+        classifier=Classifier(limits, settings.reduced_decode, batcher, timings),
         budget=ByteBudget(settings.max_inflight_bytes),
         lifecycle=Lifecycle(),
         metrics=metrics,
         keys=read_keys(settings),
         reloading=asyncio.Lock(),
+        timings=timings,
+        measurer=measurer,
+        chooser=chooser,
     )
 
 

@@ -28,6 +28,8 @@ def create_app(settings: Settings, gateway: Gateway | None = None) -> FastAPI:
         tasks = [asyncio.create_task(opened.tidy())]
         if settings.reload_poll_s:
             tasks.append(asyncio.create_task(opened.poll()))
+        if settings.measure_s:
+            tasks.append(asyncio.create_task(opened.try_measure(settings.measure_s)))
         try:
             yield {"gateway": opened}
         finally:

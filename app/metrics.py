@@ -6,6 +6,7 @@ the sum of all (prometheus-client's multi-process mode).
 
 import os
 from collections.abc import Iterable
+from typing import Literal
 
 from prometheus_client import (
     CollectorRegistry,
@@ -70,6 +71,21 @@ class Metrics:
         self.queue_seconds = self._histogram("queue", "Time until a worker took the image.")
         self.decode_seconds = self._histogram("decode", "Decoding, cropping and resizing.")
         self.inference_seconds = self._histogram("inference", "The run of the model.")
+        self.auto_images = Counter(
+            "gateway_auto_images_total",
+            "Images by the variant that model=auto chose.",
+            ["model", "resolution"],
+            registry=registry,
+        )
+        self.brownout_steps = Counter(
+            "gateway_brownout_steps_total",
+            "Steps of the brown-out, down to cheaper variants and up again.",
+            ["way"],
+            registry=registry,
+        )
+        self.brownout_step = self._gauge(
+            "brownout_step", "Present step of the brown-out; 0 is none.", mode="livemax"
+        )
         self.queue_depth = self._gauge("queue_images", "Images that wait for a worker.")
         self.permits = self._gauge("permits_in_use", "Images that wait or are worked on.")
         self.body_bytes = self._gauge("inflight_body_bytes", "Request bodies held in memory.")
@@ -135,12 +151,18 @@ class Metrics:
             registry=self._registry,
         )
 
-    def _gauge(self, name: str, help_text: str, labels: Labels = ()) -> Gauge:
+    def _gauge(
+        self,
+        name: str,
+        help_text: str,
+        labels: Labels = (),
+        mode: Literal["livesum", "livemax"] | None = None,
+    ) -> Gauge:
         """One that adds up over processes, or with labels says the same in each."""
         return Gauge(
             f"gateway_{name}",
             help_text,
             labels,
             registry=self._registry,
-            multiprocess_mode="livemax" if labels else "livesum",
+            multiprocess_mode=mode or ("livemax" if labels else "livesum"),
         )

@@ -5,9 +5,13 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from app import examples
+from app.accuracy import Basis
 from app.card import Family, LayerRow, ModelCard, Precision
+from app.limits import Limits
 from app.problem import Problem
 from app.providers import Provider
+from app.timing import Observed
+from app.variant import Variant
 
 
 class Wire(BaseModel):
@@ -37,6 +41,16 @@ class ImageResult(Wire):
     error: Problem | None = Field(None, description="Present where this image failed.")
 
 
+class ChoiceNote(Wire):
+    """What `model=auto` chose, and why."""
+
+    reason: str
+    top1: float = Field(description="Percent of top-1 accuracy on ImageNet.")
+    top1_basis: Basis = Field(description="Published, or interpolated from the family's table.")
+    expected_ms: float = Field(description="What the request was expected to take, queue included.")
+    brownout_step: int = Field(description="0, or how far overload has made the answer cheaper.")
+
+
 class Answer(Wire):
     """The answer to POST /predict; `results` is in the order of the images."""
 
@@ -45,6 +59,7 @@ class Answer(Wire):
     model: str
     resolution: int
     results: list[ImageResult]
+    choice: ChoiceNote | None = Field(None, description="Present with model=auto.")
 
 
 class PredictBody(BaseModel):
@@ -55,13 +70,13 @@ class PredictBody(BaseModel):
     images: list[str] = Field(min_length=1)
 
 
-class PredictQuery(BaseModel):
+class PredictQuery(Limits):
     """What a request can choose."""
 
-    model_config = ConfigDict(extra="forbid")
-
     model: str | None = Field(
-        None, min_length=1, description="A name from /models; default: the default model."
+        None,
+        min_length=1,
+        description="A name from /models, or `auto`; default: the default model.",
     )
     top_k: int = Field(5, ge=1, le=100, description="How many classes to rank.")
     resolution: int | None = Field(
@@ -122,6 +137,61 @@ class ModelList(Wire):
     )
 
 
+class VariantRow(Wire):
+    """A model at a resolution: what it costs, and what it took on this device."""
+
+    model: str
+    resolution: int
+    precision: Precision
+    top1: float | None = Field(description="Percent; None if nothing is known.")
+    top1_basis: Basis | None = Field(description="Published, or interpolated from the table.")
+    params: int
+    madds: int
+    memory_bytes: int = Field(description="Weights as stored, and most live activations at once.")
+    inference_ms: float | None = Field(description="Median of one run; None if never timed.")
+    inference_p95_ms: float | None
+    samples: int = Field(description="Requests behind these times; 0: measured at rest.")
+
+
+class DecodeRow(Wire):
+    """What decoding took, for encoded images of about one size."""
+
+    image_bytes: int = Field(description="At most; the class below has half.")
+    resolution: int
+    decode_ms: float = Field(description="Median.")
+    decode_p95_ms: float
+    samples: int
+
+
+class RankedVariant(VariantRow):
+    """A variant and whether another is better in all that counts."""
+
+    on_frontier: bool
+    beaten_by: str | None = Field(
+        None, description="The most accurate of those that are nowhere worse and somewhere better."
+    )
+
+
+class Frontier(Wire):
+    """Every variant that `auto` can choose, most accurate first, and what decoding takes."""
+
+    model_config = shown(examples.FRONTIER)
+
+    variants: list[RankedVariant]
+    decoding: list[DecodeRow]
+    brownout_step: int
+
+
+class MeasureReport(Wire):
+    """What measuring on this device did."""
+
+    model_config = shown(examples.MEASURE_REPORT)
+
+    measured: int = Field(description="Variants that were timed now.")
+    left_out: int = Field(description="Variants for which there was no time.")
+    took_s: float
+
+
 class ReloadReport(Wire):
     """What reading the store again did."""
 
@@ -140,6 +210,7 @@ class ModelDetail(Wire):
 
     file_bytes: int
     providers: list[Provider] = Field(description="What it really runs on, in order.")
+    variants: list[VariantRow] = Field(description="Cost and times at each resolution.")
     card: dict[str, Any]
 
 
@@ -211,4 +282,22 @@ def summarise(
             params_ratio=round(cost.standard_params / cost.params, 2),
             madds_ratio=round(cost.standard_madds / cost.madds, 2),
         ),
+    )
+
+
+def variant_row(variant: Variant, observed: Observed | None) -> VariantRow:
+    """The row of a variant."""
+    top1 = variant.top1
+    return VariantRow(
+        model=variant.model,
+        resolution=variant.resolution,
+        precision=variant.precision,
+        top1=top1.percent if top1 else None,
+        top1_basis=top1.basis if top1 else None,
+        params=variant.params,
+        madds=variant.madds,
+        memory_bytes=variant.memory_bytes,
+        inference_ms=round(observed.p50_ms, 3) if observed else None,
+        inference_p95_ms=round(observed.p95_ms, 3) if observed else None,
+        samples=observed.samples if observed else 0,
     )

@@ -21,6 +21,7 @@ from pydantic_settings import (
 )
 
 from app.errors import SettingError
+from app.limits import parse_limits
 from app.providers import Provider
 
 PREFIX = "GATEWAY_"
@@ -29,6 +30,7 @@ BUILD_VARIABLES = {f"{PREFIX}WEIGHTS"}  # read by the commands that prepare mode
 
 Names = Annotated[tuple[str, ...], NoDecode]
 ProviderNames = Annotated[tuple[Provider, ...], NoDecode]
+Sides = Annotated[tuple[int, ...], NoDecode]
 Secrets = Annotated[tuple[SecretStr, ...], NoDecode]
 
 
@@ -45,7 +47,27 @@ class Settings(BaseSettings):
     models: Names = Field((), description="Names of the models to load; empty loads all.")
     default_model: str = Field(
         "mobilenet_v2_1.0_224",
-        description="Model that answers when a request names none; if it is not loaded, the first.",
+        description="Model that answers when a request names none; if it is not loaded, the first. "
+        "`auto` chooses one for each request.",
+    )
+    auto_budget: str = Field(
+        "",
+        description="Limits for `model=auto` where a request sets none, such as "
+        "`max_latency_ms=30,min_top1=60`.",
+    )
+    auto_resolutions: Sides = Field(
+        (96, 128, 160, 192, 224),
+        description="Resolutions that `auto` may run a model at, besides the trained one, if they "
+        "are smaller.",
+    )
+    brownout: bool = Field(
+        True, description="Under overload let `auto` step down to cheaper models until it is over."
+    )
+    measure_s: float = Field(
+        2,
+        ge=0,
+        le=600,
+        description="Time for measuring models after the start, beside requests; 0 never measures.",
     )
     allow_untrained: bool = Field(False, description="Serve models with random weights too.")
     providers: ProviderNames = Field(
@@ -113,7 +135,8 @@ class Settings(BaseSettings):
     )
     api_keys_file: Path | None = Field(None, description="File with one API key a line.")
     admin_key: SecretStr | None = Field(
-        None, description="Key for POST /models/reload; without it that is switched off."
+        None,
+        description="Key for POST /models/reload and /models/measure; without it they are off.",
     )
     cors_origins: Names = Field((), description="Origins whose pages may call; `*` allows all.")
     tls_cert: FilePath | None = Field(None, description="Certificate file (PEM); makes it HTTPS.")
@@ -123,7 +146,9 @@ class Settings(BaseSettings):
         "info", description="Least severe log lines to write."
     )
 
-    @field_validator("models", "providers", "cors_origins", "api_keys", mode="before")
+    @field_validator(
+        "models", "providers", "cors_origins", "api_keys", "auto_resolutions", mode="before"
+    )
     @classmethod
     def split_names(cls, value: Any) -> Any:
         """Take `a,b` as well as a list."""
@@ -137,6 +162,21 @@ class Settings(BaseSettings):
         """An empty name would be the current folder."""
         if value == "":
             raise ValueError("it names no folder")
+        return value
+
+    @field_validator("auto_resolutions")
+    @classmethod
+    def check_sides(cls, value: tuple[int, ...]) -> tuple[int, ...]:
+        """Refuse what no model of the family takes; it would be left out without a word."""
+        if wrong := [side for side in value if side < 32 or side % 32]:
+            raise ValueError(f"{wrong[0]} is no multiple of 32 above 0")
+        return value
+
+    @field_validator("auto_budget")
+    @classmethod
+    def check_budget(cls, value: str) -> str:
+        """Refuse what is no budget at start, not at the first request."""
+        parse_limits(value)
         return value
 
     @model_validator(mode="after")
@@ -213,8 +253,10 @@ def settings_table() -> str:
 
 def _default(value: Any) -> str:
     """A default as one would type it."""
-    if value is None or value == ():
+    if value in (None, (), ""):
         return "none"
+    if isinstance(value, tuple):
+        value = ",".join(map(str, value))
     return f"`{str(value).lower() if isinstance(value, bool) else value}`"
 
 

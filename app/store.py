@@ -11,6 +11,7 @@ from app.model import Model
 
 log = logging.getLogger(__name__)
 
+AUTO = "auto"  # stands where a model's name may stand: choose one
 Load = Callable[[Path], Model]
 
 
@@ -107,6 +108,10 @@ class Store:
             names = ", ".join(self._entries)
             raise UnknownModel(f"no model is called {name!r}; loaded are: {names}") from None
 
+    def path(self, name: str) -> Path:
+        """The file that a loaded model came from."""
+        return self._entries[name].path
+
     def changed(self) -> bool:
         """Whether the folder looks different from when it was read."""
         return look(self._selection.folder) != self._seen
@@ -155,6 +160,8 @@ class Store:
     def _load_entry(self, path: Path) -> Loaded:
         found = stamp(path)
         model = self._load(path)
+        if model.name == AUTO:
+            raise ModelFileError(f"{path}: no model can be called {AUTO}, which asks for a choice")
         if not model.card.trained and not self._selection.allow_untrained:
             raise ModelFileError(
                 f"{path}: its weights are random (untrained); set GATEWAY_ALLOW_UNTRAINED=true "

@@ -45,6 +45,6 @@ async def info(gateway: Current, _: Annotated[NoQuery, Query()]) -> Info:
         workers=gateway.scheduler.workers,
         models=[model.name for model in gateway.store],
         runs_on={model.name: model.providers for model in gateway.store},
-        default_model=gateway.store.default,
+        default_model=gateway.default_model,
         settings=public_settings(gateway.settings),
     )

@@ -14,10 +14,24 @@ from app.errors import (
     Unauthorized,
     UnknownModel,
 )
+from app.frontier import frontier as pareto
 from app.gateway import Current
 from app.problem import documented
-from app.schemas import LayerTable, ModelDetail, ModelList, NoQuery, ReloadReport, summarise
+from app.schemas import (
+    DecodeRow,
+    Frontier,
+    LayerTable,
+    MeasureReport,
+    ModelDetail,
+    ModelList,
+    NoQuery,
+    RankedVariant,
+    ReloadReport,
+    summarise,
+    variant_row,
+)
 
+MEASURE_S = 60.0  # at most, requests going first
 log = logging.getLogger(__name__)
 router = APIRouter(prefix="/models", tags=["models"], responses=documented(BadQuery, Unauthorized))
 
@@ -29,7 +43,10 @@ async def models(gateway: Current, _: Annotated[NoQuery, Query()]) -> ModelList:
     return ModelList(
         models=[
             summarise(
-                model.card, model.file_bytes, model.providers, default=model.name == store.default
+                model.card,
+                model.file_bytes,
+                model.providers,
+                default=model.name == gateway.default_model,
             )
             for model in store
         ],
@@ -51,13 +68,65 @@ async def reload(
     return ReloadReport.model_validate(asdict(changes))
 
 
+@router.post("/measure", responses=documented(Forbidden))
+async def measure(
+    request: Request, gateway: Current, _: Annotated[NoQuery, Query()]
+) -> MeasureReport:
+    """Time every model at every resolution on this device; needs the admin key."""
+    gateway.keys.check_admin(request.headers.raw)
+    report = await gateway.measure(MEASURE_S)
+    return MeasureReport(
+        measured=report.measured, left_out=report.left_out, took_s=round(report.took_s, 3)
+    )
+
+
+@router.get("/frontier")
+async def frontier(gateway: Current, _: Annotated[NoQuery, Query()]) -> Frontier:
+    """Every variant, which of them nothing beats, and what beats each of the others."""
+    variants = gateway.chooser.variants
+    seen = {
+        variant.key: found
+        for variant in variants
+        if (found := gateway.timings.observed(variant)) is not None
+    }
+    standings = pareto(variants, {key: found.p50_ms for key, found in seen.items()})
+    return Frontier(
+        variants=[
+            RankedVariant(
+                **variant_row(standing.variant, seen.get(standing.variant.key)).model_dump(),
+                on_frontier=standing.on_frontier,
+                beaten_by=standing.beaten_by.name if standing.beaten_by else None,
+            )
+            for standing in standings
+        ],
+        decoding=[
+            DecodeRow(
+                image_bytes=image_bytes,
+                resolution=resolution,
+                decode_ms=found.p50_ms,
+                decode_p95_ms=found.p95_ms,
+                samples=found.samples,
+            )
+            for image_bytes, resolution, found in gateway.timings.decode_table()
+        ],
+        brownout_step=gateway.chooser.brownout.step if gateway.chooser.brownout else 0,
+    )
+
+
 @router.get("/{name}", responses=documented(UnknownModel))
 async def model(name: str, gateway: Current, _: Annotated[NoQuery, Query()]) -> ModelDetail:
     """The whole card of one model."""
     found = gateway.store.get(name)
     card = found.card.model_dump(mode="json")
     del card["cost"]["layers"]
-    return ModelDetail(file_bytes=found.file_bytes, providers=found.providers, card=card)
+    rows = [
+        variant_row(variant, gateway.timings.observed(variant))
+        for variant in gateway.chooser.variants
+        if variant.model == name
+    ]
+    return ModelDetail(
+        file_bytes=found.file_bytes, providers=found.providers, variants=rows, card=card
+    )
 
 
 @router.get("/{name}/layers", responses=documented(UnknownModel))

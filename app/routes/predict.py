@@ -1,7 +1,8 @@
 """POST /predict: images in, labels out."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
+import time
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from functools import partial
 from math import inf
@@ -13,6 +14,7 @@ from fastapi.routing import APIRoute
 from starlette.requests import ClientDisconnect
 
 from app import examples
+from app.auto import Choice, Demand
 from app.bodies import RAW_TYPES, read_body, split_images
 from app.budget import Lease
 from app.classify import to_results
@@ -24,6 +26,7 @@ from app.errors import (
     DeadlineExceeded,
     EmptyBody,
     ImageTooSmall,
+    ImpossibleBudget,
     NotAnImage,
     Overloaded,
     RequestError,
@@ -38,7 +41,6 @@ from app.errors import (
 )
 from app.gateway import Gateway
 from app.metrics import Metrics
-from app.model import Model
 from app.problem import documented, parse_query
 from app.record import Record, record_of
 from app.scheduler import Ticket
@@ -80,6 +82,7 @@ PROBLEMS = (
     UnsupportedFormat,
     BadQuery,
     ImageTooSmall,
+    ImpossibleBudget,
     Overloaded,
     Stopping,
     DeadlineExceeded,
@@ -106,17 +109,21 @@ async def answer(request: Request) -> Response:
     gateway: Gateway = request.state.gateway
     query = parse_query(PredictQuery, request)
     deadline_ms = _deadline_ms(request, gateway.settings.deadline_ms)
-    model = gateway.store.get(query.model)
-    resolution = model.check_resolution(query.resolution)
-    work = Work(gateway, model, resolution, query.top_k, record_of(request.scope))
-    work.record.model = model.name
+    work = Work(gateway, query, deadline_ms, record_of(request.scope))
+    work.take(gateway.chooser.named(query))
     try:
         results = await _classify_in_time(request, work, deadline_ms)
     except RequestError as error:
-        gateway.metrics.observe_failure(model.name, error.type, work.record.images)
+        gateway.metrics.observe_failure(work.record.model, error.type, work.record.images)
         raise
     _observe(gateway.metrics, work.record, results)
-    body = Answer(model=model.name, resolution=resolution, results=results)
+    choice = work.chosen
+    body = Answer(
+        model=choice.model.name,
+        resolution=choice.resolution,
+        results=results,
+        choice=choice.note,
+    )
     return Response(body.model_dump_json(exclude_none=True), media_type="application/json")
 
 
@@ -125,11 +132,30 @@ class Work:
     """A request on its way: what it asks for and how far it is."""
 
     gateway: Gateway
-    model: Model
-    resolution: int
-    top_k: int
+    query: PredictQuery
+    deadline_ms: float
     record: Record
+    choice: Choice | None = None
     ticket: Ticket[ImageResult] | None = None
+
+    @property
+    def chosen(self) -> Choice:
+        """What answers; with model=auto it is there when the body is."""
+        assert self.choice is not None  # noqa: S101  nothing is classified without
+        return self.choice
+
+    def take(self, choice: Choice | None) -> None:
+        """Settle what answers, if it is settled."""
+        if choice is not None:
+            self.choice, self.record.model = choice, choice.model.name
+
+    def choose(self, images: Sequence[bytes]) -> Choice:
+        """What the client named, or what is best for these images now."""
+        if self.choice is None:
+            size = max(map(len, images))
+            chooser = self.gateway.chooser
+            self.take(chooser.choose(self.query, Demand(len(images), size), self.deadline_ms))
+        return self.chosen
 
     def too_late(self, deadline_ms: float) -> SlowBody | DeadlineExceeded:
         """The error for a deadline that passed, which says where the time went."""
@@ -160,20 +186,25 @@ async def _classify(request: Request, work: Work, lease: Lease) -> list[ImageRes
     )
     images = split_images(body, headers.get("content-type", ""), settings.max_images)
     work.record.body_bytes, work.record.images = len(body), len(images)
+    choice = work.choose(images)
+    began = time.perf_counter()
     classify = partial(
         gateway.classifier.classify,
-        model=work.model,
-        resolution=work.resolution,
-        top_k=work.top_k,
+        model=choice.model,
+        resolution=choice.resolution,
+        top_k=work.query.top_k,
     )
     work.ticket = gateway.scheduler.submit([partial(classify, image) for image in images])
     if not gateway.scheduler.waiting:  # a worker has it: too late to drop it
-        return to_results(await work.ticket)
-    gone = asyncio.create_task(_gone(request, work.ticket))
-    try:
-        return to_results(await work.ticket)
-    finally:
-        gone.cancel()
+        results = to_results(await work.ticket)
+    else:
+        gone = asyncio.create_task(_gone(request, work.ticket))
+        try:
+            results = to_results(await work.ticket)
+        finally:
+            gone.cancel()
+    gateway.chooser.learn(choice, (time.perf_counter() - began) * 1000)
+    return results
 
 
 async def _gone(request: Request, ticket: Ticket[ImageResult]) -> None:

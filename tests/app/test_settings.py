@@ -28,6 +28,7 @@ from tests.app.commands import run
 from tests.conftest import ROOT
 
 NAMES = list(Settings.model_fields)
+OTHERS = {"providers": "cpu", "auto_budget": "max_latency_ms=30", "auto_resolutions": "160,192"}
 
 
 @pytest.fixture(autouse=True)
@@ -77,8 +78,8 @@ def test_every_setting_can_stand_in_the_environment(
 def another(name: str) -> str:
     """A value that is not the default, as one would type it."""
     field = Settings.model_fields[name]
-    if name == "providers":
-        return "cpu"
+    if name in OTHERS:
+        return OTHERS[name]
     if get_origin(field.annotation) is Literal:
         return str(next(value for value in get_args(field.annotation) if value != field.default))
     if isinstance(field.default, bool):
@@ -255,3 +256,21 @@ def test_the_help_of_serve_names_every_setting(capsys: pytest.CaptureFixture[str
         assert f"[env: {variable(name)}]" in text
         assert field.description is not None
         assert field.description in text
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "said"),
+    [
+        ("GATEWAY_AUTO_BUDGET", "max_latency=30", "max_latency_ms=..."),
+        ("GATEWAY_AUTO_BUDGET", "max_latency_ms=0", "greater than 0"),
+        ("GATEWAY_AUTO_BUDGET", "min_top1=1,min_top1=2", "given twice"),
+        ("GATEWAY_AUTO_RESOLUTIONS", "100", "multiple of 32"),
+        ("GATEWAY_AUTO_RESOLUTIONS", "small", "integer"),
+    ],
+)
+def test_a_bad_default_for_automatic_choices_ends_the_start(
+    variable: str, value: str, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(SettingError, match=re.escape(said)):
+        load_settings()

@@ -1,0 +1,115 @@
+"""The accuracy of a model at a resolution: published, or interpolated from its family's table.
+
+`accuracy.csv` has what the authors published for each width and resolution: MobileNetV1 from
+TensorFlow's list of hosted models (tensorflow/lite/g3doc/guide/hosted_models.md), MobileNetV2 from
+slim's table (tensorflow/models, research/slim/nets/mobilenet/README.md). Each row is a checkpoint
+trained at that resolution. One that is run below its own scores somewhat less than the table has,
+so what is interpolated is a good order of variants and an upper bound, and is marked as such.
+"""
+
+import csv
+from bisect import bisect_left
+from dataclasses import dataclass
+from functools import cache
+from math import log2
+from pathlib import Path
+from typing import Literal, TypeVar
+
+from app.card import Family, ModelCard, Precision
+
+TABLE = Path(__file__).with_name("accuracy.csv")
+Basis = Literal["published", "interpolated"]
+Grid = dict[tuple[float, int], float]
+Number = TypeVar("Number", int, float)
+
+
+@dataclass(frozen=True, slots=True)
+class Top1:
+    """Percent of single crops of the ImageNet validation set, and where the figure comes from."""
+
+    percent: float
+    basis: Basis
+    source: str
+
+
+def top1(card: ModelCard, resolution: int) -> Top1 | None:
+    """Top-1 accuracy of a card's weights at `resolution`; None if nothing is known of it.
+
+    At the trained resolution it is the card's own figure. Below, that figure moves by what the
+    family's table loses between the two resolutions. Above, it stays: no table says what weights
+    gain from more pixels than they were trained on.
+    """
+    if not card.trained:
+        return None
+    own = card.accuracy
+    if own and resolution == card.resolution:
+        return Top1(own.top1, "published", own.source)
+    if card.alpha is None:
+        return None
+    precision = _trained_precision(card)
+    here = table_top1(card.family, precision, card.alpha, min(resolution, card.resolution))
+    there = table_top1(card.family, precision, card.alpha, card.resolution)
+    if here is None or there is None:
+        return None
+    percent = here.percent if own is None else own.top1 + here.percent - there.percent
+    return Top1(round(min(max(percent, 0.0), 100.0), 2), "interpolated", here.source)
+
+
+def table_top1(family: Family, precision: Precision, alpha: float, resolution: int) -> Top1 | None:
+    """What the family's table says, bilinear in the logarithms of width and resolution.
+
+    None outside the table; above its largest resolution that one counts. Where the table has no
+    int8 rows, the fp32 ones stand for how accuracy falls with resolution.
+    """
+    tables, sources = _tables()
+    grid = tables.get((family, precision)) or tables.get((family, "fp32"))
+    if grid is None:
+        return None
+    alphas = sorted({width for width, _ in grid})
+    if not alphas[0] <= alpha <= alphas[-1]:
+        return None
+    low, high = _neighbours(alphas, alpha)
+    share = _share(low, high, alpha)
+    lower, upper = (_at_width(grid, width, resolution) for width in (low, high))
+    if lower is None or upper is None:
+        return None
+    return Top1((1 - share) * lower + share * upper, "interpolated", sources[family])
+
+
+def _at_width(grid: Grid, alpha: float, resolution: int) -> float | None:
+    """Along the resolutions that the table has for this width."""
+    sides = sorted(side for width, side in grid if width == alpha)
+    side = min(resolution, sides[-1])
+    if side < sides[0]:
+        return None
+    low, high = _neighbours(sides, side)
+    share = _share(low, high, side)
+    return (1 - share) * grid[alpha, low] + share * grid[alpha, high]
+
+
+def _neighbours(values: list[Number], value: Number) -> tuple[Number, Number]:
+    """The nearest values at or around one that lies within them."""
+    at = bisect_left(values, value)
+    return (values[at], values[at]) if values[at] == value else (values[at - 1], values[at])
+
+
+def _share(low: float, high: float, value: float) -> float:
+    return 0.0 if low == high else log2(value / low) / log2(high / low)
+
+
+def _trained_precision(card: ModelCard) -> Precision:
+    """What the weights were trained for: the float form of a quantised checkpoint is still it."""
+    return "int8" if "qat" in card.name.split("_") else card.precision
+
+
+@cache
+def _tables() -> tuple[dict[tuple[str, str], Grid], dict[str, str]]:
+    """The table by family and precision, and the source of each family."""
+    tables: dict[tuple[str, str], Grid] = {}
+    sources: dict[str, str] = {}
+    with TABLE.open(encoding="utf-8", newline="") as file:
+        for row in csv.DictReader(file):
+            grid = tables.setdefault((row["family"], row["precision"]), {})
+            grid[float(row["alpha"]), int(row["resolution"])] = float(row["top1"])
+            sources[row["family"]] = row["source"]
+    return tables, sources

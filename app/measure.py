@@ -1,0 +1,197 @@
+"""Timing every loaded variant on this device, and keeping the figures beside the store.
+
+As with optimised graphs, a figure is only good for the file, the runtime and the CPU that it was
+measured with; they are in the name of the file that keeps it.
+"""
+
+import io
+import json
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from app.cache import FOLDER, content_key
+from app.card import Preprocessing
+from app.images import ImageLimits, load_image
+from app.model import Model
+from app.store import Store
+from app.timing import Measured, Timings
+from app.variant import Variant, variants_of
+
+log = logging.getLogger(__name__)
+
+RUNS = 7  # timed, after one that is not
+DECODES = 3
+PHOTOS = ((320, 240), (640, 480), (1280, 720))
+USUAL = Preprocessing(resize="shortest_edge", crop_fraction=0.875, interpolation="bilinear")
+WAIT_S = 0.005
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a measurement did; `left_out` had no time left."""
+
+    measured: int
+    kept: int  # figures that were there from an earlier measurement
+    left_out: int
+    took_s: float
+
+
+class Measurer:
+    """Times variants one after another on the thread that asks.
+
+    It gives way to requests: while there are any it waits, as long as its time allows.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        timings: Timings,
+        resolutions: Sequence[int],
+        busy: Callable[[], bool],
+        *,
+        keep: bool = True,
+    ) -> None:
+        self._store = store
+        self._timings = timings
+        self._resolutions = tuple(resolutions)
+        self._busy = busy
+        self._keep = keep
+        self._turn = threading.Lock()
+        self._stopped = threading.Event()
+
+    def stop(self) -> None:
+        """End a measurement that is under way after its present run."""
+        self._stopped.set()
+
+    def recall(self) -> int:
+        """Take the figures that an earlier measurement kept; how many there were."""
+        found = 0
+        for model, variants in self._by_model():
+            kept = self._read(self._store.path(model.name))
+            for variant in variants:
+                if variant.resolution in kept:
+                    self._timings.measure(variant, kept[variant.resolution])
+                    found += 1
+        return found
+
+    def measure(self, limit_s: float, *, again: bool = True) -> Report:
+        """Time decoding and every variant, trained resolutions first, for at most `limit_s`.
+
+        With `again` false, variants that have a figure keep it.
+        """
+        with self._turn:
+            began = time.monotonic()
+            give_up_at = began + limit_s
+            loaded = self._by_model()
+            wanted = [
+                (model, variant)
+                for model, variants in loaded
+                for variant in variants
+                if again or variant.key not in self._timings.measured
+            ]
+            kept = sum(len(variants) for _, variants in loaded) - len(wanted)
+            wanted.sort(key=lambda pair: pair[1].resolution != pair[0].card.resolution)
+            measured = 0
+            if wanted:
+                self._measure_decoding(give_up_at)
+            for model, variant in wanted:
+                if (found := self._time(model, variant.resolution, give_up_at)) is None:
+                    break
+                self._timings.measure(variant, found)
+                measured += 1
+            if measured:
+                self._write(loaded)
+            report = Report(measured, kept, len(wanted) - measured, time.monotonic() - began)
+            log.info(
+                "measured %s variants in %.1f s, %s known before, %s left out",
+                report.measured, report.took_s, report.kept, report.left_out,
+            )  # fmt: skip
+            return report
+
+    def _by_model(self) -> list[tuple[Model, list[Variant]]]:
+        return [
+            (model, variants_of(model.card, model.file_bytes, self._resolutions))
+            for model in self._store
+        ]
+
+    def _time(self, model: Model, resolution: int, give_up_at: float) -> Measured | None:
+        """Time a variant, or None if the time is over."""
+        image = np.random.default_rng(0).integers(
+            0, 256, (1, resolution, resolution, 3), dtype=np.uint8
+        )
+        took_ms = []
+        for _ in range(1 + RUNS):
+            if not self._may_go_on(give_up_at):
+                return None
+            began = time.perf_counter()
+            model.probabilities(image)
+            took_ms.append((time.perf_counter() - began) * 1000)
+        ordered = sorted(took_ms[1:])
+        return Measured(round(ordered[RUNS // 2], 3), round(ordered[-1], 3))
+
+    def _measure_decoding(self, give_up_at: float) -> None:
+        """Time the decoding of a soft picture in the sizes of cameras, at the middle resolution."""
+        sides = sorted(self._resolutions)
+        side = sides[len(sides) // 2] if sides else 224
+        noise = np.random.default_rng(0).integers(0, 256, (60, 80, 3), dtype=np.uint8)
+        for size in PHOTOS:
+            data = io.BytesIO()
+            Image.fromarray(noise).resize(size, Image.Resampling.BICUBIC).save(data, "JPEG")
+            for _ in range(DECODES):
+                if not self._may_go_on(give_up_at):
+                    return
+                began = time.perf_counter()
+                load_image(data.getvalue(), side, USUAL, ImageLimits())
+                now_s = time.perf_counter()
+                took_ms = (now_s - began) * 1000
+                self._timings.record_decode(len(data.getvalue()), side, took_ms, now_s)
+
+    def _may_go_on(self, give_up_at: float) -> bool:
+        """Wait while there are requests; whether there is time left then."""
+        while not (over := time.monotonic() >= give_up_at or self._stopped.is_set()):
+            if not self._busy():
+                break
+            time.sleep(WAIT_S)
+        return not over
+
+    def _read(self, model: Path) -> dict[int, Measured]:
+        """Kept figures by resolution; none if there are none that can be read."""
+        try:
+            text = _kept(model).read_text("utf-8")
+            return {int(side): Measured(**figures) for side, figures in json.loads(text).items()}
+        except (OSError, ValueError, TypeError, AttributeError):
+            return {}
+
+    def _write(self, loaded: list[tuple[Model, list[Variant]]]) -> None:
+        if not self._keep:
+            return
+        for model, variants in loaded:
+            figures = {
+                variant.resolution: asdict(self._timings.measured[variant.key])
+                for variant in variants
+                if variant.key in self._timings.measured
+            }
+            try:
+                path = _kept(self._store.path(model.name))
+                path.parent.mkdir(exist_ok=True)
+                for stale in path.parent.glob(f"{model.name}.*.json"):
+                    stale.unlink(missing_ok=True)
+                path.write_text(json.dumps(figures), "utf-8")
+            except (OSError, KeyError) as error:  # it cannot be written, or was just dropped
+                log.info("the times of %s are not kept: %s", model.name, error)
+
+
+def _kept(model: Path) -> Path:
+    """Where the figures of a model file lie.
+
+    Raises:
+        OSError: the file is gone.
+    """
+    return model.parent / FOLDER / f"{model.stem}.{content_key(model)}.json"

@@ -1,0 +1,146 @@
+"""Timing models on this device, and keeping the figures."""
+
+import json
+import shutil
+import time
+from functools import partial
+from pathlib import Path
+
+import httpx
+import pytest
+
+from app.measure import Measurer
+from app.model import load_model
+from app.settings import Settings
+from app.store import Selection, Store
+from app.timing import Timings
+from tests.app.pictures import encode, noise
+from tests.conftest import SMALL_V1, SMALL_V2
+from tests.serving import served
+
+SIDES = (96, 128)
+KEYS = {(SMALL_V1, 128), (SMALL_V1, 96), (SMALL_V2, 96)}
+LONG_S = 60.0
+
+
+@pytest.fixture
+def own_store(store: Path, tmp_path: Path) -> Path:
+    folder = tmp_path / "store"
+    folder.mkdir()
+    for file in store.glob("*.onnx"):
+        shutil.copy2(file, folder)
+    return folder
+
+
+def opened(folder: Path, **options: bool) -> tuple[Measurer, Timings]:
+    timings = Timings()
+    loaded = Store(Selection(folder), partial(load_model))
+    return Measurer(loaded, timings, SIDES, busy=lambda: False, **options), timings
+
+
+def test_every_variant_gets_a_time_and_decoding_too(own_store: Path) -> None:
+    measurer, timings = opened(own_store)
+    report = measurer.measure(LONG_S)
+    assert (report.measured, report.kept, report.left_out) == (3, 0, 0)
+    assert timings.measured.keys() == KEYS
+    for measured in timings.measured.values():
+        assert 0 < measured.p50_ms <= measured.p95_ms
+    sizes = [image_bytes for image_bytes, _, _ in timings.decode_table()]
+    assert len(set(sizes)) >= 2
+
+
+def test_the_next_start_knows_the_figures_of_the_last(own_store: Path) -> None:
+    measurer, timings = opened(own_store)
+    measurer.measure(LONG_S)
+    again, recalled = opened(own_store)
+    assert again.recall() == 3
+    assert recalled.measured == timings.measured
+    report = again.measure(LONG_S, again=False)
+    assert (report.measured, report.kept) == (0, 3)
+    assert again.measure(LONG_S).measured == 3
+
+
+def test_figures_of_another_file_of_that_name_are_not_taken(own_store: Path) -> None:
+    opened(own_store)[0].measure(LONG_S)
+    replaced = own_store / f"{SMALL_V1}.onnx"
+    shutil.copy(replaced, own_store / "copy")
+    (own_store / "copy").replace(replaced)
+    measurer, timings = opened(own_store)
+    assert measurer.recall() == 1
+    assert timings.measured.keys() == {(SMALL_V2, 96)}
+
+
+def test_kept_figures_that_cannot_be_read_are_measured_anew(own_store: Path) -> None:
+    measurer, _ = opened(own_store)
+    measurer.measure(LONG_S)
+    kept = sorted((own_store / ".cache").glob("*.json"))
+    for file, text in zip(kept, ("{", json.dumps({"128": {"p50_ms": 1}})), strict=True):
+        file.write_text(text)
+    assert opened(own_store)[0].recall() == 0
+
+
+def test_nothing_is_kept_if_nothing_shall_be(own_store: Path) -> None:
+    opened(own_store, keep=False)[0].measure(LONG_S)
+    assert not (own_store / ".cache").exists()
+
+
+def test_without_time_all_is_left_out(own_store: Path) -> None:
+    measurer, timings = opened(own_store)
+    report = measurer.measure(0)
+    assert (report.measured, report.left_out) == (0, 3)
+    assert timings.measured == {}
+
+
+def test_requests_go_first_and_a_stop_ends_it(own_store: Path) -> None:
+    timings = Timings()
+    loaded = Store(Selection(own_store), partial(load_model))
+    looks = 0
+
+    def busy() -> bool:
+        nonlocal looks
+        looks += 1
+        if looks == 5:
+            measurer.stop()
+        return True
+
+    measurer = Measurer(loaded, timings, SIDES, busy)
+    assert measurer.measure(LONG_S).measured == 0
+    assert looks == 5
+
+
+def measured_rows(client: httpx.Client) -> list[dict[str, object]]:
+    rows: list[dict[str, object]] = client.get("/models/frontier").json()["variants"]
+    return [row for row in rows if row["inference_ms"] is not None]
+
+
+def test_the_service_measures_after_its_start_and_then_follows_requests(own_store: Path) -> None:
+    with served(Settings(store=own_store, auto_resolutions=SIDES, measure_s=LONG_S)) as client:
+        give_up_at = time.monotonic() + LONG_S
+        while len(measured_rows(client)) < len(KEYS):
+            assert time.monotonic() < give_up_at
+            time.sleep(0.05)
+        assert all(row["samples"] == 0 for row in measured_rows(client))
+        for _ in range(20):
+            client.post("/predict", params={"model": SMALL_V1}, content=encode(noise()))
+        seen = {row["model"]: row["samples"] for row in measured_rows(client) if row["samples"]}
+        assert seen == {SMALL_V1: 20}
+        [trained, small] = client.get(f"/models/{SMALL_V1}").json()["variants"]
+        assert (trained["resolution"], trained["samples"]) == (128, 20)
+        assert (small["resolution"], small["samples"]) == (96, 0)
+
+
+def test_measuring_can_be_switched_off_and_asked_for(own_store: Path) -> None:
+    settings = Settings(
+        store=own_store, auto_resolutions=SIDES, measure_s=0, admin_key="admin", cache=False
+    )
+    with served(settings) as client:
+        assert measured_rows(client) == []
+        assert client.post("/models/measure").status_code == 401
+        headers = {"X-API-Key": "wrong"}
+        assert client.post("/models/measure", headers=headers).status_code == 403
+        headers = {"X-API-Key": "admin"}
+        report = client.post("/models/measure", headers=headers).json()
+        assert (report["measured"], report["left_out"]) == (3, 0)
+        rows = client.get("/models/frontier").json()["variants"]
+        assert [row["beaten_by"] is None for row in rows] == [row["on_frontier"] for row in rows]
+        assert len(measured_rows(client)) == 3
