@@ -155,6 +155,7 @@ def start_gateway(
     port = free_port()
     command = [str(GATEWAY), "serve", "--store", str(store), "--port", str(port)]
     command += ["--models", model, "--default-model", model, "--log-level", "warning"]
+    command += ["--measure-s", "0"]  # nothing beside what is measured here
     return Server(command, port, "/readyz", env=env, log=log)
 
 

@@ -16,6 +16,7 @@ from app.errors import BadQuery, ImpossibleBudget, ModelFileError, UnknownModel
 from app.limits import Limits, parse_limits
 from app.metrics import Metrics
 from app.model import load_model
+from app.scheduler import Scheduler
 from app.schemas import PredictQuery
 from app.settings import Settings
 from app.store import Selection, Store
@@ -60,7 +61,8 @@ class Clock:
 class Chosen:
     """A chooser over real models whose times are those of the test."""
 
-    def __init__(self, store: Store, scheduler: Any, **settings: Any) -> None:
+    def __init__(self, store: Store, scheduler: Scheduler, **given: Any) -> None:
+        settings: dict[str, Any] = {"defaults": Limits(), **given}
         self.clock = Clock()
         self.timings = Timings(self.clock)
         self.metrics = Metrics()
@@ -71,7 +73,8 @@ class Chosen:
             scheduler,
             self.metrics,
             clock=self.clock,
-            **({"resolutions": SIDES, "defaults": Limits()} | settings),
+            resolutions=SIDES,
+            **settings,
         )
         for variant in self.chooser.variants:
             slower = 1.0 if variant.model == V2 else 2.0
@@ -312,7 +315,7 @@ def test_a_named_model_has_no_choice_in_its_answer(auto_client: httpx.Client) ->
 
 
 @pytest.mark.parametrize("query", [{"max_madds": 5}, {"max_latency_ms": 1e-3}, {"resolution": 64}])
-def test_an_impossible_budget_is_a_422(auto_client: httpx.Client, query: dict[str, float]) -> None:
+def test_an_impossible_budget_is_a_422(auto_client: httpx.Client, query: dict[str, Any]) -> None:
     assert_problem(ask(auto_client, **query), ImpossibleBudget)
 
 

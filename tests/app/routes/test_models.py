@@ -67,6 +67,8 @@ def test_a_model_shows_its_whole_card_but_for_the_layers(client: httpx.Client, s
     answer = client.get(f"/models/{SMALL_V2}").json()
     card = card_of(store, SMALL_V2).model_dump(mode="json")
     layers = card["cost"].pop("layers")
+    [variant] = answer.pop("variants")
+    assert (variant["resolution"], variant["madds"]) == (96, card["cost"]["madds"])
     assert answer == {
         "file_bytes": (store / f"{SMALL_V2}.onnx").stat().st_size,
         "providers": ["cpu"],
