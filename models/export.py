@@ -25,10 +25,9 @@ from models import derived_weights
 from models import resolution as resolutions
 from models.checkpoints.canonical import Checkpoint, LayerWeights
 from models.cost import network_cost, weight_file_bytes
+from models.design import PAPER, Design, define
 from models.graph import InputScaling, build_graph, float_writer, quantized_writer
 from models.layers import Conv, Linear, Padding
-from models.mobilenet_v1 import mobilenet_v1
-from models.mobilenet_v2 import mobilenet_v2
 from models.network import Network
 
 # What a file holds besides weights and card, measured on our exports: node, tensor and shape
@@ -55,12 +54,12 @@ class Recipe:
     accuracy: Accuracy | None
     origin: Origin
     labels: tuple[str, ...]
+    design: Design = PAPER
 
     def network(self) -> Network:
         """The network at the resolution it was trained at."""
         classes = len(self.labels) + self.background
-        define = mobilenet_v1 if self.family == "mobilenet_v1" else mobilenet_v2
-        return define(self.alpha, self.resolution, classes=classes, padding=self.padding)
+        return define(self.family, self.alpha, self.resolution, classes, self.padding, self.design)
 
     def name(self, precision: Precision) -> str:
         """Family, alpha, trained resolution, and what sets the file apart from the plain one."""

@@ -9,6 +9,7 @@ from models.network import Network
 from models.resolution import check_alpha, check_resolution
 
 STEM_CHANNELS = 32
+HEAD_CHANNELS = 1024
 
 # channels, stride of each depthwise separable convolution
 BLOCKS = (
@@ -29,7 +30,11 @@ BLOCKS = (
 
 
 def width(channels: int, alpha: float) -> int:
-    """Channels after the width multiplier: truncated, never below 8 (slim's `depth`)."""
+    """Channels after the width multiplier: truncated, never below 8 (slim's `depth`).
+
+    Keras truncates too and timm rounds to multiples of 8; at 0.25, 0.5, 0.75, 1.0 and 1.25, the
+    widths that somebody published, all of them come to the same.
+    """
     return max(int(channels * alpha), 8)
 
 
@@ -38,13 +43,17 @@ def mobilenet_v1(
     resolution: int = 224,
     classes: int = 1000,
     padding: Padding = "same",
+    head: bool = False,
 ) -> Network:
-    """MobileNetV1 at width `alpha` in (0, 1] for square images of `resolution` pixels.
+    """MobileNetV1 at width `alpha` > 0 for square images of `resolution` pixels.
+
+    `head` adds a pointwise convolution before the pooling (timm's `mobilenetv1_100h`), which has
+    1024 channels however narrow the rest is.
 
     Raises:
         ValueError: alpha or resolution is outside what the family covers.
     """
-    check_alpha(alpha, maximum=1.0)
+    check_alpha(alpha)
     check_resolution(resolution)
     network = Network("mobilenet_v1", alpha, (3, resolution, resolution))
     channels = width(STEM_CHANNELS, alpha)
@@ -56,6 +65,8 @@ def mobilenet_v1(
         )
         channels = width(wanted, alpha)
         network.add(f"Conv2d_{index}_pointwise", Conv(channels, padding=padding))
+    if head:
+        network.add("head", Conv(max(HEAD_CHANNELS, width(HEAD_CHANNELS, alpha)), padding=padding))
     network.add("pool", GlobalPool())
     network.add("classifier", Linear(classes))
     return network

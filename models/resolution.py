@@ -1,6 +1,6 @@
 """Which widths and input sizes the family is defined for."""
 
-from math import inf, isfinite
+from math import inf
 
 MINIMUM, MAXIMUM, STEP = 96, 512, 32
 ALL = range(MINIMUM, MAXIMUM + 1, STEP)
@@ -19,12 +19,11 @@ def check_resolution(resolution: int) -> None:
         )
 
 
-def check_alpha(alpha: float, maximum: float = inf) -> None:
-    """Refuse a width multiplier that is not above 0 and at most `maximum`.
+def check_alpha(alpha: float) -> None:
+    """Refuse a width multiplier that is not above 0 and finite.
 
     Raises:
-        ValueError: alpha is outside its range, infinite or not a number.
+        ValueError: alpha is 0 or below, infinite or not a number.
     """
-    if not (0 < alpha <= maximum and isfinite(alpha)):
-        limit = f"above 0 and at most {maximum:g}" if isfinite(maximum) else "above 0 and finite"
-        raise ValueError(f"alpha is {alpha:g}; it has to be {limit}")
+    if not 0 < alpha < inf:
+        raise ValueError(f"alpha is {alpha:g}; it has to be above 0 and finite")

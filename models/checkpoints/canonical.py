@@ -6,15 +6,16 @@ them, and batch norm is already part of kernel and bias.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from app.card import Family
-from models.mobilenet_v1 import mobilenet_v1
-from models.mobilenet_v2 import mobilenet_v2
+from models.design import PAPER, Design, define
 from models.network import INPUT, Network, Node
 
+Array = NDArray[Any]
 Float32 = NDArray[np.float32]
 WITH_WEIGHTS = {"conv", "depthwise", "pointwise", "linear"}
 
@@ -77,17 +78,16 @@ class Checkpoint:
     quantization: Quantization | None = None
 
 
-def template(family: Family) -> Network:
+def template(family: Family, design: Design = PAPER) -> Network:
     """The family's layers, names, strides and wiring; the channels of a checkpoint may differ.
 
     Raises:
         CheckpointError: there is no such family to read weights for.
     """
-    if family == "mobilenet_v1":
-        return mobilenet_v1()
-    if family == "mobilenet_v2":
-        return mobilenet_v2()
-    raise CheckpointError(f"family is {family!r}; it has to be mobilenet_v1 or mobilenet_v2")
+    try:
+        return define(family, design=design)
+    except ValueError as error:
+        raise CheckpointError(str(error)) from None
 
 
 def fold_batch_norm(

@@ -7,19 +7,19 @@ raw storages that the tensors are views of.
                  the storage keys; then for each key its element count (int64) and its bytes
     since 1.6    an uncompressed zip: NAME/data.pkl, NAME/data/KEY for each storage, and since 2.1
                  NAME/byteorder
+
+A training loop saves a dict that has the state dict in it, beside an optimizer's and other things.
 """
 
 import io
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from math import prod
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from models.checkpoints.canonical import CheckpointError
+from models.checkpoints.canonical import Array, CheckpointError
 from models.checkpoints.unpickle import Storage, Tensor, unpickle
 
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
@@ -37,12 +37,17 @@ DAMAGED_ZIP = (
     ValueError,
 )
 
-Array = NDArray[Any]
 Storages = Mapping[str, memoryview]
+
+# Where training loops keep a state dict, first the averaged weights that they evaluate (timm's
+# `state_dict_ema`, torchvision's `model_ema`), then the plain ones.
+STATE_DICTS = ("state_dict_ema", "model_ema", "state_dict", "model_state_dict", "model")
 
 
 def read_state_dict(path: Path) -> dict[str, Array]:
     """Tensors of a state dict by name, in the file's order: read-only views of the file's bytes.
+
+    Of a training loop's file it is the first of STATE_DICTS that is there.
 
     Raises:
         CheckpointError: not such a file, cut off, hostile, or something else than a state dict.
@@ -106,14 +111,17 @@ def _read_legacy(content: bytes) -> dict[str, Array]:
         case _:
             raise CheckpointError("it does not say that its storages are little-endian")
     described = unpickle(stream)
+    _items(described)
     keys = unpickle(stream)
-    storages = _legacy_storages(memoryview(content)[stream.tell() :], keys, _items(described))
+    storages = _legacy_storages(memoryview(content)[stream.tell() :], keys, described)
     return _tensors(described, storages)
 
 
-def _legacy_storages(content: memoryview, keys: object, tensors: Mapping[str, Tensor]) -> Storages:
+def _legacy_storages(content: memoryview, keys: object, described: object) -> Storages:
     """Cut what follows the pickles into storages."""
-    item_bytes = {tensor.storage.key: tensor.storage.dtype.itemsize for tensor in tensors.values()}
+    item_bytes = {
+        tensor.storage.key: tensor.storage.dtype.itemsize for tensor in _all_tensors(described)
+    }
     if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys):
         raise CheckpointError("its storage keys are not a list of strings")
     if sorted(keys) != sorted(item_bytes):
@@ -132,13 +140,38 @@ def _legacy_storages(content: memoryview, keys: object, tensors: Mapping[str, Te
     return storages
 
 
+def _all_tensors(described: object) -> Iterator[Tensor]:
+    """Every tensor of what a pickle describes, however deep.
+
+    Each object once: a pickle can hold the same one in any number of places, and within itself.
+    """
+    waiting, seen = [described], set()
+    while waiting:
+        found = waiting.pop()
+        if id(found) in seen:
+            continue
+        seen.add(id(found))
+        match found:
+            case Tensor():
+                yield found
+            case dict():
+                waiting.extend(found.values())
+            case list() | tuple():
+                waiting.extend(found)
+
+
 def _items(described: object) -> dict[str, Tensor]:
     """A state dict, checked to be one."""
     if not isinstance(described, dict):
         raise CheckpointError(f"holds a {type(described).__name__}, not a dict of tensors")
+    kept = (described[key] for key in STATE_DICTS if isinstance(described.get(key), dict))
+    described = next(kept, described)
     for name, value in described.items():
         if not isinstance(value, Tensor):
-            raise CheckpointError(f"{name!r} is a {type(value).__name__}, not a tensor")
+            raise CheckpointError(
+                f"{name!r} is a {type(value).__name__}, not a tensor; the weights have to be the "
+                f"whole file or its {', '.join(STATE_DICTS[:-1])} or {STATE_DICTS[-1]}"
+            )
     return described
 
 

@@ -2,8 +2,9 @@
 
 A pickle is a program. Python's own unpickler runs all of it and can only be asked to refuse names;
 this one knows the few instructions that torch writes (protocol 2) and gives plain data: strings,
-numbers, tuples, lists, dicts with string keys, and `Tensor` records. No name is ever imported,
-nothing in the file is ever called, hashed or given attributes, and memory grows with the file only.
+numbers, tuples, lists, dicts with strings or whole numbers as keys, and `Tensor` records. No name
+is ever imported, nothing in the file is ever called or given attributes, and memory grows with the
+file only.
 """
 
 import io
@@ -33,7 +34,9 @@ STORAGE_TYPES: dict[str, np.dtype[Any]] = {
 ORDERED_DICT = "collections OrderedDict"
 REBUILD_TENSOR = "torch._utils _rebuild_tensor_v2"
 REBUILD_PARAMETER = "torch._utils _rebuild_parameter"
-ALLOWED_NAMES = {ORDERED_DICT, REBUILD_TENSOR, REBUILD_PARAMETER, *STORAGE_TYPES}
+# the command line that a training loop ran with; what it says is not read
+NAMESPACE = "argparse Namespace"
+ALLOWED_NAMES = {ORDERED_DICT, REBUILD_TENSOR, REBUILD_PARAMETER, NAMESPACE, *STORAGE_TYPES}
 
 
 class Name(NamedTuple):
@@ -144,6 +147,8 @@ class _Machine:
                 stack.append(_storage(*self.pop(1)))
             case "REDUCE":
                 stack.append(_build(*self.pop(2)))
+            case "NEWOBJ":
+                stack.append(_new(*self.pop(2)))
             case "BUILD":
                 # torch hangs a version table on its OrderedDict; the tensors are whole without it
                 self.pop(1)
@@ -172,15 +177,28 @@ class _Machine:
         keys = items[::2]
         if not isinstance(self.stack[-1], dict) or len(items) % 2:
             raise CheckpointError("the pickle sets items of something that is not a dict")
-        if not all(isinstance(key, str) for key in keys):
-            raise CheckpointError("the pickle has a dict with a key that is not a string")
+        if not all(type(key) in (str, int) for key in keys):
+            raise CheckpointError(
+                "the pickle has a dict with a key that is not a string or a number"
+            )
         self.stack[-1].update(zip(keys, items[1::2], strict=True))
 
 
 def _name(text: str) -> Name:
     if text not in ALLOWED_NAMES:
-        raise CheckpointError(f"the pickle asks for {text.replace(' ', '.')}, which is not allowed")
+        raise CheckpointError(
+            f"the pickle asks for {text.replace(' ', '.')}, which is not allowed; "
+            "save the weights alone: torch.save(model.state_dict(), file)"
+        )
     return Name(text)
+
+
+def _new(kind: object, arguments: object) -> dict[str, object]:
+    """An object without a life of its own."""
+    match kind, arguments:
+        case Name(text=text), () if text == NAMESPACE:
+            return {}
+    raise CheckpointError("the pickle uses NEWOBJ, which is not allowed but for a Namespace")
 
 
 def _build(function: object, arguments: object) -> object:

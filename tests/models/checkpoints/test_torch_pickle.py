@@ -75,7 +75,6 @@ def test_the_real_default_weights_have_torchvisions_parameter_count(default_weig
     [
         ("bfloat16", "asks for torch.BFloat16Storage, which is not allowed"),
         ("expanded", "shape (1000,), strides (0,), offset 0 do not fit 1 elements"),
-        ("nested", "'state_dict' is a dict, not a tensor"),
     ],
 )
 def test_what_torch_saves_beyond_plain_tensors_is_refused(
@@ -85,6 +84,70 @@ def test_what_torch_saves_beyond_plain_tensors_is_refused(
         read_state_dict(DATA / f"{name}_{layout}.pth")
     assert reason in str(refusal.value)
     assert f"{name}_{layout}.pth" in str(refusal.value)
+
+
+@pytest.mark.parametrize("layout", ["zip", "legacy"])
+def test_a_state_dict_that_torch_saved_within_another_dict_is_read(layout: str) -> None:
+    tensors = read_state_dict(DATA / f"nested_{layout}.pth")
+    assert tensors.keys() == read_state_dict(DATA / f"network_{layout}.pth").keys()
+
+
+ONE = write.tensor(write.storage("0", 4), (2, 2), (2, 1))
+TWO = write.tensor(write.storage("1", 1), (), ())
+NAMESPACE = write.name("argparse Namespace") + b")\x81" + write.mapping({"lr": b"N"}) + b"b"
+
+
+@both_layouts
+@pytest.mark.parametrize(
+    ("keys", "chosen"),
+    [
+        (["state_dict"], "state_dict"),
+        (["model"], "model"),
+        (["model_state_dict"], "model_state_dict"),
+        (["model", "model_ema"], "model_ema"),
+        (["state_dict", "state_dict_ema"], "state_dict_ema"),
+    ],
+)
+def test_the_averaged_weights_of_a_training_loop_come_before_the_plain_ones(
+    file: Path, layout: Layout, keys: list[str], chosen: str
+) -> None:
+    """Beside them: what torchvision and timm save too, with numbers as keys and a Namespace."""
+    moments = b"}(" + write.number(0) + write.mapping({"step": TWO}) + b"u"
+    optimizer = write.mapping({"state": moments, "lr": b"G" + bytes(8)})
+    besides = {"epoch": write.number(3), "optimizer": optimizer, "args": NAMESPACE}
+    weights = {key: write.mapping({f"of_{key}": ONE}) for key in keys}
+    storages = {"0": np.arange(4, dtype=np.float32), "1": np.float32([7])}
+    file.write_bytes(layout(write.mapping(weights | besides), storages))
+    assert list(read_state_dict(file)) == [f"of_{chosen}"]
+
+
+@both_layouts
+@pytest.mark.parametrize(
+    "code",
+    [
+        pytest.param(
+            b"}q\x00" + b"(" + write.text("model") + b"h\x00u", id="a dict that is its own model"
+        ),
+        pytest.param(
+            b"}(" + write.text("model") + write.mapping({"w": ONE}) + write.text("more")
+            + b")" + b"".join(b"q%ch%c\x86" % (n, n) for n in range(60)) + b"u",
+            id="2 to the 60 tuples",
+        ),
+        pytest.param(
+            b"}(" + write.text("model") + write.mapping({"w": ONE}) + write.text("more")
+            + b"]q\x00h\x00au",
+            id="a list in itself",
+        ),
+    ],
+)  # fmt: skip
+def test_a_pickle_that_holds_itself_or_grows_without_end_is_read_once(
+    file: Path, layout: Layout, code: bytes
+) -> None:
+    file.write_bytes(layout(code, {"0": np.arange(4, dtype=np.float32)}))
+    try:
+        assert list(read_state_dict(file)) == ["w"]
+    except CheckpointError as error:
+        assert "'model' is a dict, not a tensor" in str(error)  # noqa: PT017
 
 
 @both_layouts

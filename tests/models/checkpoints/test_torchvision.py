@@ -9,28 +9,13 @@ from models.checkpoints import torchvision
 from models.checkpoints.canonical import CheckpointError, template
 from models.mobilenet_v2 import mobilenet_v2
 from tests.models.checkpoints import torch_files as write
-
-Tensors = dict[str, NDArray[Any]]
+from tests.models.checkpoints.state_dicts import Tensors, state_dict
 
 
 def narrow_state_dict() -> Tensors:
-    """A MobileNetV2 0.1 with 10 classes, named as torchvision would name it, 2 in each weight."""
+    """A MobileNetV2 0.1 with 10 classes, named as torchvision would name it."""
     network = mobilenet_v2(alpha=0.1, classes=10)
-    prefixes = {name: (conv, norm) for name, conv, norm in torchvision._convolutions()}
-    tensors: Tensors = {}
-    for step in network.steps():
-        name, layer = step.node.name, step.node.layer
-        out, entering = step.output_shape[0], step.input_shapes[0][0]
-        if name in prefixes:
-            conv, norm = prefixes[name]
-            shape = (out, entering // layer.groups, *layer.kernel)
-            tensors[f"{conv}.weight"] = np.full(shape, 2, np.float32)
-            for part, value in zip(torchvision.BATCH_NORM, (3, 5, 7, 0.25), strict=True):
-                tensors[f"{norm}.{part}"] = np.full(out, value, np.float32)
-            tensors[f"{norm}.num_batches_tracked"] = np.array(9)
-    tensors["classifier.1.weight"] = np.ones((10, entering), np.float32)
-    tensors["classifier.1.bias"] = np.arange(10, dtype=np.float32)
-    return tensors
+    return state_dict(network, torchvision.convolutions(), torchvision.CLASSIFIER)
 
 
 def save(tensors: Tensors, folder: Path) -> Path:
@@ -74,7 +59,9 @@ def test_a_missing_tensor_is_named(tmp_path: Path, name: str) -> None:
 
 def test_a_surplus_tensor_is_named(tmp_path: Path) -> None:
     tensors = narrow_state_dict() | {"features.19.weight": np.ones(1, np.float32)}
-    with pytest.raises(CheckpointError, match=r"are not of MobileNetV2: features\.19\.weight"):
+    with pytest.raises(
+        CheckpointError, match=r"are not of this mobilenet_v2: features\.19\.weight"
+    ):
         torchvision.read(save(tensors, tmp_path))
 
 

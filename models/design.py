@@ -1,0 +1,55 @@
+"""What a published network may change of the papers' tables besides width and resolution."""
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from app.card import Family
+from models.layers import Padding
+from models.mobilenet_v1 import mobilenet_v1
+from models.mobilenet_v2 import mobilenet_v2
+from models.network import Network
+
+
+class Design(BaseModel):
+    """Departures from the papers, as timm publishes them (`timm/models/efficientnet.py`).
+
+    `depth` multiplies how often a stage of V2 repeats its block, rounded up; `fixed_ends` leaves
+    V2's stem, head, first and last stage as the paper has them (width of the two stages aside).
+    `head` puts a pointwise convolution of 1024 channels between V1's last block and its pooling.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    depth: float = Field(default=1.0, gt=0, allow_inf_nan=False)
+    fixed_ends: bool = False
+    head: bool = False
+
+
+PAPER = Design()
+
+
+def define(
+    family: Family,
+    alpha: float = 1.0,
+    resolution: int = 224,
+    classes: int = 1000,
+    padding: Padding = "same",
+    design: Design = PAPER,
+) -> Network:
+    """The network of that family.
+
+    Raises:
+        ValueError: another family; alpha or resolution is outside what it covers; or the design is
+            one that it does not have.
+    """
+    if family == "mobilenet_v1":
+        if design.depth != 1 or design.fixed_ends:
+            raise ValueError("depth and fixed_ends are of mobilenet_v2; mobilenet_v1 has head")
+        return mobilenet_v1(alpha, resolution, classes, padding, head=design.head)
+    if family == "mobilenet_v2":
+        if design.head:
+            raise ValueError("head is of mobilenet_v1; mobilenet_v2 has depth and fixed_ends")
+        depth, fixed_ends = design.depth, design.fixed_ends
+        return mobilenet_v2(
+            alpha, resolution, classes, padding=padding, depth=depth, fixed_ends=fixed_ends
+        )
+    raise ValueError(f"family is {family!r}; it has to be mobilenet_v1 or mobilenet_v2")
