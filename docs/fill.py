@@ -6,7 +6,7 @@ them anew, `python -m docs.fill --check` fails if one has fallen behind.
 
 import re
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from app.errors import RequestError
@@ -14,7 +14,7 @@ from app.metrics import Metrics
 from app.problem import TYPE_PREFIX
 from app.settings import settings_table
 from models.tables import download, megabytes, millions
-from models.zoo import zoo
+from models.zoo import Entry, zoo
 
 SUFFIX = {"counter": "_total"}  # which the text format adds
 ROOT = Path(__file__).resolve().parents[1]
@@ -23,8 +23,17 @@ PAGES = ("README.md", "docs/api.md", "docs/models.md", "docs/operations.md")
 
 def zoo_table() -> str:
     """Every model that can be pulled."""
+    return _models(zoo())
+
+
+def pinned_table() -> str:
+    """The models whose files are pinned by hash and size."""
+    return _models({name: entry for name, entry in zoo().items() if entry.download_bytes})
+
+
+def _models(entries: Mapping[str, Entry]) -> str:
     rows = []
-    for name, entry in zoo().items():
+    for name, entry in entries.items():
         card = entry.recipe.card(entry.precision)
         top1 = f"{card.accuracy.top1:g} %" if card.accuracy else "-"
         cost = card.cost
@@ -35,7 +44,7 @@ def zoo_table() -> str:
                 millions(cost.madds),
                 megabytes(cost.peak_activation_bytes),
                 top1,
-                download(entry.download_bytes),
+                download(entry.download_bytes, pinned=entry.pinned),
             )
         )
     return table(("model", "parameters", "MAdds", "memory", "top-1", "download"), rows)
@@ -71,6 +80,7 @@ def table(headings: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
 TABLES: dict[str, Callable[[], str]] = {
     "settings": settings_table,
     "zoo": zoo_table,
+    "pinned": pinned_table,
     "errors": error_table,
     "metrics": metric_table,
 }

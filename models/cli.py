@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, cast
 
@@ -12,6 +13,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, Trans
 from app.card import CARD_KEY, Cost, Family, ModelCard, Origin, Precision, parse_card
 from models import tables
 from models.cost import network_cost
+from models.network import Network
 from models.terminal import CommandError, JsonOption, StoreOption
 from models.terminal import errors_reported as _errors
 from models.terminal import show as _print
@@ -188,9 +190,18 @@ def _cost_of_model(model: str, resolution: int | None, folder: Path) -> tuple[st
         return f"{path.stem} at {side or 'its own size'}", graph_cost(path, side)
     if resolution is None or resolution == card.resolution:
         return card.name, card.cost
-    [classes] = [row.output_shape[0] for row in card.cost.layers if row.kind == "linear"]
-    network = _define(card.family, card.alpha, resolution, classes, 6)
+    network = _at_resolution(card, card.family, card.alpha, resolution)
     return f"{card.name} at {resolution}", network_cost(network, card.precision)
+
+
+def _at_resolution(card: ModelCard, family: Family, alpha: float, resolution: int) -> Network:
+    """The network of a card at another size. What a publisher changed of it, only the zoo knows."""
+    from models.zoo import zoo
+
+    if entry := zoo().get(card.name):
+        return replace(entry.recipe, resolution=resolution).network()
+    [classes] = [row.output_shape[0] for row in card.cost.layers if row.kind == "linear"]
+    return _define(family, alpha, resolution, classes, 6)
 
 
 def _refuse_given(context: typer.Context, model: str, *options: str) -> None:
@@ -205,7 +216,7 @@ def _refuse_given(context: typer.Context, model: str, *options: str) -> None:
             raise ValueError(f"--{option} is set by {model} itself; leave out one of the two")
 
 
-def _define(family: Family, alpha: float, resolution: int, classes: int, expansion: int) -> Any:
+def _define(family: Family, alpha: float, resolution: int, classes: int, expansion: int) -> Network:
     from models.mobilenet_v1 import mobilenet_v1
     from models.mobilenet_v2 import mobilenet_v2
 

@@ -1,4 +1,4 @@
-"""Getting a published file: from a local folder, a Python package or its publisher's address.
+"""Getting a published file: from a folder, a Python package, an address or an archive at one.
 
 Nothing reads a file before its hash is right. A download goes to `<name>.part`, is taken up
 again where it stopped, and takes its final name only when it is whole and verified.
@@ -20,14 +20,16 @@ from zipfile import ZipFile
 
 import httpx
 
+from models.archive import ArchiveError, take_member
 from models.hashes import BadRecord, HashRecord, sha256_of
 from models.zoo import Entry, ZooError
-from models.zoo_table import FileOrigin, PackageOrigin, ZooFile
+from models.zoo_table import ArchiveOrigin, FileOrigin, PackageOrigin, UrlOrigin, ZooFile
 
 TIMEOUT_S = 30
 HASH_RECORD = "SHA256SUMS"
 # Twice the largest file of the family: what an address may send whose file has no known size.
 MAX_UNPINNED_BYTES = 64_000_000
+MAX_ARCHIVE_BYTES = 256_000_000
 
 
 class FetchError(ZooError):
@@ -76,7 +78,7 @@ class Fetcher:
         for origin in () if self.offline else file.origins:
             try:
                 return self._fetch(name, file.file_bytes, expected, why, origin)
-            except (FetchError, httpx.HTTPError, OSError) as error:
+            except (FetchError, ArchiveError, httpx.HTTPError, OSError) as error:
                 reasons.append(f"{_address(origin)}: {error or type(error).__name__}")
         raise FetchError(_advice(name, expected, file.origins, reasons, self.offline))
 
@@ -123,20 +125,31 @@ class Fetcher:
         limit = file_bytes or MAX_UNPINNED_BYTES
         if expected is None:
             part.unlink(missing_ok=True)  # nothing would tell if two halves did not belong together
-        if isinstance(origin, PackageOrigin):
-            self.progress(name, 0, limit)
-            _from_package(origin, part)
-        else:
-            resumed = self._from_url(str(origin.url), part, name, limit)
-            if resumed and sha256_of(part) != expected:
-                part.unlink()  # what was there may have come from elsewhere: once more, from 0
-                self._from_url(str(origin.url), part, name, limit)
+        match origin:
+            case PackageOrigin():
+                self.progress(name, 0, limit)
+                _from_package(origin, part)
+            case ArchiveOrigin():
+                self._from_archive(origin, part, limit)
+            case UrlOrigin(url=url):
+                resumed = self._from_url(str(url), part, name, limit)
+                if resumed and sha256_of(part) != expected:
+                    part.unlink()  # what was there may have come from elsewhere: once more, from 0
+                    self._from_url(str(url), part, name, limit)
         if expected and (found := sha256_of(part)) != expected:
             part.unlink()
             raise WrongHash(f"gave SHA-256 {found}, expected {expected} ({why})")
         size = part.stat().st_size
         self.progress(name, size, size)
         return part.replace(self.cache / name)
+
+    def _from_archive(self, origin: ArchiveOrigin, part: Path, limit_bytes: int) -> None:
+        """Fetch the archive, take the member out of it, and throw the rest away."""
+        name = Path(str(origin.archive)).name
+        with TemporaryDirectory(dir=part.parent) as folder:
+            archive = Path(folder) / "archive.tgz"
+            self._from_url(str(origin.archive), archive, name, MAX_ARCHIVE_BYTES)
+            take_member(archive, origin.member, part, limit_bytes)
 
     def _from_url(self, url: str, part: Path, name: str, limit_bytes: int) -> bool:
         """Stream to `part`; True if that went on where an earlier try had stopped."""
@@ -201,7 +214,13 @@ def _from_package(origin: PackageOrigin, part: Path) -> None:
 
 
 def _address(origin: FileOrigin) -> str:
-    return origin.package if isinstance(origin, PackageOrigin) else str(origin.url)
+    match origin:
+        case PackageOrigin(package=package):
+            return package
+        case UrlOrigin(url=url):
+            return str(url)
+        case ArchiveOrigin(archive=archive, member=member):
+            return f"{archive} ({member})"
 
 
 def _advice(

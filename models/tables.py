@@ -38,7 +38,7 @@ def zoo_table(rows: list[dict[str, Any]]) -> Table:
             millions(row["madds"]),
             megabytes(row["peak_activation_bytes"]),
             f"{row['top1']:.1f} %" if row["top1"] else "-",
-            download(row["download_bytes"]),
+            download(row["download_bytes"], pinned=row["pinned"]),
             "yes" if row["in_store"] else "",
         )
     return table
@@ -94,9 +94,11 @@ def millions(count: int) -> str:
     return f"{count / 1e6:.2f} M"
 
 
-def download(size_bytes: int | None) -> str:
+def download(size_bytes: int | None, *, pinned: bool) -> str:
     """Size of a pinned file; of any other, that its hash is recorded when it is first pulled."""
-    return "not pinned" if size_bytes is None else megabytes(size_bytes)
+    if not pinned:
+        return "not pinned"
+    return "size unknown" if size_bytes is None else megabytes(size_bytes)
 
 
 def megabytes(size_bytes: int) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from app import __version__
 from app.card import CARD_KEY, Accuracy, Origin, Precision, SourceFile, parse_card
 from app.errors import CardError
-from models.checkpoints import tflite, torchvision
+from models.checkpoints import tflite, timm, torchvision
 from models.checkpoints.canonical import Checkpoint
 from models.export import Recipe, export, read_metadata
 from models.hashes import sha256_of
@@ -43,9 +43,8 @@ class Entry:
     @property
     def download_bytes(self) -> int | None:
         """Size of the files; None if a publisher gives none."""
-        if not self.pinned:
-            return None
-        return sum(file.file_bytes or 0 for file in self.files.values())
+        sizes = [file.file_bytes for file in self.files.values()]
+        return None if None in sizes else sum(size or 0 for size in sizes)
 
     def recipe_of(self, hashes: Mapping[str, str]) -> Recipe:
         """The recipe for files with these hashes, where the zoo pins no others."""
@@ -102,12 +101,16 @@ def read_checkpoint(entry: Entry, paths: list[Path]) -> Checkpoint:
     Raises:
         CheckpointError: a file is not what the entry says.
     """
+    recipe, eps = entry.recipe, entry.format.batch_norm_epsilon
     match entry.format.reader:
         case "torchvision":
-            assert entry.format.batch_norm_epsilon is not None  # noqa: S101  the table has it
-            return torchvision.read(paths[0], eps=entry.format.batch_norm_epsilon)
+            assert eps is not None  # noqa: S101  the table has it
+            return torchvision.read(paths[0], eps=eps)
+        case "timm":
+            assert eps is not None  # noqa: S101
+            return timm.read(paths[0], recipe.family, recipe.design, eps=eps)
         case "tflite":
-            return tflite.read(paths, entry.recipe.family)
+            return tflite.read(paths, recipe.family)
 
 
 def export_entry(entry: Entry, locate: Callable[[Entry], list[Path]], store: Path) -> Path:
@@ -159,7 +162,7 @@ def _entry(table: Zoo, checkpoint: ZooCheckpoint, model: ZooModel) -> Entry:
         variant=model.variant,
         padding=kind.padding,
         scaling=kind.scaling,
-        preprocessing=kind.preprocessing,
+        preprocessing=checkpoint.preprocessing or kind.preprocessing,
         background=kind.background,
         accuracy=accuracy,
         origin=Origin(
@@ -169,5 +172,6 @@ def _entry(table: Zoo, checkpoint: ZooCheckpoint, model: ZooModel) -> Entry:
             licence=" AND ".join(sorted({file.licence for file in files.values()})),
         ),
         labels=imagenet_labels(),
+        design=checkpoint.design,
     )
     return Entry(recipe.name(model.precision), model.precision, recipe, checkpoint, files, kind)

@@ -6,12 +6,13 @@ from typing import Annotated, Any, Literal, NamedTuple, Self
 from pydantic import BaseModel, ConfigDict, Field, HttpUrl, model_validator
 
 from app.card import Family, Percent, Precision, Preprocessing
+from models.design import PAPER, Design
 from models.graph import InputScaling
 from models.layers import Padding
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Channels = tuple[float, float, float]
-Reader = Literal["torchvision", "tflite"]
+Reader = Literal["torchvision", "timm", "tflite"]
 
 
 class Record(BaseModel):
@@ -32,11 +33,21 @@ class UrlOrigin(Record):
     url: HttpUrl
 
 
-FileOrigin = PackageOrigin | UrlOrigin
+class ArchiveOrigin(Record):
+    """The address of a `.tgz` that has the file as a member."""
+
+    archive: HttpUrl
+    member: str
+
+
+FileOrigin = PackageOrigin | UrlOrigin | ArchiveOrigin
 
 
 class ZooFile(Record):
-    """A published file, pinned by hash and size; without them its first pull records the hash."""
+    """A published file, pinned by its hash; without one its first pull records what came.
+
+    Some publishers tell the hash and not the size in bytes.
+    """
 
     sha256: Sha256 | None = None
     file_bytes: int | None = Field(default=None, gt=0)
@@ -45,8 +56,8 @@ class ZooFile(Record):
 
     @model_validator(mode="after")
     def _pinned_whole(self) -> Self:
-        if (self.sha256 is None) != (self.file_bytes is None):
-            raise ValueError("sha256 and file_bytes go together: give both or neither")
+        if self.sha256 is None and self.file_bytes is not None:
+            raise ValueError("file_bytes without sha256 pins nothing: give both or neither")
         return self
 
     @property
@@ -80,7 +91,11 @@ class ZooModel(Record):
 
 
 class ZooCheckpoint(Record):
-    """Weights as published; `source` is that of the accuracy, where it is not the publisher."""
+    """Weights as published.
+
+    `source` is that of the accuracy, where it is not the publisher; `preprocessing` is that of its
+    measurement, where it is not the format's.
+    """
 
     family: Family
     alpha: float
@@ -89,6 +104,8 @@ class ZooCheckpoint(Record):
     files: tuple[str, ...] = Field(min_length=1)
     models: tuple[ZooModel, ...] = Field(min_length=1)
     source: str | None = None
+    preprocessing: Preprocessing | None = None
+    design: Design = PAPER
 
 
 class Cell(NamedTuple):
@@ -194,8 +211,7 @@ class Zoo(Record):
             if unknown := set(checkpoint.files) - files.keys():
                 raise ValueError(f"no such file: {', '.join(sorted(unknown))}")
         for name, file in files.items():
-            addresses = [origin.url for origin in file.origins if isinstance(origin, UrlOrigin)]
-            if not file.pinned and any(address.scheme != "https" for address in addresses):
+            if not file.pinned and any(_scheme(origin) == "http" for origin in file.origins):
                 raise ValueError(f"{name} is not pinned, so its address has to be https")
         return self
 
@@ -216,3 +232,12 @@ class Zoo(Record):
                     file = pin.model_copy(update={"origins": (*pin.origins, *file.origins)})
                 found[name] = file
         return found
+
+
+def _scheme(origin: FileOrigin) -> str | None:
+    """http or https; a package has neither."""
+    match origin:
+        case UrlOrigin(url=address) | ArchiveOrigin(archive=address):
+            return address.scheme
+        case PackageOrigin():
+            return None

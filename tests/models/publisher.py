@@ -1,6 +1,8 @@
 """A publisher of files on this machine, with the habits that real ones have."""
 
+import io
 import re
+import tarfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -17,10 +19,30 @@ STOPS_AT = 300_000
 # too much       sends more than the file has
 # short          sends less, and says that this is all
 # unsatisfiable  refuses every range with 416
+# archived       sends a .tgz that has the file as ./weights.bin
 # missing        404
 Habit = Literal[
-    "resumes", "whole", "breaks off", "other bytes", "too much", "short", "unsatisfiable", "missing"
+    "resumes",
+    "whole",
+    "breaks off",
+    "other bytes",
+    "too much",
+    "short",
+    "unsatisfiable",
+    "archived",
+    "missing",
 ]
+
+
+def archive(files: dict[str, bytes]) -> bytes:
+    """A gzipped tar archive of regular files by name."""
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w:gz") as opened:
+        for name, content in files.items():
+            entry = tarfile.TarInfo(name)
+            entry.size = len(content)
+            opened.addfile(entry, io.BytesIO(content))
+    return stream.getvalue()
 
 
 class Publisher(ThreadingHTTPServer):
@@ -54,6 +76,7 @@ class Handler(BaseHTTPRequestHandler):
                 "other bytes": CONTENT[::-1],
                 "too much": CONTENT + b"and more",
                 "short": CONTENT[:STOPS_AT],
+                "archived": archive({"./README": b"read me", "./weights.bin": CONTENT}),
             }
             self._send(200, bodies.get(habit, CONTENT))
 

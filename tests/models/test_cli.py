@@ -174,9 +174,6 @@ def test_a_model_of_others_costs_what_its_graph_says(capsys: Capture, tmp_path: 
         pytest.param(("--alpha", "nan"), "alpha is nan", id="alpha-nan"),
         pytest.param(("--alpha", "inf"), "alpha is inf", id="alpha-inf"),
         pytest.param(("--alpha", "1e308"), "cannot convert float infinity", id="alpha-giant"),
-        pytest.param(
-            ("--family", "mobilenet_v1", "--alpha", "1.4"), "above 0 and at most 1", id="wide-v1"
-        ),
         pytest.param(("--resolution", "0"), "resolution is 0; it has to be", id="resolution-0"),
         pytest.param(("--resolution", "100"), "a multiple of 32 from 96 to 512", id="odd"),
         pytest.param((DEFAULT, "--resolution", "100"), "a multiple of 32", id="odd-of-a-model"),

@@ -25,6 +25,16 @@ def test_parameters_are_those_that_timm_itself_counts(row: Row) -> None:
     assert network_cost(network_of(row)).params == int(row["params"])
 
 
+@pytest.mark.parametrize("row", rows("timm_design_costs"), ids=lambda row: "_".join(row.values()))
+def test_activations_and_operations_are_those_that_timm_measured(row: Row) -> None:
+    """timm counts 2 operations more for each output of a convolution: its batch norm."""
+    [shape] = [design for design in rows("timm_params") if design["model"] == row["model"]]
+    cost = network_cost(network_of(shape | {"resolution": row["resolution"]}))
+    activations = sum(layer.activation_bytes for layer in cost.layers if layer.weights) // 4
+    assert round(activations / 1e6, 2) == float(row["activations_M"])
+    assert round((cost.madds + 2 * activations) / 1e9, 2) == float(row["gmacs"])
+
+
 def test_the_papers_designs_are_the_papers_networks() -> None:
     assert define("mobilenet_v1", 0.5, 160).nodes == mobilenet_v1(0.5, 160).nodes
     wanted = mobilenet_v2(1.4, 224, padding="symmetric")

@@ -32,7 +32,11 @@ FAMILIES: list[tuple[Family, float]] = [
     ("mobilenet_v2", 0.35),
     ("mobilenet_v2", 0.75),
 ]
-LOCAL = [entry for entry in zoo().values() if entry.checkpoint.format != "torchvision"]
+LOCAL = [
+    entry
+    for entry in zoo().values()
+    if entry.download_bytes and entry.checkpoint.format != "torchvision"
+]
 
 
 def small(family: Family = "mobilenet_v2", alpha: float = 0.35) -> Recipe:

@@ -14,7 +14,7 @@ from models.checkpoints.canonical import CheckpointError
 from models.fetch import HASH_RECORD, Fetcher, FetchError, WrongHash, verify
 from models.hashes import HashRecord
 from models.zoo import Entry, find
-from models.zoo_table import PackageOrigin, UrlOrigin, ZooFile
+from models.zoo_table import ArchiveOrigin, FileOrigin, PackageOrigin, UrlOrigin, ZooFile
 from tests.models.publisher import CONTENT, STOPS_AT, Habit, Publisher, publishing
 
 NAME = "weights.bin"
@@ -33,7 +33,7 @@ def cache(tmp_path: Path) -> Path:
     return tmp_path / "cache"
 
 
-def pinned(*origins: PackageOrigin | UrlOrigin) -> ZooFile:
+def pinned(*origins: FileOrigin) -> ZooFile:
     return ZooFile(sha256=SHA256, file_bytes=len(CONTENT), licence="MIT", origins=origins)
 
 
@@ -140,6 +140,35 @@ def test_origins_are_tried_in_order_until_one_gives_the_file(
     assert [habit for habit, _ in publisher.asked] == [
         "missing", "too much", "other bytes", "breaks off", "resumes",
     ]  # fmt: skip
+
+
+def archived(publisher: Publisher, habit: Habit, member: str = NAME) -> ZooFile:
+    return pinned(ArchiveOrigin(archive=HttpUrl(publisher.address(habit)), member=member))
+
+
+def test_a_file_is_taken_out_of_an_archive_and_the_rest_thrown_away(
+    publisher: Publisher, cache: Path
+) -> None:
+    assert fetch(cache, archived(publisher, "archived")) == CONTENT
+    assert list(cache.iterdir()) == [cache / NAME]
+
+
+@pytest.mark.parametrize(
+    ("habit", "member", "reason"),
+    [
+        ("archived", "model.tflite", "the archive has no model.tflite"),
+        ("archived", "README", "gave SHA-256"),
+        ("whole", NAME, "the archive is damaged"),
+        ("missing", NAME, "404"),
+    ],
+)
+def test_an_archive_that_does_not_give_the_file_leaves_nothing_behind(
+    habit: Habit, member: str, reason: str, publisher: Publisher, cache: Path
+) -> None:
+    with pytest.raises(FetchError, match=reason) as caught:
+        fetch(cache, archived(publisher, habit, member))
+    assert f"/{habit} ({member})" in str(caught.value)
+    assert list(cache.iterdir()) == []
 
 
 def test_a_failure_says_what_each_origin_answered_and_the_way_out(

@@ -18,9 +18,9 @@ INT8_TOLERANCE = 0.02
 FLOAT = [
     name
     for name, entry in zoo().items()
-    if entry.precision == "fp32" and entry.checkpoint.format == "tflite_float"
+    if entry.precision == "fp32" and entry.checkpoint.format == "tflite_float" and entry.pinned
 ]
-INT8 = [name for name, entry in zoo().items() if entry.precision == "int8"]
+INT8 = [name for name, entry in zoo().items() if entry.precision == "int8" and entry.pinned]
 
 
 @pytest.fixture(scope="module")

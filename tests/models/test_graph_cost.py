@@ -21,7 +21,7 @@ from tests.exports import random_recipe
 TOTALS = (
     "stored_params", "madds", "classifier_madds", "peak_activation_bytes", "standard_madds",
 )  # fmt: skip
-INT8 = [name for name, entry in zoo().items() if entry.precision == "int8"]
+INT8 = [name for name, entry in zoo().items() if entry.precision == "int8" and entry.download_bytes]
 WIDTHS: list[tuple[Family, float]] = [
     ("mobilenet_v1", 0.25),
     ("mobilenet_v1", 0.6),

@@ -116,7 +116,7 @@ def test_the_averaged_weights_of_a_training_loop_come_before_the_plain_ones(
     optimizer = write.mapping({"state": moments, "lr": b"G" + bytes(8)})
     besides = {"epoch": write.number(3), "optimizer": optimizer, "args": NAMESPACE}
     weights = {key: write.mapping({f"of_{key}": ONE}) for key in keys}
-    storages = {"0": np.arange(4, dtype=np.float32), "1": np.float32([7])}
+    storages = {"0": np.arange(4, dtype=np.float32), "1": np.array([7], np.float32)}
     file.write_bytes(layout(write.mapping(weights | besides), storages))
     assert list(read_state_dict(file)) == [f"of_{chosen}"]
 

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +31,12 @@ class Answer:
         return max(float(apart), abs(float(rest) - self.rest))
 
 
+def answer_of(record: dict[str, Any]) -> Answer:
+    """One answer as it stands in a file."""
+    class_ids, probabilities = np.array(record["class_ids"]), np.array(record["probabilities"])
+    return Answer(record["sha256"], class_ids, probabilities, record["rest"])
+
+
 def recorded_answers(inputs: Iterable[Input]) -> list[tuple[Input, Answer]]:
     """Each input with what torch said to it.
 
@@ -37,13 +44,7 @@ def recorded_answers(inputs: Iterable[Input]) -> list[tuple[Input, Answer]]:
         LookupError: an input is not the one that was recorded; the text has the remedy.
     """
     answers = {
-        record["name"]: Answer(
-            record["sha256"],
-            np.array(record["class_ids"]),
-            np.array(record["probabilities"]),
-            record["rest"],
-        )
-        for record in json.loads(RECORD.read_text())["answers"]
+        record["name"]: answer_of(record) for record in json.loads(RECORD.read_text())["answers"]
     }
     pairs = []
     for given in inputs:

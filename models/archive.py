@@ -1,0 +1,42 @@
+"""One file out of a published `.tgz`, without unpacking anything else."""
+
+import tarfile
+import zlib
+from pathlib import Path, PurePosixPath
+from shutil import copyfileobj
+
+# TensorFlow's archives hold a checkpoint, a frozen graph and text beside the .tflite file: 200 MB
+# for the widest network.
+MAX_UNPACKED_BYTES = 1_000_000_000
+
+
+class ArchiveError(Exception):
+    """An archive is damaged, or does not hold what it should."""
+
+
+def take_member(archive: Path, member: str, target: Path, limit_bytes: int) -> None:
+    """Copy the regular file called `member` out of a gzipped tar archive to `target`.
+
+    No name in the archive becomes a path, links are not followed, and an archive that unpacks to
+    more than MAX_UNPACKED_BYTES is given up before it does.
+
+    Raises:
+        ArchiveError: damaged, no such regular file in it, or one of more than `limit_bytes`.
+    """
+    try:
+        with tarfile.open(archive, "r:gz") as opened:
+            for entry in opened:
+                if entry.offset_data + entry.size > MAX_UNPACKED_BYTES:
+                    raise ArchiveError(f"it unpacks to more than {MAX_UNPACKED_BYTES} bytes")
+                if not entry.isreg() or PurePosixPath(entry.name) != PurePosixPath(member):
+                    continue
+                if entry.size > limit_bytes:
+                    raise ArchiveError(f"{member} has {entry.size} bytes, more than {limit_bytes}")
+                content = opened.extractfile(entry)
+                assert content is not None  # noqa: S101  a regular file has content
+                with target.open("wb") as out:
+                    copyfileobj(content, out)
+                return
+    except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
+        raise ArchiveError(f"the archive is damaged ({error})") from error
+    raise ArchiveError(f"the archive has no {member}")
