@@ -9,7 +9,8 @@ ARG BASE_IMAGE=python:3.11-slim-bookworm
 ARG BUILD_IMAGE=${BASE_IMAGE}
 ARG RUNTIME_BASE=scratch
 
-# A file with models in it is the same for every architecture: no need to make it under emulation.
+# DL3029: a file with models in it is the same for every architecture, so it is made on the building
+# machine's own, and not under emulation.
 # hadolint ignore=DL3029
 FROM --platform=$BUILDPLATFORM ${BUILD_IMAGE} AS models
 SHELL ["/bin/sh", "-eu", "-c"]
@@ -28,6 +29,7 @@ RUN /opt/build/bin/pip wheel --quiet --no-deps --no-build-isolation --wheel-dir 
     && /opt/build/bin/pip install --quiet --no-deps --no-index /wheel/*.whl
 # Names of the zoo, or --all. Weights that lie in models/weights are used instead of the network.
 ARG MODELS=mobilenet_v2_1.0_224
+# SC2086: MODELS is a list, so the shell has to split it.
 # hadolint ignore=SC2086
 RUN --mount=type=cache,target=/root/.cache/pip \
     --mount=type=cache,target=/root/.cache/weights \
@@ -50,6 +52,7 @@ RUN --mount=type=cache,target=/root/.cache/pip \
 # onnxruntime, onnxruntime-gpu or onnxruntime-openvino; a wheel in container/wheels comes before it.
 ARG ONNXRUNTIME=onnxruntime
 COPY requirements/onnxruntime*.txt requirements/
+# DL3042: pip's cache is a mount, which no layer keeps.
 # hadolint ignore=DL3042
 RUN --mount=type=cache,target=/root/.cache/pip \
     --mount=type=bind,source=container/wheels,target=/wheels \

@@ -11,8 +11,7 @@ set -euo pipefail
 
 STATE=${STATE:-/var/tmp/mobilenet-gateway-engine}
 ARM64=${ARM64:-}
-ROOT=$(cd "$(dirname "$0")/.." && pwd)
-BASE_TOOL=${BASE_TOOL:-$ROOT/../shared/tools/make-base-rootfs.sh}
+BASE_TOOL=$(cd "$(dirname "$0")" && pwd)/base.sh
 BASE=python:3.11-slim-bookworm
 BASE_ARM64=base-arm64:bookworm
 PID_FILE=$STATE/dockerd.pid
@@ -77,17 +76,16 @@ has() { "$DOCKER" image inspect "$1" >/dev/null 2>&1; }
 # Stand-ins for the official Python image, which only a registry has. They never leave this machine.
 make_bases() {
     local folder
-    [ -x "$BASE_TOOL" ] || [ -r "$BASE_TOOL" ] || { say "no $BASE_TOOL: the base image has to come from a registry"; return 0; }
     folder=$(mktemp -d)
     if ! has "$BASE"; then
         say "making $BASE"
-        bash "$BASE_TOOL" amd64 "$folder/amd64.tar"
+        "$BASE_TOOL" amd64 "$folder/amd64.tar"
         "$DOCKER" import "$folder/amd64.tar" "$BASE" >/dev/null
     fi
     if [ -n "$ARM64" ] && ! has "$BASE_ARM64"; then
         say "making $BASE_ARM64"
         mkdir "$folder/arm64"
-        bash "$BASE_TOOL" arm64 "$folder/arm64/base.tar"
+        "$BASE_TOOL" arm64 "$folder/arm64/base.tar"
         printf 'FROM scratch\nADD base.tar /\n' >"$folder/arm64/Dockerfile"
         "$DOCKER" buildx build --quiet --platform linux/arm64 --tag "$BASE_ARM64" --load "$folder/arm64" >/dev/null
     fi
