@@ -1,18 +1,14 @@
-"""What a request body holds: one raw image, a multipart form or JSON with base64.
-
-A body is read into memory at most once, and cut off as soon as it is longer than allowed.
-"""
+"""What a request body holds: one raw image, a multipart form or JSON with base64."""
 
 import base64
 import binascii
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 
 from pydantic import ValidationError
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
-from app.budget import Lease
-from app.errors import BadRequest, EmptyBody, TooManyBytes, TooManyImages, UnsupportedFormat
+from app.errors import BadRequest, TooManyImages, UnsupportedFormat
 from app.schemas import PredictBody
 
 RAW_TYPES = (
@@ -26,31 +22,6 @@ RAW_TYPES = (
 )
 ALIASES = {"image/jpg", "image/pjpeg", "image/x-ms-bmp", "image/x-png", "image/apng"}
 MULTIPART, JSON = "multipart/form-data", "application/json"
-
-
-async def read_body(
-    chunks: AsyncIterator[bytes], declared: str | None, max_bytes: int, lease: Lease
-) -> bytes:
-    """Collect a body; `declared` is its Content-Length header, `lease` holds its bytes.
-
-    Raises:
-        TooManyBytes: it says it is, or turns out to be, longer than `max_bytes`.
-        Overloaded: all bodies together hold too many bytes.
-        EmptyBody: there is nothing in it.
-    """
-    if declared and declared.isdigit() and int(declared) > max_bytes:
-        raise TooManyBytes(_too_long(max_bytes))
-    parts = []
-    size = 0
-    async for chunk in chunks:
-        size += len(chunk)
-        if size > max_bytes:
-            raise TooManyBytes(_too_long(max_bytes))
-        lease.take(len(chunk))
-        parts.append(chunk)
-    if not size:
-        raise EmptyBody("the body is empty; send an image")
-    return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
 def split_images(body: bytes, content_type: str, max_images: int) -> list[bytes]:
@@ -171,7 +142,3 @@ def _from_base64(text: str, index: int) -> bytes:
         return base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError) as error:
         raise BadRequest(f"images.{index} is not base64: {error}") from error
-
-
-def _too_long(max_bytes: int) -> str:
-    return f"the body is larger than the limit of {max_bytes} bytes"

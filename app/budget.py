@@ -1,7 +1,6 @@
 """How many bytes of request bodies are in memory, and that they stay within a limit."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from typing import Self
 
 from app.errors import Overloaded
 
@@ -13,14 +12,9 @@ class ByteBudget:
         self.limit_bytes = limit_bytes
         self.held_bytes = 0
 
-    @contextmanager
-    def lease(self) -> Iterator["Lease"]:
-        """Hold bytes as they come in, and give all of them back at the end."""
-        lease = Lease(self)
-        try:
-            yield lease
-        finally:
-            self.held_bytes -= lease.held_bytes
+    def lease(self) -> "Lease":
+        """Hold bytes as they come in; to be released at the end, or used with `with`."""
+        return Lease(self)
 
 
 class Lease:
@@ -46,3 +40,14 @@ class Lease:
             )
         budget.held_bytes += size_bytes
         self.held_bytes += size_bytes
+
+    def release(self) -> None:
+        """Give all bytes back; once is enough."""
+        self._budget.held_bytes -= self.held_bytes
+        self.held_bytes = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.release()

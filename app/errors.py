@@ -35,6 +35,8 @@ Only the text of these errors reaches a client; anything else becomes a plain 50
 
 from math import ceil
 
+MISTAKE = "the server made an error; its log says more"  # all that a client learns of one
+
 
 class GatewayError(Exception):
     """Base of every error that this service raises on purpose."""

@@ -20,10 +20,12 @@ from app.errors import GatewayError
 from app.images import ImageLimits
 from app.lifecycle import Lifecycle
 from app.limits import parse_limits
+from app.log import log_request
 from app.measure import Measurer, Report
 from app.metrics import Metrics
 from app.model import load_model
 from app.providers import choose
+from app.record import Record
 from app.scheduler import Scheduler
 from app.settings import Settings
 from app.store import AUTO, Changes, Selection, Store
@@ -112,6 +114,11 @@ class Gateway:
         self.metrics.queue_depth.set(self.scheduler.waiting)
         self.metrics.permits.set(self.scheduler.unfinished)
         self.metrics.body_bytes.set(self.budget.held_bytes)
+
+    def account(self, record: Record) -> None:
+        """Count and log a request that was answered."""
+        self.metrics.observe_request(record.route, record.method, record.status)
+        log_request(record)
 
     def close(self) -> None:
         self.measurer.stop()

@@ -43,17 +43,18 @@ def set_up(settings: Settings) -> None:
     logging.getLogger("python_multipart").setLevel(logging.ERROR)  # warns of what clients send
 
 
-def log_request(method: str, path: str, record: Record, took_ms: float) -> None:
+def log_request(record: Record) -> None:
     """Write the line of one request."""
+    path = record.path
     level = logging.DEBUG if path in QUIET_ROUTES else logging.INFO
     if not access.isEnabledFor(level):
         return
     fields = {
         "id": record.id,
-        "method": method,
+        "method": record.method,
         "path": path,
         "status": record.status,
-        "took_ms": round(took_ms, 2),
+        "took_ms": round(record.took_ms, 2),
         "model": record.model,
         "images": record.images,
         "body_bytes": record.body_bytes,
@@ -62,7 +63,7 @@ def log_request(method: str, path: str, record: Record, took_ms: float) -> None:
         "inference_ms": round(record.inference_ms, 2),
     }
     shown = path if path.isprintable() else ascii(path)[1:-1]  # a newline would forge a line
-    message = f"{method} {shown} {record.status} {fields['took_ms']} ms id={record.id}"
+    message = f"{record.method} {shown} {record.status} {fields['took_ms']} ms id={record.id}"
     if record.model:
         message += (
             f" {record.model} images={record.images} bytes={record.body_bytes}"

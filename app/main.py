@@ -3,9 +3,11 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app import __version__, problem
 from app.frontdoor import FrontDoor
@@ -17,6 +19,25 @@ DESCRIPTION = (
     "Classifies images with MobileNetV1 and MobileNetV2 on the machine next to the camera. "
     "Errors are RFC 9457 problems with a stable `type`."
 )
+
+
+class Application(FastAPI):
+    """FastAPI with the front door before it."""
+
+    def __init__(self, settings: Settings, **described: Any) -> None:
+        super().__init__(**described)
+        self._entrance: ASGIApp = FrontDoor(super().__call__)
+        if settings.cors_origins:  # outermost: browsers send no key with their preflight requests
+            self._entrance = CORSMiddleware(
+                self._entrance,
+                allow_origins=list(settings.cors_origins),
+                allow_methods=["GET", "POST"],
+                allow_headers=["*"],
+                expose_headers=["X-Request-ID", "Retry-After"],
+            )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._entrance(scope, receive, send)
 
 
 def create_app(settings: Settings, gateway: Gateway | None = None) -> FastAPI:
@@ -37,7 +58,8 @@ def create_app(settings: Settings, gateway: Gateway | None = None) -> FastAPI:
                 task.cancel()
             opened.close()
 
-    app = FastAPI(
+    app = Application(
+        settings,
         title="mobilenet-gateway",
         version=__version__,
         description=DESCRIPTION,
@@ -46,15 +68,6 @@ def create_app(settings: Settings, gateway: Gateway | None = None) -> FastAPI:
         redirect_slashes=False,  # a path that is nearly right is as unknown as any other
     )
     problem.install(app)
-    app.add_middleware(FrontDoor)
-    if settings.cors_origins:  # outermost: browsers send no key with their preflight requests
-        app.add_middleware(
-            CORSMiddleware,
-            allow_origins=list(settings.cors_origins),
-            allow_methods=["GET", "POST"],
-            allow_headers=["*"],
-            expose_headers=["X-Request-ID", "Retry-After"],
-        )
     for resource in (predict, models, health, metrics):
         app.include_router(resource.router)
     return app

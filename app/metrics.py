@@ -95,6 +95,10 @@ class Metrics:
         self.multiply_adds = self._gauge("model_madds", "Multiply-adds for one image.", ("model",))
         self.parameters = self._gauge("model_params", "Parameters.", ("model",))
 
+    def observe_request(self, route: str, method: str, status: int) -> None:
+        """Count an answered request."""
+        self.requests.labels(route, method, str(status)).inc()
+
     def observe_image(
         self, model: str, queue_ms: float, decode_ms: float, inference_ms: float
     ) -> None:

@@ -1,6 +1,7 @@
 """Errors on the wire: RFC 9457 problem+json, one shape for all of them."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 from http import HTTPStatus
 from typing import Any, TypeVar
 
@@ -8,10 +9,18 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from pydantic import BaseModel, Field, ValidationError
+from starlette.datastructures import QueryParams
 from starlette.exceptions import HTTPException
 
 from app import examples
-from app.errors import BadQuery, MethodNotAllowed, NotFound, RequestError
+from app.errors import (
+    MISTAKE,
+    BadQuery,
+    InternalError,
+    MethodNotAllowed,
+    NotFound,
+    RequestError,
+)
 
 MEDIA_TYPE = "application/problem+json"
 TYPE_PREFIX = "urn:mobilenet-gateway:"
@@ -69,18 +78,23 @@ def install(app: FastAPI) -> None:
         other.status = error.status_code
         return respond(other)
 
+    async def on_mistake(*_: object) -> Response:
+        return respond(InternalError(MISTAKE))  # the front door logs it
+
     app.add_exception_handler(RequestError, on_request_error)
+    app.add_exception_handler(Exception, on_mistake)
     app.add_exception_handler(RequestValidationError, on_invalid)
     app.add_exception_handler(HTTPException, on_http)
 
 
-def parse_query(model: type[Query], request: Request) -> Query:
-    """The query parameters of a request as a record.
+@lru_cache(256)  # most clients ask for the same all day
+def parse_query(model: type[Query], query_string: bytes) -> Query:
+    """The query parameters of a request as a record, which is frozen and shared.
 
     Raises:
         BadQuery: one is unknown, out of range or given twice.
     """
-    given = request.query_params.multi_items()
+    given = QueryParams(query_string).multi_items()
     values = dict(given)
     if len(values) != len(given):
         names = [name for name, _ in given]

@@ -13,14 +13,16 @@ from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from app.errors import BadRequest, Overloaded, RequestError, TooManyBytes
+from app.errors import BadRequest, Overloaded, RequestError, Stopping, TooManyBytes
+from app.exchange import Exchange
 from app.gateway import Gateway
+from app.prediction import PATH
 from app.problem import MEDIA_TYPE, to_problem
+from app.record import UNMATCHED
 
 MAX_HEAD_BYTES = 64 * 1024  # of a request line with its headers, and of trailers
 MAX_PIPELINED = 32  # requests that wait on one connection for the answer to an earlier one
 BODY_HEADERS = (b"content-length", b"transfer-encoding")
-NO_ROUTE = "none"
 
 
 class Protocol(HttpToolsProtocol):
@@ -48,6 +50,8 @@ class Protocol(HttpToolsProtocol):
         self._head_came()
         self._unset_keepalive_if_required()
         super().connection_lost(exc)
+        if isinstance(self.cycle, Exchange):
+            self.cycle.leave()
 
     def data_received(self, data: bytes) -> None:
         self._unset_keepalive_if_required()
@@ -71,15 +75,49 @@ class Protocol(HttpToolsProtocol):
             raise self._fault  # the parser makes it an error of its own
         self._unused_bytes = 0
         self._head_came()
-        super().on_headers_complete()
+        path, _, query_string = self.url.partition(b"?")
+        if path == PATH.encode() and self._is_plain():
+            exchange = Exchange(self, self._gateway, self.headers)
+            exchange.keep_alive = self._keeps_alive()
+            self.cycle = exchange  # type: ignore[assignment]  # has all that uvicorn uses of one
+            exchange.open(query_string)
+        else:
+            super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
         self._unused_bytes = 0
-        super().on_body(body)
+        if isinstance(self.cycle, Exchange):
+            self.cycle.feed(body)
+        else:
+            super().on_body(body)
 
     def on_message_complete(self) -> None:
         self._unused_bytes = 0
-        super().on_message_complete()
+        if isinstance(self.cycle, Exchange):
+            self.cycle.end()
+        else:
+            super().on_message_complete()
+
+    def cut_off(self) -> None:
+        """Answer what is under way with a 503, because the time to stop is over."""
+        if isinstance(self.cycle, Exchange):
+            self.cycle.refuse(Stopping("the service stopped before the answer was ready"))
+
+    def _is_plain(self) -> bool:
+        """Whether nothing about a request needs what only ASGI does here."""
+        return (
+            self.parser.get_method() == b"POST"
+            and self._idle
+            and not self.flow.write_paused
+            and not self.expect_100_continue
+            and not self.parser.should_upgrade()
+            and not self._gateway.settings.cors_origins
+        )
+
+    def _keeps_alive(self) -> bool:
+        """Whether the connection stays open for another request."""
+        keeps: bool = self.parser.should_keep_alive()
+        return keeps and self.parser.get_http_version() != "1.0"
 
     @property
     def _idle(self) -> bool:
@@ -108,7 +146,7 @@ class Protocol(HttpToolsProtocol):
     def _refuse(self, error: RequestError) -> None:
         """Answer what never became a request, unless an earlier one would take it for its own."""
         if self._idle:
-            self._gateway.metrics.requests.labels(NO_ROUTE, NO_ROUTE, str(error.status)).inc()
+            self._gateway.metrics.observe_request(UNMATCHED, UNMATCHED, error.status)
             body = to_problem(error).model_dump_json().encode()
             self.transport.write(
                 b"%scontent-type: %s\r\ncontent-length: %d\r\nconnection: close\r\n\r\n%s"

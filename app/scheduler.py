@@ -30,14 +30,16 @@ class Ticket(Generic[Result]):
     """The images of one request that are still to be worked on."""
 
     __slots__ = (
+        "_call",
         "_count",
+        "_error",
         "_finished",
-        "_future",
         "_jobs",
         "_loop",
         "_next",
         "_queued_at",
         "_results",
+        "_settled",
     )
 
     def __init__(self, jobs: Sequence[Job[Result]], loop: asyncio.AbstractEventLoop) -> None:
@@ -49,8 +51,9 @@ class Ticket(Generic[Result]):
         # number knows that all others are done, without a lock.
         self._finished = itertools.count(1)
         self._loop = loop
-        self._future: asyncio.Future[list[Result | Exception]] = loop.create_future()
-        self._future.add_done_callback(self._forget)
+        self._settled = False
+        self._error: BaseException | None = None
+        self._call: Callable[[Ticket[Result]], None] | None = None
         self._queued_at = time.perf_counter()
 
     def draw(self) -> int:
@@ -66,12 +69,27 @@ class Ticket(Generic[Result]):
     @property
     def abandoned(self) -> bool:
         """Nobody waits any more: what is left need not be done."""
-        return self._future.done()
+        return self._settled
 
     def abandon(self, error: BaseException) -> None:
         """Answer with an error now; images that no thread has started are dropped."""
-        if not self._future.done():
-            self._future.set_exception(error)
+        self._settle(error)
+
+    def on_done(self, call: Callable[["Ticket[Result]"], None]) -> None:
+        """Let the event loop call this, once, when all is done or abandoned."""
+        self._call = call
+        if self._settled:
+            call(self)
+
+    def outcomes(self) -> list[Result | Exception]:
+        """Results in the order of the jobs; an exception stands in the place of its job.
+
+        Raises:
+            BaseException: what the ticket was abandoned for.
+        """
+        if self._error is not None:
+            raise self._error
+        return self._results
 
     def progress(self) -> str:
         """How far the images are, in words."""
@@ -93,19 +111,28 @@ class Ticket(Generic[Result]):
         except Exception as error:
             self._results[index] = error
         if next(self._finished) == self._count:
-            self._loop.call_soon_threadsafe(self._deliver)
+            self._loop.call_soon_threadsafe(self._settle)
 
     def __await__(self) -> Generator[Any, None, list[Result | Exception]]:
-        """Results in the order of the jobs; an exception stands in the place of its job."""
-        return self._future.__await__()
+        """The outcomes; who stops waiting abandons what is left."""
+        if not self._settled:
+            waiter = self._loop.create_future()
+            self.on_done(lambda _: None if waiter.done() else waiter.set_result(None))
+            try:
+                yield from waiter
+            except BaseException:
+                self._settle()
+                raise
+        return self.outcomes()
 
-    def _deliver(self) -> None:
-        if not self._future.done():
-            self._future.set_result(self._results)
-
-    def _forget(self, _: object) -> None:
-        """Let go of the images, which an abandoned ticket would hold until its turn comes."""
-        self._jobs = ()
+    def _settle(self, error: BaseException | None = None) -> None:
+        if self._settled:
+            return
+        self._settled = True
+        self._error = error
+        self._jobs = ()  # lets go of the images, before the turn of an abandoned ticket comes
+        if self._call is not None:
+            self._call(self)
 
 
 class Scheduler:

@@ -73,6 +73,8 @@ class PredictBody(BaseModel):
 class PredictQuery(Limits):
     """What a request can choose."""
 
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
     model: str | None = Field(
         None,
         min_length=1,

@@ -35,7 +35,7 @@ class Server(uvicorn.Server):
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Begin to stop; a second signal ends the process at once."""
         if self.gateway.lifecycle.stopping:
-            self._leave(wait_s=0)
+            asyncio.get_running_loop().call_soon_threadsafe(self._cut_off)
             return
         self.gateway.lifecycle.stopping = True
         asyncio.get_running_loop().call_soon_threadsafe(self._begin_stop)
@@ -56,12 +56,21 @@ class Server(uvicorn.Server):
         settings = self.gateway.settings
         log.info("stopping: %s requests to finish", self.gateway.lifecycle.active)
         finished = await self.gateway.lifecycle.stop(settings.drain_s, settings.stop_timeout_s)
-        if not finished:
-            log.error("stopped with %s requests unfinished", self.gateway.lifecycle.active)
-        self._leave(wait_s=FAREWELL_S if finished else 0)
+        if finished:
+            self._leave(FAREWELL_S)
+            return
+        log.error("stopped with %s requests unfinished", self.gateway.lifecycle.active)
+        self._cut_off()
+
+    def _cut_off(self) -> None:
+        """Close now; what is not answered yet gets a 503."""
+        for connection in list(self.server_state.connections):
+            if isinstance(connection, Protocol):
+                connection.cut_off()
+        self._leave(0)
 
     def _leave(self, wait_s: float) -> None:
-        """Close; what is not answered after `wait_s` gets a 503."""
+        """Close; what ASGI has not answered after `wait_s` gets a 503."""
         self.config.timeout_graceful_shutdown = wait_s  # type: ignore[assignment]  # any number
         self.should_exit = True
 

@@ -1,15 +1,18 @@
 """The service under its real HTTP server, in a thread of the tests."""
 
+import asyncio
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
+from typing import Literal
 
 import httpx
 import uvicorn
 from fastapi import FastAPI
 
 from app.main import create_app
+from app.protocol import Protocol
 from app.settings import Settings
 
 START_S = 30
@@ -17,13 +20,15 @@ START_S = 30
 
 def served(settings: Settings) -> AbstractContextManager[httpx.Client]:
     """A client of a service with these settings, on a free port."""
-    return serving(create_app(settings))
+    return serving(create_app(settings), Protocol)
 
 
 @contextmanager
-def serving(app: FastAPI) -> Iterator[httpx.Client]:
-    """A client of an application, on a free port."""
-    config = uvicorn.Config(app, port=0, log_config=None, access_log=False)
+def serving(
+    app: FastAPI, http: type[asyncio.Protocol] | Literal["httptools"] = "httptools"
+) -> Iterator[httpx.Client]:
+    """A client of an application, on a free port; any application runs on uvicorn's own HTTP."""
+    config = uvicorn.Config(app, port=0, http=http, log_config=None, access_log=False)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()

@@ -1,17 +1,14 @@
 """What comes out of a request body, for any that a client may send."""
 
-import asyncio
 import base64
 import json
-from collections.abc import AsyncIterator
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.bodies import ALIASES, RAW_TYPES, read_body, split_images
-from app.budget import ByteBudget
-from app.errors import EmptyBody, RequestError, TooManyBytes, TooManyImages
+from app.bodies import ALIASES, RAW_TYPES, split_images
+from app.errors import RequestError, TooManyImages
 
 BOUNDARY = b"-a:strange=boundary_7"
 TYPES = [
@@ -20,40 +17,6 @@ TYPES = [
 ]  # fmt: skip
 
 images = st.lists(st.binary(max_size=200), min_size=1, max_size=9)
-
-
-async def chunks_of(parts: list[bytes]) -> AsyncIterator[bytes]:
-    for part in parts:
-        yield part
-
-
-def read(parts: list[bytes], declared: str | None = None, max_bytes: int = 1000) -> bytes:
-    with ByteBudget(10 * max_bytes).lease() as lease:
-        return asyncio.run(read_body(chunks_of(parts), declared, max_bytes, lease))
-
-
-@settings(deadline=None, max_examples=50)
-@given(st.lists(st.binary(max_size=99), max_size=9))
-def test_a_body_is_put_together_from_its_chunks(parts: list[bytes]) -> None:
-    whole = b"".join(parts)
-    if not whole:
-        with pytest.raises(EmptyBody):
-            read(parts)
-        return
-    assert read(parts) == whole
-    assert read(parts, max_bytes=len(whole)) == whole
-    with pytest.raises(TooManyBytes, match=str(len(whole) - 1)):
-        read(parts, max_bytes=len(whole) - 1)
-
-
-def test_a_body_that_is_declared_too_long_is_refused_unread() -> None:
-    with pytest.raises(TooManyBytes):
-        read([b"x"], declared="1001")
-
-
-@pytest.mark.parametrize("declared", ["", "many", "-1", "1.5", "٣"])
-def test_a_strange_length_is_not_believed(declared: str) -> None:
-    assert read([b"x"], declared=declared) == b"x"
 
 
 @settings(deadline=None)

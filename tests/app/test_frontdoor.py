@@ -7,7 +7,7 @@ import httpx
 import pytest
 from starlette.types import Receive, Scope, Send
 
-from app.errors import InternalError, Stopping
+from app.errors import EmptyBody, InternalError, Stopping
 from app.frontdoor import FrontDoor
 from app.gateway import Gateway, open_gateway
 from app.settings import Settings
@@ -22,7 +22,7 @@ def gateway(store: Path) -> Gateway:
     return opened
 
 
-def ask(gateway: Gateway, app: object, path: str = "/predict") -> httpx.Response:
+def ask(gateway: Gateway, app: object, path: str = "/models") -> httpx.Response:
     """The answer of a front door with this application behind it."""
 
     async def with_state(scope: Scope, receive: Receive, send: Send) -> None:
@@ -49,7 +49,7 @@ def test_an_unexpected_error_is_a_problem_with_an_id_and_a_traceback_in_the_log(
     assert response.headers["x-request-id"] == "id-1"
     assert "ZeroDivisionError: secret" in caplog.text
     text = gateway.metrics.render().decode()
-    assert metric_of(text, "gateway_requests_total", route="/predict", status="500") == 1
+    assert metric_of(text, "gateway_requests_total", route="none", status="500") == 1
     assert gateway.lifecycle.active == 0
 
 
@@ -70,8 +70,8 @@ def test_while_stopping_only_work_is_refused(gateway: Gateway) -> None:
 
     gateway.lifecycle.stopping = True
     try:
-        assert_problem(ask(gateway, answers), Stopping)
-        assert ask(gateway, answers, "/models").status_code == 204
+        assert_problem(ask(gateway, answers, "/predict"), Stopping)
+        assert ask(gateway, answers).status_code == 204
     finally:
         gateway.lifecycle.stopping = False
-    assert ask(gateway, answers).status_code == 204
+    assert_problem(ask(gateway, answers, "/predict"), EmptyBody)

@@ -9,7 +9,6 @@ import pytest
 from fastapi import FastAPI, HTTPException
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from starlette.requests import Request
 
 from app.errors import (
     BadQuery,
@@ -55,10 +54,6 @@ def get(path: str, method: str = "GET") -> httpx.Response:
             return await client.request(method, path)
 
     return asyncio.run(ask())
-
-
-def query(text: str) -> Request:
-    return Request({"type": "http", "query_string": text.encode(), "headers": []})
 
 
 def test_a_bug_is_told_to_the_log_and_not_to_the_client(
@@ -111,7 +106,7 @@ def test_an_error_of_the_framework_is_a_problem_too() -> None:
     ],
 )
 def test_a_query_is_read(text: str, model: str | None, top_k: int, resolution: int | None) -> None:
-    found = parse_query(PredictQuery, query(text))
+    found = parse_query(PredictQuery, text.encode())
     assert (found.model, found.top_k, found.resolution) == (model, top_k, resolution)
 
 
@@ -120,7 +115,7 @@ def test_a_query_is_read(text: str, model: str | None, top_k: int, resolution: i
 def test_no_query_brings_an_error_that_is_not_the_requests(text: str) -> None:
     for model in (PredictQuery, NoQuery):
         try:
-            parse_query(model, query(text))
+            parse_query(model, text.encode())
         except BadQuery as error:
             assert error.detail  # noqa: PT017
 
@@ -129,10 +124,10 @@ def test_no_query_brings_an_error_that_is_not_the_requests(text: str) -> None:
 @given(st.integers())
 def test_top_k_is_taken_exactly_from_1_to_100(top_k: int) -> None:
     if 1 <= top_k <= 100:
-        assert parse_query(PredictQuery, query(f"top_k={top_k}")).top_k == top_k
+        assert parse_query(PredictQuery, b"top_k=%d" % top_k).top_k == top_k
         return
     with pytest.raises(BadQuery, match=r"^top_k: input should be"):
-        parse_query(PredictQuery, query(f"top_k={top_k}"))
+        parse_query(PredictQuery, b"top_k=%d" % top_k)
 
 
 def test_a_problem_says_what_its_error_is() -> None:

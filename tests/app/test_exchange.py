@@ -1,0 +1,109 @@
+"""The short way to an answer is the same as the long way, for every kind of request."""
+
+import asyncio
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from app.main import create_app
+from app.settings import Settings
+from tests.app.pictures import encode, noise
+from tests.serving import served, serving
+
+TIMES = re.compile(r'"(queue|decode|inference)_ms":[0-9.]+')
+VARY = {"content-length", "date", "server"}
+KEY = "k-1"
+
+
+@pytest.fixture(scope="module")
+def both(store: Path) -> Iterator[tuple[httpx.Client, httpx.Client]]:
+    """The service on its own connections, and on those of any ASGI server."""
+    settings = Settings(store=store, max_body_bytes=200_000, max_images=3, api_keys=(KEY,))
+    with served(settings) as short, serving(create_app(settings)) as long:
+        yield short, long
+
+
+JPEG = encode(noise(300, 200))
+PNG = encode(noise(64, 64), "PNG")
+FORM = [("image", ("a.jpg", JPEG, "image/jpeg")), ("image", ("b.png", PNG, "image/png"))]
+REQUESTS: dict[str, dict[str, Any]] = {
+    "raw": {"content": JPEG},
+    "with options": {"content": JPEG, "params": {"top_k": 2, "resolution": 96}},
+    "in pieces": {"content": [JPEG[at : at + 1000] for at in range(0, len(JPEG), 1000)]},
+    "form": {"files": FORM},
+    "form of one": {"files": FORM[:1]},
+    "too many": {"files": FORM * 2},
+    "broken among good": {"files": [*FORM, ("image", ("c", b"GIF89a", "image/gif"))]},
+    "JSON": {"json": {"images": []}},
+    "empty": {"content": b""},
+    "text": {"content": b"hello", "headers": {"Content-Type": "text/plain"}},
+    "not an image": {"content": b"hello"},
+    "too long": {"content": b"x" * 200_001},
+    "unknown model": {"content": JPEG, "params": {"model": "resnet"}},
+    "unknown parameter": {"content": JPEG, "params": {"topk": 1}},
+    "bad resolution": {"content": JPEG, "params": {"resolution": 100}},
+    "bad deadline": {"content": JPEG, "headers": {"X-Deadline-Ms": "soon"}},
+    "wrong key": {"content": JPEG, "headers": {"X-API-Key": "k-2"}},
+    "close": {"content": JPEG, "headers": {"Connection": "close"}},
+    "its own id": {"content": JPEG, "headers": {"X-Request-ID": "camera-7"}},
+    "expects 100": {"content": JPEG, "headers": {"Expect": "100-continue"}},
+}
+
+
+def ask(client: httpx.Client, request: dict[str, Any]) -> tuple[int, dict[str, str], Any]:
+    headers = {"X-API-Key": KEY, "X-Request-ID": "id-1"} | request.get("headers", {})
+    response = client.post("/predict", **(request | {"headers": headers}))
+    shown = {name: value for name, value in response.headers.items() if name not in VARY}
+    return response.status_code, shown, json.loads(TIMES.sub(r'"\1_ms":0', response.text))
+
+
+@pytest.mark.parametrize("kind", REQUESTS)
+def test_both_ways_give_the_same_answer(both: tuple[httpx.Client, httpx.Client], kind: str) -> None:
+    short, long = (ask(client, REQUESTS[kind]) for client in both)
+    assert short == long
+
+
+def test_the_two_ways_are_two(
+    both: tuple[httpx.Client, httpx.Client], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the long way cut off, a plain request goes through and one for the long way does not."""
+
+    async def cut(*_: object) -> None:
+        raise ConnectionAbortedError
+
+    monkeypatch.setattr("app.frontdoor.predict.answer", cut)
+    short, _ = both
+    headers = {"X-API-Key": KEY}
+    assert short.post("/predict", content=JPEG, headers=headers).status_code == 200
+    headers["Expect"] = "100-continue"
+    assert short.post("/predict", content=JPEG, headers=headers).status_code == 500
+
+
+def test_a_request_behind_another_on_the_same_connection_gets_its_own_answer(
+    both: tuple[httpx.Client, httpx.Client],
+) -> None:
+    url = both[0].base_url
+    head = f"POST /predict?top_k=%d HTTP/1.1\r\nHost: x\r\nX-API-Key: {KEY}\r\nX-Request-ID: %d\r\n"
+    head += f"Content-Length: {len(JPEG)}\r\n\r\n"
+    requests = b"".join((head % (number, number)).encode() + JPEG for number in (1, 2, 3))
+
+    async def ask_all() -> list[bytes]:
+        reader, writer = await asyncio.open_connection(url.host, url.port)
+        writer.write(requests)
+        answers = []
+        for _ in range(3):
+            answers.append(await reader.readuntil(b"\r\n\r\n"))
+            length = re.search(rb"content-length: (\d+)", answers[-1])
+            assert length
+            answers[-1] += await reader.readexactly(int(length[1]))
+        writer.close()
+        return answers
+
+    for number, answer in enumerate(asyncio.run(ask_all()), 1):
+        assert b"x-request-id: %d\r\n" % number in answer
+        assert answer.count(b'"class_id"') == number
