@@ -54,6 +54,8 @@ class Resolutions(CardPart):
         )
 
     def __str__(self) -> str:
+        if self.minimum == self.maximum:
+            return f"{self.minimum} only"
         return f"{self.minimum} to {self.maximum} in steps of {self.step}"
 
 
@@ -73,9 +75,13 @@ class SourceFile(CardPart):
 
 
 class Origin(CardPart):
-    """Where the weights come from. `untrained` marks random weights, good for costs only."""
+    """Where the weights come from.
 
-    kind: Literal["published", "untrained"]
+    `imported` marks a file of somebody else's, of which no more is known than what its owner said;
+    `untrained` marks random weights, good for costs only.
+    """
+
+    kind: Literal["published", "imported", "untrained"]
     source: str
     files: tuple[SourceFile, ...]
     licence: str | None

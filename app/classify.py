@@ -41,7 +41,7 @@ class Classifier:
             reduced_decode=self.reduced_decode,
         )
         decoded = time.perf_counter()
-        if self.batcher is None:
+        if self.batcher is None or not model.any_batch:
             probabilities = model.probabilities(pixels[np.newaxis])[0]
         else:
             group = (model.session, resolution)

@@ -45,6 +45,11 @@ class Model:
         [result] = self.session.run(["embedding"], {"image": images})
         return result  # type: ignore[no-any-return]
 
+    @property
+    def any_batch(self) -> bool:
+        """Whether several images can run together; some imported graphs take one at a time."""
+        return not isinstance(self.session.get_inputs()[0].shape[0], int)
+
     def check_resolution(self, resolution: int | None) -> int:
         """The resolution to run at: the asked one, or the trained one.
 

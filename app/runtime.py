@@ -15,7 +15,7 @@ os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 import onnxruntime as ort
 
-ERROR_LEVEL = 3
+ERROR_LEVEL, FATAL_LEVEL = 3, 4
 
 
 def new_session(
@@ -24,6 +24,7 @@ def new_session(
     memory_arena: bool = True,
     save_to: Path | None = None,
     providers: Sequence[Provider] = CPU_ONLY,
+    log_errors: bool = True,
 ) -> ort.InferenceSession:
     """A session over an ONNX model; `save_to` gets the optimised graph.
 
@@ -34,6 +35,8 @@ def new_session(
         Exception: it cannot be loaded; onnxruntime's errors have no common class.
     """
     options = _options(memory_arena)
+    if not log_errors:  # of a run that may fail: the exception says the same
+        options.log_severity_level = FATAL_LEVEL
     if save_to:
         options.optimized_model_filepath = str(save_to)
         options.add_session_config_entry("session.save_model_format", "ORT")
@@ -52,6 +55,18 @@ def optimised_session(graph: Path, *, memory_arena: bool = True) -> ort.Inferenc
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.add_session_config_entry("session.load_model_format", "ORT")
     return ort.InferenceSession(str(graph), options, providers=[RUNTIME_NAMES["cpu"]])
+
+
+def save_simplified(model: bytes, path: Path) -> None:
+    """Write a model as standard ONNX with its constants and batch norm folded.
+
+    Raises:
+        Exception: it cannot be loaded; onnxruntime's errors have no common class.
+    """
+    options = _options(memory_arena=False)
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_BASIC
+    options.optimized_model_filepath = str(path)
+    ort.InferenceSession(model, options, providers=[RUNTIME_NAMES["cpu"]])
 
 
 def _options(memory_arena: bool) -> ort.SessionOptions:

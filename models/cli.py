@@ -12,6 +12,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, Trans
 
 from app.card import CARD_KEY, Cost, Family, ModelCard, Origin, Precision, parse_card
 from models import tables
+from models.adoption.command import import_model
 from models.cost import network_cost
 from models.network import Network
 from models.terminal import CommandError, JsonOption, StoreOption
@@ -131,6 +132,9 @@ def export(
     Console(stderr=True).print(f"{path} ({path.stat().st_size / 1e6:.1f} MB)")
 
 
+commands.command("import")(import_model)
+
+
 @commands.command()
 def cost(
     context: typer.Context,
@@ -184,7 +188,7 @@ def _cost_of_model(model: str, resolution: int | None, folder: Path) -> tuple[st
     from models.graph_cost import graph_cost
 
     path, card = _find(model, folder)
-    if card is None or card.family == "other" or card.alpha is None:
+    if card is None or card.alpha is None or card.origin.kind == "imported":
         assert path is not None  # noqa: S101  whatever is in the zoo is of the family
         side = card.resolution if card and resolution is None else resolution
         return f"{path.stem} at {side or 'its own size'}", graph_cost(path, side)

@@ -29,6 +29,7 @@ from models.design import PAPER, Design, define
 from models.graph import InputScaling, build_graph, float_writer, quantized_writer
 from models.layers import Conv, Linear, Padding
 from models.network import Network
+from models.onnx_file import read_model
 
 # What a file holds besides weights and card, measured on our exports: node, tensor and shape
 # names. Off by at most 0.6 % of any file of the family (the smallest one in int8).
@@ -112,7 +113,7 @@ def export(recipe: Recipe, checkpoint: Checkpoint, precision: Precision, folder:
     model.producer_version = __version__
     onnx.helper.set_model_props(model, {CARD_KEY: card.model_dump_json()})
     onnx.checker.check_model(model, full_check=True)
-    return _write(model, folder / f"{card.name}.onnx")
+    return write_model(model, folder / f"{card.name}.onnx")
 
 
 def predict_file_bytes(recipe: Recipe, precision: Precision) -> int:
@@ -167,17 +168,14 @@ def read_metadata(path: Path) -> dict[str, str]:
     """`metadata_props` and `producer_version` of any ONNX file.
 
     Raises:
-        ValueError: it is not an ONNX file.
+        OnnxFileError: it is not an ONNX file.
     """
-    try:
-        model = onnx.load(path, load_external_data=False)
-    except Exception as error:  # protobuf's decode errors have no common class
-        raise ValueError(f"{path} is not an ONNX file: {error}") from error
+    model = read_model(path, external_data=False)
     metadata = {item.key: item.value for item in model.metadata_props}
     return {**metadata, "producer_version": model.producer_version}
 
 
-def _write(model: onnx.ModelProto, path: Path) -> Path:
+def write_model(model: onnx.ModelProto, path: Path) -> Path:
     """Put the file in place in one step, so that a killed export leaves no half of a model."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:

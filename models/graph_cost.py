@@ -19,6 +19,7 @@ from onnx import NodeProto, TensorProto, helper, shape_inference
 
 from app.card import Cost, LayerRow
 from models.cost import Use, peak_bytes, stored_params
+from models.onnx_file import read_model
 from models.quantized_ops import standardise
 
 CONVOLUTIONS = {"Conv": (1, 2), "ConvInteger": (1, None), "QLinearConv": (3, 8)}
@@ -66,16 +67,15 @@ def graph_cost(model: onnx.ModelProto | Path, resolution: int | None = None) -> 
 
     Raises:
         GraphCostError: there is no single image input, or a shape stays unknown.
+        OnnxFileError: the path leads to no readable ONNX file.
     """
-    model = (
-        onnx.load(model)
-        if isinstance(model, Path)
-        else onnx.ModelProto.FromString(model.SerializeToString())
-    )
-    _fix_input(model.graph, resolution)
-    standardise(model.graph)
+    own = read_model(model) if isinstance(model, Path) else onnx.ModelProto()
+    if not isinstance(model, Path):
+        own.CopyFrom(model)
+    _fix_input(own.graph, resolution)
+    standardise(own.graph)
     try:
-        inferred = shape_inference.infer_shapes(model, strict_mode=True, data_prop=True)
+        inferred = shape_inference.infer_shapes(own, strict_mode=True, data_prop=True)
     except shape_inference.InferenceError as error:
         raise GraphCostError(f"shape inference failed: {error}") from error
     return _Walk(inferred.graph).cost()
@@ -87,7 +87,7 @@ class _Walk:
     def __init__(self, graph: onnx.GraphProto) -> None:
         self.graph = graph
         self.tensors = _tensors(graph)
-        self.constants = _constants(graph)
+        self.constants = constants(graph)
         self.readers: dict[str, list[NodeProto]] = {}
         for node in graph.node:
             for name in node.input:
@@ -103,7 +103,7 @@ class _Walk:
             params=params,
             stored_params=sum(map(stored_params, rows)),
             madds=madds,
-            classifier_madds=sum(row.madds for row in rows if row.kind == "linear"),
+            classifier_madds=_classifier_madds(rows),
             peak_activation_bytes=self._peak(),
             standard_params=params + saved_params,
             standard_madds=madds + saved_madds,
@@ -171,9 +171,16 @@ class _Walk:
         )
 
     def _biases(self, node: NodeProto, bias_at: int | None) -> int:
-        """Size of the node's own bias and of what an Add right behind it brings."""
+        """Size of the node's own bias and of what an Add right behind it brings.
+
+        Between the two may stand what rounds the product or, if it is an integer, makes it float.
+        """
         biases = list(node.input[bias_at : bias_at + 1]) if bias_at else []
-        for follower in self.readers.get(node.output[0], []):
+        followers = self.readers.get(node.output[0], [])
+        between = QUANTIZING | ({"Cast", "Mul"} if node.op_type.endswith("Integer") else set())
+        while followers and followers[0].op_type in between:
+            followers = self.readers.get(followers[0].output[0], [])
+        for follower in followers:
             if follower.op_type == "Add":
                 biases += [name for name in follower.input if name in self.constants]
         return sum(prod(self.tensors[name].shape) for name in biases if name)
@@ -192,7 +199,9 @@ class _Walk:
                 continue
             sources = [name for name in node.input if name in store]
             shared = node.op_type in SAME_STORE or (node.op_type == "Add" and sources)
-            store[node.output[0]] = store[sources[0]] if shared else node.output[0]
+            store.update({name: name for name in node.output if name})
+            if shared and sources:
+                store[node.output[0]] = store[sources[0]]
         return store
 
     def _held_bytes(self, name: str) -> int:
@@ -232,6 +241,15 @@ class _Walk:
             params -= depthwise.biases + depthwise.batch_norm_params
             madds += weights * height * width - depthwise.madds - pointwise.madds
         return params, madds
+
+
+def _classifier_madds(rows: list[LayerRow]) -> int:
+    """Those of the linear layers; a classifier can also be a convolution at the one position."""
+    linear = [row.madds for row in rows if row.kind == "linear"]
+    if linear:
+        return sum(linear)
+    last = [row.madds for row in rows if row.weights and row.output_shape[1:] == (1, 1)][-1:]
+    return sum(last)
 
 
 def _fix_input(graph: onnx.GraphProto, resolution: int | None) -> None:
@@ -278,13 +296,13 @@ def _tensors(graph: onnx.GraphProto) -> dict[str, Tensor]:
     return found
 
 
-def _constants(graph: onnx.GraphProto) -> set[str]:
-    """Initialisers, and what is computed from nothing else."""
-    constants = {"", *(tensor.name for tensor in graph.initializer)}
+def constants(graph: onnx.GraphProto) -> set[str]:
+    """Names of initialisers, and of what is computed from nothing else."""
+    found = {"", *(tensor.name for tensor in graph.initializer)}
     for node in graph.node:
-        if constants.issuperset(node.input):
-            constants.update(node.output)
-    return constants - {""}
+        if found.issuperset(node.input):
+            found.update(node.output)
+    return found - {""}
 
 
 def _values(graph: onnx.GraphProto) -> Iterable[onnx.ValueInfoProto]:

@@ -1,11 +1,15 @@
 """Costs and cards as tables for a terminal."""
 
-from typing import Any
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Group
 from rich.table import Table
 
 from app.card import Cost, ModelCard
+
+if TYPE_CHECKING:
+    from models.adoption.adopt import Finding
 
 
 def zoo_row(
@@ -78,6 +82,14 @@ def card_table(card: dict[str, Any], prefix: str = "") -> Table:
     table = _table("field", "value", numbers=False)
     for name, value in _flat(card, prefix):
         table.add_row(name, value)
+    return table
+
+
+def findings_table(name: str, findings: Iterable["Finding"]) -> Table:
+    """What is known of an imported file, and how."""
+    table = _table(name, "", "known by", numbers=False)
+    for finding in findings:
+        table.add_row(finding.what, finding.value, finding.known_by)
     return table
 
 

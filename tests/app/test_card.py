@@ -113,4 +113,7 @@ def test_the_accepted_resolutions_are_those_of_a_range(
 ) -> None:
     accepted = Resolutions(minimum=minimum, maximum=minimum + more, step=step)
     assert (resolution in accepted) == (resolution in range(minimum, minimum + more + 1, step))
-    assert str(accepted) == f"{minimum} to {minimum + more} in steps of {step}"
+    if more:
+        assert str(accepted) == f"{minimum} to {minimum + more} in steps of {step}"
+    else:
+        assert str(accepted) == f"{minimum} only"

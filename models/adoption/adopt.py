@@ -1,0 +1,300 @@
+"""From any ONNX classifier to a model of the store."""
+
+import re
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import onnx
+
+from app import __version__
+from app.card import (
+    CARD_KEY,
+    CARD_VERSION,
+    Cost,
+    ModelCard,
+    Origin,
+    Precision,
+    Resolutions,
+)
+from models import resolution as resolutions
+from models.adoption.admission import Refused, admit, source_files
+from models.adoption.anatomy import (
+    Features,
+    ImageInput,
+    count_classes,
+    find_features,
+    image_input,
+    kind_of_scores,
+    score_output,
+)
+from models.adoption.choices import (
+    Choices,
+    Classes,
+    choose_classes,
+    choose_preprocessing,
+    choose_scaling,
+)
+from models.adoption.proof import (
+    TOLERANCE,
+    Original,
+    Runner,
+    largest_difference,
+    noise,
+    sizes_that_run,
+    to_probabilities,
+)
+from models.adoption.structure import recognise
+from models.adoption.trail import Trail
+from models.adoption.wrapping import Plan, simplify, wrap
+from models.graph_cost import GraphCostError, graph_cost
+from models.zoo import zoo
+
+QUANTIZED = {"QLinearConv", "ConvInteger", "QLinearMatMul", "MatMulInteger", "QGemm"}
+INTEGERS = {onnx.TensorProto.INT8, onnx.TensorProto.UINT8}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that is known of a file, and how."""
+
+    what: str
+    value: str
+    known_by: str
+
+
+@dataclass(frozen=True, slots=True)
+class Adoption:
+    """A finished model with its card, and what was found on the way."""
+
+    card: ModelCard
+    model: onnx.ModelProto
+    findings: tuple[Finding, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Wrapped:
+    """The wrapped graph as it passed the comparison."""
+
+    model: onnx.ModelProto
+    runner: Runner
+    difference: float
+    any_batch: bool
+
+
+def adopt(
+    path: Path,
+    choices: Choices,
+    name: str | None = None,
+    source: str | None = None,
+    licence: str | None = None,
+) -> Adoption:
+    """Look at a file, wrap it, compare both, and write its card.
+
+    Raises:
+        Refused: it cannot be adopted, or something has to be said that no graph says.
+    """
+    foreign = admit(path)
+    image = image_input(foreign.graph, choices)
+    output = score_output(foreign.graph, choices)
+    resolution = _resolution(image, choices)
+    trail = Trail(foreign.graph)
+    features = find_features(trail, output)
+    runner = Runner(_with_output(foreign, features.value))
+    pixels = noise(resolution)
+    unscaled = Original(runner, image, None, (output, features.value))
+    classes = count_classes(unscaled.answers(pixels[:1])[0])
+
+    scaling = choose_scaling(choices, image.uint8)
+    preprocessing = choose_preprocessing(choices)
+    names = choose_classes(choices, classes)
+    scores, feature_values = replace(unscaled, scaling=scaling).answers(pixels)
+    kind = kind_of_scores(trail, output, scores.reshape(len(scores), -1))
+    if feature_values.ndim not in (2, 4):
+        shape = list(feature_values.shape)
+        raise Refused(f"its last layer reads {shape}: neither features nor a map of them")
+    plan = Plan(
+        image=image,
+        scaling=scaling,
+        output=output,
+        scores=kind,
+        score_axes=scores.ndim,
+        classes=classes,
+        background=names.background,
+        features=features,
+        feature_shape=feature_values.shape,
+    )
+    expected = to_probabilities(scores, kind)[:, int(names.background) :]
+    precision = _precision(foreign.graph)
+    wrapped = _wrap(foreign, plan, precision, pixels, expected)
+    sizes = [resolution]
+    if not image.fixed:
+        sizes = sizes_that_run(wrapped.runner, resolution, (len(names.labels), plan.channels))
+    cost = _cost(wrapped.model, resolution)
+    family, alpha = recognise(cost.layers)
+    card = ModelCard(
+        card_version=CARD_VERSION,
+        name=_name(name, path),
+        family=family,
+        alpha=alpha,
+        resolution=resolution,
+        resolutions=Resolutions(minimum=sizes[0], maximum=sizes[-1], step=resolutions.STEP),
+        precision=precision,
+        labels=names.labels,
+        preprocessing=preprocessing,
+        accuracy=None,
+        origin=Origin(
+            kind="imported",
+            source=source or f"the file {path.name}",
+            files=source_files(path),
+            licence=licence,
+        ),
+        cost=cost,
+    )
+    model = wrapped.model
+    model.producer_version = __version__
+    onnx.helper.set_model_props(model, {CARD_KEY: card.model_dump_json()})
+    return Adoption(card, model, _findings(foreign, card, plan, choices, names, wrapped))
+
+
+def _wrap(
+    foreign: onnx.ModelProto,
+    plan: Plan,
+    precision: Precision,
+    pixels: np.ndarray[tuple[int, ...], np.dtype[np.uint8]],
+    expected: np.ndarray[tuple[int, ...], np.dtype[np.float32]],
+) -> _Wrapped:
+    """The wrapped graph, with a free batch if it answers to a batch as to its images.
+
+    It does not if its author fixed the batch for good, or if it quantises what it is given by the
+    range of the whole batch.
+    """
+    reason = ""
+    for free_batch in (True, False):
+        model = wrap(foreign, plan, free_batch=free_batch)
+        try:
+            if precision == "fp32":  # a quantised graph is left as its author tuned it
+                model = simplify(model)
+            runner = Runner(model)
+            difference = largest_difference(runner, expected, pixels, together=free_batch)
+        except Refused as error:
+            reason = str(error)
+            continue
+        if difference <= TOLERANCE:
+            return _Wrapped(model, runner, difference, any_batch=free_batch)
+        reason = f"the wrapped graph is {difference:.2g} off the original"
+    raise Refused(f"it cannot run one image at a time: {reason}")
+
+
+def _cost(model: onnx.ModelProto, resolution: int) -> Cost:
+    try:
+        return graph_cost(model, resolution)
+    except GraphCostError as error:
+        raise Refused(f"its cost cannot be told: {error}") from error
+
+
+def _resolution(image: ImageInput, choices: Choices) -> int:
+    if image.height is None:
+        if choices.resolution is None:
+            raise Refused("it takes any size: say with --resolution which one it was trained at")
+        return choices.resolution
+    if choices.resolution not in (None, image.height):
+        raise Refused(f"it is made for {image.height} pixels: {choices.resolution} does not go in")
+    return image.height
+
+
+def _precision(graph: onnx.GraphProto) -> Precision:
+    """int8 if layers multiply 8-bit weights."""
+    integers = {tensor.name for tensor in graph.initializer if tensor.data_type in INTEGERS}
+    large = {tensor.name for tensor in graph.initializer if len(tensor.dims) > 1}
+    for node in graph.node:
+        if node.op_type in QUANTIZED:
+            return "int8"
+        if node.op_type == "DequantizeLinear" and node.input[0] in integers & large:
+            return "int8"
+    return "fp32"
+
+
+def _with_output(model: onnx.ModelProto, value: str) -> onnx.ModelProto:
+    """The same graph with one more output."""
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    if value not in [output.name for output in copy.graph.output]:
+        copy.graph.output.append(onnx.ValueInfoProto(name=value))
+    return copy
+
+
+def _name(name: str | None, path: Path) -> str:
+    """The asked name, or the file's own in the letters that a name may have.
+
+    Raises:
+        Refused: it cannot be a name, or is that of a zoo model.
+    """
+    chosen = name or re.sub(r"[^a-z0-9_.\-]+", "_", path.stem.lower()).strip("_.-")[:100]
+    if not re.fullmatch(r"[a-z0-9][a-z0-9_.\-]{0,99}", chosen):
+        raise Refused(
+            f"{chosen!r} cannot be a name: give --name in small letters, digits, '_', '.', '-'"
+        )
+    if chosen in zoo():
+        raise Refused(f"{chosen} is the name of a model of the zoo: give it another with --name")
+    return chosen
+
+
+def _findings(
+    foreign: onnx.ModelProto,
+    card: ModelCard,
+    plan: Plan,
+    choices: Choices,
+    names: Classes,
+    wrapped: _Wrapped,
+) -> tuple[Finding, ...]:
+    image = plan.image
+    exporter = f"{foreign.producer_name} {foreign.producer_version}".strip() or "unknown"
+    element = "uint8" if image.uint8 else "float32"
+    scaling = "none: it takes pixels"
+    if plan.scaling is not None:
+        mean, std = (_channels(values) for values in (plan.scaling.mean, plan.scaling.std))
+        scaling = f"(pixel / 255 - {mean}) / {std}"
+    cut = card.preprocessing
+    alpha = "" if card.alpha is None else f", alpha {card.alpha:g}"
+    labels = f"{len(names.labels)}: {names.labels[0]} ... {names.labels[-1]}"
+    rows = [
+        ("exporter", exporter, "the file"),
+        ("input", f"{image.name}: {element}, {image.layout.upper()}", "the graph"),
+        ("scaling", scaling, choices.by("mean", "std") if plan.scaling else "the graph"),
+        ("resolution", str(card.resolution), "the graph" if image.fixed else "--resolution"),
+        ("takes", str(card.resolutions), "the graph" if image.fixed else "tried"),
+        ("batch", "any" if wrapped.any_batch else "1", "tried"),
+        (
+            "preprocessing",
+            f"{cut.resize}, crop {cut.crop_fraction:g}, {cut.interpolation}",
+            choices.by("resize", "crop_fraction", "interpolation"),
+        ),
+        ("scores", f"{plan.output}: {plan.scores}", "its last layers and their values"),
+        ("classes", f"{plan.classes}{' with a background' if names.background else ''}", "a run"),
+        ("labels", labels, names.said_by),
+        ("embedding", f"{plan.channels} values", _pooling(plan)),
+        ("precision", card.precision, "the graph"),
+        ("family", f"{card.family}{alpha}", "every layer's shape"),
+        ("parameters", f"{card.cost.params:,}", "the graph"),
+        ("multiply-adds", f"{card.cost.madds:,}", "the graph"),
+        (
+            "difference",
+            f"{wrapped.difference:.1e}",
+            f"{len(noise(8))} images, original and wrapped",
+        ),
+    ]
+    return tuple(Finding(*row) for row in rows)
+
+
+def _pooling(plan: Plan) -> str:
+    features: Features = plan.features
+    if plan.pools_here:
+        return "no pooled features before the classes: the mean of the map they are made of"
+    if features.pooled_by:
+        return f"pooled features ({features.pooled_by})"
+    return "what the last layer reads; not pooled"
+
+
+def _channels(values: tuple[float, float, float]) -> str:
+    return f"{values[0]:g}" if len(set(values)) == 1 else str(tuple(round(x, 4) for x in values))
