@@ -32,7 +32,7 @@ def named_image(variable: str) -> str:
     if not name:
         pytest.skip(f"needs an image, named by {variable}: `make image-test` builds and names it")
     if not shutil.which("docker") or docker("image", "inspect", name, check=False).returncode:
-        pytest.skip(f"needs docker with the image {name}")
+        pytest.fail(f"{variable} names {name}, which docker does not have")
     return name
 
 
