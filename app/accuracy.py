@@ -58,8 +58,8 @@ def top1(card: ModelCard, resolution: int) -> Top1 | None:
 def table_top1(family: Family, precision: Precision, alpha: float, resolution: int) -> Top1 | None:
     """What the family's table says, bilinear in the logarithms of width and resolution.
 
-    None outside the table; above its largest resolution that one counts. Where the table has no
-    int8 rows, the fp32 ones stand for how accuracy falls with resolution.
+    None outside the table. Where it has no int8 rows, the fp32 ones stand for how accuracy falls
+    with resolution.
     """
     tables, sources = _tables()
     grid = tables.get((family, precision)) or tables.get((family, "fp32"))
@@ -79,11 +79,10 @@ def table_top1(family: Family, precision: Precision, alpha: float, resolution: i
 def _at_width(grid: Grid, alpha: float, resolution: int) -> float | None:
     """Along the resolutions that the table has for this width."""
     sides = sorted(side for width, side in grid if width == alpha)
-    side = min(resolution, sides[-1])
-    if side < sides[0]:
+    if not sides[0] <= resolution <= sides[-1]:
         return None
-    low, high = _neighbours(sides, side)
-    share = _share(low, high, side)
+    low, high = _neighbours(sides, resolution)
+    share = _share(low, high, resolution)
     return (1 - share) * grid[alpha, low] + share * grid[alpha, high]
 
 

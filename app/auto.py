@@ -149,7 +149,7 @@ class Chooser:
         known = [variant for variant in self.variants if variant.top1]
         times = {variant.key: self._expected_ms(variant, usual) for variant in known}
         self._ordered = sorted(
-            known, key=lambda variant: (-_percent(variant), times[variant.key], variant.madds)
+            known, key=lambda variant: (*variant.by_accuracy, times[variant.key], variant.madds)
         )
         self._fastest = faster(self._ordered, times, 1.0)
         self._steps = faster(self._ordered, times, A_STEP)

@@ -45,6 +45,33 @@ def dial(card: ModelCard, resolution: int) -> DialledCost:
     )
 
 
+def dial_layers(card: ModelCard, resolution: int) -> list[LayerRow]:
+    """The rows of a card's layers at `resolution`.
+
+    Raises:
+        BadQuery: as `dial` does.
+    """
+    dial(card, resolution)
+    return [
+        row.model_copy(
+            update={
+                "input_shape": _shape(card, row.input_shape, resolution),
+                "output_shape": _shape(card, row.output_shape, resolution),
+                "madds": _scaled(card, row, row.madds, resolution),
+                "activation_bytes": _scaled(card, row, row.activation_bytes, resolution),
+            }
+        )
+        for row in card.cost.layers
+    ]
+
+
+def _shape(card: ModelCard, shape: tuple[int, int, int], resolution: int) -> tuple[int, int, int]:
+    channels, height, width = shape
+    if (height, width) == ONE_POSITION:
+        return shape
+    return channels, height * resolution // card.resolution, width * resolution // card.resolution
+
+
 def _scaled(card: ModelCard, row: LayerRow, amount: int, resolution: int) -> int:
     """An amount that grows with the positions of a layer's output."""
     _, height, width = row.output_shape

@@ -126,13 +126,15 @@ class Measurer:
         image = np.random.default_rng(0).integers(
             0, 256, (1, resolution, resolution, 3), dtype=np.uint8
         )
+        # On the CPU a run stays on this thread: its processor time leaves out what others do.
+        clock = time.thread_time if model.providers == ["cpu"] else time.perf_counter
         took_ms = []
         for _ in range(1 + RUNS):
             if not self._may_go_on(give_up_at):
                 return None
-            began = time.perf_counter()
+            began = clock()
             model.probabilities(image)
-            took_ms.append((time.perf_counter() - began) * 1000)
+            took_ms.append((clock() - began) * 1000)
         ordered = sorted(took_ms[1:])
         return Measured(round(ordered[RUNS // 2], 3), round(ordered[-1], 3))
 
@@ -147,10 +149,10 @@ class Measurer:
             for _ in range(DECODES):
                 if not self._may_go_on(give_up_at):
                     return
-                began = time.perf_counter()
+                began = time.thread_time()
                 load_image(data.getvalue(), side, USUAL, ImageLimits())
+                took_ms = (time.thread_time() - began) * 1000
                 now_s = time.perf_counter()
-                took_ms = (now_s - began) * 1000
                 self._timings.record_decode(len(data.getvalue()), side, took_ms, now_s)
 
     def _may_go_on(self, give_up_at: float) -> bool:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from math import inf
 from typing import TYPE_CHECKING
 
 from app.accuracy import Top1, top1
@@ -35,6 +36,13 @@ class Variant:
     @property
     def key(self) -> Key:
         return self.model, self.resolution
+
+    @property
+    def by_accuracy(self) -> tuple[float, bool]:
+        """Sorts the most accurate first; of equals, one whose figure was published."""
+        if self.top1 is None:
+            return inf, True
+        return -self.top1.percent, self.top1.basis != "published"
 
     @property
     def name(self) -> str:

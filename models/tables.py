@@ -7,6 +7,7 @@ from rich.console import Group
 from rich.table import Table
 
 from app.card import Cost, ModelCard
+from models.recommend import Candidate
 
 if TYPE_CHECKING:
     from models.adoption.adopt import Finding
@@ -46,6 +47,43 @@ def zoo_table(rows: list[dict[str, Any]]) -> Table:
             "yes" if row["in_store"] else "",
         )
     return table
+
+
+def recommendation_row(candidate: Candidate) -> dict[str, Any]:
+    """What `models recommend` says of one model at a resolution."""
+    variant = candidate.variant
+    assert variant.top1 is not None  # noqa: S101  what has none is not recommended
+    return {
+        "model": variant.model,
+        "resolution": variant.resolution,
+        "precision": variant.precision,
+        "top1": variant.top1.percent,
+        "top1_basis": variant.top1.basis,
+        "params": variant.params,
+        "madds": variant.madds,
+        "inference_ms": round(candidate.inference_ms, 3),
+        "latency_ms": round(candidate.latency_ms, 3),
+        "service_bytes": round(candidate.service_bytes),
+    }
+
+
+def recommendation_table(rows: list[dict[str, Any]]) -> Group:
+    """The first is the advice, the others are faster and less accurate."""
+    table = _table("model", "at", "top-1", "", "MAdds", "inference", "request", "service")
+    for row in rows:
+        table.add_row(
+            row["model"],
+            str(row["resolution"]),
+            f"{row['top1']:.1f} %",
+            "" if row["top1_basis"] == "published" else "about",
+            millions(row["madds"]),
+            f"{row['inference_ms']:.1f} ms",
+            f"{row['latency_ms']:.1f} ms",
+            megabytes(row["service_bytes"]),
+        )
+    best = rows[0]
+    advice = f"mobilenet-gateway models pull {best['model']}"
+    return Group(table, f"\nThe most accurate within the limits: {advice}")
 
 
 def cost_table(title: str, cost: Cost, *, layers: bool) -> Group:

@@ -49,6 +49,11 @@ def test_below_the_table_nothing_is_known() -> None:
     assert zoo_top1("mobilenet_v1_0.25_128", 96) is None
 
 
+def test_weights_trained_above_the_table_are_known_only_as_trained() -> None:
+    assert zoo_top1("mobilenet_v1_1.0_256_timm", 256) == (76.088, "published")
+    assert zoo_top1("mobilenet_v1_1.0_256_timm", 224) is None
+
+
 def test_untrained_weights_have_no_accuracy() -> None:
     assert top1(random_recipe("mobilenet_v2", 1.0, 224, "untrained").card("fp32"), 224) is None
 

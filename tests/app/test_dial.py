@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.card import Family, ModelCard, Precision
-from app.dial import dial
+from app.dial import dial, dial_layers
 from app.errors import BadQuery
 from models import resolution as resolutions
 from models.cost import network_cost
@@ -37,6 +37,7 @@ def test_any_width_costs_at_any_resolution_what_its_definition_says(
     assert found.madds == said.madds
     assert found.peak_activation_bytes == said.peak_activation_bytes
     assert found.activation_bytes == sum(row.activation_bytes for row in said.layers)
+    assert tuple(dial_layers(card_of(family, alpha, side, precision), other)) == said.layers
 
 
 @pytest.mark.parametrize("name", list(zoo()))
