@@ -4,19 +4,23 @@ import hmac
 from collections.abc import Iterable
 from pathlib import Path
 
+from app import assets
 from app.errors import Forbidden, SettingError, Unauthorized
 from app.settings import Settings
 
-OPEN_PATHS = {"/healthz", "/readyz"}
+OPEN_PATHS = frozenset({"/healthz", "/readyz"})
 Headers = Iterable[tuple[bytes, bytes]]
 
 
 class Keys:
     """Checks the key of a request in a time that does not depend on how much of it is right."""
 
-    def __init__(self, keys: Iterable[str], admin_key: str | None) -> None:
+    def __init__(
+        self, keys: Iterable[str], admin_key: str | None, open_paths: frozenset[str] = OPEN_PATHS
+    ) -> None:
         self._keys = [key.encode() for key in keys]
         self._admin_key = admin_key.encode() if admin_key else None
+        self._open_paths = open_paths
 
     def check(self, path: str, headers: Headers) -> None:
         """Let a request pass.
@@ -24,7 +28,7 @@ class Keys:
         Raises:
             Unauthorized: keys are set and the request has none of them.
         """
-        if not self._keys or path in OPEN_PATHS:
+        if not self._keys or path in self._open_paths:
             return
         accepted = [*self._keys, self._admin_key] if self._admin_key else self._keys
         if not _matches(_sent(headers), accepted):
@@ -58,7 +62,9 @@ def read_keys(settings: Settings) -> Keys:
     if settings.api_keys_file:
         keys += _read_file(settings.api_keys_file)
     admin = settings.admin_key.get_secret_value() if settings.admin_key else None
-    return Keys(keys, admin)
+    # The page asks for the key, so it has to be there before one is sent.
+    open_paths = OPEN_PATHS | assets.paths() if settings.page else OPEN_PATHS
+    return Keys(keys, admin, open_paths)
 
 
 def _read_file(path: Path) -> list[str]:

@@ -12,7 +12,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from app import __version__, problem
 from app.frontdoor import FrontDoor
 from app.gateway import Gateway, State, open_gateway
-from app.routes import health, metrics, models, predict
+from app.routes import health, metrics, models, page, predict
 from app.settings import Settings
 
 DESCRIPTION = (
@@ -64,10 +64,13 @@ def create_app(settings: Settings, gateway: Gateway | None = None) -> FastAPI:
         version=__version__,
         description=DESCRIPTION,
         lifespan=lifespan,
+        docs_url=None,  # FastAPI's pages come from a CDN; app/static has one that works offline
         redoc_url=None,
         redirect_slashes=False,  # a path that is nearly right is as unknown as any other
     )
-    problem.install(app)
+    problem.install(app, "/docs" if settings.page else "/openapi.json")
     for resource in (predict, models, health, metrics):
         app.include_router(resource.router)
+    if settings.page:
+        app.include_router(page.router)
     return app

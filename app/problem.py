@@ -55,8 +55,11 @@ def respond(error: RequestError) -> Response:
     )
 
 
-def install(app: FastAPI) -> None:
-    """Make every error of the application leave as a problem."""
+def install(app: FastAPI, reference: str = "/docs") -> None:
+    """Make every error of the application leave as a problem.
+
+    `reference` is the path that tells what there is, for those who asked for what there is not.
+    """
 
     async def on_request_error(_: Request, error: Exception) -> Response:
         assert isinstance(error, RequestError)  # noqa: S101  registered for this class only
@@ -73,7 +76,9 @@ def install(app: FastAPI) -> None:
             refused.headers |= error.headers or {}  # Allow, as RFC 9110 asks for
             return respond(refused)
         if error.status_code == HTTPStatus.NOT_FOUND:
-            return respond(NotFound(f"there is nothing at {request.scope['path']}; see /docs"))
+            return respond(
+                NotFound(f"there is nothing at {request.scope['path']}; see {reference}")
+            )
         other = RequestError(str(error.detail))
         other.status = error.status_code
         return respond(other)

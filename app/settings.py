@@ -131,13 +131,16 @@ class Settings(BaseSettings):
         20, gt=0, description="On SIGTERM, end after this time even if work is not finished."
     )
     api_keys: Secrets = Field(
-        (), description="Keys, any of which opens everything but health; empty asks for none."
+        (),
+        description="Keys, any of which opens all but health and the page's own files; empty asks "
+        "for none.",
     )
     api_keys_file: Path | None = Field(None, description="File with one API key a line.")
     admin_key: SecretStr | None = Field(
         None,
         description="Key for POST /models/reload and /models/measure; without it they are off.",
     )
+    page: bool = Field(True, description="Serve the web page at / and the reference at /docs.")
     cors_origins: Names = Field((), description="Origins whose pages may call; `*` allows all.")
     tls_cert: FilePath | None = Field(None, description="Certificate file (PEM); makes it HTTPS.")
     tls_key: FilePath | None = Field(None, description="Key file (PEM) of the certificate.")

@@ -32,7 +32,9 @@ def test_another_method_is_refused(client: httpx.Client, path: str) -> None:
     assert_problem(client.post(path), MethodNotAllowed)
 
 
-@pytest.mark.parametrize("path", ["/", "/nope", "/healthz/", "/predict/", "/%2e%2e/etc/passwd"])
+@pytest.mark.parametrize(
+    "path", ["/index.html", "/nope", "/healthz/", "/predict/", "/%2e%2e/etc/passwd"]
+)
 def test_an_unknown_path_is_refused(client: httpx.Client, path: str) -> None:
     assert "/docs" in assert_problem(client.get(path), NotFound)
 

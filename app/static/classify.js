@@ -1,0 +1,121 @@
+/** Images in, ranked labels out, each with the time that it took. */
+
+import { predict } from "./api.js";
+import * as choice from "./choice.js";
+import { bar, byId, make } from "./dom.js";
+import { ms, percent } from "./format.js";
+import * as timings from "./timings.js";
+
+const AT_ONCE = 4;
+const STAGES = [["queue_ms", "queue"], ["decode_ms", "decode"], ["inference_ms", "inference"]];
+let items = []; // {image, name, card, url}
+let round = 0; // of classifying all items; an answer to an earlier one is late
+
+/** Take images from the button, from drag and drop, and from the clipboard. */
+export function install() {
+  const input = byId("files");
+  byId("choose").addEventListener("click", () => input.click());
+  for (const source of [input, byId("photo")]) {
+    source.addEventListener("change", () => {
+      show([...source.files]);
+      source.value = ""; // so that the same file can be chosen again
+    });
+  }
+  const drop = byId("drop");
+  const over = (on) => drop.classList.toggle("over", on);
+  document.addEventListener("dragover", (event) => { event.preventDefault(); over(true); });
+  document.addEventListener("dragleave", (event) => { if (!event.relatedTarget) over(false); });
+  document.addEventListener("drop", (event) => {
+    event.preventDefault();
+    over(false);
+    show([...event.dataTransfer.files]);
+  });
+  document.addEventListener("paste", (event) => show([...event.clipboardData.files]));
+  choice.changes.addEventListener("change", () => { if (items.length) classifyAll(); });
+}
+
+/** Show these images instead of those before, and classify them. */
+export function show(files) {
+  if (!files.length) return Promise.resolve();
+  for (const item of items) URL.revokeObjectURL(item.url);
+  items = files.map((file) => newItem(file, file.name));
+  byId("results").replaceChildren(...items.map((item) => item.card));
+  return classifyAll();
+}
+
+/** The first image on show, for measuring with. */
+export const anyImage = () => items[0]?.image ?? null;
+
+function newItem(image, name) {
+  const url = URL.createObjectURL(image);
+  const picture = make("img", { src: url, alt: "", className: "thumb" });
+  picture.addEventListener("error", () => picture.classList.add("unseen")); // TIFF, or no image
+  const answer = make("div", { className: "answer" });
+  const card = make("li", { className: "card result" }, picture,
+    make("div", {}, make("h3", {}, name), answer));
+  return { image, name, card, answer, url };
+}
+
+/** All images with what is chosen now, a few at a time. */
+async function classifyAll() {
+  round += 1;
+  const mine = round;
+  const waiting = [...items];
+  let done = 0;
+  let failed = 0;
+  const began = performance.now();
+  const tally = () => {
+    if (mine !== round) return;
+    const all = items.length;
+    const seconds = (performance.now() - began) / 1000;
+    byId("tally").textContent = done < all ? `${done} of ${all} …`
+      : `${all} ${all === 1 ? "image" : "images"} in ${seconds.toFixed(2)} s${failed ? `, ${failed} not answered` : ""}`;
+  };
+  const work = async () => {
+    for (let item = waiting.shift(); item && mine === round; item = waiting.shift()) {
+      const fine = await classifyOne(item, () => mine === round);
+      done += 1;
+      failed += fine ? 0 : 1;
+      tally();
+    }
+  };
+  tally();
+  await Promise.all(Array.from({ length: AT_ONCE }, work));
+}
+
+async function classifyOne(item, wanted) {
+  item.card.classList.add("busy");
+  const asked = choice.current();
+  try {
+    const answer = await predict(item.image, asked);
+    const [result] = answer.results;
+    timings.note(answer.model, answer.resolution, result.inference_ms);
+    if (wanted()) item.answer.replaceChildren(...shown(answer, result));
+    return true;
+  } catch (error) {
+    if (wanted()) item.answer.replaceChildren(refusal(error));
+    return false;
+  } finally {
+    if (wanted()) item.card.classList.remove("busy");
+  }
+}
+
+/** What an answer looks like: labels as bars, then where the time went. */
+export function shown(answer, result) {
+  const labels = make("ol", { className: "labels" }, ...result.predictions.map((one) =>
+    make("li", {}, make("span", { className: "label" }, one.label),
+      make("span", { className: "share" }, percent(one.probability)), bar(one.probability))));
+  const total = STAGES.reduce((sum, [field]) => sum + result[field], 0);
+  const strip = make("div", { className: "strip", "aria-hidden": "true" }, ...STAGES.map(([field, name]) => {
+    const part = make("span", { className: name });
+    part.style.flexGrow = result[field] / total;
+    return part;
+  }));
+  const times = make("p", { className: "times" }, ...STAGES.map(([field, name]) =>
+    make("span", { className: `key ${name}` }, `${name} ${ms(result[field])}`)));
+  const by = make("p", { className: "hint" }, `${answer.model} at ${answer.resolution} px`);
+  return [labels, strip, times, by];
+}
+
+export const refusal = (error) => make("p", { className: "refusal", role: "alert" },
+  make("b", {}, error.title ?? "Error"), ` ${error.message}`);

@@ -1,0 +1,35 @@
+/** Making elements. Text only ever becomes text: there is no way to markup from here. */
+
+/** @param {string} id */
+export const byId = (id) => document.getElementById(id);
+
+/**
+ * An element with properties (`class`, `aria-*` and `data-*` as attributes) and children.
+ * @param {string} tag
+ * @param {Object<string, *>} properties
+ * @param {...(Node|string|number|null)} children
+ */
+export function make(tag, properties = {}, ...children) {
+  const made = document.createElement(tag);
+  for (const [name, value] of Object.entries(properties)) {
+    if (value === null || value === undefined) continue;
+    if (name in made) made[name] = value;
+    else made.setAttribute(name, value);
+  }
+  made.append(...children.filter((child) => child !== null).map((child) => typeof child === "number" ? String(child) : child));
+  return made;
+}
+
+/** A bar that fills this share of its place. */
+export function bar(share, kind = "") {
+  const fill = make("span", { className: `fill ${kind}` });
+  fill.style.width = `${Math.max(0, Math.min(1, share)) * 100}%`;
+  return make("span", { className: "bar", "aria-hidden": "true" }, fill);
+}
+
+/** Show an error over the page, or take it away. */
+export function announce(error) {
+  const banner = byId("banner");
+  banner.hidden = !error;
+  banner.textContent = error ? `${error.title ?? "Error"}: ${error.message}` : "";
+}

@@ -1,0 +1,39 @@
+/** Figures as people read them. */
+
+/** Three digits that count: 4.37, 43.7, 437. */
+export function digits(value) {
+  if (value === 0) return "0";
+  const size = Math.abs(value);
+  return value.toFixed(size >= 100 ? 0 : size >= 10 ? 1 : 2);
+}
+
+export const ms = (value) => `${digits(value)} ms`;
+export const percent = (share) => `${(share * 100).toFixed(1)} %`;
+
+/** Multiply-adds and parameters: 300.8 M. */
+export function count(value) {
+  if (value >= 1e9) return `${(value / 1e9).toFixed(2)} G`;
+  if (value >= 1e6) return `${(value / 1e6).toFixed(value >= 1e8 ? 0 : value >= 1e7 ? 1 : 2)} M`;
+  if (value >= 1e3) return `${(value / 1e3).toFixed(1)} k`;
+  return String(Math.round(value));
+}
+
+/** Bytes in powers of ten, as README has them. */
+export function bytes(value) {
+  if (value >= 1e9) return `${(value / 1e9).toFixed(2)} GB`;
+  if (value >= 1e6) return `${(value / 1e6).toFixed(1)} MB`;
+  return `${(value / 1e3).toFixed(1)} kB`;
+}
+
+/** How many times more or less than before, or nothing where it is the same. */
+export function ratio(value, before) {
+  const times = value / before;
+  if (!Number.isFinite(times) || Math.abs(times - 1) < 0.005) return "";
+  return times >= 1 ? `${digits(times)} × more` : `${digits(1 / times)} × less`;
+}
+
+/** `mobilenet_v2_1.0_224_int8` in the little room of a plot: `v2 1.0/224 int8`. */
+export function shortName(name) {
+  const found = /^mobilenet_(v\d)_([\d.]+)_(\d+)(?:_(.+))?$/.exec(name);
+  return found ? `${found[1]} ${found[2]}/${found[3]}${found[4] ? ` ${found[4]}` : ""}` : name;
+}

@@ -1,0 +1,32 @@
+/** Puts the page together; each part stands in a module of its own. */
+
+import { getJson } from "./api.js";
+import * as camera from "./camera.js";
+import * as choice from "./choice.js";
+import * as classify from "./classify.js";
+import { announce, byId } from "./dom.js";
+import * as key from "./key.js";
+import * as layers from "./layers.js";
+import * as live from "./live.js";
+import * as modelTable from "./models.js";
+
+async function start() {
+  key.install();
+  classify.install();
+  camera.install();
+  const { models, broken } = await getJson("models");
+  await choice.install(models);
+  live.state(true);
+  modelTable.install(models);
+  layers.install().catch(announce);
+  live.install();
+  const lost = Object.entries(broken);
+  if (lost.length) announce({ title: "Not loaded", message: lost.map(([file, why]) => `${file}: ${why}`).join("; ") });
+  const { version, onnxruntime, cores, cores_reason: reason } = await getJson("info");
+  byId("about").textContent = `mobilenet-gateway ${version}, onnxruntime ${onnxruntime}, ${cores} cores (${reason})`;
+}
+
+start().catch((error) => {
+  live.state(false, error.title ?? "error");
+  announce(error);
+});

@@ -1,0 +1,134 @@
+/** The models: two plots and a table, with those on the frontier marked. */
+
+import { predict } from "./api.js";
+import * as choice from "./choice.js";
+import { anyImage } from "./classify.js";
+import { announce, byId, make } from "./dom.js";
+import { bytes, count, digits, ms, shortName } from "./format.js";
+import { scatter } from "./plots.js";
+import * as timings from "./timings.js";
+
+const RUNS = 5; // of each model when measuring, of which the median counts
+const COLUMNS = [
+  // heading, value to sort by, text, whether it is a number
+  ["Model", (row) => row.name, null, false],
+  ["Top-1", (row) => row.top1?.percent ?? null, (value) => `${value.toFixed(1)} %`, true],
+  ["MAdds", (row) => row.madds, count, true],
+  ["ms here", (row) => timings.typicalMs(row), digits, true],
+  ["Parameters", (row) => row.params, count, true],
+  ["Activations", (row) => row.peak_activation_bytes, bytes, true],
+  ["File", (row) => row.file_bytes, bytes, true],
+  ["Precision", (row) => row.precision, null, false],
+];
+let models = [];
+let order = { column: 1, down: true };
+let plotMadds;
+let plotMs;
+
+export function install(found) {
+  models = found;
+  const choose = ({ name }) => choice.choose(name).catch(announce);
+  plotMadds = scatter("plot-madds", count, choose);
+  plotMs = scatter("plot-ms", ms, choose);
+  byId("measure").addEventListener("click", measure);
+  choice.changes.addEventListener("change", draw);
+  timings.changes.addEventListener("change", draw);
+  draw();
+}
+
+/**
+ * Of points with a cost x and an accuracy y, those that no other beats.
+ * A point is beaten by one that is as good in both and better in one.
+ */
+export function frontier(points) {
+  return new Set(points.filter((one) => !points.some((other) =>
+    other.x <= one.x && other.y >= one.y && (other.x < one.x || other.y > one.y))));
+}
+
+function draw() {
+  plotMadds(pointsBy((row) => row.madds));
+  plotMs(pointsBy((row) => timings.typicalMs(row)));
+  drawTable();
+}
+
+function pointsBy(cost) {
+  const chosen = choice.chosenModel();
+  const points = models.filter((row) => row.top1 && cost(row) !== null).map((row) => ({
+    name: row.name, label: shortName(row.name), x: cost(row), y: row.top1.percent, chosen: row === chosen,
+  }));
+  const best = frontier(points);
+  return points.map((point) => ({ ...point, best: best.has(point) }));
+}
+
+function drawTable() {
+  const focused = document.activeElement?.dataset?.focus;
+  const best = new Set(pointsBy((row) => row.madds).filter((point) => point.best).map((point) => point.name));
+  const [, value] = COLUMNS[order.column];
+  const sorted = [...models].sort((a, b) => compare(value(a), value(b)) * (order.down ? -1 : 1));
+  byId("model-table").replaceChildren(
+    make("thead", {}, make("tr", {}, ...COLUMNS.map(heading))),
+    make("tbody", {}, ...sorted.map((row) => line(row, best.has(row.name)))),
+  );
+  if (focused) byId("model-table").querySelector(`[data-focus="${CSS.escape(focused)}"]`)?.focus();
+}
+
+/** What is not known comes last when the best come first. */
+function compare(a, b) {
+  if (a === b) return 0;
+  if (a === null) return -1;
+  if (b === null) return 1;
+  return a < b ? -1 : 1;
+}
+
+function heading([name, , , numeric], column) {
+  const active = order.column === column;
+  const button = make("button", { type: "button", className: "link", "data-focus": name }, name, active ? (order.down ? " ↓" : " ↑") : "");
+  button.addEventListener("click", () => {
+    order = { column, down: active ? !order.down : numeric };
+    drawTable();
+  });
+  return make("th", { scope: "col", className: numeric ? "number" : "", "aria-sort": active ? (order.down ? "descending" : "ascending") : null }, button);
+}
+
+function line(row, best) {
+  const chosen = row === choice.chosenModel();
+  const button = make("button", { type: "button", className: "link", "data-focus": row.name, "aria-pressed": String(chosen) }, ...breakable(row.name));
+  button.addEventListener("click", () => choice.choose(row.name).catch(announce));
+  const mark = best ? make("span", { className: "mark", title: "No loaded model is as accurate for fewer multiply-adds" }, "frontier") : null;
+  const cells = COLUMNS.slice(1).map(([, value, text, numeric]) => {
+    const found = value(row);
+    return make("td", { className: numeric ? "number" : "" }, found === null ? "–" : text ? text(found) : found);
+  });
+  return make("tr", { className: chosen ? "chosen" : "" }, make("th", { scope: "row" }, button, mark), ...cells);
+}
+
+/** A name that may be broken behind each underscore, where there is little room. */
+const breakable = (name) => name.split("_").flatMap((part, index) => (index ? ["_", make("wbr"), part] : [part]));
+
+/** Run every model as trained a few times with one image, so that all have a time of this device. */
+async function measure() {
+  const button = byId("measure");
+  button.disabled = true;
+  try {
+    const image = anyImage() ?? (await blank());
+    for (const [index, { name, resolution }] of models.entries()) {
+      byId("measure-state").textContent = `${index + 1} of ${models.length}: ${name}`;
+      for (let run = 0; run < RUNS; run += 1) {
+        const { results: [result] } = await predict(image, { model: name, resolution });
+        timings.note(name, resolution, result.inference_ms);
+      }
+    }
+    byId("measure-state").textContent = `Median of ${RUNS} runs each, one at a time.`;
+  } catch (error) {
+    byId("measure-state").textContent = `${error.title}: ${error.message}`;
+  } finally {
+    button.disabled = false;
+  }
+}
+
+/** The time of a run does not depend on what is in the picture. */
+async function blank() {
+  const canvas = make("canvas", { width: 256, height: 256 });
+  canvas.getContext("2d");
+  return new Promise((done) => canvas.toBlob(done, "image/jpeg"));
+}

@@ -1,0 +1,163 @@
+/** Plots with uPlot: colours of the page, sizes of their places, readable without a mouse. */
+
+import { byId } from "./dom.js";
+
+const { uPlot } = window;
+const LABEL_FONT = "11px system-ui, sans-serif";
+const NEAR_PX = 30;
+
+/** A colour of the page as it is now, light or dark. */
+const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
+
+const axis = (more) => ({
+  stroke: () => colour("muted"),
+  font: LABEL_FONT,
+  grid: { stroke: () => colour("line"), width: 1 },
+  ticks: { show: false },
+  ...more,
+});
+
+/** Keep a plot as wide as its place, and in the colours of day and night. */
+function place(options, data, id) {
+  const at = byId(id);
+  const size = () => ({ width: Math.max(200, at.clientWidth), height: at.clientHeight });
+  const plot = new uPlot({ ...size(), legend: { show: false }, ...options }, data, at);
+  new ResizeObserver(() => {
+    const { width, height } = size();
+    if (width !== plot.width || height !== plot.height) plot.setSize({ width, height });
+  }).observe(at);
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => plot.redraw(true, true));
+  return plot;
+}
+
+/**
+ * Points over a logarithmic axis, some of them joined as the frontier.
+ * @param {string} id
+ * @param {(value: number) => string} format of the x axis
+ * @param {(point: object) => void} onChoose
+ * @returns {(points: {x: number, y: number, label: string, best: boolean, chosen: boolean}[]) => void}
+ */
+export function scatter(id, format, onChoose) {
+  let points = [];
+  let plot = null;
+  const range = (_, low, high) => [low / 1.5, high * 1.7];
+  const options = {
+    scales: {
+      x: { time: false, distr: 3, range },
+      y: { range: (_, low, high) => [Math.floor(low / 5 - 0.6) * 5, Math.ceil(high / 5 + 0.6) * 5] },
+    },
+    axes: [
+      axis({ splits: roundNumbers, filter: (_, splits) => splits, values: (_, splits) => splits.map((value) => format(value).replace(/\.0+(?= )/, "")), size: 30, space: 30 }),
+      axis({ values: (_, splits) => splits.map((value) => `${value} %`), size: 46, space: 30 }),
+    ],
+    series: [
+      {},
+      { stroke: () => colour("muted"), paths: () => null, points: dots(8, () => colour("page")) },
+      { stroke: () => colour("accent"), width: 2, spanGaps: true, points: dots(9, () => colour("accent")) },
+      { stroke: () => colour("chosen"), paths: () => null, points: { ...dots(16, () => "transparent"), width: 2 } },
+    ],
+    cursor: { x: false, y: false, points: { show: false }, drag: { x: false, y: false } },
+    hooks: {
+      draw: [(u) => drawLabels(u, points)],
+      ready: [(u) => {
+        u.over.addEventListener("click", () => { const found = nearest(u, points); if (found) onChoose(found); });
+        u.over.addEventListener("mousemove", () => {
+          const found = nearest(u, points);
+          u.over.title = found ? `${found.name}: ${found.y} %, ${format(found.x)}` : "";
+          u.over.classList.toggle("clickable", Boolean(found));
+        });
+      }],
+    },
+  };
+  return (found) => {
+    points = [...found].sort((a, b) => a.x - b.x);
+    byId(id).classList.toggle("empty", points.length === 0);
+    const data = [
+      points.map(({ x }) => x),
+      points.map(({ y, best }) => (best ? null : y)),
+      points.map(({ y, best }) => (best ? y : null)),
+      points.map(({ y, chosen }) => (chosen ? y : null)),
+    ];
+    if (plot) plot.setData(data);
+    else if (points.length) plot = place(options, data, id);
+  };
+}
+
+/** 1, 2, 5, 10, 20, 50 and so on, or fewer where that would be too many. */
+function roundNumbers(_, __, low, high) {
+  const steps = high / low > 300 ? [1] : high / low > 20 ? [1, 3] : [1, 2, 5];
+  const found = [];
+  for (let power = Math.floor(Math.log10(low)); power <= Math.log10(high); power += 1) {
+    found.push(...steps.map((step) => step * 10 ** power));
+  }
+  return found.filter((value) => value >= low && value <= high);
+}
+
+const dots = (size, fill) => ({ show: true, size, width: 1.5, fill });
+
+function nearest(u, points) {
+  const far = ({ x, y }) => Math.hypot(u.valToPos(x, "x") - u.cursor.left, u.valToPos(y, "y") - u.cursor.top);
+  const [found] = [...points].sort((a, b) => far(a) - far(b));
+  return found && far(found) < NEAR_PX ? found : null;
+}
+
+/** Names beside the points, the chosen and the best first, as long as none hides another. */
+function drawLabels(u, points) {
+  const { ctx } = u;
+  const scale = devicePixelRatio;
+  ctx.save();
+  ctx.font = LABEL_FONT.replace("11", String(11 * scale));
+  ctx.textBaseline = "middle";
+  ctx.textAlign = "left";
+  const height = 13 * scale;
+  const gap = 9 * scale;
+  const boxes = points.map(({ x, y }) => {
+    const left = u.valToPos(x, "x", true);
+    const top = u.valToPos(y, "y", true);
+    return { left: left - 5 * scale, right: left + 5 * scale, top: top - 5 * scale, bottom: top + 5 * scale };
+  });
+  const order = [...points].sort((a, b) => b.chosen - a.chosen || b.best - a.best || b.y - a.y);
+  for (const point of order) {
+    const own = boxes[points.indexOf(point)];
+    const width = ctx.measureText(point.label).width;
+    const middle = (own.top + own.bottom) / 2;
+    const centre = (own.left + own.right) / 2;
+    const spots = [[own.right + gap / 2, middle], [own.left - gap / 2 - width, middle],
+      [centre - width / 2, own.top - gap], [centre - width / 2, own.bottom + gap]];
+    const spot = spots.map(([left, at]) => ({ left, right: left + width, top: at - height / 2, bottom: at + height / 2 }))
+      .find((box) => box.left > u.bbox.left && box.right < u.bbox.left + u.bbox.width && box.top > u.bbox.top
+        && box.bottom < u.bbox.top + u.bbox.height && !boxes.some((other) => other !== own && overlap(box, other)));
+    if (!spot) continue;
+    boxes.push(spot);
+    ctx.fillStyle = colour(point.chosen ? "ink" : point.best ? "accent" : "muted");
+    ctx.fillText(point.label, spot.left, (spot.top + spot.bottom) / 2);
+  }
+  ctx.restore();
+}
+
+const overlap = (a, b) => a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom;
+
+/**
+ * Lines over time.
+ * @param {string} id
+ * @param {string[]} colours one a line
+ * @returns {(times: number[], ...lines: (number|null)[][]) => void}
+ */
+export function timeline(id, colours) {
+  let plot = null;
+  const options = {
+    scales: { y: { range: (_, low, high) => [0, Math.max(high * 1.1, 4)] } },
+    axes: [
+      axis({ size: 28, space: 70, values: (_, splits) => splits.map(clock) }),
+      axis({ size: 42, space: 26 }),
+    ],
+    series: [{}, ...colours.map((name) => ({ stroke: () => colour(name), width: 2, points: { size: 5, fill: () => colour(name) } }))],
+    cursor: { show: false },
+  };
+  return (times, ...lines) => {
+    if (plot) plot.setData([times, ...lines]);
+    else plot = place(options, [times, ...lines], id);
+  };
+}
+
+const clock = (seconds) => new Date(seconds * 1000).toTimeString().slice(0, 8);

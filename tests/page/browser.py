@@ -1,0 +1,97 @@
+"""Debian's Chromium, driven by Playwright, as the people that the page is for have it."""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, ViewportSize, sync_playwright
+
+CHROMIUM = shutil.which("chromium")
+SHOTS = Path(__file__).with_name("shots")  # pictures for people to look at; not in git
+ARGUMENTS = (
+    "--no-sandbox",  # tests may run as root
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--use-fake-device-for-media-stream",
+    "--use-fake-ui-for-media-stream",
+)
+PATIENCE_MS = 30_000  # on a machine that does much else
+needs_chromium = pytest.mark.skipif(
+    CHROMIUM is None, reason="needs Chromium: apt-get install chromium"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Screen:
+    """What somebody looks at the page with."""
+
+    name: str
+    width: int
+    height: int
+    dark: bool
+    touch: bool
+
+
+DESK = Screen("desk", 1280, 800, dark=False, touch=False)
+DESK_AT_NIGHT = Screen("desk-dark", 1280, 800, dark=True, touch=False)
+PHONE = Screen("phone", 390, 844, dark=False, touch=True)
+PHONE_AT_NIGHT = Screen("phone-dark", 390, 844, dark=True, touch=True)
+SCREENS = (DESK, DESK_AT_NIGHT, PHONE, PHONE_AT_NIGHT)
+
+
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    """One browser. While it is open this thread has a running event loop: open it late."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        try:
+            yield browser
+        finally:
+            browser.close()
+
+
+@dataclass(slots=True)
+class Visit:
+    """A page, and what it did behind one's back."""
+
+    page: Page
+    complaints: list[str]  # errors of scripts and of the console, such as a refused source
+    asked: list[str]  # addresses of all requests
+
+    def shoot(self, name: str, *, whole: bool = False) -> None:
+        """Keep a picture."""
+        SHOTS.mkdir(exist_ok=True)
+        self.page.screenshot(path=SHOTS / f"{name}.png", full_page=whole)
+
+
+@contextmanager
+def visit(browser: Browser, address: str, screen: Screen) -> Iterator[Visit]:
+    """The page at an address in a new profile."""
+    context = browser.new_context(
+        viewport=ViewportSize(width=screen.width, height=screen.height),
+        color_scheme="dark" if screen.dark else "light",
+        has_touch=screen.touch,
+        is_mobile=screen.touch,
+        permissions=["camera"],
+    )
+    page = context.new_page()
+    page.set_default_timeout(PATIENCE_MS)
+    found = Visit(page, [], [])
+    page.on("pageerror", lambda error: found.complaints.append(str(error)))
+    page.on(
+        "console",
+        lambda said: found.complaints.append(said.text) if said.type == "error" else None,
+    )
+    page.on("request", lambda request: found.asked.append(request.url))
+    try:
+        page.goto(address)
+        yield found
+    finally:
+        context.close()

@@ -1,0 +1,238 @@
+"""The page in a real browser: on a desk and on a phone, by day and by night."""
+
+from math import log
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.conftest import REAL_MODEL, SMALL_V1, SMALL_V2
+from tests.page.browser import DESK, PHONE, SCREENS, Screen, visit
+
+screens = pytest.mark.parametrize("screen", SCREENS, ids=lambda screen: screen.name)
+
+
+def choose_photos(page: Page, *photos: Path) -> None:
+    """Choose files with the button, as people do."""
+    with page.expect_file_chooser() as chooser:
+        page.get_by_role("button", name="Choose images").click()
+    chooser.value.set_files([str(photo) for photo in photos])
+
+
+def figure(page: Page, name: str) -> str:
+    """One of the costs beside the choice of the model."""
+    found = page.locator("#cost dt", has_text=name).locator("xpath=following-sibling::dd[1]/b")
+    return found.inner_text()
+
+
+def wait_for_answers(page: Page, model: str, count: int = 1) -> None:
+    expect(page.locator(".answer", has_text=f"{model} at")).to_have_count(count)
+
+
+def overflows(page: Page) -> bool:
+    """Whether one would have to scroll sideways."""
+    return bool(page.evaluate("document.documentElement.scrollWidth > innerWidth"))
+
+
+@screens
+def test_the_whole_way_from_a_photo_to_the_cost_of_each_layer(
+    browser: Browser, address: str, photo: Path, screen: Screen
+) -> None:
+    with visit(browser, f"{address}/", screen) as seen:
+        page = seen.page
+        expect(page.locator("#state")).to_have_text("ready")
+        expect(page.locator("#model")).to_have_value(REAL_MODEL)
+        seen.shoot(f"{screen.name}-1-empty")
+
+        choose_photos(page, photo)
+        wait_for_answers(page, REAL_MODEL)
+        first = page.locator(".labels li").first
+        expect(first).to_contain_text("Egyptian cat")
+        for stage in ("queue", "decode", "inference"):
+            expect(page.locator(".times")).to_contain_text(f"{stage} ")
+        assert figure(page, "Multiply-adds") == "301 M"
+        assert figure(page, "Inference here").endswith(" ms")
+        seen.shoot(f"{screen.name}-2-answer", whole=True)
+
+        page.get_by_label("Model", exact=True).select_option(SMALL_V1)
+        wait_for_answers(page, SMALL_V1)
+        assert figure(page, "Multiply-adds") == "13.6 M"
+        expect(page.locator("#cost")).to_contain_text("less")
+
+        page.get_by_label("Resolution").fill("256")
+        expect(page.locator(".answer")).to_contain_text(f"{SMALL_V1} at 256 px")
+        assert figure(page, "Multiply-adds") == "53.5 M"  # 4 x the convolutions, 1 x the classifier
+        page.get_by_role("button", name="Back to it").click()
+        expect(page.locator(".answer")).to_contain_text(f"{SMALL_V1} at 128 px")
+
+        expect(page.locator("#layers-lead")).to_contain_text(f"{SMALL_V1} at 128 px, 29 layers")
+        page.locator("#layers").scroll_into_view_if_needed()
+        page.locator("#layer").fill("28")
+        expect(page.locator("#layer-readout")).to_contain_text("classifier")
+        expect(page.locator("#layer-readout")).to_contain_text("1001")
+        seen.shoot(f"{screen.name}-3-layers")
+        page.get_by_text("Every layer as a table").click()
+        expect(page.locator("#layers table tbody tr")).to_have_count(29)
+
+        assert not overflows(page)
+        assert seen.complaints == []
+
+
+@screens
+def test_the_models_are_compared_in_plots_and_table(
+    browser: Browser, address: str, screen: Screen
+) -> None:
+    with visit(browser, f"{address}/", screen) as seen:
+        page = seen.page
+        rows = page.locator("#model-table tbody tr")
+        expect(rows).to_have_count(3)
+        expect(rows.first).to_contain_text("71.9 %")
+        expect(page.locator("#plot-madds canvas")).to_be_visible()
+        page.get_by_role("button", name="Measure every model").click()
+        expect(page.locator("#measure-state")).to_contain_text("Median")
+        expect(page.locator("#plot-ms canvas")).to_be_visible()
+        assert "\N{EN DASH}" not in page.locator("#model-table tbody").inner_text()
+        page.locator("#models").scroll_into_view_if_needed()
+        seen.shoot(f"{screen.name}-4-models")
+        page.get_by_role("button", name="MAdds").click()
+        expect(page.locator("#model-table th[aria-sort=descending]")).to_contain_text("MAdds")
+        page.get_by_role("button", name="MAdds").click()
+        expect(rows.first).to_contain_text(f"{SMALL_V2[:14]}")
+        rows.first.get_by_role("button").click()
+        expect(page.locator("#model")).to_have_value(SMALL_V2)
+        assert not overflows(page)
+        assert seen.complaints == []
+
+
+def test_a_point_of_the_plot_chooses_its_model(browser: Browser, address: str) -> None:
+    with visit(browser, f"{address}/", DESK) as seen:
+        over = seen.page.locator("#plot-madds .u-over")
+        over.scroll_into_view_if_needed()
+        box = over.bounding_box()
+        assert box
+        # The axis is logarithmic, with room of 1.5 on its left and 1.7 on its right.
+        models = httpx.get(f"{address}/models", trust_env=False).json()["models"]
+        madds = {model["name"]: model["madds"] for model in models}
+        low, high = min(madds.values()) / 1.5, max(madds.values()) * 1.7
+        for y_share in (0.05, 0.15, 0.25, 0.35, 0.5, 0.65, 0.8, 0.95):  # accuracy: by feel
+            x = _log_share(madds[SMALL_V1], low, high) * box["width"]
+            over.click(position={"x": x, "y": y_share * box["height"]})
+        expect(seen.page.locator("#model")).to_have_value(SMALL_V1)
+
+
+def _log_share(value: float, low: float, high: float) -> float:
+    return log(value / low) / log(high / low)
+
+
+def test_what_is_no_image_is_refused_beside_those_that_are(
+    browser: Browser, address: str, photo: Path, tmp_path: Path
+) -> None:
+    text = tmp_path / "<b>notes.txt"
+    text.write_text("no image", "utf-8")
+    with visit(browser, f"{address}/", DESK) as seen:
+        expect(seen.page.locator("#state")).to_have_text("ready")
+        choose_photos(seen.page, photo, text)
+        wait_for_answers(seen.page, REAL_MODEL)
+        refusal = seen.page.locator(".refusal")
+        expect(refusal).to_contain_text("Not an image")
+        expect(refusal).to_contain_text("JPEG, PNG")
+        expect(seen.page.locator("h3").last).to_have_text("<b>notes.txt")  # never markup
+        expect(seen.page.locator("#tally")).to_contain_text("1 not answered")
+
+
+def test_images_can_be_dropped(browser: Browser, address: str, photo: Path) -> None:
+    drop = """async (bytes) => {
+        const carried = new DataTransfer();
+        carried.items.add(new File([new Uint8Array(bytes)], "dropped.png"));
+        document.body.dispatchEvent(new DragEvent("drop", {dataTransfer: carried, bubbles: true}));
+    }"""
+    with visit(browser, f"{address}/", DESK) as seen:
+        expect(seen.page.locator("#state")).to_have_text("ready")
+        seen.page.evaluate(drop, list(photo.read_bytes()))
+        wait_for_answers(seen.page, REAL_MODEL)
+        expect(seen.page.locator("h3").first).to_have_text("dropped.png")
+
+
+@pytest.mark.parametrize("screen", [DESK, PHONE], ids=lambda screen: screen.name)
+def test_the_camera_gives_photos_once_or_on_and_on(
+    browser: Browser, address: str, screen: Screen
+) -> None:
+    with visit(browser, f"{address}/", screen) as seen:
+        page = seen.page
+        expect(page.locator("#state")).to_have_text("ready")
+        page.get_by_role("button", name="Use the camera").click()
+        page.get_by_role("button", name="Take a photo").click()
+        wait_for_answers(page, REAL_MODEL)
+        page.get_by_label("Keep classifying").check()
+        expect(page.locator("h3", has_text="frames a second")).to_be_visible()
+        seen.shoot(f"{screen.name}-5-camera")
+        page.get_by_role("button", name="Stop the camera").click()
+        expect(page.locator("#camera")).to_be_hidden()
+        assert seen.complaints == []
+
+
+def test_the_keyboard_alone_is_enough(browser: Browser, address: str, photo: Path) -> None:
+    with visit(browser, f"{address}/", DESK) as seen:
+        page = seen.page
+        expect(page.locator("#state")).to_have_text("ready")
+
+        def tab_to(selector: str) -> None:
+            for _ in range(60):
+                page.keyboard.press("Tab")
+                if page.evaluate("one => document.activeElement.matches(one)", selector):
+                    return
+            pytest.fail(f"Tab does not lead to {selector}")
+
+        tab_to("#choose")
+        with page.expect_file_chooser() as chooser:
+            page.keyboard.press("Enter")
+        chooser.value.set_files(str(photo))
+        wait_for_answers(page, REAL_MODEL)
+        tab_to("#model")
+        page.keyboard.type(SMALL_V1)
+        wait_for_answers(page, SMALL_V1)
+        tab_to("#resolution")
+        page.keyboard.press("ArrowRight")
+        expect(page.locator(".answer")).to_contain_text(f"{SMALL_V1} at 160 px")
+        tab_to("#model-table tbody button")
+        page.keyboard.press("Enter")
+        wait_for_answers(page, REAL_MODEL)
+        assert page.evaluate("document.activeElement.matches('#model-table tbody button')")
+        tab_to("#layer")
+        page.keyboard.press("Home")
+        expect(page.locator("#layer-readout")).to_contain_text("stem")
+        seen.shoot("desk-6-keyboard")
+
+
+def test_live_figures_follow_what_the_service_does(
+    browser: Browser, address: str, photo: Path
+) -> None:
+    with visit(browser, f"{address}/", DESK) as seen:
+        page = seen.page
+        so_far = page.locator("#live-figures div", has_text="Images so far").locator("dd")
+        page.locator("#live").scroll_into_view_if_needed()
+        before = int(so_far.inner_text())
+        with httpx.Client(base_url=address, trust_env=False) as other:
+            for _ in range(5):
+                assert other.post("/predict", content=photo.read_bytes()).status_code == 200
+        expect(so_far).to_have_text(str(before + 5))
+        expect(page.locator("#live-figures")).to_contain_text("ms")
+        expect(page.locator("#plot-rate canvas")).to_be_visible()
+        seen.shoot("desk-7-live")
+
+
+def test_nothing_leaves_for_another_place_and_the_page_is_small(
+    browser: Browser, address: str, photo: Path
+) -> None:
+    with visit(browser, f"{address}/", DESK) as seen:
+        choose_photos(seen.page, photo)
+        wait_for_answers(seen.page, REAL_MODEL)
+        sent_bytes = seen.page.evaluate(
+            "performance.getEntries().filter(one => one.entryType === 'navigation'"
+            " || one.name.includes('/static/')).reduce((sum, one) => sum + one.transferSize, 0)"
+        )
+    own = urlsplit(address).netloc
+    assert {urlsplit(one).netloc for one in seen.asked if not one.startswith("blob:")} == {own}
+    assert 10_000 < sent_bytes < 150_000

@@ -1,0 +1,59 @@
+"""A service that wants a key: the page asks for it, keeps it for the tab, and shows it nowhere."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, expect
+from pydantic import SecretStr
+
+from app.settings import Settings
+from tests.conftest import REAL_MODEL
+from tests.page.browser import DESK, PHONE_AT_NIGHT, visit
+from tests.page.test_flow import choose_photos, wait_for_answers
+from tests.serving import served
+
+KEY = "a-good-key"
+
+
+@pytest.fixture(scope="module")
+def guarded(page_store: Path) -> Iterator[str]:
+    settings = Settings(store=page_store, models=(REAL_MODEL,), api_keys=(SecretStr(KEY),))
+    with served(settings) as client:
+        yield str(client.base_url).rstrip("/")
+
+
+def test_the_page_asks_for_a_key_until_it_is_right(
+    browser: Browser, guarded: str, photo: Path
+) -> None:
+    with visit(browser, f"{guarded}/", PHONE_AT_NIGHT) as seen:
+        page = seen.page
+        field = page.get_by_label("API key")
+        expect(field).to_be_focused()
+        seen.shoot("phone-dark-8-key")
+        field.fill("wrong-key")
+        field.press("Enter")
+        expect(page.locator("#key-reason")).to_contain_text("not one of its keys")
+        field.fill(KEY)
+        field.press("Enter")
+        expect(page.locator("#state")).to_have_text("ready")
+        choose_photos(page, photo)
+        wait_for_answers(page, REAL_MODEL)
+        assert not [address for address in seen.asked if "key" in address.rpartition("/static/")[0]]
+        page.reload()
+        expect(page.locator("#state")).to_have_text("ready")  # this tab still has it
+        page.get_by_role("button", name="Forget key").click()
+        expect(page.get_by_label("API key")).to_be_focused()
+
+
+def test_the_page_says_what_is_missing_when_no_key_is_given(browser: Browser, guarded: str) -> None:
+    with visit(browser, f"{guarded}/", DESK) as seen:
+        seen.page.get_by_role("button", name="Not now").click()
+        expect(seen.page.locator("#banner")).to_contain_text("Unauthorized")
+
+
+def test_the_reference_asks_for_the_key_too(browser: Browser, guarded: str) -> None:
+    with visit(browser, f"{guarded}/docs", DESK) as seen:
+        seen.page.get_by_label("API key").fill(KEY)
+        seen.page.keyboard.press("Enter")
+        expect(seen.page.locator(".operation").first).to_be_visible()

@@ -1,0 +1,54 @@
+"""The reference of the API at /docs, without a network."""
+
+import json
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+from playwright.sync_api import Browser, expect
+
+from tests.conftest import REAL_MODEL
+from tests.page.browser import DESK, PHONE_AT_NIGHT, Screen, visit
+
+
+@pytest.mark.parametrize("screen", [DESK, PHONE_AT_NIGHT], ids=lambda screen: screen.name)
+def test_every_operation_and_schema_is_shown(
+    browser: Browser, address: str, screen: Screen
+) -> None:
+    document = httpx.get(f"{address}/openapi.json", trust_env=False).json()
+    with visit(browser, f"{address}/docs", screen) as seen:
+        page = seen.page
+        operations = page.locator("#operations > .operation")
+        expect(operations).to_have_count(sum(map(len, document["paths"].values())))
+        expect(page.locator("#schemas > details")).to_have_count(
+            len(document["components"]["schemas"])
+        )
+        operations.filter(has_text="/predict").first.locator("summary").first.click()
+        expect(page.get_by_text("How many classes to rank.").first).to_be_visible()
+        seen.shoot(f"{screen.name}-9-reference", whole=True)
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        assert seen.complaints == []
+    own = urlsplit(address).netloc
+    assert {urlsplit(one).netloc for one in seen.asked} == {own}
+
+
+def test_an_operation_can_be_tried(browser: Browser, address: str, photo: Path) -> None:
+    with visit(browser, f"{address}/docs#POST-/predict", DESK) as seen:
+        operation = seen.page.locator("[id='POST-/predict']")
+        operation.get_by_label("top_k").fill("2")
+        operation.get_by_label("body").set_input_files(str(photo))
+        operation.get_by_role("button", name="Send").click()
+        shown = operation.locator("[role=status] pre")
+        expect(shown).to_contain_text("Egyptian cat")
+        answer = json.loads(shown.inner_text())
+        assert answer["model"] == REAL_MODEL
+        assert len(answer["results"][0]["predictions"]) == 2
+
+
+def test_an_operation_that_fails_says_why(browser: Browser, address: str) -> None:
+    with visit(browser, f"{address}/docs#GET-/models/{{name}}", DESK) as seen:
+        operation = seen.page.locator("[id='GET-/models/{name}']")
+        operation.get_by_label("name").fill("../mobilenet_v3")
+        operation.get_by_role("button", name="Send").click()
+        expect(operation.locator(".refusal")).to_contain_text("404")
