@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test check docs format bench bench-quick bench-peers flood fuzz image image-arm64 image-test image-sizes sbom lock clean
+.PHONY: help serve test check docs format bench bench-quick bench-peers flood fuzz page-shots image image-arm64 image-test image-sizes sbom lock clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,6 +48,10 @@ flood: $(VENV)/.bench models/store/mobilenet_v2_1.0_224.onnx  ## three times wha
 
 fuzz: $(VENV)/.dev models/store/mobilenet_v2_1.0_224.onnx  ## 30,000 hostile requests, which the service has to survive, 2 minutes
 	$(BIN)/python -m loadtest.fuzz
+
+page-shots: $(VENV)/.dev models/store/mobilenet_v2_1.0_224.onnx  ## pictures of the web page in tests/page/shots, and how soon it paints; needs Chromium
+	$(BIN)/python -m pytest tests/page
+	$(BIN)/python -m tests.page.paint
 
 image:  ## build the container image for x86-64, 20 seconds
 	container/build.sh amd64

@@ -8,7 +8,7 @@ import { timeline } from "./plots.js";
 import * as timings from "./timings.js";
 
 const EVERY_MS = 2000;
-const KEPT = 150; // looks: five minutes
+const KEPT = 90; // looks: three minutes
 const STAGES = ["queue", "decode", "inference"];
 const looks = []; // {at, rate, queue, decode, inference, waiting}
 let before = null;

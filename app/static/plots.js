@@ -5,6 +5,7 @@ import { byId } from "./dom.js";
 const { uPlot } = window;
 const LABEL_FONT = "11px system-ui, sans-serif";
 const NEAR_PX = 30;
+const WINDOW_S = 180; // of the plots over time
 
 /** A colour of the page as it is now, light or dark. */
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
@@ -146,7 +147,7 @@ const overlap = (a, b) => a.left < b.right && b.left < a.right && a.top < b.bott
 export function timeline(id, colours) {
   let plot = null;
   const options = {
-    scales: { y: { range: (_, low, high) => [0, Math.max(high * 1.1, 4)] } },
+    scales: { x: { range: (_, __, last) => [last - WINDOW_S, last] }, y: { range: (_, low, high) => [0, Math.max(high * 1.1, 4)] } },
     axes: [
       axis({ size: 28, space: 70, values: (_, splits) => splits.map(clock) }),
       axis({ size: 42, space: 26 }),

@@ -162,7 +162,7 @@ def test_the_camera_gives_photos_once_or_on_and_on(
     with visit(browser, f"{address}/", screen) as seen:
         page = seen.page
         expect(page.locator("#state")).to_have_text("ready")
-        page.get_by_role("button", name="Use the camera").click()
+        page.get_by_role("button", name="Use camera").click()
         page.get_by_role("button", name="Take a photo").click()
         wait_for_answers(page, REAL_MODEL)
         page.get_by_label("Keep classifying").check()
