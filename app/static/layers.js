@@ -55,7 +55,14 @@ function picture(layers) {
     readout.replaceChildren(...described(layers[index]));
   };
   slider.addEventListener("input", () => pick(Number(slider.value)));
-  for (const { marks } of rows) marks.forEach((mark, index) => mark.addEventListener("pointerenter", () => pick(index)));
+  for (const { marks } of rows) {
+    marks.forEach((mark, index) => {
+      mark.addEventListener("pointerdown", () => pick(index));
+      mark.addEventListener("pointermove", (event) => {
+        if (event.movementX || event.movementY) pick(index); // not the page under a mouse at rest
+      });
+    });
+  }
   const heaviest = layers.reduce((best, layer, index) => (layer.madds > layers[best].madds ? index : best), 0);
   pick(heaviest);
   const known = new Set(layers.map(kindOf));
