@@ -197,7 +197,10 @@ def open_gateway(settings: Settings) -> Gateway:
 def rest(store: Store) -> None:
     """Give back what no work needs now, which takes some milliseconds."""
     for model in store:
-        model.rest()
+        try:
+            model.rest()
+        except Exception as error:  # its card says more than its graph takes
+            log.warning("%s keeps the memory of its runs: %s", model.name, error)
     memory.give_back_freed()
 
 
