@@ -147,7 +147,7 @@ def millions(count: int) -> str:
 def download(size_bytes: int | None, *, pinned: bool) -> str:
     """Size of a pinned file; of any other, that its hash is recorded when it is first pulled."""
     if not pinned:
-        return "not pinned"
+        return "unpinned"
     return "size unknown" if size_bytes is None else megabytes(size_bytes)
 
 

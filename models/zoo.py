@@ -9,7 +9,7 @@ from pathlib import Path
 from app import __version__
 from app.card import CARD_KEY, Accuracy, Origin, Precision, SourceFile, parse_card
 from app.errors import CardError
-from models.checkpoints import tflite, timm, torchvision
+from models.checkpoints import keras_h5, tflite, timm, torchvision
 from models.checkpoints.canonical import Checkpoint
 from models.export import Recipe, export, read_metadata
 from models.hashes import sha256_of
@@ -103,8 +103,11 @@ def read_checkpoint(entry: Entry, paths: list[Path]) -> Checkpoint:
     """
     recipe, eps = entry.recipe, entry.format.batch_norm_epsilon
     match entry.format.reader:
-        case "torchvision":
+        case "keras_h5":
             assert eps is not None  # noqa: S101  the table has it
+            return keras_h5.read(paths[0], recipe.family, eps=eps)
+        case "torchvision":
+            assert eps is not None  # noqa: S101
             return torchvision.read(paths[0], eps=eps)
         case "timm":
             assert eps is not None  # noqa: S101

@@ -12,7 +12,7 @@ from models.layers import Padding
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Channels = tuple[float, float, float]
-Reader = Literal["torchvision", "timm", "tflite"]
+Reader = Literal["keras_h5", "tflite", "timm", "torchvision"]
 
 
 class Record(BaseModel):
@@ -149,29 +149,30 @@ class Grid(Record):
     tables: tuple[AccuracyTable, ...] = Field(min_length=1)
 
     def checkpoints(self) -> Iterator[ZooCheckpoint]:
-        """A checkpoint for each row of each table."""
+        """A checkpoint for each row, the widest and the finest first."""
         first, *others = self.models
-        for table in self.tables:
-            for cell in table.rows:
-                models = [
-                    ZooModel(**first.model_dump(), top1=cell.top1, top5=cell.top5),
-                    *(ZooModel(**other.model_dump()) for other in others),
-                ]
-                yield ZooCheckpoint(
-                    family=self.family,
-                    alpha=cell.alpha,
-                    resolution=cell.resolution,
-                    format=self.format,
-                    files=(self._file_name(cell),),
-                    models=tuple(models),
-                    source=table.source,
-                )
+        for source, cell in self._cells():
+            models = [
+                ZooModel(**first.model_dump(), top1=cell.top1, top5=cell.top5),
+                *(ZooModel(**other.model_dump()) for other in others),
+            ]
+            yield ZooCheckpoint(
+                family=self.family,
+                alpha=cell.alpha,
+                resolution=cell.resolution,
+                format=self.format,
+                files=(self._file_name(cell),),
+                models=tuple(models),
+                source=source,
+            )
 
     def files(self) -> dict[str, ZooFile]:
         """The file of each checkpoint by name; none of them is pinned."""
-        return {
-            self._file_name(cell): self._file(cell) for table in self.tables for cell in table.rows
-        }
+        return {self._file_name(cell): self._file(cell) for _, cell in self._cells()}
+
+    def _cells(self) -> list[tuple[str, Cell]]:
+        cells = [(table.source, cell) for table in self.tables for cell in table.rows]
+        return sorted(cells, key=lambda pair: (-pair[1].alpha, -pair[1].resolution))
 
     def _file(self, cell: Cell) -> ZooFile:
         name = self._file_name(cell)

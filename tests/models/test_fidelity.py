@@ -1,14 +1,19 @@
 """Exported models give the answers of the frameworks that their weights come from."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from app.card import Family
 from app.model import load_model
+from models.checkpoints import keras_h5
+from models.export import export
 from models.fetch import Fetcher
 from models.zoo import export_entry, find, zoo
-from tests.models.fidelity import litert
+from tests.models.checkpoints.keras_files import write_named
+from tests.models.fidelity import keras_record, litert
 from tests.models.fidelity.inputs import Input, packaged_inputs, photo_inputs
 from tests.models.fidelity.torch_record import recorded_answers
 
@@ -31,6 +36,10 @@ def inputs_224(shared_photos: Path) -> list[Input]:
 def our_answers(name: str, weights: Path, store: Path, images: list[Input]) -> np.ndarray:
     """Probabilities [N, 1000] of the exported model, an image at a time as the service does."""
     path = export_entry(find(name), Fetcher(store, (weights,), offline=True).locate, store)
+    return probabilities(path, images)
+
+
+def probabilities(path: Path, images: list[Input]) -> np.ndarray:
     model = load_model(path)
     return np.concatenate([model.probabilities(one.pixels[np.newaxis]) for one in images])
 
@@ -74,3 +83,38 @@ def test_the_default_model_agrees_with_torch(real_store: Path, inputs_224: list[
         ours = model.probabilities(image.pixels[np.newaxis])[0]
         assert int(ours.argmax()) == answer.class_ids[0], image.name
         assert answer.largest_difference(ours) < FLOAT_TOLERANCE, image.name
+
+
+@pytest.mark.parametrize(("family", "alpha", "resolution"), keras_record.CASES)
+def test_a_model_from_a_keras_file_agrees_with_keras(
+    family: Family, alpha: float, resolution: int, tmp_path: Path
+) -> None:
+    case = keras_record.keras_case(family, alpha)
+    entry = find(f"{family}_{alpha}_{resolution}_keras")
+    [file] = entry.files
+    write_named(tmp_path / file, case)
+    ours = our_answers(entry.name, tmp_path, tmp_path, keras_record.inputs(resolution))
+    for (image, answer), found in zip(case.recorded(), ours, strict=True):
+        assert int(found.argmax()) == answer.class_ids[0], image.name
+        assert answer.largest_difference(found) < FLOAT_TOLERANCE, image.name
+        # small probabilities agree as well as large ones
+        assert np.allclose(found[answer.class_ids], answer.probabilities, rtol=1e-3), image.name
+
+
+@pytest.mark.parametrize("change", ["epsilon", "padding"])
+@pytest.mark.parametrize(
+    ("family", "alpha", "resolution"), [keras_record.CASES[0], keras_record.CASES[4]]
+)
+def test_the_agreement_with_keras_would_end_with_another_epsilon_or_padding(
+    family: Family, alpha: float, resolution: int, change: str, tmp_path: Path
+) -> None:
+    case = keras_record.keras_case(family, alpha)
+    recipe = find(f"{family}_{alpha}_{resolution}_keras").recipe
+    eps = 1e-5 if change == "epsilon" else 1e-3
+    checkpoint = keras_h5.read(write_named(tmp_path / "weights.h5", case), family, eps=eps)
+    if change == "padding":
+        recipe = replace(recipe, padding="symmetric")
+    path = export(recipe, checkpoint, "fp32", tmp_path)
+    [first, *_] = keras_record.inputs(resolution)
+    [found] = probabilities(path, [first])
+    assert case.recorded()[0][1].largest_difference(found) > FLOAT_TOLERANCE

@@ -43,17 +43,27 @@ def recorded_answers(inputs: Iterable[Input]) -> list[tuple[Input, Answer]]:
     Raises:
         LookupError: an input is not the one that was recorded; the text has the remedy.
     """
-    answers = {
-        record["name"]: answer_of(record) for record in json.loads(RECORD.read_text())["answers"]
-    }
-    pairs = []
+    records = json.loads(RECORD.read_text("utf-8"))["answers"]
+    return pairs(inputs, records, RECORD, "record_torch.py")
+
+
+def pairs(
+    inputs: Iterable[Input], records: Iterable[dict[str, Any]], file: Path, script: str
+) -> list[tuple[Input, Answer]]:
+    """Each input with its record among `records` of `file`, which `script` has written.
+
+    Raises:
+        LookupError: an input is not the one that was recorded; the text has the remedy.
+    """
+    answers = {record["name"]: answer_of(record) for record in records}
+    found = []
     for given in inputs:
         answer = answers.get(given.name)
         if answer is None or answer.sha256 != given.sha256:
             raise LookupError(
-                f"the pixels of {given.name} are not those of {RECORD.name}: this machine decodes "
+                f"the pixels of {given.name} are not those of {file.name}: this machine decodes "
                 "the photo differently, or it is another one. Record again as the docstring of "
-                "tests/models/fidelity/record_torch.py says."
+                f"tests/models/fidelity/{script} says."
             )
-        pairs.append((given, answer))
-    return pairs
+        found.append((given, answer))
+    return found
