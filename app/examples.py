@@ -115,6 +115,8 @@ MODEL_DETAIL: dict[str, Any] = {
 LAYER_TABLE: dict[str, Any] = {
     "model": MODEL,
     "resolution": 224,
+    "madds": 300774272,
+    "peak_activation_bytes": 6021120,
     "layers": [
         {
             "name": "stem",

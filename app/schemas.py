@@ -86,6 +86,16 @@ class PredictQuery(Limits):
     )
 
 
+class LayersQuery(BaseModel):
+    """What a request for layers can choose."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    resolution: int | None = Field(
+        None, description="Side of the square that the model sees; default: as trained."
+    )
+
+
 class NoQuery(BaseModel):
     """A resource without parameters: any that is sent is an error."""
 
@@ -217,12 +227,14 @@ class ModelDetail(Wire):
 
 
 class LayerTable(Wire):
-    """Cost of every layer for one image at the trained resolution."""
+    """Cost of every layer for one image, at the trained resolution or another."""
 
     model_config = shown(examples.LAYER_TABLE)
 
     model: str
     resolution: int
+    madds: int = Field(description="Of all layers together.")
+    peak_activation_bytes: int = Field(description="Most live activations at once.")
     layers: list[LayerRow]
 
 

@@ -6,6 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
 
+from app.dial import dial, dial_layers
 from app.errors import (
     BadQuery,
     Forbidden,
@@ -20,6 +21,7 @@ from app.problem import documented
 from app.schemas import (
     DecodeRow,
     Frontier,
+    LayersQuery,
     LayerTable,
     MeasureReport,
     ModelDetail,
@@ -130,7 +132,19 @@ async def model(name: str, gateway: Current, _: Annotated[NoQuery, Query()]) -> 
 
 
 @router.get("/{name}/layers", responses=documented(UnknownModel))
-async def layers(name: str, gateway: Current, _: Annotated[NoQuery, Query()]) -> LayerTable:
-    """Shape, parameters, multiply-adds and memory of every layer."""
+async def layers(name: str, gateway: Current, query: Annotated[LayersQuery, Query()]) -> LayerTable:
+    """Shape, parameters, multiply-adds and memory of every layer, at any resolution."""
     card = gateway.store.get(name).card
-    return LayerTable(model=card.name, resolution=card.resolution, layers=list(card.cost.layers))
+    if query.resolution in (None, card.resolution):  # known for any network, not only the family's
+        madds, peak, rows = card.cost.madds, card.cost.peak_activation_bytes, card.cost.layers
+    else:
+        cost = dial(card, query.resolution)
+        madds, peak = cost.madds, cost.peak_activation_bytes
+        rows = tuple(dial_layers(card, query.resolution))
+    return LayerTable(
+        model=card.name,
+        resolution=query.resolution or card.resolution,
+        madds=madds,
+        peak_activation_bytes=peak,
+        layers=list(rows),
+    )

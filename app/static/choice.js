@@ -1,81 +1,75 @@
 /** Which model at which resolution, and what that costs. */
 
 import { getJson } from "./api.js";
-import { bar, byId, make } from "./dom.js";
+import { announce, bar, byId, make } from "./dom.js";
 import { bytes, count, ms, ratio } from "./format.js";
 import * as timings from "./timings.js";
 
 export const changes = new EventTarget();
 const details = new Map(); // model -> GET /models/{name}
+const tables = new Map(); // "model@resolution" -> GET /models/{name}/layers
 let models = [];
 let chosen = null;
-let detail = null;
 let resolution = 0;
+let table = null;
 
 /** @returns {{model: string, resolution: number}} */
 export const current = () => ({ model: chosen.name, resolution });
 export const chosenModel = () => chosen;
+/** The layers of the chosen model at the chosen resolution, with their sums. */
+export const chosenTable = () => table;
 
 /** Offer these models; the default one is chosen. */
 export async function install(found) {
   models = found;
   const select = byId("model");
   select.replaceChildren(...models.map(({ name }) => make("option", { value: name }, name)));
-  select.addEventListener("change", () => choose(select.value));
+  select.addEventListener("change", () => choose(select.value).catch(announce));
   const slider = byId("resolution");
   slider.addEventListener("input", () => { byId("resolution-shown").textContent = `${slider.value} px`; });
-  slider.addEventListener("change", () => setResolution(Number(slider.value)));
+  slider.addEventListener("change", () => setResolution(Number(slider.value)).catch(announce));
   byId("resolution-reset").addEventListener("click", () => {
-    setResolution(chosen.resolution);
+    setResolution(chosen.resolution).catch(announce);
     slider.focus();
   });
-  timings.changes.addEventListener("change", () => chosen && showCost());
+  timings.changes.addEventListener("change", () => table && showCost());
   await choose(basis().name);
 }
 
-/** Take another model, at the resolution that it was trained for. */
-export async function choose(name) {
+/** Take another model, at the resolution that it was trained for if no other is wanted. */
+export async function choose(name, wanted = null) {
   const found = models.find((model) => model.name === name);
   if (!details.has(name)) details.set(name, await getJson(`models/${encodeURIComponent(name)}`));
   chosen = found;
-  detail = details.get(name);
   byId("model").value = name;
-  const { minimum, maximum, step } = detail.card.resolutions;
+  const { minimum, maximum, step } = details.get(name).card.resolutions;
   const slider = byId("resolution");
   Object.assign(slider, { min: minimum, max: maximum, step, disabled: minimum === maximum });
-  setResolution(found.resolution);
+  await setResolution(wanted ?? found.resolution);
 }
 
 /** @param {number} wanted */
-function setResolution(wanted) {
+async function setResolution(wanted) {
   resolution = wanted;
   byId("resolution").value = wanted;
   byId("resolution-shown").textContent = `${wanted} px`;
   const asTrained = wanted === chosen.resolution;
   byId("resolution-note").textContent = `Trained at ${chosen.resolution} px${asTrained ? "." : ";"}`;
   byId("resolution-reset").hidden = asTrained;
+  const asked = `models/${encodeURIComponent(chosen.name)}/layers?resolution=${wanted}`;
+  if (!tables.has(asked)) tables.set(asked, await getJson(asked));
+  const found = tables.get(asked);
+  if (found.model !== chosen.name || found.resolution !== resolution) return; // chosen anew meanwhile
+  table = found;
   showCost();
   changes.dispatchEvent(new Event("change"));
-}
-
-/**
- * Multiply-adds and memory at another resolution. Every resolution is a multiple of all strides
- * together, so convolutions and activations grow exactly with the area; the classifier does not.
- */
-function costAt(model, card, side) {
-  const area = (side / model.resolution) ** 2;
-  const classifier = card.cost.classifier_madds;
-  return {
-    madds: classifier + (model.madds - classifier) * area,
-    memory: model.peak_activation_bytes * area,
-  };
 }
 
 /** What the others are compared with: the default, which may be to choose anew each time. */
 const basis = () => models.find((model) => model.default) ?? models[0];
 
 function showCost() {
-  const now = costAt(chosen, detail.card, resolution);
+  const now = { madds: table.madds, memory: table.peak_activation_bytes };
   const reference = basis();
   const most = {
     madds: Math.max(now.madds, ...models.map((model) => model.madds)),
@@ -84,11 +78,11 @@ function showCost() {
     file: Math.max(...models.map((model) => model.file_bytes)),
   };
   const measured = timings.median(chosen.name, resolution);
-  const referenceMs = timings.median(reference.name, reference.resolution)?.ms;
+  const referenceMs = timings.median(reference.name, reference.resolution);
   byId("cost").replaceChildren(
     ...row("Multiply-adds", count(now.madds), now.madds / most.madds, ratio(now.madds, reference.madds)),
-    ...row("Inference here", measured ? ms(measured.ms) : "not yet", null,
-      measured && referenceMs ? ratio(measured.ms, referenceMs) : ""),
+    ...row("Inference here", measured === null ? "not yet" : ms(measured), null,
+      measured && referenceMs ? ratio(measured, referenceMs) : ""),
     ...row("Activations", bytes(now.memory), now.memory / most.memory, ratio(now.memory, reference.peak_activation_bytes)),
     ...row("Parameters", count(chosen.params), chosen.params / most.params, ratio(chosen.params, reference.params)),
     ...row("File", bytes(chosen.file_bytes), chosen.file_bytes / most.file, ratio(chosen.file_bytes, reference.file_bytes)),
@@ -98,11 +92,12 @@ function showCost() {
   byId("cost-note").textContent = same ? "" : `More and less: than ${reference.name} at ${reference.resolution} px.`;
 }
 
-/** Published for the trained resolution, so said of no other. */
+/** Published for the trained resolution; at others interpolated by the service, if it knows. */
 function accuracy() {
+  const known = timings.find(chosen.name, resolution);
+  if (known?.top1) return known.top1_basis === "published" ? `${known.top1} %` : `about ${known.top1.toFixed(1)} %`;
   if (!chosen.top1) return "not published";
-  const published = `${chosen.top1.percent} %`;
-  return resolution === chosen.resolution ? published : `${published} at ${chosen.resolution} px`;
+  return resolution === chosen.resolution ? `${chosen.top1.percent} %` : `${chosen.top1.percent} % at ${chosen.resolution} px`;
 }
 
 function row(name, value, share, change) {

@@ -32,8 +32,10 @@ export function ratio(value, before) {
   return times >= 1 ? `${digits(times)} × more` : `${digits(1 / times)} × less`;
 }
 
-/** `mobilenet_v2_1.0_224_int8` in the little room of a plot: `v2 1.0/224 int8`. */
-export function shortName(name) {
+/** `mobilenet_v2_1.0_224_int8` at 192 px in the little room of a plot: `v2 1.0/224 int8 @192`. */
+export function shortName(name, resolution) {
   const found = /^mobilenet_(v\d)_([\d.]+)_(\d+)(?:_(.+))?$/.exec(name);
-  return found ? `${found[1]} ${found[2]}/${found[3]}${found[4] ? ` ${found[4]}` : ""}` : name;
+  if (!found) return `${name} @${resolution}`;
+  const [, version, alpha, trained, more] = found;
+  return `${version} ${alpha}/${trained}${more ? ` ${more}` : ""}${Number(trained) === resolution ? "" : ` @${resolution}`}`;
 }

@@ -1,8 +1,7 @@
 /** Where the cost of one model lies: its layers from the first to the last. */
 
-import { getJson } from "./api.js";
 import * as choice from "./choice.js";
-import { announce, byId, make } from "./dom.js";
+import { byId, make } from "./dom.js";
 import { bytes, count, percent } from "./format.js";
 
 const params = (layer) => layer.weights + layer.biases + layer.batch_norm_params;
@@ -12,31 +11,26 @@ const MEASURES = [
   ["Activations", (layer) => layer.activation_bytes, bytes],
 ];
 const KINDS = { conv: "convolution", depthwise: "depthwise", pointwise: "pointwise", linear: "classifier" };
-const tables = new Map();
-let shownModel = null;
+let shown = null;
 
 export function install() {
-  choice.changes.addEventListener("change", () => draw().catch(announce));
-  return draw();
+  choice.changes.addEventListener("change", draw);
+  draw();
 }
 
-async function draw() {
-  const { name } = choice.chosenModel();
-  if (name === shownModel) return;
-  shownModel = name;
-  if (!tables.has(name)) tables.set(name, await getJson(`models/${encodeURIComponent(name)}/layers`));
-  if (name !== shownModel) return; // another was chosen meanwhile
-  const { layers, resolution } = tables.get(name);
-  byId("layers-lead").textContent = lead(name, resolution, layers);
-  byId("layer-picture").replaceChildren(...picture(layers));
+function draw() {
+  const table = choice.chosenTable();
+  if (table === shown) return;
+  shown = table;
+  byId("layers-lead").textContent = lead(table);
+  byId("layer-picture").replaceChildren(...picture(table.layers));
 }
 
-function lead(name, resolution, layers) {
-  const all = layers.reduce((sum, layer) => sum + layer.madds, 0);
+function lead({ model, resolution, madds: all, layers }) {
   const shares = Object.entries(KINDS).map(([kind, word]) => [word, share(layers, kind, all)])
     .filter(([, part]) => part > 0).sort((a, b) => b[1] - a[1]);
   const said = shares.map(([word, part]) => `${word} ${percent(part)}`).join(", ");
-  return `${name} at ${resolution} px, ${layers.length} layers. Multiply-adds: ${said}.`;
+  return `${model} at ${resolution} px, ${layers.length} layers. Multiply-adds: ${said}.`;
 }
 
 const share = (layers, kind, all) =>

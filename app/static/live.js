@@ -3,9 +3,8 @@
 import { getText } from "./api.js";
 import { byId, make } from "./dom.js";
 import { bytes, digits, ms } from "./format.js";
-import { meanMs, parse, sum } from "./metrics.js";
+import { parse, sum } from "./metrics.js";
 import { timeline } from "./plots.js";
-import * as timings from "./timings.js";
 
 const EVERY_MS = 2000;
 const KEPT = 90; // looks: three minutes
@@ -15,7 +14,7 @@ let before = null;
 let seen = false;
 let plots = null;
 
-/** Look once, so that times of models are known, and go on while the section is in view. */
+/** Look once, to have something to compare with, and go on while the section is in view. */
 export async function install() {
   new IntersectionObserver(([entry]) => { seen = entry.isIntersecting; }).observe(byId("live"));
   await look();
@@ -34,7 +33,6 @@ async function look() {
     return;
   }
   state(true);
-  timings.noteMeans(meanMs(samples));
   const now = totals(samples);
   // Right after a pause or a restart there is nothing to compare with.
   const gap = before === null || now.images < before.images || now.at - before.at > (3 * EVERY_MS) / 1000;

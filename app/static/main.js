@@ -9,6 +9,7 @@ import * as key from "./key.js";
 import * as layers from "./layers.js";
 import * as live from "./live.js";
 import * as modelTable from "./models.js";
+import * as timings from "./timings.js";
 
 async function start() {
   key.install();
@@ -18,7 +19,8 @@ async function start() {
   await choice.install(models);
   live.state(true);
   modelTable.install(models);
-  layers.install().catch(announce);
+  await timings.refresh();
+  layers.install();
   live.install();
   const lost = Object.entries(broken);
   if (lost.length) announce({ title: "Not loaded", message: lost.map(([file, why]) => `${file}: ${why}`).join("; ") });

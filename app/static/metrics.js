@@ -21,13 +21,3 @@ export function parse(text) {
 /** Sum of the samples of a name whose labels match. */
 export const sum = (samples, name, wanted = () => true) =>
   samples.filter((sample) => sample.name === name && wanted(sample.labels)).reduce((all, { value }) => all + value, 0);
-
-/** Mean milliseconds of inference by model, since the service started. */
-export function meanMs(samples) {
-  const total = new Map(samples.filter(({ name }) => name === "gateway_inference_seconds_sum").map(({ labels, value }) => [labels.model, value]));
-  const means = new Map();
-  for (const { name, labels, value } of samples) {
-    if (name === "gateway_inference_seconds_count" && value > 0) means.set(labels.model, (total.get(labels.model) / value) * 1000);
-  }
-  return means;
-}

@@ -14,11 +14,11 @@ const COLUMNS = [
   ["Model", (row) => row.name, null, false],
   ["Top-1", (row) => row.top1?.percent ?? null, (value) => `${value.toFixed(1)} %`, true],
   ["MAdds", (row) => row.madds, count, true],
-  ["ms here", (row) => timings.typicalMs(row), digits, true],
+  ["ms here", (row) => timings.median(row.name, row.resolution), digits, true],
   ["Parameters", (row) => row.params, count, true],
   ["Activations", (row) => row.peak_activation_bytes, bytes, true],
   ["File", (row) => row.file_bytes, bytes, true],
-  ["Precision", (row) => row.precision, null, false],
+  ["Beaten by", (row) => standing(row)?.beaten_by ?? null, null, false],
 ];
 let models = [];
 let order = { column: 1, down: true };
@@ -27,7 +27,7 @@ let plotMs;
 
 export function install(found) {
   models = found;
-  const choose = ({ name }) => choice.choose(name).catch(announce);
+  const choose = ({ model, resolution }) => choice.choose(model, resolution).catch(announce);
   plotMadds = scatter("plot-madds", count, choose);
   plotMs = scatter("plot-ms", ms, choose);
   byId("measure").addEventListener("click", measure);
@@ -36,25 +36,28 @@ export function install(found) {
   draw();
 }
 
+const standing = ({ name, resolution }) => timings.find(name, resolution);
+
 /**
  * Of points with a cost x and an accuracy y, those that no other beats.
  * A point is beaten by one that is as good in both and better in one.
  */
-export function frontier(points) {
+function frontier(points) {
   return new Set(points.filter((one) => !points.some((other) =>
     other.x <= one.x && other.y >= one.y && (other.x < one.x || other.y > one.y))));
 }
 
 function draw() {
-  plotMadds(pointsBy((row) => row.madds));
-  plotMs(pointsBy((row) => timings.typicalMs(row)));
+  plotMadds(pointsBy((one) => one.madds));
+  plotMs(pointsBy((one) => timings.median(one.model, one.resolution)));
   drawTable();
 }
 
 function pointsBy(cost) {
-  const chosen = choice.chosenModel();
-  const points = models.filter((row) => row.top1 && cost(row) !== null).map((row) => ({
-    name: row.name, label: shortName(row.name), x: cost(row), y: row.top1.percent, chosen: row === chosen,
+  const chosen = choice.current();
+  const points = timings.offered().filter((one) => one.top1 !== null && cost(one) !== null).map((one) => ({
+    ...one, name: `${one.model} at ${one.resolution} px`, label: shortName(one.model, one.resolution), x: cost(one), y: one.top1,
+    chosen: one.model === chosen.model && one.resolution === chosen.resolution,
   }));
   const best = frontier(points);
   return points.map((point) => ({ ...point, best: best.has(point) }));
@@ -62,12 +65,11 @@ function pointsBy(cost) {
 
 function drawTable() {
   const focused = document.activeElement?.dataset?.focus;
-  const best = new Set(pointsBy((row) => row.madds).filter((point) => point.best).map((point) => point.name));
   const [, value] = COLUMNS[order.column];
   const sorted = [...models].sort((a, b) => compare(value(a), value(b)) * (order.down ? -1 : 1));
   byId("model-table").replaceChildren(
     make("thead", {}, make("tr", {}, ...COLUMNS.map(heading))),
-    make("tbody", {}, ...sorted.map((row) => line(row, best.has(row.name)))),
+    make("tbody", {}, ...sorted.map(line)),
   );
   if (focused) byId("model-table").querySelector(`[data-focus="${CSS.escape(focused)}"]`)?.focus();
 }
@@ -90,11 +92,11 @@ function heading([name, , , numeric], column) {
   return make("th", { scope: "col", className: numeric ? "number" : "", "aria-sort": active ? (order.down ? "descending" : "ascending") : null }, button);
 }
 
-function line(row, best) {
+function line(row) {
   const chosen = row === choice.chosenModel();
   const button = make("button", { type: "button", className: "link", "data-focus": row.name, "aria-pressed": String(chosen) }, ...breakable(row.name));
   button.addEventListener("click", () => choice.choose(row.name).catch(announce));
-  const mark = best ? make("span", { className: "mark", title: "No loaded model is as accurate for fewer multiply-adds" }, "frontier") : null;
+  const mark = standing(row)?.on_frontier ? make("span", { className: "mark", title: "Nothing that is loaded is better in accuracy, multiply-adds, parameters, memory or milliseconds without being worse in another" }, "frontier") : null;
   const cells = COLUMNS.slice(1).map(([, value, text, numeric]) => {
     const found = value(row);
     return make("td", { className: numeric ? "number" : "" }, found === null ? "–" : text ? text(found) : found);
@@ -118,6 +120,7 @@ async function measure() {
         timings.note(name, resolution, result.inference_ms);
       }
     }
+    await timings.refresh();
     byId("measure-state").textContent = `Median of ${RUNS} runs each, one at a time.`;
   } catch (error) {
     byId("measure-state").textContent = `${error.title}: ${error.message}`;

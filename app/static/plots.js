@@ -53,8 +53,8 @@ export function scatter(id, format, onChoose) {
     ],
     series: [
       {},
-      { stroke: () => colour("muted"), paths: () => null, points: dots(8, () => colour("page")) },
-      { stroke: () => colour("accent"), width: 2, spanGaps: true, points: dots(9, () => colour("accent")) },
+      { stroke: () => colour("muted"), paths: () => null, points: dots(6, () => colour("page")) },
+      { stroke: () => colour("accent"), width: 2, spanGaps: true, points: dots(8, () => colour("accent")) },
       { stroke: () => colour("chosen"), paths: () => null, points: { ...dots(16, () => "transparent"), width: 2 } },
     ],
     cursor: { x: false, y: false, points: { show: false }, drag: { x: false, y: false } },
@@ -64,7 +64,7 @@ export function scatter(id, format, onChoose) {
         u.over.addEventListener("click", () => { const found = nearest(u, points); if (found) onChoose(found); });
         u.over.addEventListener("mousemove", () => {
           const found = nearest(u, points);
-          u.over.title = found ? `${found.name}: ${found.y} %, ${format(found.x)}` : "";
+          u.over.title = found ? `${found.name}: ${found.y.toFixed(1)} %, ${format(found.x)}` : "";
           u.over.classList.toggle("clickable", Boolean(found));
         });
       }],
@@ -110,6 +110,9 @@ function drawLabels(u, points) {
   ctx.font = LABEL_FONT.replace("11", String(11 * scale));
   ctx.textBaseline = "middle";
   ctx.textAlign = "left";
+  ctx.strokeStyle = colour("page");
+  ctx.lineWidth = 4 * scale;
+  ctx.lineJoin = "round";
   const height = 13 * scale;
   const gap = 9 * scale;
   const boxes = points.map(({ x, y }) => {
@@ -117,7 +120,8 @@ function drawLabels(u, points) {
     const top = u.valToPos(y, "y", true);
     return { left: left - 5 * scale, right: left + 5 * scale, top: top - 5 * scale, bottom: top + 5 * scale };
   });
-  const order = [...points].sort((a, b) => b.chosen - a.chosen || b.best - a.best || b.y - a.y);
+  const named = points.filter(({ best, chosen }) => best || chosen); // a mouse names the others
+  const order = named.sort((a, b) => b.chosen - a.chosen || b.y - a.y);
   for (const point of order) {
     const own = boxes[points.indexOf(point)];
     const width = ctx.measureText(point.label).width;
@@ -130,6 +134,7 @@ function drawLabels(u, points) {
         && box.bottom < u.bbox.top + u.bbox.height && !boxes.some((other) => other !== own && overlap(box, other)));
     if (!spot) continue;
     boxes.push(spot);
+    ctx.strokeText(point.label, spot.left, (spot.top + spot.bottom) / 2); // so that lines do not cross it
     ctx.fillStyle = colour(point.chosen ? "ink" : point.best ? "accent" : "muted");
     ctx.fillText(point.label, spot.left, (spot.top + spot.bottom) / 2);
   }

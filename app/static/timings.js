@@ -1,11 +1,29 @@
-/** Milliseconds of inference on this device, as the answers to this page and the metrics say. */
+/**
+ * Milliseconds of inference on this device: what answers to this page took, else what the service
+ * measured (GET /models/frontier).
+ */
+
+import { getJson } from "./api.js";
 
 const KEPT = 50;
 const answered = new Map(); // "model@resolution" -> the latest times
-let means = new Map(); // model -> mean of everything since the service started
 export const changes = new EventTarget();
+let variants = [];
 
 const nameOf = (model, resolution) => `${model}@${resolution}`;
+
+/** Every model at each resolution that it is offered at, with cost, accuracy and standing. */
+export const offered = () => variants;
+
+/** One of them, or undefined. */
+export const find = (model, resolution) =>
+  variants.find((one) => one.model === model && one.resolution === resolution);
+
+/** Ask the service again what it knows. */
+export async function refresh() {
+  ({ variants } = await getJson("models/frontier"));
+  changes.dispatchEvent(new Event("change"));
+}
 
 /** Remember what an answer took. */
 export function note(model, resolution, inferenceMs) {
@@ -14,21 +32,9 @@ export function note(model, resolution, inferenceMs) {
   changes.dispatchEvent(new Event("change"));
 }
 
-/** @param {Map<string, number>} found mean milliseconds by model, at whatever resolutions */
-export function noteMeans(found) {
-  const grown = found.size !== means.size;
-  means = found;
-  if (grown) changes.dispatchEvent(new Event("change"));
-}
-
-/** Median and number of this page's own answers, or null. */
+/** The median for a model at a resolution, or null where it has never run. */
 export function median(model, resolution) {
   const times = answered.get(nameOf(model, resolution));
-  if (!times) return null;
-  const sorted = [...times].sort((a, b) => a - b);
-  return { ms: sorted[sorted.length >> 1], answers: sorted.length };
+  if (!times) return find(model, resolution)?.inference_ms ?? null;
+  return [...times].sort((a, b) => a - b)[times.length >> 1];
 }
-
-/** The best known for a model as trained: this page's own, else the mean of all requests. */
-export const typicalMs = ({ name, resolution }) =>
-  median(name, resolution)?.ms ?? means.get(name) ?? null;

@@ -81,13 +81,37 @@ def test_a_model_shows_its_whole_card_but_for_the_layers(client: httpx.Client, s
 def test_the_layers_sum_to_the_totals(client: httpx.Client, name: str) -> None:
     [totals] = [model for model in client.get("/models").json()["models"] if model["name"] == name]
     table = client.get(f"/models/{name}/layers").json()
-    assert table.keys() == {"model", "resolution", "layers"}
+    assert table.keys() == {"model", "resolution", "madds", "peak_activation_bytes", "layers"}
     assert (table["model"], table["resolution"]) == (name, totals["resolution"])
     layers = table["layers"]
     counted = ("weights", "biases", "batch_norm_params")
     assert sum(layer[field] for layer in layers for field in counted) == totals["params"]
-    assert sum(layer["madds"] for layer in layers) == totals["madds"]
+    assert sum(layer["madds"] for layer in layers) == totals["madds"] == table["madds"]
+    assert table["peak_activation_bytes"] == totals["peak_activation_bytes"]
     assert max(layer["activation_bytes"] for layer in layers) <= totals["peak_activation_bytes"]
+
+
+def test_the_layers_can_be_had_at_another_resolution(client: httpx.Client) -> None:
+    path = f"/models/{SMALL_V1}/layers"
+    trained = client.get(path).json()
+    table = client.get(path, params={"resolution": 256}).json()
+    assert client.get(path, params={"resolution": 128}).json() == trained
+    assert table["resolution"] == 256
+    assert table["peak_activation_bytes"] == 4 * trained["peak_activation_bytes"]
+    assert table["madds"] == sum(layer["madds"] for layer in table["layers"])
+    *convolutions, classifier = zip(trained["layers"], table["layers"], strict=True)
+    assert classifier[0] == classifier[1]
+    for before, after in convolutions:
+        _, height, width = after["input_shape"]
+        assert height == width == 2 * before["input_shape"][1]
+        assert after["madds"] == 4 * before["madds"]
+
+
+def test_layers_at_a_resolution_that_the_model_does_not_take_are_refused(
+    client: httpx.Client,
+) -> None:
+    response = client.get(f"/models/{SMALL_V1}/layers", params={"resolution": 100})
+    assert "96 to 512 in steps of 32, not 100" in assert_problem(response, BadQuery)
 
 
 @pytest.mark.parametrize("path", ["/models/mobilenet_v3", "/models/mobilenet_v3/layers"])
