@@ -5,6 +5,7 @@
 
 import base64
 import os
+import re
 from collections.abc import Iterator
 
 import httpx
@@ -84,3 +85,13 @@ def test_models_metrics_and_the_description_are_there(service: httpx.Client) -> 
     text = service.get("/metrics").text
     assert metric_of(text, "gateway_model_params", model=REAL_MODEL) == 3504872
     assert metric_of(text, "process_resident_memory_bytes") > 0
+
+
+def test_the_page_and_the_reference_are_there_with_their_files(service: httpx.Client) -> None:
+    for path in ("/", "/docs"):
+        page = service.get(path)
+        assert page.status_code == 200
+        files = re.findall(r'(?:href|src)="(static/[^"]+)"', page.text)
+        assert files
+        for file in files:
+            assert service.get(f"/{file}").status_code == 200, file
