@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test check docs format bench bench-quick bench-peers flood fuzz page-shots image image-arm64 image-test image-sizes sbom lock clean
+.PHONY: help serve test clients test-clients proto check docs format bench bench-quick bench-peers flood fuzz page-shots image image-arm64 image-test image-sizes sbom lock clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -19,6 +19,14 @@ test: $(VENV)/.dev models/store/mobilenet_v2_1.0_224.onnx  ## set up and run all
 	$(BIN)/coverage run -m pytest
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
+
+clients: .venv-clients/.ready  ## set up the clients of Triton and KServe, which `make test` then also tests with
+
+test-clients: $(VENV)/.dev clients  ## the Open Inference Protocol with the clients of Triton and KServe, 1 minute
+	$(BIN)/python -m pytest -q tests/clients
+
+proto: $(VENV)/.dev  ## make the messages of app/oip/inference.proto anew
+	$(BIN)/uv run --quiet --no-project --with grpcio-tools==1.75.1 python -m grpc_tools.protoc -I . --python_out . --pyi_out . app/oip/inference.proto
 
 check: $(VENV)/.dev  ## format, lint, types, docs in step with the code, known vulnerabilities
 	$(BIN)/ruff format --check .
@@ -73,7 +81,7 @@ lock: $(VENV)/.dev  ## pin what goes into the image anew; UPGRADE=1 takes the ne
 	PATH=$(CURDIR)/$(BIN):$$PATH container/lock.sh
 
 clean:  ## remove everything that these targets made
-	rm -rf $(VENV) models/store models/weights loadtest/.venvs loadtest/results .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage*
+	rm -rf $(VENV) .venv-clients models/store models/weights loadtest/.venvs loadtest/results .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage*
 
 models/store/mobilenet_v2_1.0_224.onnx: | $(VENV)/.serve
 	$(BIN)/mobilenet-gateway models pull
@@ -89,6 +97,11 @@ $(VENV)/.serve: pyproject.toml | $(VENV)/bin/python
 $(VENV)/.dev: pyproject.toml | $(VENV)/bin/python
 	$(PIP) install --quiet --editable '.[dev]'
 	touch $@ $(VENV)/.serve
+
+.venv-clients/.ready: tests/clients/requirements.txt | $(VENV)/.dev
+	$(BIN)/uv venv --quiet --clear --python $(BIN)/python .venv-clients
+	$(BIN)/uv pip install --quiet --python .venv-clients/bin/python -r tests/clients/requirements.txt
+	touch $@
 
 $(VENV)/.bench: pyproject.toml | $(VENV)/bin/python
 	$(PIP) install --quiet --editable '.[bench]'

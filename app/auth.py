@@ -8,7 +8,7 @@ from app import assets
 from app.errors import Forbidden, SettingError, Unauthorized
 from app.settings import Settings
 
-OPEN_PATHS = frozenset({"/healthz", "/readyz"})
+OPEN_PATHS = frozenset({"/healthz", "/readyz", "/v2/health/live", "/v2/health/ready"})
 Headers = Iterable[tuple[bytes, bytes]]
 
 

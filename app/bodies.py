@@ -130,15 +130,20 @@ def _from_json(body: bytes) -> list[bytes]:
         fault = error.errors(include_url=False, include_input=False, include_context=False)[0]
         where = ".".join(map(str, fault["loc"])) or "body"
         raise BadRequest(f"{where}: {fault['msg']}") from error
-    return [_from_base64(text, index) for index, text in enumerate(request.images)]
+    return [from_base64(text, f"images.{index}") for index, text in enumerate(request.images)]
 
 
-def _from_base64(text: str, index: int) -> bytes:
+def from_base64(text: str, name: str) -> bytes:
+    """An image in base64, plain or as a data: URL; `name` is where it stood.
+
+    Raises:
+        BadRequest: it is not base64.
+    """
     if text.startswith("data:"):
         head, _, text = text.partition(",")
         if not head.endswith(";base64"):
-            raise BadRequest(f"images.{index} is a data: URL, but not one in base64")
+            raise BadRequest(f"{name} is a data: URL, but not one in base64")
     try:
         return base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError) as error:
-        raise BadRequest(f"images.{index} is not base64: {error}") from error
+        raise BadRequest(f"{name} is not base64: {error}") from error

@@ -3,16 +3,30 @@
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
-from app.batching import Batcher
+from app.batching import Batcher, Image
 from app.errors import RequestError
 from app.images import ImageLimits, load_image
 from app.model import Floats, Model
 from app.problem import to_problem
 from app.schemas import ImageResult, Prediction
 from app.timing import Timings
+
+PROBABILITIES = ("probabilities",)
+
+
+@dataclass(frozen=True, slots=True)
+class ImageRun:
+    """What a model gave for one image, one array [width] an output, and how long it took."""
+
+    outputs: tuple[Floats, ...]
+    queue_ms: float
+    decode_ms: float
+    inference_ms: float
+    error: None = None  # where an `ImageResult` may have one
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,34 +46,50 @@ class Classifier:
         Raises:
             ImageError: the bytes are not an image that can be classified.
         """
+        run = self.run(data, queue_ms, model=model, resolution=resolution)
+        return ImageResult(
+            predictions=rank(run.outputs[0], model.card.labels, top_k),
+            queue_ms=round(run.queue_ms, 3),
+            decode_ms=round(run.decode_ms, 3),
+            inference_ms=round(run.inference_ms, 3),
+        )
+
+    def run(
+        self,
+        source: bytes | Image,
+        queue_ms: float = 0.0,
+        *,
+        model: Model,
+        resolution: int,
+        outputs: tuple[str, ...] = PROBABILITIES,
+    ) -> ImageRun:
+        """Infer one image, encoded or as pixels [resolution, resolution, 3].
+
+        Raises:
+            ImageError: the bytes are not an image that can be classified.
+        """
         started = time.perf_counter()
-        pixels = load_image(
+        pixels = self._decode(source, model, resolution) if isinstance(source, bytes) else source
+        decoded = time.perf_counter()
+        if self.batcher is None or not model.any_batch:
+            row = model.run(outputs, pixels[np.newaxis])[0]
+        else:
+            group = (model.session, resolution, outputs)
+            row = self.batcher.infer(group, pixels, partial(model.run, outputs))
+        inferred = time.perf_counter()
+        decode_ms, inference_ms = (decoded - started) * 1000, (inferred - decoded) * 1000
+        if self.timings is not None and isinstance(source, bytes):
+            kind = (model.card.name, resolution)
+            self.timings.record(kind, len(source), decode_ms, inference_ms, inferred)
+        return ImageRun(model.split(outputs, row), queue_ms, decode_ms, inference_ms)
+
+    def _decode(self, data: bytes, model: Model, resolution: int) -> Image:
+        return load_image(
             data,
             resolution,
             model.card.preprocessing,
             self.limits,
             reduced_decode=self.reduced_decode,
-        )
-        decoded = time.perf_counter()
-        if self.batcher is None or not model.any_batch:
-            probabilities = model.probabilities(pixels[np.newaxis])[0]
-        else:
-            group = (model.session, resolution)
-            probabilities = self.batcher.infer(group, pixels, model.probabilities)
-        inferred = time.perf_counter()
-        if self.timings is not None:
-            self.timings.record(
-                (model.card.name, resolution),
-                len(data),
-                (decoded - started) * 1000,
-                (inferred - decoded) * 1000,
-                inferred,
-            )
-        return ImageResult(
-            predictions=rank(probabilities, model.card.labels, top_k),
-            queue_ms=round(queue_ms, 3),
-            decode_ms=round((decoded - started) * 1000, 3),
-            inference_ms=round((inferred - decoded) * 1000, 3),
         )
 
 
@@ -76,11 +106,16 @@ def to_results(outcomes: Sequence[ImageResult | Exception]) -> list[ImageResult]
 
 def rank(probabilities: Floats, labels: Sequence[str], top_k: int) -> list[Prediction]:
     """The `top_k` most probable of [classes], most probable first, ties by class id."""
-    order = np.argsort(-probabilities, kind="stable")[:top_k]
     return [
         Prediction(class_id=index, label=labels[index], probability=probabilities[index])
-        for index in order.tolist()
+        for index in ranked(probabilities, top_k)
     ]
+
+
+def ranked(values: Floats, count: int) -> list[int]:
+    """Indices of the `count` highest of [width], highest first, ties by index."""
+    order: list[int] = np.argsort(-values, kind="stable")[:count].tolist()
+    return order
 
 
 def _result(outcome: ImageResult | Exception) -> ImageResult:

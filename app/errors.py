@@ -10,6 +10,7 @@
         ├── ImpossibleBudget          422  no loaded variant keeps the limits of model=auto
         ├── NotFound                  404  no such path
         ├── UnknownModel              404  no loaded model has that name
+        ├── LastModel                 409  the only loaded model cannot be unloaded
         ├── MethodNotAllowed          405  the path does not take this method
         ├── TooManyBytes              413  the body is larger than allowed
         ├── TooManyImages             413  more images in one request than allowed
@@ -149,6 +150,14 @@ class UnknownModel(RequestError):
     status = 404
     type = "unknown-model"
     title = "Unknown model"
+
+
+class LastModel(RequestError):
+    """The only loaded model cannot be unloaded."""
+
+    status = 409
+    type = "last-model"
+    title = "Last model"
 
 
 class NotFound(RequestError):

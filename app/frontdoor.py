@@ -14,7 +14,8 @@ from app.gateway import Gateway
 from app.prediction import PATH
 from app.problem import respond
 from app.record import ID_HEADER, Record, start_record
-from app.routes import predict
+from app.routes import inference_protocol, predict
+from app.routes.inference_protocol import INFER, INFER_ROUTE
 
 log = logging.getLogger(__name__)
 
@@ -44,16 +45,17 @@ class FrontDoor:
         try:
             await self._answer(gateway, record, scope, receive, send_with_id)
         except RequestError as error:
-            await respond(error)(scope, receive, send_with_id)
+            await respond(error, record.path)(scope, receive, send_with_id)
         except asyncio.CancelledError:  # the time to stop is over
             stopped = Stopping("the service stopped before the answer was ready")
-            await respond(stopped)(scope, receive, send_with_id)
+            await respond(stopped, record.path)(scope, receive, send_with_id)
         except Exception as error:
             if record.status and not answered:
                 raise
             log.error("unexpected error on %s", scope["path"], exc_info=error)
             if not answered:
-                await respond(InternalError(MISTAKE))(scope, receive, send_with_id)
+                mistake = respond(InternalError(MISTAKE), record.path)
+                await mistake(scope, receive, send_with_id)
         finally:
             gateway.account(record)
 
@@ -63,6 +65,11 @@ class FrontDoor:
         if record.path == PATH and record.method == "POST":
             record.route = PATH
             response = await predict.answer(gateway, record, scope, receive)
+            await response(scope, receive, send)
+            return
+        if record.method == "POST" and (asked := INFER.fullmatch(record.path)):
+            record.route = INFER_ROUTE
+            response = await inference_protocol.answer(gateway, record, asked, scope, receive)
             await response(scope, receive, send)
             return
         gateway.keys.check(record.path, scope["headers"])

@@ -66,10 +66,7 @@ class Gateway:
         """
         async with self.reloading:
             changes = await asyncio.to_thread(self.store.reload)
-            self.metrics.describe_models(model.card for model in self.store)
-            changed = {*changes.loaded, *changes.dropped}
-            self.timings.forget(changed)
-            await asyncio.to_thread(self.chooser.reload, changed)
+            await self._take_over({*changes.loaded, *changes.dropped})
             return changes
 
     async def measure(self, limit_s: float, *, again: bool = True) -> Report:
@@ -82,6 +79,34 @@ class Gateway:
             await self.measure(limit_s, again=False)
         except Exception:  # the service answers without
             log.exception("not measured")
+
+    async def load(self, name: str) -> None:
+        """Load one model of the store, or load it again, beside the work that is under way.
+
+        Raises:
+            UnknownModel: no file of the store has that name.
+            ModelFileError: the file cannot be served; what was loaded goes on.
+        """
+        async with self.reloading:
+            loaded = await asyncio.to_thread(self.store.load, name)
+            await self._take_over({loaded})
+
+    async def unload(self, name: str) -> None:
+        """Stop serving one model; requests that hold it are answered.
+
+        Raises:
+            UnknownModel: none of that name is loaded.
+            LastModel: no other is loaded.
+        """
+        async with self.reloading:
+            self.store.unload(name)
+            await self._take_over({name})
+
+    async def _take_over(self, changed: set[str]) -> None:
+        """Tell all who know of the models that these are others or gone."""
+        self.metrics.describe_models(model.card for model in self.store)
+        self.timings.forget(changed)
+        await asyncio.to_thread(self.chooser.reload, changed)
 
     async def poll(self) -> None:
         """Look at the store every `reload_poll_s`, for ever, and read it again if it changed."""

@@ -5,11 +5,12 @@ import logging
 import sys
 from datetime import UTC, datetime
 
+from app.auth import OPEN_PATHS
 from app.record import Record
 from app.settings import Settings
 
 access = logging.getLogger("app.access")
-QUIET_ROUTES = {"/healthz", "/readyz", "/metrics"}  # asked every few seconds: debug only
+QUIET_ROUTES = {*OPEN_PATHS, "/metrics"}  # asked every few seconds: debug only
 
 
 class PlainFormatter(logging.Formatter):

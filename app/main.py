@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from typing import Any
 
 from fastapi import FastAPI
@@ -12,7 +12,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from app import __version__, problem
 from app.frontdoor import FrontDoor
 from app.gateway import Gateway, State, open_gateway
-from app.routes import health, metrics, models, page, predict
+from app.routes import health, inference_protocol, metrics, models, page, predict
 from app.settings import Settings
 
 DESCRIPTION = (
@@ -52,7 +52,8 @@ def create_app(settings: Settings, gateway: Gateway | None = None) -> FastAPI:
         if settings.measure_s:
             tasks.append(asyncio.create_task(opened.try_measure(settings.measure_s)))
         try:
-            yield {"gateway": opened}
+            async with grpc_port(settings, opened):
+                yield {"gateway": opened}
         finally:
             for task in tasks:
                 task.cancel()
@@ -69,8 +70,17 @@ def create_app(settings: Settings, gateway: Gateway | None = None) -> FastAPI:
         redirect_slashes=False,  # a path that is nearly right is as unknown as any other
     )
     problem.install(app, "/docs" if settings.page else "/openapi.json")
-    for resource in (predict, models, health, metrics):
+    for resource in (predict, models, inference_protocol, health, metrics):
         app.include_router(resource.router)
     if settings.page:
         app.include_router(page.router)
     return app
+
+
+def grpc_port(settings: Settings, gateway: Gateway) -> AbstractAsyncContextManager[object]:
+    """What answers gRPC while the application runs, if it is asked for."""
+    if settings.grpc_port is None:
+        return nullcontext()
+    from app.grpc_server import serving_grpc  # of an optional extra
+
+    return serving_grpc(settings, gateway, settings.grpc_port)

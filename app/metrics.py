@@ -6,7 +6,7 @@ the sum of all (prometheus-client's multi-process mode).
 
 import os
 from collections.abc import Iterable
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from prometheus_client import (
     CollectorRegistry,
@@ -34,6 +34,16 @@ BUCKETS_S = (
 
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series a metric, which nobody draws
+
+
+class Totals(NamedTuple):
+    """What one model has done since the start; times are sums over the answered images."""
+
+    answered: int
+    failed: int
+    queue_s: float
+    decode_s: float
+    inference_s: float
 
 
 class Metrics:
@@ -111,6 +121,27 @@ class Metrics:
     def observe_failure(self, model: str, kind: str, images: int = 1) -> None:
         """Count images that could not be answered; `kind` is the type of their error."""
         self.images.labels(model, kind).inc(images)
+
+    def totals(self, model: str) -> Totals:
+        """Add up what this process counted for a model."""
+        by_outcome = {
+            sample.labels["outcome"]: int(sample.value)
+            for family in self.images.collect()
+            for sample in family.samples
+            if sample.name.endswith("_total") and sample.labels["model"] == model
+        }
+        answered = by_outcome.pop("ok", 0)
+        histograms = (self.queue_seconds, self.decode_seconds, self.inference_seconds)
+        spent = [
+            sum(
+                sample.value
+                for family in histogram.collect()
+                for sample in family.samples
+                if sample.name.endswith("_sum") and sample.labels["model"] == model
+            )
+            for histogram in histograms
+        ]
+        return Totals(answered, sum(by_outcome.values()), *spent)
 
     def describe_models(self, cards: Iterable[ModelCard]) -> None:
         """Say which models are loaded, and forget those that are not any more."""

@@ -1,6 +1,7 @@
 """A model: its card and the onnxruntime session that runs it."""
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,24 @@ class Model:
     def providers(self) -> list[Provider]:
         """What it really runs on, in order."""
         return providers_of(self.session)
+
+    @property
+    def outputs(self) -> dict[str, int]:
+        """The outputs of the graph, and how many values an image has in each."""
+        return {output.name: output.shape[-1] for output in self.session.get_outputs()}
+
+    def run(self, outputs: Sequence[str], images: Images) -> Floats:
+        """These outputs side by side, [N, sum of widths], of uint8 RGB images [N, H, W, 3]."""
+        results = self.session.run(list(outputs), {"image": images})
+        return results[0] if len(results) == 1 else np.concatenate(results, axis=1)
+
+    def split(self, outputs: Sequence[str], row: Floats) -> tuple[Floats, ...]:
+        """One row of what `run` gave, by output."""
+        if len(outputs) == 1:
+            return (row,)
+        widths = self.outputs
+        ends = np.cumsum([widths[name] for name in outputs])[:-1]
+        return tuple(np.split(row, ends))
 
     def probabilities(self, images: Images) -> Floats:
         """Softmax over the classes, [N, classes], of uint8 RGB images [N, H, W, 3]."""

@@ -9,6 +9,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from pydantic import BaseModel, Field, ValidationError
+from pydantic_core import to_json
 from starlette.datastructures import QueryParams
 from starlette.exceptions import HTTPException
 
@@ -24,6 +25,7 @@ from app.errors import (
 
 MEDIA_TYPE = "application/problem+json"
 TYPE_PREFIX = "urn:mobilenet-gateway:"
+OIP = "/v2"  # the Open Inference Protocol has a shape of its own for errors
 Query = TypeVar("Query", bound=BaseModel)
 
 
@@ -45,8 +47,11 @@ def to_problem(error: RequestError) -> Problem:
     )
 
 
-def respond(error: RequestError) -> Response:
-    """The response for an error."""
+def respond(error: RequestError, path: str = "") -> Response:
+    """The response for an error: a problem, or what the protocol spoken at `path` has for it."""
+    if path == OIP or path.startswith(f"{OIP}/"):
+        text = to_json({"error": error.detail})
+        return Response(text, error.status, error.headers, media_type="application/json")
     return Response(
         to_problem(error).model_dump_json(),
         error.status,
@@ -61,30 +66,29 @@ def install(app: FastAPI, reference: str = "/docs") -> None:
     `reference` is the path that tells what there is, for those who asked for what there is not.
     """
 
-    async def on_request_error(_: Request, error: Exception) -> Response:
+    async def on_request_error(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestError)  # noqa: S101  registered for this class only
-        return respond(error)
+        return respond(error, request.scope["path"])
 
-    async def on_invalid(_: Request, error: Exception) -> Response:
+    async def on_invalid(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)  # noqa: S101
-        return respond(BadQuery(describe(error.errors())))
+        return respond(BadQuery(describe(error.errors())), request.scope["path"])
 
     async def on_http(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)  # noqa: S101
+        path = request.scope["path"]
         if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
-            refused = MethodNotAllowed(f"{request.scope['path']} does not take {request.method}")
+            refused = MethodNotAllowed(f"{path} does not take {request.method}")
             refused.headers |= error.headers or {}  # Allow, as RFC 9110 asks for
-            return respond(refused)
+            return respond(refused, path)
         if error.status_code == HTTPStatus.NOT_FOUND:
-            return respond(
-                NotFound(f"there is nothing at {request.scope['path']}; see {reference}")
-            )
+            return respond(NotFound(f"there is nothing at {path}; see {reference}"), path)
         other = RequestError(str(error.detail))
         other.status = error.status_code
-        return respond(other)
+        return respond(other, path)
 
-    async def on_mistake(*_: object) -> Response:
-        return respond(InternalError(MISTAKE))  # the front door logs it
+    async def on_mistake(request: Request, _: Exception) -> Response:
+        return respond(InternalError(MISTAKE), request.scope["path"])  # the front door logs it
 
     app.add_exception_handler(RequestError, on_request_error)
     app.add_exception_handler(Exception, on_mistake)

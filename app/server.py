@@ -109,7 +109,26 @@ def serve(settings: Settings, gateway: Gateway) -> None:
             f"{error.strerror or error}"
         ) from error
     listening = bind(config)
+    check_grpc(settings)
     Server(config, gateway).run(sockets=[listening])
+
+
+def check_grpc(settings: Settings) -> None:
+    """Find out whether gRPC can be served, if it is asked for.
+
+    Raises:
+        SettingError: grpcio is not installed, or the port is taken.
+    """
+    if settings.grpc_port is None:
+        return
+    try:
+        from app.grpc_server import check_port
+    except ModuleNotFoundError as error:
+        raise SettingError(
+            f"grpc_port needs the module {error.name}, which is not installed; "
+            "`pip install 'mobilenet-gateway[grpc]'` brings it"
+        ) from error
+    check_port(settings, settings.grpc_port)
 
 
 def bind(config: uvicorn.Config) -> socket.socket:

@@ -43,6 +43,13 @@ class Settings(BaseSettings):
 
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
+    grpc_port: int | None = Field(
+        None,
+        ge=0,
+        le=65535,
+        description="Port for the Open Inference Protocol over gRPC, which needs the extra `grpc`; "
+        "0 takes a free one.",
+    )
     store: Path = Field(Path("models/store"), description="Folder of the .onnx files to serve.")
     models: Names = Field((), description="Names of the models to load; empty loads all.")
     default_model: str = Field(
@@ -138,7 +145,8 @@ class Settings(BaseSettings):
     api_keys_file: Path | None = Field(None, description="File with one API key a line.")
     admin_key: SecretStr | None = Field(
         None,
-        description="Key for POST /models/reload and /models/measure; without it they are off.",
+        description="Key for POST /models/reload and /models/measure, and for loading by the Open "
+        "Inference Protocol; without it they are off.",
     )
     page: bool = Field(True, description="Serve the web page at / and the reference at /docs.")
     cors_origins: Names = Field((), description="Origins whose pages may call; `*` allows all.")

@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from app.errors import ModelFileError, UnknownModel
+from app.errors import LastModel, ModelFileError, UnknownModel
 from app.model import Model
 
 log = logging.getLogger(__name__)
@@ -72,6 +72,8 @@ class Store:
         self._selection = selection
         self._load = load
         self._entries: dict[str, Loaded] = {}
+        self._loaded_by_hand: set[str] = set()  # stems of files, as are those that follow
+        self._unloaded_by_hand: set[str] = set()
         self.broken: dict[str, str] = {}
         self._seen = look(selection.folder)
         for path in find_files(selection.folder, selection.names):
@@ -130,7 +132,7 @@ class Store:
         broken: dict[str, str] = {}
         loaded = []
         self._seen = look(self._selection.folder)
-        paths = find_files(self._selection.folder, self._selection.names)
+        paths = self._wanted_files()
         for path in paths:
             entry = before.get(path)
             try:
@@ -156,6 +158,75 @@ class Store:
             "reloaded: %s loaded, %s dropped, %s broken", len(loaded), len(dropped), len(broken)
         )
         return Changes(sorted(loaded), dropped, unchanged, broken)
+
+    def index(self) -> dict[str, str | None]:
+        """Every model that is loaded or could be, with the reason why it is not or None.
+
+        A file that is not loaded goes by its stem, which `load` takes.
+
+        Raises:
+            ModelFileError: the folder cannot be read.
+        """
+        loaded = {entry.path: name for name, entry in self._entries.items()}
+        index: dict[str, str | None] = dict.fromkeys(loaded.values())
+        for path in find_files(self._selection.folder):
+            if path not in loaded:
+                index.setdefault(path.stem, self.broken.get(path.name, "not loaded"))
+        return index
+
+    def load(self, name: str) -> str:
+        """Load a model of the folder, or load it again; it stays loaded after a reload.
+
+        Returns the name of the model, where `name` may be that of its file.
+
+        Raises:
+            UnknownModel: no file of the folder has that name.
+            ModelFileError: the file is broken, or its model another's rival; nothing changes.
+        """
+        files = find_files(self._selection.folder)
+        path = next((path for path in files if name in self._names_of(path)), None)
+        if path is None:
+            names = ", ".join(path.stem for path in files)
+            raise UnknownModel(f"the store has no {name!r}; it has {names}")
+        entry = self._load_entry(path)
+        rival = self._entries.get(entry.model.name)
+        if rival and rival.path != path:
+            raise ModelFileError(f"{path}: a second model called {entry.model.name}")
+        before = {known: old for known, old in self._entries.items() if old.path != path}
+        self._entries = before | {entry.model.name: entry}
+        self.broken = {file: why for file, why in self.broken.items() if file != path.name}
+        self._unloaded_by_hand.discard(path.stem)
+        self._loaded_by_hand.add(path.stem)
+        log.info("loaded: %s", entry.model.name)
+        return entry.model.name
+
+    def unload(self, name: str) -> None:
+        """Stop serving a model, also after a reload; requests that hold it are answered.
+
+        Raises:
+            UnknownModel: none of that name is loaded.
+            LastModel: no other is loaded, and the service needs one.
+        """
+        self.get(name)
+        if len(self._entries) == 1:
+            raise LastModel(f"{name} is the only model; load another one before")
+        stem = self._entries[name].path.stem
+        self._entries = {known: entry for known, entry in self._entries.items() if known != name}
+        self._loaded_by_hand.discard(stem)
+        self._unloaded_by_hand.add(stem)
+        log.info("unloaded: %s", name)
+
+    def _wanted_files(self) -> list[Path]:
+        """The selected files, as they are now, after what was loaded and unloaded by hand."""
+        wanted = find_files(self._selection.folder, self._selection.names)
+        for path in find_files(self._selection.folder):
+            if path.stem in self._loaded_by_hand and path not in wanted:
+                wanted.append(path)
+        return [path for path in wanted if path.stem not in self._unloaded_by_hand]
+
+    def _names_of(self, path: Path) -> set[str]:
+        """What a client may call a file: its stem, or the name of the model loaded from it."""
+        return {path.stem} | {name for name, entry in self._entries.items() if entry.path == path}
 
     def _load_entry(self, path: Path) -> Loaded:
         found = stamp(path)

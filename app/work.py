@@ -6,8 +6,10 @@ limits, deadlines and accounts are the same for all. It knows nothing of HTTP bu
 
 from collections.abc import Sequence
 from math import inf
+from typing import Any, TypeVar
 
 from app.auth import Headers
+from app.classify import ImageRun
 from app.errors import (
     BadQuery,
     DeadlineExceeded,
@@ -22,6 +24,7 @@ from app.record import Record
 from app.scheduler import Job, Ticket
 from app.schemas import ImageResult
 
+Result = TypeVar("Result")
 DEADLINE_HEADER = "X-Deadline-Ms"
 
 
@@ -47,7 +50,7 @@ class Work:
         self.gateway = gateway
         self.record = record
         self.deadline_ms = gateway.settings.deadline_ms
-        self.ticket: Ticket[ImageResult] | None = None
+        self.ticket: Ticket[Any] | None = None
         self._active = False
         self._lease = gateway.budget.lease()
         self._parts: list[bytes] = []
@@ -103,15 +106,15 @@ class Work:
             raise EmptyBody("the body is empty; send an image")
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
-    def submit(self, jobs: Sequence[Job[ImageResult]]) -> Ticket[ImageResult]:
+    def submit(self, jobs: Sequence[Job[Result]]) -> Ticket[Result]:
         """Queue one job an image.
 
         Raises:
             Overloaded: more images would wait than may.
         """
         self.record.images = len(jobs)
-        self.ticket = self.gateway.scheduler.submit(jobs)
-        return self.ticket
+        self.ticket = ticket = self.gateway.scheduler.submit(jobs)
+        return ticket
 
     def too_late(self) -> SlowBody | DeadlineExceeded:
         """The error for a deadline that passed, which says where the time went."""
@@ -121,7 +124,7 @@ class Work:
             f"the deadline of {self.deadline_ms:.0f} ms passed: {self.ticket.progress()}"
         )
 
-    def succeed(self, results: Sequence[ImageResult]) -> None:
+    def succeed(self, results: Sequence[ImageResult | ImageRun]) -> None:
         """Enter the results in the record and the metrics."""
         record, metrics = self.record, self.gateway.metrics
         for result in results:

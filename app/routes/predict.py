@@ -1,19 +1,17 @@
 """POST /predict: images in, labels out."""
 
-import asyncio
-from collections.abc import Sequence
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query
 from fastapi.responses import Response
 from starlette.types import Receive, Scope
 
-from app import examples
+from app import asgi, examples
 from app.bodies import RAW_TYPES
 from app.errors import (
     BadQuery,
     BadRequest,
-    ClientGone,
     DamagedImage,
     DeadlineExceeded,
     EmptyBody,
@@ -21,7 +19,6 @@ from app.errors import (
     ImpossibleBudget,
     NotAnImage,
     Overloaded,
-    RequestError,
     SlowBody,
     Stopping,
     TooManyBytes,
@@ -35,8 +32,7 @@ from app.gateway import Gateway
 from app.prediction import PATH, Prediction
 from app.problem import documented
 from app.record import Record
-from app.scheduler import Ticket
-from app.schemas import Answer, ImageResult, PredictBody, PredictQuery
+from app.schemas import Answer, PredictBody, PredictQuery
 
 BINARY = {"schema": {"type": "string", "format": "binary"}}
 FORM = {
@@ -82,42 +78,8 @@ PROBLEMS = (
 async def answer(gateway: Gateway, record: Record, scope: Scope, receive: Receive) -> Response:
     """Answer POST /predict from any ASGI server, errors of the request included."""
     prediction = Prediction(gateway, record)
-    try:
-        prediction.open(scope["query_string"], scope["headers"])
-        async with asyncio.timeout(prediction.deadline_ms / 1000):
-            await _read(receive, prediction)
-            return prediction.answer(await _wait(receive, prediction.start()))
-    except TimeoutError:
-        return prediction.refuse(prediction.too_late())
-    except RequestError as error:
-        return prediction.refuse(error)
-    finally:
-        prediction.close()
-
-
-async def _read(receive: Receive, prediction: Prediction) -> None:
-    more = True
-    while more:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise ClientGone("the client closed the connection in the middle of its body")
-        prediction.take(message.get("body", b""))
-        more = message.get("more_body", False)
-
-
-async def _wait(receive: Receive, ticket: Ticket[ImageResult]) -> Sequence[ImageResult | Exception]:
-    """The outcomes, or `ClientGone` as soon as the client is."""
-    gone = asyncio.create_task(_watch(receive, ticket))
-    try:
-        return await ticket
-    finally:
-        gone.cancel()
-
-
-async def _watch(receive: Receive, ticket: Ticket[ImageResult]) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
-    ticket.abandon(ClientGone("the client closed the connection before its answer"))
+    head = partial(prediction.open, scope["query_string"], scope["headers"])
+    return await asgi.answer(prediction, head, receive)
 
 
 router = APIRouter(tags=["classification"])

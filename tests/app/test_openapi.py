@@ -15,8 +15,14 @@ from tests.app.pictures import encode, noise, png_bomb
 from tests.app.problems import assert_problem
 
 SCHEMAS: dict[str, type[BaseModel]] = {**vars(schemas), "Problem": Problem}
-# Those that no route of its own gives, or that no client sees.
-UNDOCUMENTED = {"not-found", "method-not-allowed", "internal-error", "client-gone"}
+# Those that no route of its own gives, that no client sees, or that another protocol describes.
+UNDOCUMENTED = {
+    "not-found",
+    "method-not-allowed",
+    "internal-error",
+    "client-gone",
+    "last-model",
+}
 
 
 @pytest.fixture(scope="module")

@@ -28,7 +28,12 @@ from tests.app.commands import run
 from tests.conftest import ROOT
 
 NAMES = list(Settings.model_fields)
-OTHERS = {"providers": "cpu", "auto_budget": "max_latency_ms=30", "auto_resolutions": "160,192"}
+OTHERS = {
+    "grpc_port": "8001",
+    "providers": "cpu",
+    "auto_budget": "max_latency_ms=30",
+    "auto_resolutions": "160,192",
+}
 
 
 @pytest.fixture(autouse=True)

@@ -1,0 +1,52 @@
+"""The answer to an inference request, whichever way it goes back."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from app.classify import ranked
+from app.model import Floats, Model
+from app.oip.request import PROBABILITIES, VERSION, InferRequest, OutputPlan, Plan
+from app.oip.tensors import OutputTensor
+
+
+@dataclass(frozen=True, slots=True)
+class InferAnswer:
+    """What goes back to the client; `id` is the request's own."""
+
+    model_name: str
+    outputs: list[OutputTensor]
+    id: str = ""
+    model_version: str = VERSION
+
+
+def to_answer(
+    request: InferRequest, plan: Plan, model: Model, rows: Sequence[Sequence[Floats]]
+) -> InferAnswer:
+    """Put the rows of all images together; each has one array an output of `plan.names`."""
+    tensors = {
+        name: np.stack([row[index] for row in rows]) for index, name in enumerate(plan.names)
+    }
+    outputs = [to_tensor(output, tensors[output.name], model) for output in plan.outputs]
+    return InferAnswer(model.name, outputs, request.id)
+
+
+def to_tensor(output: OutputPlan, values: Floats, model: Model) -> OutputTensor:
+    """One output as it was asked for: whole, or as its highest values."""
+    if not output.classes:
+        return OutputTensor(output.name, values, output.binary)
+    labels = model.card.labels if output.name == PROBABILITIES else ()
+    texts = [classification(row, labels, output.classes) for row in values]
+    return OutputTensor(output.name, texts, output.binary)
+
+
+def classification(values: Floats, labels: Sequence[str], count: int) -> list[bytes]:
+    """The `count` highest of [width] as `value:index:label`, or `value:index` without labels.
+
+    Source: Triton's "Classification Extension"; the value has 6 decimals, as Triton writes it.
+    """
+    return [
+        f"{values[index]:f}:{index}{f':{labels[index]}' if labels else ''}".encode()
+        for index in ranked(values, count)
+    ]

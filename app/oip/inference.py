@@ -1,0 +1,133 @@
+"""The use case: a request of the protocol in, its images over the workers, one answer out."""
+
+from collections.abc import Sequence
+from functools import partial
+
+from fastapi.responses import Response
+
+from app.auth import Headers
+from app.classify import ImageRun
+from app.errors import RequestError, UnknownModel, UnsupportedFormat
+from app.gateway import Gateway
+from app.model import Model
+from app.oip import rest
+from app.oip.answer import InferAnswer, to_answer
+from app.oip.request import VERSION, InferRequest, Plan, plan
+from app.problem import respond
+from app.record import Record
+from app.scheduler import Ticket
+from app.work import Work
+
+
+def find_model(gateway: Gateway, name: str, version: str = "") -> Model:
+    """The model of that name; its only version is "1".
+
+    Raises:
+        UnknownModel: none is loaded that has this name and version.
+    """
+    model = gateway.store.get(name)
+    if version not in ("", VERSION):
+        raise UnknownModel(f"{name} has no version {version!r}; it has {VERSION}")
+    return model
+
+
+class Inference(Work):
+    """One inference. In order: `admit`, `choose`, `queue`, `conclude`, `close`."""
+
+    __slots__ = ("_plan", "_request", "model")
+
+    def __init__(self, gateway: Gateway, record: Record) -> None:
+        super().__init__(gateway, record)
+        self.model: Model
+        self._request: InferRequest
+        self._plan: Plan
+
+    def choose(self, name: str, version: str) -> None:
+        """Find the model that shall answer.
+
+        Raises:
+            UnknownModel: none is loaded that has this name and version.
+        """
+        self.model = find_model(self.gateway, name, version)
+        self.record.model = self.model.name
+
+    def queue(self, request: InferRequest) -> Ticket[ImageRun]:
+        """Queue the images of a request, which may ask for less time.
+
+        Raises:
+            RequestError: it does not fit the model, or too many images wait.
+        """
+        timeout_ms = request.timeout_ms()
+        if timeout_ms is not None:
+            self.deadline_ms = min(self.deadline_ms, timeout_ms)
+        self._request = request
+        self._plan = plan(request, self.model, self.gateway.settings.max_images)
+        run = partial(
+            self.gateway.classifier.run,
+            model=self.model,
+            resolution=self._plan.resolution,
+            outputs=self._plan.names,
+        )
+        return self.submit([partial(run, source) for source in self._plan.sources])
+
+    def conclude(self, outcomes: Sequence[ImageRun | Exception]) -> InferAnswer:
+        """Put together what became of the images.
+
+        Raises:
+            ImageError: one of them is none; the protocol has no place for it among the good ones.
+        """
+        runs = [_whole(outcome, index, len(outcomes)) for index, outcome in enumerate(outcomes)]
+        self.succeed(runs)
+        return to_answer(self._request, self._plan, self.model, [run.outputs for run in runs])
+
+
+class HttpInference(Inference):
+    """One inference over HTTP. In order: `open`, `take`, `start`, `answer`, `close`."""
+
+    __slots__ = ("_header_length",)
+
+    def open(self, name: str, version: str, query_string: bytes, headers: Headers) -> None:
+        """Find out from the head what is asked for; `headers` have lower-case names.
+
+        Raises:
+            RequestError: the request cannot be answered, whatever its body is.
+        """
+        self.admit(headers)
+        rest.check_query(query_string)
+        self.choose(name, version)
+        self._header_length: str | None = None
+        for key, value in headers:
+            if key == rest.LENGTH_HEADER.lower().encode():
+                self._header_length = value.decode("latin-1")
+            elif key == b"content-encoding" and value != b"identity":
+                raise UnsupportedFormat("the body is compressed; images gain nothing from that")
+
+    def start(self) -> Ticket[ImageRun]:
+        """Queue the images, now that the body is complete.
+
+        Raises:
+            RequestError: the body does not hold a request that fits the model.
+        """
+        return self.queue(rest.read_request(self.body(), self._header_length, self.model.name))
+
+    def answer(self, outcomes: Sequence[ImageRun | Exception]) -> Response:
+        """The response for what became of the images.
+
+        Raises:
+            ImageError: one of them is none.
+        """
+        content, headers = rest.write_answer(self.conclude(outcomes))
+        return Response(content, headers=headers)
+
+    def refuse(self, error: RequestError) -> Response:
+        """The response for an error that ends the request."""
+        self.fail(error)
+        return respond(error, self.record.path)
+
+
+def _whole(outcome: ImageRun | Exception, index: int, count: int) -> ImageRun:
+    if isinstance(outcome, ImageRun):
+        return outcome
+    if isinstance(outcome, RequestError) and count > 1:
+        outcome.detail = f"image {index} of {count}: {outcome.detail}"
+    raise outcome

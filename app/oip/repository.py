@@ -1,0 +1,81 @@
+"""The model repository extension: which models there are; load one, unload one."""
+
+import logging
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from app.auth import Headers
+from app.errors import BadRequest, ModelFileError, StoreUnusable
+from app.gateway import Gateway
+from app.oip.request import VERSION
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class IndexEntry:
+    """One model of the store."""
+
+    name: str
+    version: str
+    state: Literal["READY", "UNAVAILABLE"]
+    reason: str
+
+
+def index(gateway: Gateway, *, ready: bool = False) -> list[IndexEntry]:
+    """Every model of the store, or those that are `ready`.
+
+    Raises:
+        StoreUnusable: the folder cannot be read.
+    """
+    try:
+        reasons = gateway.store.index()
+    except ModelFileError as error:
+        raise _unusable(error) from error
+    return [
+        IndexEntry(name, VERSION, "UNAVAILABLE" if reason else "READY", reason or "")
+        for name, reason in reasons.items()
+        if reason is None or not ready
+    ]
+
+
+async def load(gateway: Gateway, headers: Headers, name: str, parameters: Any = None) -> None:
+    """Load one model of the store, or load it again; needs the admin key.
+
+    Raises:
+        Unauthorized, Forbidden: the admin key was not sent, or none is set.
+        BadRequest: a model is what its file says; there is nothing to override.
+        UnknownModel: no file of the store has that name.
+        StoreUnusable: the file cannot be served; what was loaded goes on.
+    """
+    gateway.keys.check_admin(headers)
+    _refuse(parameters, "load")
+    try:
+        await gateway.load(name)
+    except ModelFileError as error:
+        raise _unusable(error) from error
+
+
+async def unload(gateway: Gateway, headers: Headers, name: str, parameters: Any = None) -> None:
+    """Stop serving one model; needs the admin key. Requests under way are answered.
+
+    Raises:
+        Unauthorized, Forbidden: the admin key was not sent, or none is set.
+        UnknownModel: none of that name is loaded.
+        LastModel: no other is loaded.
+    """
+    gateway.keys.check_admin(headers)
+    given = dict(parameters or {})
+    given.pop("unload_dependents", None)  # no model here depends on another
+    _refuse(given, "unload")
+    await gateway.unload(name)
+
+
+def _refuse(parameters: Any, call: str) -> None:
+    for name in parameters or {}:
+        raise BadRequest(f"{call}: there is no parameter {name!r} here")
+
+
+def _unusable(error: ModelFileError) -> StoreUnusable:
+    log.error("not loaded: %s", error)
+    return StoreUnusable("the model cannot be loaded; the server's log says why")

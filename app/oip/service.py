@@ -1,0 +1,289 @@
+"""The calls of the Open Inference Protocol over gRPC, by name.
+
+The handlers do for a call what the front door does for an HTTP request: id, key, admission, log,
+metrics. `ModelInfer` is registered as a stream of requests, which looks the same on the wire, so
+that a call can be refused before its message is read.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any, NoReturn
+
+import grpc
+from google.protobuf.json_format import ParseDict
+from google.protobuf.message import DecodeError, Message
+
+from app.auth import Headers
+from app.errors import (
+    MISTAKE,
+    BadRequest,
+    ClientGone,
+    InternalError,
+    Overloaded,
+    RequestError,
+    TooManyBytes,
+    UnknownModel,
+)
+from app.gateway import Gateway
+from app.oip import inference_pb2 as pb
+from app.oip import metadata, repository, rpc, statistics
+from app.oip.inference import Inference, find_model
+from app.record import Record, start_record
+
+log = logging.getLogger(__name__)
+SERVICE = "inference.GRPCInferenceService"
+METHOD = "GRPC"  # where HTTP has GET or POST, in the log and the metrics
+OK = 200
+OPEN_CALLS = {"ServerLive", "ServerReady"}
+Context = grpc.aio.ServicerContext[Any, Any]
+Answer = Callable[[Any, Headers], Awaitable[Message]]
+
+# Statuses by what HTTP has for the same error; the numbers also stand in log and metrics.
+CODES = {
+    400: grpc.StatusCode.INVALID_ARGUMENT,
+    401: grpc.StatusCode.UNAUTHENTICATED,
+    403: grpc.StatusCode.PERMISSION_DENIED,
+    404: grpc.StatusCode.NOT_FOUND,
+    408: grpc.StatusCode.DEADLINE_EXCEEDED,
+    409: grpc.StatusCode.FAILED_PRECONDITION,
+    413: grpc.StatusCode.INVALID_ARGUMENT,
+    415: grpc.StatusCode.INVALID_ARGUMENT,
+    422: grpc.StatusCode.INVALID_ARGUMENT,
+    499: grpc.StatusCode.CANCELLED,
+    500: grpc.StatusCode.INTERNAL,
+    503: grpc.StatusCode.UNAVAILABLE,
+    504: grpc.StatusCode.DEADLINE_EXCEEDED,
+}
+
+
+def code_of(error: RequestError) -> grpc.StatusCode:
+    """The gRPC status of an error."""
+    if isinstance(error, Overloaded | TooManyBytes):
+        return grpc.StatusCode.RESOURCE_EXHAUSTED
+    return CODES[error.status]
+
+
+class InferenceService:
+    """Answers the calls of one gateway."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self.gateway = gateway
+
+    def handlers(self) -> dict[str, "grpc.RpcMethodHandler[Any, Any]"]:
+        """Every call by name."""
+        calls: dict[str, tuple[type[Message], Answer]] = {
+            "ServerLive": (pb.ServerLiveRequest, self._live),
+            "ServerReady": (pb.ServerReadyRequest, self._ready),
+            "ServerMetadata": (pb.ServerMetadataRequest, self._metadata),
+            "ModelReady": (pb.ModelReadyRequest, self._model_ready),
+            "ModelMetadata": (pb.ModelMetadataRequest, self._model_metadata),
+            "ModelConfig": (pb.ModelConfigRequest, self._model_config),
+            "ModelStatistics": (pb.ModelStatisticsRequest, self._model_statistics),
+            "RepositoryIndex": (pb.RepositoryIndexRequest, self._index),
+            "RepositoryModelLoad": (pb.RepositoryModelLoadRequest, self._load),
+            "RepositoryModelUnload": (pb.RepositoryModelUnloadRequest, self._unload),
+        }
+        handlers = {
+            name: grpc.unary_unary_rpc_method_handler(
+                self._unary(name, answer), kind.FromString, _serialize
+            )
+            for name, (kind, answer) in calls.items()
+        }
+        handlers["ModelInfer"] = grpc.stream_unary_rpc_method_handler(self._infer, None, _serialize)
+        handlers["ModelStreamInfer"] = grpc.stream_stream_rpc_method_handler(
+            self._stream_infer, None, _serialize
+        )
+        return handlers
+
+    # --- inference
+
+    async def _infer(self, _: object, context: Context) -> Message:
+        record = self._record("ModelInfer", context)
+        inference = Inference(self.gateway, record)
+
+        async def answer() -> Message:
+            try:
+                inference.admit(_headers(context))
+                inference.deadline_ms = _sooner(inference.deadline_ms, context)
+                return await _answer_in_time(inference, context.read())
+            except RequestError as error:
+                inference.fail(error)
+                raise
+            except asyncio.CancelledError:
+                inference.fail(ClientGone("the client ended the call before its answer"))
+                raise
+            finally:
+                inference.close()
+
+        return await self._guard(record, context, answer)
+
+    async def _stream_infer(self, _: object, context: Context) -> None:
+        """Answer one request after the other; an error is the answer to one of them."""
+        while isinstance(body := await context.read(), bytes):
+            record = self._record("ModelStreamInfer", context)
+            inference = Inference(self.gateway, record)
+            try:
+                inference.admit(_headers(context))
+                inference.deadline_ms = _sooner(inference.deadline_ms, context)
+                message = await _answer_in_time(inference, _at_once(body))
+                answer = pb.ModelStreamInferResponse(infer_response=message)
+                record.status = OK
+            except RequestError as error:
+                inference.fail(error)
+                answer = pb.ModelStreamInferResponse(error_message=error.detail)
+                record.status = error.status
+            finally:
+                inference.close()
+                self.gateway.account(record)
+            await context.write(answer)
+
+    # --- everything else
+
+    async def _live(self, _: pb.ServerLiveRequest, __: Headers) -> Message:
+        return pb.ServerLiveResponse(live=True)
+
+    async def _ready(self, _: pb.ServerReadyRequest, __: Headers) -> Message:
+        return pb.ServerReadyResponse(ready=not self.gateway.lifecycle.stopping)
+
+    async def _metadata(self, _: pb.ServerMetadataRequest, __: Headers) -> Message:
+        return ParseDict(metadata.server_metadata(), pb.ServerMetadataResponse())
+
+    async def _model_ready(self, asked: pb.ModelReadyRequest, _: Headers) -> Message:
+        try:
+            find_model(self.gateway, asked.name, asked.version)
+        except UnknownModel:
+            return pb.ModelReadyResponse(ready=False)
+        return pb.ModelReadyResponse(ready=True)
+
+    async def _model_metadata(self, asked: pb.ModelMetadataRequest, _: Headers) -> Message:
+        model = find_model(self.gateway, asked.name, asked.version)
+        return ParseDict(metadata.model_metadata(model), pb.ModelMetadataResponse())
+
+    async def _model_config(self, asked: pb.ModelConfigRequest, _: Headers) -> Message:
+        model = find_model(self.gateway, asked.name, asked.version)
+        config = metadata.model_config(model, self.gateway.settings.max_images)
+        return ParseDict({"config": config}, pb.ModelConfigResponse())
+
+    async def _model_statistics(self, asked: pb.ModelStatisticsRequest, _: Headers) -> Message:
+        gateway = self.gateway
+        models = [find_model(gateway, asked.name, asked.version)] if asked.name else gateway.store
+        found = statistics.model_statistics(gateway.metrics, models)
+        return ParseDict(found, pb.ModelStatisticsResponse())
+
+    async def _index(self, asked: pb.RepositoryIndexRequest, _: Headers) -> Message:
+        message = pb.RepositoryIndexResponse()
+        for entry in repository.index(self.gateway, ready=asked.ready):
+            message.models.add(
+                name=entry.name, version=entry.version, state=entry.state, reason=entry.reason
+            )
+        return message
+
+    async def _load(self, asked: pb.RepositoryModelLoadRequest, headers: Headers) -> Message:
+        name = asked.model_name or asked.repository_name
+        await repository.load(self.gateway, headers, name, asked.parameters)
+        return pb.RepositoryModelLoadResponse(model_name=name, isLoaded=True)
+
+    async def _unload(self, asked: pb.RepositoryModelUnloadRequest, headers: Headers) -> Message:
+        name = asked.model_name or asked.repository_name
+        await repository.unload(self.gateway, headers, name, asked.parameters)
+        return pb.RepositoryModelUnloadResponse(model_name=name, isUnloaded=True)
+
+    # --- before and after every call
+
+    def _unary(self, name: str, answer: Answer) -> Callable[[Any, Context], Awaitable[Message]]:
+        async def handle(message: Any, context: Context) -> Message:
+            record, headers = self._record(name, context), _headers(context)
+
+            async def checked() -> Message:
+                if name not in OPEN_CALLS:
+                    self.gateway.keys.check(record.path, headers)
+                return await answer(message, headers)
+
+            return await self._guard(record, context, checked)
+
+        return handle
+
+    def _record(self, name: str, context: Context) -> Record:
+        path = f"/{SERVICE}/{name}"
+        return start_record(METHOD, path, _headers(context), path)
+
+    async def _guard(
+        self, record: Record, context: Context, answer: Callable[[], Awaitable[Message]]
+    ) -> Message:
+        """Answer, count and log a call; errors end it with their status."""
+        try:
+            message = await answer()
+            record.status = OK
+            return message
+        except RequestError as error:
+            await _abort(context, record, error)
+        except asyncio.CancelledError:
+            record.status = ClientGone.status  # its own deadline may be the reason
+            raise
+        except Exception as error:
+            log.error("unexpected error on %s", record.path, exc_info=error)
+            await _abort(context, record, InternalError(MISTAKE))
+        finally:
+            self.gateway.account(record)
+
+
+async def _answer_in_time(inference: Inference, body: Awaitable[Any]) -> pb.ModelInferResponse:
+    """Read a message, infer what it asks for.
+
+    Raises:
+        RequestError: it cannot be answered, or not within the deadline.
+    """
+    began = asyncio.get_running_loop().time()
+    try:
+        async with asyncio.timeout_at(began + inference.deadline_ms / 1000) as timeout:
+            received = await body
+            if not isinstance(received, bytes):
+                raise BadRequest("the call ended without a message")
+            inference.take(received)
+            message = _parse(inference.body())
+            inference.choose(message.model_name, message.model_version)
+            ticket = inference.queue(rpc.read_request(message))
+            timeout.reschedule(began + inference.deadline_ms / 1000)
+            return rpc.write_answer(inference.conclude(await ticket))
+    except TimeoutError:
+        raise inference.too_late() from None
+
+
+def _parse(body: bytes) -> pb.ModelInferRequest:
+    try:
+        return pb.ModelInferRequest.FromString(body)
+    except DecodeError:
+        raise BadRequest("the message is not a ModelInferRequest") from None
+
+
+async def _at_once(body: bytes) -> bytes:
+    return body
+
+
+async def _abort(context: Context, record: Record, error: RequestError) -> NoReturn:
+    """End a call; what HTTP says in headers stands in the trailing metadata."""
+    record.status = error.status
+    trailing = [("x-request-id", record.id)]
+    if "Retry-After" in error.headers:
+        trailing.append(("retry-after", error.headers["Retry-After"]))
+    await context.abort(code_of(error), error.detail, tuple(trailing))
+    raise AssertionError("abort ends the call")
+
+
+def _headers(context: Context) -> list[tuple[bytes, bytes]]:
+    """The metadata of a call as HTTP has its headers."""
+    return [
+        (str(name).encode(), value if isinstance(value, bytes) else str(value).encode())
+        for name, value in context.invocation_metadata() or ()
+    ]
+
+
+def _sooner(limit_ms: float, context: Context) -> float:
+    """The client's own deadline, or the limit if that is sooner."""
+    remaining_s = context.time_remaining()
+    return limit_ms if remaining_s is None else min(limit_ms, max(0.0, remaining_s * 1000))
+
+
+def _serialize(message: Message) -> bytes:
+    return message.SerializeToString()

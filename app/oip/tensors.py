@@ -1,0 +1,161 @@
+"""Tensors on the wire: JSON or raw bytes to arrays, and back.
+
+Raw tensors are little-endian, row-major and without padding. An element of type BYTES is its length
+as 4 bytes and its content ("Binary Tensor Data Extension" of the protocol). JSON has no type for
+bytes, so an image in JSON is base64, as it is in POST /predict.
+"""
+
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from math import prod
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.bodies import from_base64
+from app.errors import BadRequest
+
+Datatype = Literal["UINT8", "FP32", "BYTES"]
+Parameters = dict[str, Any]
+_LENGTH = struct.Struct("<I")
+
+
+@dataclass(frozen=True, slots=True)
+class InputTensor:
+    """A tensor as a client sends it; `raw` and `data` are its two ways to arrive."""
+
+    name: str
+    datatype: str
+    shape: tuple[int, ...]
+    raw: bytes | memoryview | None = None
+    data: Any = None  # JSON, or the typed contents of protobuf
+    parameters: Parameters = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class OutputTensor:
+    """A tensor of an answer: float32 of any shape, or the texts of a classification."""
+
+    name: str
+    values: NDArray[np.float32] | list[list[bytes]]
+    binary: bool = False
+
+    @property
+    def datatype(self) -> Datatype:
+        return "BYTES" if isinstance(self.values, list) else "FP32"
+
+    @property
+    def shape(self) -> list[int]:
+        if isinstance(self.values, list):
+            return [len(self.values), len(self.values[0])]
+        return list(self.values.shape)
+
+    def raw(self) -> bytes:
+        """The elements as raw bytes."""
+        if isinstance(self.values, list):
+            return pack_bytes([text for row in self.values for text in row])
+        return self.values.astype("<f4", copy=False).tobytes()
+
+    def json(self) -> list[Any]:
+        """The elements as one flat list."""
+        if isinstance(self.values, list):
+            return [text.decode() for row in self.values for text in row]
+        flat: list[Any] = self.values.ravel().tolist()
+        return flat
+
+
+def read_pixels(tensor: InputTensor) -> NDArray[np.uint8]:
+    """The elements of a UINT8 tensor in its shape; raw ones are not copied.
+
+    Raises:
+        BadRequest: they are not as many as the shape says, or no whole numbers from 0 to 255.
+    """
+    raw = tensor.raw
+    flat = _from_numbers(tensor) if raw is None else np.frombuffer(raw, np.uint8)
+    _check_count(tensor, flat.size)
+    return flat.reshape(tensor.shape)
+
+
+def read_files(tensor: InputTensor) -> list[bytes]:
+    """The elements of a BYTES tensor, in order.
+
+    Raises:
+        BadRequest: they are not as many as the shape says, or are cut off, or not base64.
+    """
+    if tensor.raw is not None:
+        files = unpack_bytes(tensor.raw, tensor.name)
+    else:
+        elements = _flattened(tensor)
+        files = [
+            element
+            if isinstance(element, bytes)
+            else from_base64(_text(element, tensor.name), f"{tensor.name}[{index}]")
+            for index, element in enumerate(elements)
+        ]
+    _check_count(tensor, len(files))
+    return files
+
+
+def pack_bytes(elements: Sequence[bytes]) -> bytes:
+    """BYTES elements as raw bytes."""
+    return b"".join(part for one in elements for part in (_LENGTH.pack(len(one)), one))
+
+
+def unpack_bytes(raw: bytes | memoryview, name: str = "tensor") -> list[bytes]:
+    """The elements in raw bytes.
+
+    Raises:
+        BadRequest: the last one is cut off.
+    """
+    view = memoryview(raw)
+    elements: list[bytes] = []
+    start = 0
+    while start < len(view):
+        if start + _LENGTH.size > len(view):
+            raise BadRequest(f"{name}: the length of element {len(elements)} is cut off")
+        (size,) = _LENGTH.unpack_from(view, start)
+        start += _LENGTH.size
+        if start + size > len(view):
+            raise BadRequest(
+                f"{name}: element {len(elements)} says it has {size} bytes; "
+                f"{len(view) - start} are left"
+            )
+        elements.append(bytes(view[start : start + size]))
+        start += size
+    return elements
+
+
+def _from_numbers(tensor: InputTensor) -> NDArray[np.uint8]:
+    try:
+        numbers = np.asarray(tensor.data)
+    except ValueError:  # lists of different lengths
+        raise BadRequest(f"{tensor.name}: its data is not a regular array") from None
+    if numbers.size and numbers.dtype.kind not in "iu":
+        raise BadRequest(f"{tensor.name}: its data is not whole numbers, as {tensor.datatype} is")
+    if numbers.size and (numbers.min() < 0 or numbers.max() > 255):
+        raise BadRequest(f"{tensor.name}: its data has numbers outside 0 to 255")
+    return numbers.astype(np.uint8).ravel()
+
+
+def _flattened(tensor: InputTensor) -> list[Any]:
+    """The elements of a list, or of a list of lists of one element each."""
+    data = tensor.data
+    if not isinstance(data, list):
+        raise BadRequest(f"{tensor.name}: its data is not a list")
+    return [one for row in data for one in (row if isinstance(row, list) else [row])]
+
+
+def _text(element: Any, name: str) -> str:
+    if not isinstance(element, str):
+        raise BadRequest(f"{name}: an element of type BYTES is text in base64 where it is in JSON")
+    return element
+
+
+def _check_count(tensor: InputTensor, count: int) -> None:
+    if count != prod(tensor.shape):
+        raise BadRequest(
+            f"{tensor.name}: the shape {list(tensor.shape)} has {prod(tensor.shape)} elements, "
+            f"but {count} were sent"
+        )
