@@ -13,11 +13,22 @@ from app.errors import RequestError
 from app.metrics import Metrics
 from app.problem import TYPE_PREFIX
 from app.settings import settings_table
+from models.accuracy_plot import draw, is_current
+from models.comparison import comparisons, widest_tensors
+from models.comparison_tables import (
+    MEMORY,
+    NETWORKS,
+    memory_row,
+    network_row,
+    notes,
+    vgg16_memory,
+)
 from models.tables import download, megabytes, millions
 from models.zoo import Entry, zoo
 
 SUFFIX = {"counter": "_total"}  # which the text format adds
 ROOT = Path(__file__).resolve().parents[1]
+PLOT = ROOT / "docs" / "accuracy.svg"
 PAGES = ("README.md", "docs/api.md", "docs/models.md", "docs/operations.md")
 
 
@@ -50,6 +61,20 @@ def _models(entries: Mapping[str, Entry]) -> str:
     return table(("model", "parameters", "MAdds", "memory", "top-1", "download"), rows)
 
 
+def comparison_table() -> str:
+    """The papers' tables beside what the definitions give."""
+    reasons = [f"{number}. {reason}" for number, reason in enumerate(notes(), start=1)]
+    return "\n\n".join(
+        [
+            table(NETWORKS, [network_row(row) for row in comparisons()]),
+            "The widest tensor at each size, 16-bit values (V2 paper, Table 3):",
+            table(MEMORY, [memory_row(row) for row in widest_tensors()]),
+            "\n".join(reasons),
+            vgg16_memory(),
+        ]
+    )
+
+
 def error_table() -> str:
     """Every type of problem."""
     kinds = sorted(set(_kinds(RequestError)), key=lambda kind: (kind.status, kind.type))
@@ -80,6 +105,7 @@ def table(headings: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
 TABLES: dict[str, Callable[[], str]] = {
     "settings": settings_table,
     "zoo": zoo_table,
+    "comparison": comparison_table,
     "pinned": pinned_table,
     "errors": error_table,
     "metrics": metric_table,
@@ -107,6 +133,14 @@ def main(check: bool) -> int:
             stale.append(name)
             if not check:
                 path.write_text(after, "utf-8")
+    if not is_current(PLOT):
+        stale.append(str(PLOT.relative_to(ROOT)))
+        if not check:
+            try:
+                draw(PLOT)
+            except ValueError as error:
+                print(f"{stale[-1]}: {error}", file=sys.stderr)
+                return 1
     if stale and check:
         print(f"behind the code: {', '.join(stale)}; run `make docs`", file=sys.stderr)
         return 1

@@ -13,6 +13,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, Trans
 from app.card import CARD_KEY, Cost, Family, ModelCard, Origin, Precision, parse_card
 from models import tables
 from models.adoption.command import import_model
+from models.comparison_command import compare_with_papers
 from models.cost import network_cost
 from models.network import Network
 from models.terminal import CommandError, JsonOption, StoreOption
@@ -148,10 +149,23 @@ def cost(
     expansion: Annotated[int, typer.Option(min=1, help="Expansion factor t of V2.")] = 6,
     precision: Annotated[str, typer.Option(help="fp32 or int8.")] = "fp32",
     layers: Annotated[bool, typer.Option("--layers", help="A row for every layer.")] = False,
+    compare: Annotated[
+        bool, typer.Option("--compare", help="The papers' tables, printed and found, instead.")
+    ] = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="With --compare: print CSV.")] = False,
+    plot: Annotated[
+        Path | None,
+        typer.Option(help="With --compare: draw accuracy against MAdds into this file."),
+    ] = None,
     store: StoreOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Parameters, multiply-adds and memory for one image, before anything is downloaded."""
+    if compare or as_csv or plot:
+        with _errors(ValueError, OSError):
+            _refuse_besides(context, {"compare", "as_csv", "plot", "as_json"})
+            compare_with_papers(compare=compare, as_csv=as_csv, as_json=as_json, plot=plot)
+        return
     with _errors(ValueError, OverflowError, OSError):
         if model is not None:
             _refuse_given(context, model, "family", "alpha", "classes", "expansion", "precision")
@@ -270,6 +284,19 @@ def _refuse_given(context: typer.Context, model: str, *options: str) -> None:
         source = context.get_parameter_source(option)
         if source is not None and source.name != "DEFAULT":
             raise ValueError(f"--{option} is set by {model} itself; leave out one of the two")
+
+
+def _refuse_besides(context: typer.Context, allowed: set[str]) -> None:
+    """A comparison is of fixed networks: whatever else is given would be ignored.
+
+    Raises:
+        ValueError: another option is given.
+    """
+    for name in sorted(context.params.keys() - allowed):
+        source = context.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE":
+            given = name if name == "model" else f"--{name}"
+            raise ValueError(f"{given} has no meaning with --compare; leave it out")
 
 
 def _define(family: Family, alpha: float, resolution: int, classes: int, expansion: int) -> Network:

@@ -31,7 +31,7 @@ def network_cost(network: Network, precision: Precision = "fp32") -> Cost:
     element_bytes = ACTIVATION_BYTES[precision]
     steps = list(network.steps())
     rows = tuple(_row(step, element_bytes) for step in steps)
-    standard = _total(_row(step, element_bytes) for step in _standard(network).steps())
+    standard = _total(_row(step, element_bytes) for step in standard_network(network).steps())
     total = _total(rows)
     return Cost(
         params=total.params,
@@ -131,7 +131,7 @@ def _total(rows: Iterable[LayerRow]) -> Total:
     )
 
 
-def _standard(network: Network) -> Network:
+def standard_network(network: Network) -> Network:
     """The same network with standard convolutions (V1 paper, Table 4, "Conv MobileNet").
 
     A depthwise convolution and the pointwise one that it feeds become one convolution with the

@@ -191,6 +191,17 @@ class Pool(_Free):
 
 
 @dataclass(frozen=True, slots=True)
+class LocalResponseNorm(_Free):
+    """Values weighed against those of neighbouring channels (AlexNet paper, section 3.3)."""
+
+    kind: str = field(default="local_response_norm", init=False)
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        [shape] = inputs
+        return shape
+
+
+@dataclass(frozen=True, slots=True)
 class GlobalPool(_Free):
     """The mean over the whole feature map, whatever its size."""
 

@@ -3,41 +3,12 @@
 import pytest
 
 from models.cost import network_cost
-from models.layers import Add, Concat, Conv, LayerError, Padding, Pool
+from models.layers import Add, Conv, LayerError
 from models.network import INPUT, Network
+from models.reference.lecture import bottleneck_module, naive_module
 from tests.models.published import Row, agrees, rows
 
-SHAPE = (256, 28, 28)
-
-
-def conv(channels: int, side: int = 1, padding: Padding = "same") -> Conv:
-    return Conv(channels, (side, side), padding=padding, batch_norm=False)
-
-
-def naive_inception() -> Network:
-    network = Network("other", None, SHAPE)
-    network.add("1x1", conv(128), INPUT)
-    network.add("3x3", conv(192, 3), INPUT)
-    network.add("5x5", conv(96, 5), INPUT)
-    network.add("pool", Pool("max", (3, 3), 1, "same"), INPUT)
-    network.add("out", Concat(), "1x1", "3x3", "5x5", "pool")
-    return network
-
-
-def inception_with_bottlenecks() -> Network:
-    network = Network("other", None, SHAPE)
-    network.add("1x1", conv(128), INPUT)
-    network.add("narrow 3x3", conv(64), INPUT)
-    network.add("3x3", conv(192, 3))
-    network.add("narrow 5x5", conv(64), INPUT)
-    network.add("5x5", conv(96, 5))
-    network.add("pool", Pool("max", (3, 3), 1, "same"), INPUT)
-    network.add("narrow pool", conv(64))
-    network.add("out", Concat(), "1x1", "3x3", "5x5", "narrow pool")
-    return network
-
-
-MODULES = {"naive": naive_inception, "bottlenecks": inception_with_bottlenecks}
+MODULES = {"naive": naive_module, "bottlenecks": bottleneck_module}
 
 
 @pytest.mark.parametrize("row", rows("inception"), ids=lambda row: row["module"])
@@ -47,12 +18,12 @@ def test_an_inception_module_costs_what_the_lecture_says(row: Row) -> None:
 
 
 def test_an_inception_module_puts_its_branches_side_by_side() -> None:
-    assert naive_inception().shape_of("out") == (672, 28, 28)
-    assert inception_with_bottlenecks().shape_of("out") == (480, 28, 28)
+    assert naive_module().shape_of("out") == (672, 28, 28)
+    assert bottleneck_module().shape_of("out") == (480, 28, 28)
 
 
 def test_the_lectures_358_million_count_one_convolution_twice() -> None:
-    cost = network_cost(inception_with_bottlenecks())
+    cost = network_cost(bottleneck_module())
     [twice] = [row.madds for row in cost.layers if row.name == "3x3"]
     assert cost.madds == 28 * 28 * (256 * (128 + 64 + 64 + 64) + 64 * (9 * 192 + 25 * 96))
     assert round((cost.madds + twice) / 1e6) == 358
@@ -61,8 +32,8 @@ def test_the_lectures_358_million_count_one_convolution_twice() -> None:
 def test_a_layer_is_fed_by_the_one_before_unless_it_names_others() -> None:
     network = Network("other", None, (3, 8, 8))
     assert network.last == INPUT
-    network.add("a", conv(4))
-    network.add("b", conv(4))
+    network.add("a", Conv(4))
+    network.add("b", Conv(4))
     network.add("sum", Add(), "b", "a")
     assert [node.inputs for node in network.nodes] == [(INPUT,), ("a",), ("b", "a")]
     assert [step.output_shape for step in network.steps()] == [(4, 8, 8)] * 3
@@ -72,17 +43,17 @@ def test_a_layer_is_fed_by_the_one_before_unless_it_names_others() -> None:
 @pytest.mark.parametrize("name", [INPUT, "a"])
 def test_a_name_that_is_taken_is_refused(name: str) -> None:
     network = Network("other", None, (3, 8, 8))
-    network.add("a", conv(4))
+    network.add("a", Conv(4))
     with pytest.raises(LayerError, match=f"two layers are called '{name}'"):
-        network.add(name, conv(4))
+        network.add(name, Conv(4))
 
 
 def test_a_layer_cannot_be_fed_by_one_that_is_not_there_yet() -> None:
     network = Network("other", None, (3, 8, 8))
     with pytest.raises(LayerError, match="fed by 'later'"):
-        network.add("a", conv(4), "later")
+        network.add("a", Conv(4), "later")
 
 
 def test_the_shape_of_an_unknown_layer_is_an_error_that_names_it() -> None:
     with pytest.raises(LayerError, match="no layer 'nowhere'"):
-        naive_inception().shape_of("nowhere")
+        naive_module().shape_of("nowhere")

@@ -1,0 +1,33 @@
+"""`mobilenet-gateway models cost --compare`: the papers' tables, printed and found."""
+
+import sys
+from pathlib import Path
+
+from rich.console import Console
+
+from models.terminal import show
+
+
+def compare_with_papers(*, compare: bool, as_csv: bool, as_json: bool, plot: Path | None) -> None:
+    """Print the comparison in the asked form, and draw it into `plot`.
+
+    Raises:
+        ValueError: two forms are asked for, or the plot cannot be drawn.
+        OSError: the plot cannot be written.
+    """
+    from models.accuracy_plot import draw
+    from models.comparison import as_csv as csv_text
+    from models.comparison import as_data
+    from models.comparison_tables import comparison
+
+    if not compare:
+        raise ValueError("--csv and --plot go with --compare")
+    if as_csv and as_json:
+        raise ValueError("--csv or --json, not both")
+    if plot is not None:
+        draw(plot)
+        Console(stderr=True).print(str(plot), soft_wrap=True)
+    if as_csv:
+        sys.stdout.write(csv_text())
+    else:
+        show(as_data(), comparison, as_json)
