@@ -39,11 +39,20 @@ ResolutionOption = Annotated[int, typer.Option(help="Side of the input, a multip
 
 
 @commands.command("list")
-def list_models(store: StoreOption = None, as_json: JsonOption = False) -> None:
+def list_models(
+    words: Annotated[
+        list[str] | None, typer.Argument(help="Only names with all of these in them, like `keras`.")
+    ] = None,
+    store: StoreOption = None,
+    as_json: JsonOption = False,
+) -> None:
     """The published checkpoints that can be pulled, what they cost, and which are in the store."""
     from models.zoo import zoo
 
     folder = _store(store)
+    names = [name for name in zoo() if all(word in name for word in words or [])]
+    if not names:
+        raise CommandError(f"no model has {' and '.join(words or [])} in its name")
     rows = [
         tables.zoo_row(
             entry.recipe.card(entry.precision),
@@ -52,6 +61,7 @@ def list_models(store: StoreOption = None, as_json: JsonOption = False) -> None:
             in_store=_stored(folder, name),
         )
         for name, entry in zoo().items()
+        if name in names
     ]
     _print(rows, lambda: tables.zoo_table(rows), as_json)
 

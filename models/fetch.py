@@ -115,7 +115,7 @@ class Fetcher:
         if file.sha256:
             return file.sha256, "pinned"
         recorded = self._recorded().get(name)
-        return recorded, f"recorded in {self._record.path} when it was first pulled"
+        return recorded, f"recorded in {self._record.path} when first pulled"
 
     def _fetch(
         self, name: str, file_bytes: int | None, expected: str | None, why: str, origin: FileOrigin
@@ -165,22 +165,48 @@ class Fetcher:
             if response.status_code == httpx.codes.REQUESTED_RANGE_NOT_SATISFIABLE:
                 part.unlink(missing_ok=True)  # or every later try would ask the same
             response.raise_for_status()
+            check_redirects(response)
             resumed = done > 0 and response.status_code == httpx.codes.PARTIAL_CONTENT
             with part.open("ab" if resumed else "wb") as out:
-                whole = self._copy(response.iter_bytes(), out, name, limit_bytes)
+                total = _total_bytes(response, out.tell(), limit_bytes)
+                whole = self._copy(response.iter_bytes(), out, name, total, limit_bytes)
         if not whole:
             part.unlink()
             raise FetchError(f"more than the {limit_bytes} bytes that it may have")
         return resumed
 
-    def _copy(self, chunks: Iterable[bytes], out: IO[bytes], name: str, limit_bytes: int) -> bool:
+    def _copy(
+        self,
+        chunks: Iterable[bytes],
+        out: IO[bytes],
+        name: str,
+        total_bytes: int,
+        limit_bytes: int,
+    ) -> bool:
         """Write the chunks as they come; False as soon as there are too many bytes."""
         for chunk in chunks:
             if out.tell() + len(chunk) > limit_bytes:
                 return False
             out.write(chunk)
-            self.progress(name, out.tell(), limit_bytes)
+            self.progress(name, out.tell(), total_bytes)
         return True
+
+
+def check_redirects(response: httpx.Response) -> None:
+    """Refuse an answer that came over plain HTTP although HTTPS was asked for.
+
+    Raises:
+        FetchError: a redirect led from one to the other.
+    """
+    schemes = [step.url.scheme for step in (*response.history, response)]
+    if schemes[0] == "https" and "http" in schemes:
+        raise FetchError(f"leads to {response.url}, which is not https")
+
+
+def _total_bytes(response: httpx.Response, done_bytes: int, limit_bytes: int) -> int:
+    """What the publisher says that the whole file has, for the bar."""
+    declared = response.headers.get("Content-Length", "")
+    return min(done_bytes + int(declared), limit_bytes) if declared.isdecimal() else limit_bytes
 
 
 def verify(path: Path, sha256: str, why: str = "pinned") -> None:
@@ -191,7 +217,7 @@ def verify(path: Path, sha256: str, why: str = "pinned") -> None:
     """
     if (found := sha256_of(path)) != sha256:
         raise WrongHash(
-            f"{path} has SHA-256 {found}, expected {sha256} ({why}); remove it and try again"
+            f"{path} has SHA-256 {found}, expected {sha256} ({why}); remove the file and try again"
         )
 
 

@@ -169,4 +169,6 @@ def _flat(value: Any, name: str) -> list[tuple[str, str]]:
         ]
     if isinstance(value, list):
         return [row for index, inner in enumerate(value) for row in _flat(inner, f"{name}.{index}")]
+    if value is None:
+        return [(name, "-")]
     return [(name, f"{value:,}" if isinstance(value, int) else str(value))]

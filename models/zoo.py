@@ -3,6 +3,7 @@
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
 
@@ -86,13 +87,17 @@ def find(name: str) -> Entry:
     """The zoo's entry of that name.
 
     Raises:
-        ZooError: there is none; the text lists those that are.
+        ZooError: there is none; the text has those with the most similar names.
     """
     try:
         return zoo()[name]
     except KeyError:
-        names = "\n  ".join(zoo())
-        raise ZooError(f"no model {name!r} in the zoo; there are:\n  {names}") from None
+        similar = get_close_matches(name, zoo(), n=5) or list(zoo())[:5]
+        names = "".join(f"\n  {one}" for one in similar)
+        raise ZooError(
+            f"no model {name!r} in the zoo; near to that are:{names}\n"
+            f"`mobilenet-gateway models list` shows all {len(zoo())}."
+        ) from None
 
 
 def read_checkpoint(entry: Entry, paths: list[Path]) -> Checkpoint:

@@ -55,6 +55,21 @@ def test_the_list_has_every_model_of_the_zoo(capsys: Capture) -> None:
     assert not any(row["in_store"] for row in rows)
 
 
+def test_the_list_can_be_narrowed_by_words(capsys: Capture) -> None:
+    names = [row["name"] for row in data(capsys, "list", "keras", "v2_0.35")]
+    assert names == [f"mobilenet_v2_0.35_{side}_keras" for side in (224, 192, 160, 128, 96)]
+    assert refused(capsys, "models", "list", "v1", "resnet") == (
+        "no model has v1 and resnet in its name"
+    )
+
+
+def test_the_list_says_which_models_are_pinned(capsys: Capture) -> None:
+    pinned = {row["name"]: row["pinned"] for row in data(capsys, "list")}
+    assert pinned[DEFAULT]
+    assert not pinned["mobilenet_v2_0.35_96_keras"]
+    assert "unpinned" in run(capsys, "models", "list", "keras").out
+
+
 def test_the_list_marks_what_is_in_the_store(capsys: Capture, store: Path) -> None:
     rows = data(capsys, "list", "--store", str(store))
     assert [row["name"] for row in rows if row["in_store"]] == [FLOAT_V1]
@@ -83,10 +98,12 @@ def test_a_file_is_shown_by_its_path(capsys: Capture, store: Path) -> None:
 
 
 @pytest.mark.parametrize("command", ["show", "cost"])
-def test_an_unknown_model_is_refused_with_those_there_are(capsys: Capture, command: str) -> None:
+def test_an_unknown_model_is_refused_with_those_that_are_near(
+    capsys: Capture, command: str
+) -> None:
     text = refused(capsys, "models", command, "mobilenet_v3")
-    assert text.startswith("no model 'mobilenet_v3' in the zoo; there are:\n")
-    assert f"\n  {DEFAULT}\n" in text
+    assert text.startswith("no model 'mobilenet_v3' in the zoo; near to that are:\n  mobilenet_v")
+    assert "models list" in text
 
 
 @pytest.mark.parametrize("command", ["show", "cost"])

@@ -3,15 +3,25 @@
 import hashlib
 import subprocess
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 from zipfile import ZipFile
 
+import httpx
 import pytest
 from pydantic import HttpUrl
 
 from models.checkpoints.canonical import CheckpointError
-from models.fetch import HASH_RECORD, Fetcher, FetchError, WrongHash, verify
+from models.fetch import (
+    HASH_RECORD,
+    Fetcher,
+    FetchError,
+    WrongHash,
+    check_redirects,
+    verify,
+)
 from models.hashes import HashRecord
 from models.zoo import Entry, find
 from models.zoo_table import ArchiveOrigin, FileOrigin, PackageOrigin, UrlOrigin, ZooFile
@@ -269,7 +279,7 @@ def test_a_file_that_changed_since_its_first_pull_is_refused(
 ) -> None:
     pull(unpinned(publisher, "whole"), Fetcher(cache))
     (cache / NAME).unlink()
-    with pytest.raises(FetchError, match=rf"recorded in .*{HASH_RECORD} when it was first pulled"):
+    with pytest.raises(FetchError, match=rf"recorded in .*{HASH_RECORD} when first pulled"):
         pull(unpinned(publisher, "other bytes"), Fetcher(cache))
     (tmp_path / NAME).write_bytes(b"something else")
     with pytest.raises(WrongHash, match=HASH_RECORD):
@@ -319,6 +329,29 @@ def test_a_file_without_a_known_size_has_a_limit_all_the_same(
     with pytest.raises(FetchError, match="more than the"):
         pull(unpinned(publisher, "too much"), Fetcher(cache))
     assert pull(unpinned(publisher, "whole"), Fetcher(cache)) == CONTENT
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "refused"),
+    [("https", "https", False), ("https", "http", True), ("http", "https", False)],
+)
+def test_a_redirect_may_not_leave_https(first: str, last: str, refused: bool) -> None:
+    def answer(scheme: str, **options: Any) -> httpx.Response:
+        request = httpx.Request("GET", f"{scheme}://weights.example/file")
+        return httpx.Response(200, request=request, **options)
+
+    response = answer(last, history=[answer(first)])
+    with pytest.raises(FetchError, match="not https") if refused else nullcontext():
+        check_redirects(response)
+
+
+def test_the_bar_has_the_size_that_the_publisher_declares(
+    publisher: Publisher, cache: Path
+) -> None:
+    seen: list[tuple[str, int, int]] = []
+    fetcher = Fetcher(cache, progress=lambda *news: seen.append(news))
+    pull(unpinned(publisher, "whole"), fetcher)
+    assert {total for _, _, total in seen} == {len(CONTENT)}
 
 
 def test_a_damaged_record_of_hashes_is_an_error_that_names_the_line(

@@ -158,11 +158,16 @@ def test_the_files_beside_the_checkout_are_those_that_are_pinned(
         assert path.stat().st_size == file.file_bytes
 
 
-def test_an_unknown_model_is_an_error_that_lists_those_that_are() -> None:
+@pytest.mark.parametrize(
+    ("name", "near"),
+    [("mobilenet_v2_0.35_69_keras", "mobilenet_v2_0.35_96_keras"), ("resnet_50", DEFAULT_MODEL)],
+)
+def test_an_unknown_model_is_an_error_that_has_similar_ones(name: str, near: str) -> None:
     with pytest.raises(ZooError) as caught:
-        find("resnet_50")
-    assert "no model 'resnet_50'" in str(caught.value)
-    assert all(name in str(caught.value) for name in zoo())
+        find(name)
+    assert f"no model {name!r}" in str(caught.value)
+    assert f"\n  {near}\n" in str(caught.value)
+    assert f"models list` shows all {len(zoo())}." in str(caught.value)
 
 
 FILE = "mobilenet_v1_0.25_128.tflite"
