@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test clients test-clients proto check docs format bench bench-quick bench-peers flood fuzz page-shots image image-arm64 image-test image-sizes sbom lock clean
+.PHONY: help serve test clients test-clients proto check docs format bench bench-quick bench-peers bench-auto plot flood fuzz page-shots image image-arm64 image-test image-sizes sbom lock clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,6 +50,12 @@ bench-quick: $(VENV)/.bench models/store/mobilenet_v2_1.0_224.onnx  ## the same 
 
 bench-peers: $(VENV)/.bench models/store/mobilenet_v2_1.0_224.onnx  ## the service beside seven other model servers, 15 minutes
 	$(BIN)/python -m loadtest.bench_peers
+
+bench-auto: $(VENV)/.bench models/store/mobilenet_v2_1.0_224.onnx  ## automatic choice under a budget, brown-out, prediction, 5 minutes
+	$(BIN)/python -m loadtest.bench_auto
+
+plot: $(VENV)/.bench models/store/mobilenet_v2_1.0_224.onnx  ## time every model of the store and draw docs/choosing.svg
+	$(BIN)/python -m loadtest.plot
 
 flood: $(VENV)/.bench models/store/mobilenet_v2_1.0_224.onnx  ## three times what the service can do, for a minute
 	$(BIN)/python -m loadtest.flood

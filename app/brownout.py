@@ -17,7 +17,7 @@ HOLD_S = 3.0  # for this long
 LONGEST_HOLD_S = 60.0
 REGRET_S = 10.0  # a step down within this time says that the last one up was wrong
 SETTLE_S = 0.5  # what still waits was chosen before the last step down: give it time to go
-MEMORY = 0.7  # weight of what was known of the rate, a look
+MEMORY = 0.6  # weight of what was known of the rate, a look
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """A server as a process of its own: started on a free port, watched, ended with all its helpers."""
 
 import http.client
+import json
 import os
 import signal
 import socket
@@ -9,13 +10,14 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import IO, Self
+from typing import IO, Any, Self
 
 from loadtest import processes
 from loadtest.processes import Memory
 
 HOST = "127.0.0.1"
 GATEWAY = Path(sys.executable).with_name("mobilenet-gateway")
+ADMIN_KEY = "bench"
 POLL_S = 0.005
 STOP_S = 15.0
 # No server of this comparison may phone home, ours included.
@@ -91,15 +93,32 @@ class Server:
     def cpu_s(self) -> float:
         return processes.cpu_s(self.pids())
 
+    def get(self, path: str) -> Any:
+        """What a resource says in JSON."""
+        return json.loads(self.text(path))
+
+    def text(self, path: str) -> str:
+        """What a resource says."""
+        return self._ask("GET", path, b"", {}, 30)
+
+    def measure(self) -> None:
+        """Have every variant timed; the server needs ADMIN_KEY."""
+        self._ask("POST", "/models/measure", b"", {"X-API-Key": ADMIN_KEY}, 120)
+
     def post(self, path: str, content_type: str, data: bytes, timeout_s: float = 30) -> str:
         """The answer to one request.
 
         Raises:
             ServerError: it was not a 200, or none came.
         """
+        return self._ask("POST", path, data, {"Content-Type": content_type}, timeout_s)
+
+    def _ask(
+        self, method: str, path: str, data: bytes, headers: dict[str, str], timeout_s: float
+    ) -> str:
         connection = http.client.HTTPConnection(HOST, self.port, timeout=timeout_s)
         try:
-            connection.request("POST", path, data, {"Content-Type": content_type})
+            connection.request(method, path, data, headers)
             response = connection.getresponse()
             text = response.read().decode("utf-8", "replace")
         except (OSError, http.client.HTTPException) as error:
@@ -157,6 +176,17 @@ def start_gateway(
     command += ["--models", model, "--default-model", model, "--log-level", "warning"]
     command += ["--measure-s", "0"]  # nothing beside what is measured here
     return Server(command, port, "/readyz", env=env, log=log)
+
+
+def start_auto(
+    store: Path, log: Path, env: Mapping[str, str] | None = None, *options: str
+) -> Server:
+    """Our own service with all models of a store, choosing for each request."""
+    port = free_port()
+    command = [str(GATEWAY), "serve", "--store", str(store), "--port", str(port)]
+    command += ["--default-model", "auto", "--log-level", "warning", "--measure-s", "0", *options]
+    own = {"GATEWAY_ADMIN_KEY": ADMIN_KEY, **(env or {})}
+    return Server(command, port, "/readyz", env=own, log=log)
 
 
 def free_port() -> int:

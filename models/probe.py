@@ -68,7 +68,7 @@ def time_network(
     family: Family, alpha: float, sides: tuple[int, ...], precision: Precision
 ) -> Iterator[Timed]:
     """Time one network at several resolutions."""
-    session = runtime.new_session(_graph(define(family, alpha, sides[0]), precision))
+    session = network_session(define(family, alpha, sides[0]), precision)
     for side in sides:
         cost = network_cost(define(family, alpha, side), precision)
         yield Timed(cost.layers, fastest_ms(session, side))
@@ -106,13 +106,14 @@ def define(family: Family, alpha: float, side: int) -> Network:
     return (mobilenet_v1 if family == "mobilenet_v1" else mobilenet_v2)(alpha, side)
 
 
-def _graph(network: Network, precision: Precision) -> bytes:
+def network_session(network: Network, precision: Precision) -> Any:
+    """A session over a network with random weights; it takes any resolution."""
     if precision == "fp32":
         scaling = formats()["torchvision"].scaling
         model = build_graph(network, float_writer(untrained(network), scaling), False)
     else:
         model = build_graph(network, quantized_writer(random_integers(network)), False)
-    return bytes(model.SerializeToString())
+    return runtime.new_session(model.SerializeToString())
 
 
 def random_integers(network: Network) -> Quantization:

@@ -36,10 +36,10 @@ def test_without_pressure_nothing_happens() -> None:
 def test_it_goes_down_as_far_as_the_arrivals_demand_and_no_further() -> None:
     machine = Machine()
     machine.run(3, rate=90, pressure=0.0)
-    assert machine.run(0.1, rate=300, pressure=0.6) == 1  # what was known of the rate
-    machine.run(0.4, rate=300, pressure=0.6)
+    assert machine.run(0.1, rate=250, pressure=0.6) == 1  # what was known of the rate
+    machine.run(0.4, rate=250, pressure=0.6)
     assert (
-        machine.run(2, rate=300, pressure=0.1) == 2
+        machine.run(2, rate=250, pressure=0.1) == 2
     )  # 300/s take 60 % of a worker at 2 ms, 150 % at 5 ms
 
 

@@ -1,0 +1,85 @@
+"""What `models recommend` predicts of this machine, beside what the same networks take on it."""
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from statistics import median
+from typing import Any
+
+import numpy as np
+
+from app.card import Family, Precision
+from app.dial import dial_layers
+from app.model import Model
+from models.cost import network_cost
+from models.latency import LatencyModel
+from models.probe import define, network_session
+from models.resolution import ALL
+
+RUNS = 25
+TOLERANCE = 0.25
+# Widths and designs that the probe does not time.
+OTHERS: tuple[tuple[Family, float, tuple[int, ...]], ...] = (
+    ("mobilenet_v1", 0.75, (128, 192, 224)),
+    ("mobilenet_v1", 1.0, (192, 224)),
+    ("mobilenet_v2", 0.5, (128, 224)),
+    ("mobilenet_v2", 1.0, (128, 192, 224)),
+    ("mobilenet_v2", 1.4, (160, 224)),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Predicted:
+    """A variant, what was predicted and what the median run took, in processor time."""
+
+    name: str
+    trained: bool
+    madds: int
+    predicted_ms: float
+    measured_ms: float
+
+    @property
+    def error(self) -> float:
+        """Relative to what it took."""
+        return self.predicted_ms / self.measured_ms - 1
+
+
+def check_models(
+    models: Iterable[Model], factors: dict[Precision, LatencyModel]
+) -> list[Predicted]:
+    """Real models as trained and at all smaller resolutions."""
+    found = []
+    for model in models:
+        card = model.card
+        for side in (side for side in ALL if side <= card.resolution):
+            layers = dial_layers(card, side)
+            madds = sum(row.madds for row in layers)
+            predicted_ms = factors[card.precision].predict_ms(layers)
+            measured_ms = _median_ms(model.session, side)
+            name = f"{model.name}@{side}"
+            found.append(Predicted(name, card.trained, madds, predicted_ms, measured_ms))
+    return found
+
+
+def check_networks(factors: dict[Precision, LatencyModel]) -> list[Predicted]:
+    """Networks with random weights, of widths that the probe has not seen."""
+    found = []
+    for family, alpha, sides in OTHERS:
+        session = network_session(define(family, alpha, sides[0]), "fp32")
+        for side in sides:
+            cost = network_cost(define(family, alpha, side))
+            predicted_ms = factors["fp32"].predict_ms(cost.layers)
+            measured_ms = _median_ms(session, side)
+            name = f"{family}_{alpha}_{side}"
+            found.append(Predicted(name, False, cost.madds, predicted_ms, measured_ms))
+    return found
+
+
+def _median_ms(session: Any, side: int) -> float:
+    image = np.random.default_rng(1).integers(0, 256, (1, side, side, 3), dtype=np.uint8)
+    took_s = []
+    for _ in range(3 + RUNS):
+        began = time.thread_time()
+        session.run(["probabilities"], {"image": image})
+        took_s.append(time.thread_time() - began)
+    return median(took_s[3:]) * 1000
