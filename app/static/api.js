@@ -40,7 +40,11 @@ export const getText = async (path) => (await ask(path)).text();
  */
 export async function predict(image, { model, resolution, topK = 5 }) {
   const query = new URLSearchParams({ model, resolution, top_k: topK });
-  const options = { method: "POST", body: image, headers: { "Content-Type": "application/octet-stream" } };
+  const options = {
+    method: "POST",
+    body: image,
+    headers: { "Content-Type": "application/octet-stream" },
+  };
   for (let tries = 1; ; tries += 1) {
     try {
       return await (await ask(`predict?${query}`, options)).json();

@@ -28,7 +28,13 @@ async function start() {
   try {
     stream = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "environment" } });
   } catch (error) {
-    const why = { title: "No camera", message: error.name === "NotAllowedError" ? "The browser was not allowed to use it." : "None was found that can be used." };
+    const why = {
+      title: "No camera",
+      message:
+        error.name === "NotAllowedError"
+          ? "The browser was not allowed to use it."
+          : "None was found that can be used.",
+    };
     byId("results").replaceChildren(make("li", { className: "card" }, refusal(why)));
     return;
   }
@@ -63,7 +69,9 @@ async function keepGoing() {
   if (!byId("camera-keep").checked) return;
   const answer = make("div", { className: "answer" });
   const title = make("h3", {}, "camera");
-  byId("results").replaceChildren(make("li", { className: "card result live" }, make("div", {}, title, answer)));
+  byId("results").replaceChildren(
+    make("li", { className: "card result live" }, make("div", {}, title, answer)),
+  );
   while (stream && byId("camera-keep").checked) {
     const began = performance.now();
     try {

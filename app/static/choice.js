@@ -10,13 +10,14 @@ const details = new Map(); // model -> GET /models/{name}
 const tables = new Map(); // "model@resolution" -> GET /models/{name}/layers
 let models = [];
 let chosen = null;
+let latest = null; // the name that was wanted last
 let resolution = 0;
 let table = null;
 
 /** @returns {{model: string, resolution: number}} */
 export const current = () => ({ model: chosen.name, resolution });
 export const chosenModel = () => chosen;
-/** The layers of the chosen model at the chosen resolution, with their sums. */
+/** The layers of the chosen model at the chosen resolution, with their sums; null if not known. */
 export const chosenTable = () => table;
 
 /** Offer these models; the default one is chosen. */
@@ -26,26 +27,29 @@ export async function install(found) {
   select.replaceChildren(...models.map(({ name }) => make("option", { value: name }, name)));
   select.addEventListener("change", () => choose(select.value).catch(announce));
   const slider = byId("resolution");
-  slider.addEventListener("input", () => { byId("resolution-shown").textContent = `${slider.value} px`; });
+  slider.addEventListener("input", () => {
+    byId("resolution-shown").textContent = `${slider.value} px`;
+  });
   slider.addEventListener("change", () => setResolution(Number(slider.value)).catch(announce));
   byId("resolution-reset").addEventListener("click", () => {
     setResolution(chosen.resolution).catch(announce);
     slider.focus();
   });
-  timings.changes.addEventListener("change", () => table && showCost());
+  timings.changes.addEventListener("change", () => chosen && showCost());
   await choose(basis().name);
 }
 
 /** Take another model, at the resolution that it was trained for if no other is wanted. */
 export async function choose(name, wanted = null) {
-  const found = models.find((model) => model.name === name);
+  latest = name;
   if (!details.has(name)) details.set(name, await getJson(`models/${encodeURIComponent(name)}`));
-  chosen = found;
+  if (latest !== name) return; // chosen anew meanwhile
+  chosen = models.find((model) => model.name === name);
   byId("model").value = name;
   const { minimum, maximum, step } = details.get(name).card.resolutions;
   const slider = byId("resolution");
   Object.assign(slider, { min: minimum, max: maximum, step, disabled: minimum === maximum });
-  await setResolution(wanted ?? found.resolution);
+  await setResolution(wanted ?? chosen.resolution);
 }
 
 /** @param {number} wanted */
@@ -54,56 +58,86 @@ async function setResolution(wanted) {
   byId("resolution").value = wanted;
   byId("resolution-shown").textContent = `${wanted} px`;
   const asTrained = wanted === chosen.resolution;
-  byId("resolution-note").textContent = `Trained at ${chosen.resolution} px${asTrained ? "." : ";"}`;
+  byId("resolution-note").textContent =
+    `Trained at ${chosen.resolution} px${asTrained ? "." : ";"}`;
   byId("resolution-reset").hidden = asTrained;
-  const asked = `models/${encodeURIComponent(chosen.name)}/layers?resolution=${wanted}`;
-  if (!tables.has(asked)) tables.set(asked, await getJson(asked));
-  const found = tables.get(asked);
-  if (found.model !== chosen.name || found.resolution !== resolution) return; // chosen anew meanwhile
+  const model = chosen;
+  const found = await layersAt(model.name, wanted);
+  if (model !== chosen || wanted !== resolution) return; // chosen anew meanwhile
   table = found;
   showCost();
   changes.dispatchEvent(new Event("change"));
+}
+
+/** The layers of a model at a resolution; null where a network's cost does not follow the area. */
+async function layersAt(model, side) {
+  const asked = `models/${encodeURIComponent(model)}/layers?resolution=${side}`;
+  if (!tables.has(asked)) {
+    const unknown = (error) => {
+      if (error.status === 422) return null;
+      throw error;
+    };
+    tables.set(asked, await getJson(asked).catch(unknown));
+  }
+  return tables.get(asked);
 }
 
 /** What the others are compared with: the default, which may be to choose anew each time. */
 const basis = () => models.find((model) => model.default) ?? models[0];
 
 function showCost() {
-  const now = { madds: table.madds, memory: table.peak_activation_bytes };
   const reference = basis();
-  const most = {
-    madds: Math.max(now.madds, ...models.map((model) => model.madds)),
-    memory: Math.max(now.memory, ...models.map((model) => model.peak_activation_bytes)),
-    params: Math.max(...models.map((model) => model.params)),
-    file: Math.max(...models.map((model) => model.file_bytes)),
+  const exact = (name, field, text) => {
+    const value = (field === "params" || field === "file_bytes" ? chosen : table)?.[field] ?? null;
+    if (value === null) return row(name, "not known", null, "");
+    const most = Math.max(value, ...models.map((model) => model[field]));
+    return row(name, text(value), value / most, ratio(value, reference[field]));
   };
   const measured = timings.median(chosen.name, resolution);
   const referenceMs = timings.median(reference.name, reference.resolution);
   byId("cost").replaceChildren(
-    ...row("Multiply-adds", count(now.madds), now.madds / most.madds, ratio(now.madds, reference.madds)),
-    ...row("Inference here", measured === null ? "not yet" : ms(measured), null,
-      measured && referenceMs ? ratio(measured, referenceMs) : ""),
-    ...row("Activations", bytes(now.memory), now.memory / most.memory, ratio(now.memory, reference.peak_activation_bytes)),
-    ...row("Parameters", count(chosen.params), chosen.params / most.params, ratio(chosen.params, reference.params)),
-    ...row("File", bytes(chosen.file_bytes), chosen.file_bytes / most.file, ratio(chosen.file_bytes, reference.file_bytes)),
+    ...exact("Multiply-adds", "madds", count),
+    ...row(
+      "Inference here",
+      measured === null ? "not yet" : ms(measured),
+      null,
+      measured && referenceMs ? ratio(measured, referenceMs) : "",
+    ),
+    ...exact("Activations", "peak_activation_bytes", bytes),
+    ...exact("Parameters", "params", count),
+    ...exact("File", "file_bytes", bytes),
     ...row("Top-1", accuracy(), null, ""),
   );
   const same = chosen === reference && resolution === reference.resolution;
-  byId("cost-note").textContent = same ? "" : `More and less: than ${reference.name} at ${reference.resolution} px.`;
+  byId("cost-note").textContent = same
+    ? ""
+    : `More and less: than ${reference.name} at ${reference.resolution} px.`;
 }
 
 /** Published for the trained resolution; at others interpolated by the service, if it knows. */
 function accuracy() {
   const known = timings.find(chosen.name, resolution);
-  if (known?.top1) return known.top1_basis === "published" ? `${known.top1} %` : `about ${known.top1.toFixed(1)} %`;
+  if (known?.top1)
+    return known.top1_basis === "published"
+      ? `${known.top1} %`
+      : `about ${known.top1.toFixed(1)} %`;
   if (!chosen.top1) return "not published";
-  return resolution === chosen.resolution ? `${chosen.top1.percent} %` : `${chosen.top1.percent} % at ${chosen.resolution} px`;
+  return resolution === chosen.resolution
+    ? `${chosen.top1.percent} %`
+    : `${chosen.top1.percent} % at ${chosen.resolution} px`;
 }
 
 function row(name, value, share, change) {
   return [
     make("dt", {}, name),
-    make("dd", {}, change ? make("span", { className: "change" }, `${change} `) : null, make("b", {}, value)),
-    share === null ? make("dd", { className: "none" }) : make("dd", { className: "part" }, bar(share)),
+    make(
+      "dd",
+      {},
+      change ? make("span", { className: "change" }, `${change} `) : null,
+      make("b", {}, value),
+    ),
+    share === null
+      ? make("dd", { className: "none" })
+      : make("dd", { className: "part" }, bar(share)),
   ];
 }

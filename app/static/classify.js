@@ -7,7 +7,11 @@ import { ms, percent } from "./format.js";
 import * as timings from "./timings.js";
 
 const AT_ONCE = 4;
-const STAGES = [["queue_ms", "queue"], ["decode_ms", "decode"], ["inference_ms", "inference"]];
+const STAGES = [
+  ["queue_ms", "queue"],
+  ["decode_ms", "decode"],
+  ["inference_ms", "inference"],
+];
 let items = []; // {image, name, card, url}
 let round = 0; // of classifying all items; an answer to an earlier one is late
 
@@ -23,15 +27,22 @@ export function install() {
   }
   const drop = byId("drop");
   const over = (on) => drop.classList.toggle("over", on);
-  document.addEventListener("dragover", (event) => { event.preventDefault(); over(true); });
-  document.addEventListener("dragleave", (event) => { if (!event.relatedTarget) over(false); });
+  document.addEventListener("dragover", (event) => {
+    event.preventDefault();
+    over(true);
+  });
+  document.addEventListener("dragleave", (event) => {
+    if (!event.relatedTarget) over(false);
+  });
   document.addEventListener("drop", (event) => {
     event.preventDefault();
     over(false);
     show([...event.dataTransfer.files]);
   });
   document.addEventListener("paste", (event) => show([...event.clipboardData.files]));
-  choice.changes.addEventListener("change", () => { if (items.length) classifyAll(); });
+  choice.changes.addEventListener("change", () => {
+    if (items.length) classifyAll();
+  });
 }
 
 /** Show these images instead of those before, and classify them. */
@@ -51,8 +62,12 @@ function newItem(image, name) {
   const picture = make("img", { src: url, alt: "", className: "thumb" });
   picture.addEventListener("error", () => picture.classList.add("unseen")); // TIFF, or no image
   const answer = make("div", { className: "answer" });
-  const card = make("li", { className: "card result" }, picture,
-    make("div", {}, make("h3", {}, name), answer));
+  const card = make(
+    "li",
+    { className: "card result" },
+    picture,
+    make("div", {}, make("h3", {}, name), answer),
+  );
   return { image, name, card, answer, url };
 }
 
@@ -68,8 +83,10 @@ async function classifyAll() {
     if (mine !== round) return;
     const all = items.length;
     const seconds = (performance.now() - began) / 1000;
-    byId("tally").textContent = done < all ? `${done} of ${all} …`
-      : `${all} ${all === 1 ? "image" : "images"} in ${seconds.toFixed(2)} s${failed ? `, ${failed} not answered` : ""}`;
+    byId("tally").textContent =
+      done < all
+        ? `${done} of ${all} …`
+        : `${all} ${all === 1 ? "image" : "images"} in ${seconds.toFixed(2)} s${failed ? `, ${failed} not answered` : ""}`;
   };
   const work = async () => {
     for (let item = waiting.shift(); item && mine === round; item = waiting.shift()) {
@@ -102,20 +119,44 @@ async function classifyOne(item, wanted) {
 
 /** What an answer looks like: labels as bars, then where the time went. */
 export function shown(answer, result) {
-  const labels = make("ol", { className: "labels" }, ...result.predictions.map((one) =>
-    make("li", {}, make("span", { className: "label" }, one.label),
-      make("span", { className: "share" }, percent(one.probability)), bar(one.probability))));
+  const labels = make(
+    "ol",
+    { className: "labels" },
+    ...result.predictions.map((one) =>
+      make(
+        "li",
+        {},
+        make("span", { className: "label" }, one.label),
+        make("span", { className: "share" }, percent(one.probability)),
+        bar(one.probability),
+      ),
+    ),
+  );
   const total = STAGES.reduce((sum, [field]) => sum + result[field], 0);
-  const strip = make("div", { className: "strip", "aria-hidden": "true" }, ...STAGES.map(([field, name]) => {
-    const part = make("span", { className: name });
-    part.style.flexGrow = result[field] / total;
-    return part;
-  }));
-  const times = make("p", { className: "times" }, ...STAGES.map(([field, name]) =>
-    make("span", { className: `key ${name}` }, `${name} ${ms(result[field])}`)));
+  const strip = make(
+    "div",
+    { className: "strip", "aria-hidden": "true" },
+    ...STAGES.map(([field, name]) => {
+      const part = make("span", { className: name });
+      part.style.flexGrow = result[field] / total;
+      return part;
+    }),
+  );
+  const times = make(
+    "p",
+    { className: "times" },
+    ...STAGES.map(([field, name]) =>
+      make("span", { className: `key ${name}` }, `${name} ${ms(result[field])}`),
+    ),
+  );
   const by = make("p", { className: "hint" }, `${answer.model} at ${answer.resolution} px`);
   return [labels, strip, times, by];
 }
 
-export const refusal = (error) => make("p", { className: "refusal", role: "alert" },
-  make("b", {}, error.title ?? "Error"), ` ${error.message}`);
+export const refusal = (error) =>
+  make(
+    "p",
+    { className: "refusal", role: "alert" },
+    make("b", {}, error.title ?? "Error"),
+    ` ${error.message}`,
+  );

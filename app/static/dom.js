@@ -16,7 +16,11 @@ export function make(tag, properties = {}, ...children) {
     if (name in made) made[name] = value;
     else made.setAttribute(name, value);
   }
-  made.append(...children.filter((child) => child !== null).map((child) => typeof child === "number" ? String(child) : child));
+  made.append(
+    ...children
+      .filter((child) => child !== null)
+      .map((child) => (typeof child === "number" ? String(child) : child)),
+  );
   return made;
 }
 

@@ -15,7 +15,9 @@ export const current = () => sessionStorage.getItem(NAME);
 export function ask(refused) {
   if (current() !== refused) return Promise.resolve(true);
   sessionStorage.removeItem(NAME);
-  asking ??= prompt(refused).finally(() => { asking = null; });
+  asking ??= prompt(refused).finally(() => {
+    asking = null;
+  });
   return asking;
 }
 
@@ -44,15 +46,23 @@ function prompt(refused) {
     };
     const listening = new AbortController();
     const { signal } = listening;
-    input.addEventListener("input", () => {
-      const bad = /[^\x21-\x7e]/.test(input.value);
-      input.setCustomValidity(bad ? "A key has letters, digits and signs, no spaces." : "");
-    }, { signal });
-    byId("key-form").addEventListener("submit", (event) => {
-      event.preventDefault();
-      sessionStorage.setItem(NAME, input.value);
-      finish(true);
-    }, { signal });
+    input.addEventListener(
+      "input",
+      () => {
+        const bad = /[^\x21-\x7e]/.test(input.value);
+        input.setCustomValidity(bad ? "A key has letters, digits and signs, no spaces." : "");
+      },
+      { signal },
+    );
+    byId("key-form").addEventListener(
+      "submit",
+      (event) => {
+        event.preventDefault();
+        sessionStorage.setItem(NAME, input.value);
+        finish(true);
+      },
+      { signal },
+    );
     byId("key-cancel").addEventListener("click", () => finish(false), { signal });
     dialog.addEventListener("close", () => finish(false), { signal });
     dialog.showModal();

@@ -10,7 +10,12 @@ const MEASURES = [
   ["Parameters", params, count],
   ["Activations", (layer) => layer.activation_bytes, bytes],
 ];
-const KINDS = { conv: "convolution", depthwise: "depthwise", pointwise: "pointwise", linear: "classifier" };
+const KINDS = {
+  conv: "convolution",
+  depthwise: "depthwise",
+  pointwise: "pointwise",
+  linear: "classifier",
+};
 let shown = null;
 
 export function install() {
@@ -22,13 +27,21 @@ function draw() {
   const table = choice.chosenTable();
   if (table === shown) return;
   shown = table;
+  if (!table) {
+    byId("layers-lead").textContent =
+      "What each layer costs is known at the trained resolution only.";
+    byId("layer-picture").replaceChildren();
+    return;
+  }
   byId("layers-lead").textContent = lead(table);
   byId("layer-picture").replaceChildren(...picture(table.layers));
 }
 
 function lead({ model, resolution, madds: all, layers }) {
-  const shares = Object.entries(KINDS).map(([kind, word]) => [word, share(layers, kind, all)])
-    .filter(([, part]) => part > 0).sort((a, b) => b[1] - a[1]);
+  const shares = Object.entries(KINDS)
+    .map(([kind, word]) => [word, share(layers, kind, all)])
+    .filter(([, part]) => part > 0)
+    .sort((a, b) => b[1] - a[1]);
   const said = shares.map(([word, part]) => `${word} ${percent(part)}`).join(", ");
   return `${model} at ${resolution} px, ${layers.length} layers. Multiply-adds: ${said}.`;
 }
@@ -40,11 +53,18 @@ const share = (layers, kind, all) =>
 function picture(layers) {
   const readout = make("p", { className: "readout", id: "layer-readout", role: "status" });
   const rows = MEASURES.map(([name, value, text]) => columns(name, value, text, layers));
-  const slider = make("input", { type: "range", id: "layer", min: 0, max: layers.length - 1, value: 0 });
+  const slider = make("input", {
+    type: "range",
+    id: "layer",
+    min: 0,
+    max: layers.length - 1,
+    value: 0,
+  });
   const label = make("label", { htmlFor: "layer" }, "Layer");
   const pick = (index) => {
     slider.value = index;
-    for (const { marks } of rows) marks.forEach((mark, at) => mark.classList.toggle("picked", at === index));
+    for (const { marks } of rows)
+      marks.forEach((mark, at) => mark.classList.toggle("picked", at === index));
     slider.setAttribute("aria-valuetext", layers[index].name);
     readout.replaceChildren(...described(layers[index]));
   };
@@ -57,12 +77,24 @@ function picture(layers) {
       });
     });
   }
-  const heaviest = layers.reduce((best, layer, index) => (layer.madds > layers[best].madds ? index : best), 0);
+  const heaviest = layers.reduce(
+    (best, layer, index) => (layer.madds > layers[best].madds ? index : best),
+    0,
+  );
   pick(heaviest);
   const known = new Set(layers.map(kindOf));
-  const legend = make("p", { className: "legend" }, ...[...known].map((kind) =>
-    make("span", { className: `key ${kind}` }, KINDS[kind] ?? "other")));
-  return [legend, ...rows.map(({ row }) => row), make("p", { className: "field walk" }, label, slider), readout, details(layers)];
+  const legend = make(
+    "p",
+    { className: "legend" },
+    ...[...known].map((kind) => make("span", { className: `key ${kind}` }, KINDS[kind] ?? "other")),
+  );
+  return [
+    legend,
+    ...rows.map(({ row }) => row),
+    make("p", { className: "field walk" }, label, slider),
+    readout,
+    details(layers),
+  ];
 }
 
 const kindOf = ({ kind }) => (kind in KINDS ? kind : "other");
@@ -74,26 +106,69 @@ function columns(name, value, text, layers) {
     fill.style.height = `${(value(layer) / most) * 100}%`;
     return make("span", { className: "column" }, fill);
   });
-  const chart = make("div", { className: "columns-chart", role: "img", "aria-label": `${name} of each layer, at most ${text(most)}; the table below has every figure` }, ...marks);
-  const row = make("div", { className: "layer-row" }, make("p", {}, make("b", {}, name), ` up to ${text(most)}`), chart);
+  const chart = make(
+    "div",
+    {
+      className: "columns-chart",
+      role: "img",
+      "aria-label": `${name} of each layer, at most ${text(most)}; the table below has every figure`,
+    },
+    ...marks,
+  );
+  const row = make(
+    "div",
+    { className: "layer-row" },
+    make("p", {}, make("b", {}, name), ` up to ${text(most)}`),
+    chart,
+  );
   return { row, marks };
 }
 
 const shape = (sides) => sides.join(" × ");
 
 function described(layer) {
-  const how = layer.kernel[0] > 1 || layer.stride > 1 ? `, ${shape(layer.kernel)}${layer.stride > 1 ? ` stride ${layer.stride}` : ""}` : "";
-  return [make("b", {}, layer.name), ` ${KINDS[layer.kind] ?? layer.kind.replaceAll("_", " ")}${how}: ${shape(layer.input_shape)} → ${shape(layer.output_shape)}; `,
-    MEASURES.map(([name, value, text]) => `${text(value(layer))} ${name.toLowerCase()}`).join(", ")];
+  const how =
+    layer.kernel[0] > 1 || layer.stride > 1
+      ? `, ${shape(layer.kernel)}${layer.stride > 1 ? ` stride ${layer.stride}` : ""}`
+      : "";
+  return [
+    make("b", {}, layer.name),
+    ` ${KINDS[layer.kind] ?? layer.kind.replaceAll("_", " ")}${how}: ${shape(layer.input_shape)} → ${shape(layer.output_shape)}; `,
+    MEASURES.map(([name, value, text]) => `${text(value(layer))} ${name.toLowerCase()}`).join(", "),
+  ];
 }
 
 function details(layers) {
-  const heading = (name, numeric) => make("th", { scope: "col", className: numeric ? "number" : "" }, name);
-  const head = make("tr", {}, heading("Layer"), heading("Kind"), heading("Input"), heading("Output"), ...MEASURES.map(([name]) => heading(name, true)));
-  const lines = layers.map((layer) => make("tr", {}, make("th", { scope: "row" }, layer.name), make("td", {}, layer.kind),
-    make("td", {}, shape(layer.input_shape)), make("td", {}, shape(layer.output_shape)),
-    ...MEASURES.map(([, value, text]) => make("td", { className: "number" }, text(value(layer))))));
-  return make("details", {}, make("summary", {}, "Every layer as a table"),
-    make("div", { className: "scroll", tabIndex: 0, role: "region", "aria-label": "Table of layers" },
-      make("table", {}, make("thead", {}, head), make("tbody", {}, ...lines))));
+  const heading = (name, numeric) =>
+    make("th", { scope: "col", className: numeric ? "number" : "" }, name);
+  const head = make(
+    "tr",
+    {},
+    heading("Layer"),
+    heading("Kind"),
+    heading("Input"),
+    heading("Output"),
+    ...MEASURES.map(([name]) => heading(name, true)),
+  );
+  const lines = layers.map((layer) =>
+    make(
+      "tr",
+      {},
+      make("th", { scope: "row" }, layer.name),
+      make("td", {}, layer.kind),
+      make("td", {}, shape(layer.input_shape)),
+      make("td", {}, shape(layer.output_shape)),
+      ...MEASURES.map(([, value, text]) => make("td", { className: "number" }, text(value(layer)))),
+    ),
+  );
+  return make(
+    "details",
+    {},
+    make("summary", {}, "Every layer as a table"),
+    make(
+      "div",
+      { className: "scroll", tabIndex: 0, role: "region", "aria-label": "Table of layers" },
+      make("table", {}, make("thead", {}, head), make("tbody", {}, ...lines)),
+    ),
+  );
 }

@@ -16,7 +16,9 @@ let plots = null;
 
 /** Look once, to have something to compare with, and go on while the section is in view. */
 export async function install() {
-  new IntersectionObserver(([entry]) => { seen = entry.isIntersecting; }).observe(byId("live"));
+  new IntersectionObserver(([entry]) => {
+    seen = entry.isIntersecting;
+  }).observe(byId("live"));
   await look();
   for (;;) {
     await new Promise((resume) => setTimeout(resume, EVERY_MS));
@@ -35,7 +37,8 @@ async function look() {
   state(true);
   const now = totals(samples);
   // Right after a pause or a restart there is nothing to compare with.
-  const gap = before === null || now.images < before.images || now.at - before.at > (3 * EVERY_MS) / 1000;
+  const gap =
+    before === null || now.images < before.images || now.at - before.at > (3 * EVERY_MS) / 1000;
   const found = gap ? { ...blankLook, at: now.at } : difference(now, before);
   before = now;
   looks.push({ ...found, waiting: now.waiting });
@@ -44,7 +47,14 @@ async function look() {
   draw();
 }
 
-const blankLook = { rate: null, refused: null, cores: null, queue: null, decode: null, inference: null };
+const blankLook = {
+  rate: null,
+  refused: null,
+  cores: null,
+  queue: null,
+  decode: null,
+  inference: null,
+};
 
 function totals(samples) {
   const stage = (name) => sum(samples, `gateway_${name}_seconds_sum`);
@@ -84,12 +94,17 @@ function figures(now, found) {
     ["Memory", now.memory ? bytes(now.memory) : "–"],
     ["Images so far", String(now.images)],
   ];
-  byId("live-figures").replaceChildren(...shown.map(([name, value]) =>
-    make("div", {}, make("dt", {}, name), make("dd", {}, value))));
+  byId("live-figures").replaceChildren(
+    ...shown.map(([name, value]) => make("div", {}, make("dt", {}, name), make("dd", {}, value))),
+  );
 }
 
 function draw() {
-  plots ??= [timeline("plot-rate", ["accent"]), timeline("plot-times", STAGES), timeline("plot-queue", ["queue"])];
+  plots ??= [
+    timeline("plot-rate", ["accent"]),
+    timeline("plot-times", STAGES),
+    timeline("plot-queue", ["queue"]),
+  ];
   const line = (name) => looks.map((one) => one[name]);
   const times = line("at");
   plots[0](times, line("rate"));

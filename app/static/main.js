@@ -23,9 +23,14 @@ async function start() {
   layers.install();
   live.install();
   const lost = Object.entries(broken);
-  if (lost.length) announce({ title: "Not loaded", message: lost.map(([file, why]) => `${file}: ${why}`).join("; ") });
+  if (lost.length)
+    announce({
+      title: "Not loaded",
+      message: lost.map(([file, why]) => `${file}: ${why}`).join("; "),
+    });
   const { version, onnxruntime, cores, cores_reason: reason } = await getJson("info");
-  byId("about").textContent = `mobilenet-gateway ${version}, onnxruntime ${onnxruntime}, ${cores} cores (${reason})`;
+  byId("about").textContent =
+    `mobilenet-gateway ${version}, onnxruntime ${onnxruntime}, ${cores} cores (${reason})`;
 }
 
 start().catch((error) => {

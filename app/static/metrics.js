@@ -12,7 +12,9 @@ export function parse(text) {
   for (const line of text.split("\n")) {
     const found = LINE.exec(line);
     if (!found) continue; // a comment
-    const labels = Object.fromEntries([...(found[2] ?? "").matchAll(LABEL)].map(([, name, value]) => [name, value]));
+    const labels = Object.fromEntries(
+      [...(found[2] ?? "").matchAll(LABEL)].map(([, name, value]) => [name, value]),
+    );
     samples.push({ name: found[1], labels, value: Number(found[3].replace("Inf", "Infinity")) });
   }
   return samples;
@@ -20,4 +22,6 @@ export function parse(text) {
 
 /** Sum of the samples of a name whose labels match. */
 export const sum = (samples, name, wanted = () => true) =>
-  samples.filter((sample) => sample.name === name && wanted(sample.labels)).reduce((all, { value }) => all + value, 0);
+  samples
+    .filter((sample) => sample.name === name && wanted(sample.labels))
+    .reduce((all, { value }) => all + value, 0);

@@ -43,8 +43,14 @@ const standing = ({ name, resolution }) => timings.find(name, resolution);
  * A point is beaten by one that is as good in both and better in one.
  */
 function frontier(points) {
-  return new Set(points.filter((one) => !points.some((other) =>
-    other.x <= one.x && other.y >= one.y && (other.x < one.x || other.y > one.y))));
+  return new Set(
+    points.filter(
+      (one) =>
+        !points.some(
+          (other) => other.x <= one.x && other.y >= one.y && (other.x < one.x || other.y > one.y),
+        ),
+    ),
+  );
 }
 
 function draw() {
@@ -55,10 +61,17 @@ function draw() {
 
 function pointsBy(cost) {
   const chosen = choice.current();
-  const points = timings.offered().filter((one) => one.top1 !== null && cost(one) !== null).map((one) => ({
-    ...one, name: `${one.model} at ${one.resolution} px`, label: shortName(one.model, one.resolution), x: cost(one), y: one.top1,
-    chosen: one.model === chosen.model && one.resolution === chosen.resolution,
-  }));
+  const points = timings
+    .offered()
+    .filter((one) => one.top1 !== null && cost(one) !== null)
+    .map((one) => ({
+      ...one,
+      name: `${one.model} at ${one.resolution} px`,
+      label: shortName(one.model, one.resolution),
+      x: cost(one),
+      y: one.top1,
+      chosen: one.model === chosen.model && one.resolution === chosen.resolution,
+    }));
   const best = frontier(points);
   return points.map((point) => ({ ...point, best: best.has(point) }));
 }
@@ -71,7 +84,10 @@ function drawTable() {
     make("thead", {}, make("tr", {}, ...COLUMNS.map(heading))),
     make("tbody", {}, ...sorted.map(line)),
   );
-  if (focused) byId("model-table").querySelector(`[data-focus="${CSS.escape(focused)}"]`)?.focus();
+  if (focused)
+    byId("model-table")
+      .querySelector(`[data-focus="${CSS.escape(focused)}"]`)
+      ?.focus();
 }
 
 /** What is not known comes last when the best come first. */
@@ -84,28 +100,65 @@ function compare(a, b) {
 
 function heading([name, , , numeric], column) {
   const active = order.column === column;
-  const button = make("button", { type: "button", className: "link", "data-focus": name }, name, active ? (order.down ? " ↓" : " ↑") : "");
+  const button = make(
+    "button",
+    { type: "button", className: "link", "data-focus": name },
+    name,
+    active ? (order.down ? " ↓" : " ↑") : "",
+  );
   button.addEventListener("click", () => {
     order = { column, down: active ? !order.down : numeric };
     drawTable();
   });
-  return make("th", { scope: "col", className: numeric ? "number" : "", "aria-sort": active ? (order.down ? "descending" : "ascending") : null }, button);
+  return make(
+    "th",
+    {
+      scope: "col",
+      className: numeric ? "number" : "",
+      "aria-sort": active ? (order.down ? "descending" : "ascending") : null,
+    },
+    button,
+  );
 }
 
 function line(row) {
   const chosen = row === choice.chosenModel();
-  const button = make("button", { type: "button", className: "link", "data-focus": row.name, "aria-pressed": String(chosen) }, ...breakable(row.name));
+  const button = make(
+    "button",
+    { type: "button", className: "link", "data-focus": row.name, "aria-pressed": String(chosen) },
+    ...breakable(row.name),
+  );
   button.addEventListener("click", () => choice.choose(row.name).catch(announce));
-  const mark = standing(row)?.on_frontier ? make("span", { className: "mark", title: "Nothing that is loaded is better in accuracy, multiply-adds, parameters, memory or milliseconds without being worse in another" }, "frontier") : null;
+  const mark = standing(row)?.on_frontier
+    ? make(
+        "span",
+        {
+          className: "mark",
+          title:
+            "Nothing that is loaded is better in accuracy, multiply-adds, parameters, memory or milliseconds without being worse in another",
+        },
+        "frontier",
+      )
+    : null;
   const cells = COLUMNS.slice(1).map(([, value, text, numeric]) => {
     const found = value(row);
-    return make("td", { className: numeric ? "number" : "" }, found === null ? "–" : text ? text(found) : found);
+    return make(
+      "td",
+      { className: numeric ? "number" : "" },
+      found === null ? "–" : text ? text(found) : found,
+    );
   });
-  return make("tr", { className: chosen ? "chosen" : "" }, make("th", { scope: "row" }, button, mark), ...cells);
+  return make(
+    "tr",
+    { className: chosen ? "chosen" : "" },
+    make("th", { scope: "row" }, button, mark),
+    ...cells,
+  );
 }
 
 /** A name that may be broken behind each underscore, where there is little room. */
-const breakable = (name) => name.split("_").flatMap((part, index) => (index ? ["_", make("wbr"), part] : [part]));
+const breakable = (name) =>
+  name.split("_").flatMap((part, index) => (index ? ["_", make("wbr"), part] : [part]));
 
 /** Run every model as trained a few times with one image, so that all have a time of this device. */
 async function measure() {
@@ -116,7 +169,9 @@ async function measure() {
     for (const [index, { name, resolution }] of models.entries()) {
       byId("measure-state").textContent = `${index + 1} of ${models.length}: ${name}`;
       for (let run = 0; run < RUNS; run += 1) {
-        const { results: [result] } = await predict(image, { model: name, resolution });
+        const {
+          results: [result],
+        } = await predict(image, { model: name, resolution });
         timings.note(name, resolution, result.inference_ms);
       }
     }

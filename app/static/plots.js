@@ -8,7 +8,8 @@ const NEAR_PX = 30;
 const WINDOW_S = 180; // of the plots over time
 
 /** A colour of the page as it is now, light or dark. */
-const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
+const colour = (name) =>
+  getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
 
 const axis = (more) => ({
   stroke: () => colour("muted"),
@@ -27,7 +28,9 @@ function place(options, data, id) {
     const { width, height } = size();
     if (width !== plot.width || height !== plot.height) plot.setSize({ width, height });
   }).observe(at);
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => plot.redraw(true, true));
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () =>
+    plot.redraw(true, true),
+  );
   return plot;
 }
 
@@ -45,29 +48,53 @@ export function scatter(id, format, onChoose) {
   const options = {
     scales: {
       x: { time: false, distr: 3, range },
-      y: { range: (_, low, high) => [Math.floor(low / 5 - 0.6) * 5, Math.ceil(high / 5 + 0.6) * 5] },
+      y: {
+        range: (_, low, high) => [Math.floor(low / 5 - 0.6) * 5, Math.ceil(high / 5 + 0.6) * 5],
+      },
     },
     axes: [
-      axis({ splits: roundNumbers, filter: (_, splits) => splits, values: (_, splits) => splits.map((value) => format(value).replace(/\.0+(?= )/, "")), size: 30, space: 30 }),
+      axis({
+        splits: roundNumbers,
+        filter: (_, splits) => splits,
+        values: (_, splits) => splits.map((value) => format(value).replace(/\.0+(?= )/, "")),
+        size: 30,
+        space: 30,
+      }),
       axis({ values: (_, splits) => splits.map((value) => `${value} %`), size: 46, space: 30 }),
     ],
     series: [
       {},
       { stroke: () => colour("muted"), paths: () => null, points: dots(6, () => colour("page")) },
-      { stroke: () => colour("accent"), width: 2, spanGaps: true, points: dots(8, () => colour("accent")) },
-      { stroke: () => colour("chosen"), paths: () => null, points: { ...dots(16, () => "transparent"), width: 2 } },
+      {
+        stroke: () => colour("accent"),
+        width: 2,
+        spanGaps: true,
+        points: dots(8, () => colour("accent")),
+      },
+      {
+        stroke: () => colour("chosen"),
+        paths: () => null,
+        points: { ...dots(16, () => "transparent"), width: 2 },
+      },
     ],
     cursor: { x: false, y: false, points: { show: false }, drag: { x: false, y: false } },
     hooks: {
       draw: [(u) => drawLabels(u, points)],
-      ready: [(u) => {
-        u.over.addEventListener("click", () => { const found = nearest(u, points); if (found) onChoose(found); });
-        u.over.addEventListener("mousemove", () => {
-          const found = nearest(u, points);
-          u.over.title = found ? `${found.name}: ${found.y.toFixed(1)} %, ${format(found.x)}` : "";
-          u.over.classList.toggle("clickable", Boolean(found));
-        });
-      }],
+      ready: [
+        (u) => {
+          u.over.addEventListener("click", () => {
+            const found = nearest(u, points);
+            if (found) onChoose(found);
+          });
+          u.over.addEventListener("mousemove", () => {
+            const found = nearest(u, points);
+            u.over.title = found
+              ? `${found.name}: ${found.y.toFixed(1)} %, ${format(found.x)}`
+              : "";
+            u.over.classList.toggle("clickable", Boolean(found));
+          });
+        },
+      ],
     },
   };
   return (found) => {
@@ -97,7 +124,8 @@ function roundNumbers(_, __, low, high) {
 const dots = (size, fill) => ({ show: true, size, width: 1.5, fill });
 
 function nearest(u, points) {
-  const far = ({ x, y }) => Math.hypot(u.valToPos(x, "x") - u.cursor.left, u.valToPos(y, "y") - u.cursor.top);
+  const far = ({ x, y }) =>
+    Math.hypot(u.valToPos(x, "x") - u.cursor.left, u.valToPos(y, "y") - u.cursor.top);
   const [found] = [...points].sort((a, b) => far(a) - far(b));
   return found && far(found) < NEAR_PX ? found : null;
 }
@@ -118,7 +146,12 @@ function drawLabels(u, points) {
   const boxes = points.map(({ x, y }) => {
     const left = u.valToPos(x, "x", true);
     const top = u.valToPos(y, "y", true);
-    return { left: left - 5 * scale, right: left + 5 * scale, top: top - 5 * scale, bottom: top + 5 * scale };
+    return {
+      left: left - 5 * scale,
+      right: left + 5 * scale,
+      top: top - 5 * scale,
+      bottom: top + 5 * scale,
+    };
   });
   const named = points.filter(({ best, chosen }) => best || chosen); // a mouse names the others
   const order = named.sort((a, b) => b.chosen - a.chosen || b.y - a.y);
@@ -127,11 +160,27 @@ function drawLabels(u, points) {
     const width = ctx.measureText(point.label).width;
     const middle = (own.top + own.bottom) / 2;
     const centre = (own.left + own.right) / 2;
-    const spots = [[own.right + gap / 2, middle], [own.left - gap / 2 - width, middle],
-      [centre - width / 2, own.top - gap], [centre - width / 2, own.bottom + gap]];
-    const spot = spots.map(([left, at]) => ({ left, right: left + width, top: at - height / 2, bottom: at + height / 2 }))
-      .find((box) => box.left > u.bbox.left && box.right < u.bbox.left + u.bbox.width && box.top > u.bbox.top
-        && box.bottom < u.bbox.top + u.bbox.height && !boxes.some((other) => other !== own && overlap(box, other)));
+    const spots = [
+      [own.right + gap / 2, middle],
+      [own.left - gap / 2 - width, middle],
+      [centre - width / 2, own.top - gap],
+      [centre - width / 2, own.bottom + gap],
+    ];
+    const spot = spots
+      .map(([left, at]) => ({
+        left,
+        right: left + width,
+        top: at - height / 2,
+        bottom: at + height / 2,
+      }))
+      .find(
+        (box) =>
+          box.left > u.bbox.left &&
+          box.right < u.bbox.left + u.bbox.width &&
+          box.top > u.bbox.top &&
+          box.bottom < u.bbox.top + u.bbox.height &&
+          !boxes.some((other) => other !== own && overlap(box, other)),
+      );
     if (!spot) continue;
     boxes.push(spot);
     ctx.strokeText(point.label, spot.left, (spot.top + spot.bottom) / 2); // so that lines do not cross it
@@ -141,7 +190,8 @@ function drawLabels(u, points) {
   ctx.restore();
 }
 
-const overlap = (a, b) => a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom;
+const overlap = (a, b) =>
+  a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom;
 
 /**
  * Lines over time.
@@ -152,12 +202,22 @@ const overlap = (a, b) => a.left < b.right && b.left < a.right && a.top < b.bott
 export function timeline(id, colours) {
   let plot = null;
   const options = {
-    scales: { x: { range: (_, __, last) => [last - WINDOW_S, last] }, y: { range: (_, low, high) => [0, Math.max(high * 1.1, 4)] } },
+    scales: {
+      x: { range: (_, __, last) => [last - WINDOW_S, last] },
+      y: { range: (_, low, high) => [0, Math.max(high * 1.1, 4)] },
+    },
     axes: [
       axis({ size: 28, space: 70, values: (_, splits) => splits.map(clock) }),
       axis({ size: 42, space: 26 }),
     ],
-    series: [{}, ...colours.map((name) => ({ stroke: () => colour(name), width: 2, points: { size: 5, fill: () => colour(name) } }))],
+    series: [
+      {},
+      ...colours.map((name) => ({
+        stroke: () => colour(name),
+        width: 2,
+        points: { size: 5, fill: () => colour(name) },
+      })),
+    ],
     cursor: { show: false },
   };
   return (times, ...lines) => {

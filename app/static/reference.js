@@ -15,12 +15,28 @@ async function start() {
   byId("title").textContent = `API of ${info.title} ${info.version}`;
   byId("about").replaceChildren(...prose(info.description));
   const operations = Object.entries(paths).flatMap(([path, methods]) =>
-    Object.entries(methods).map(([method, operation]) => ({ path, method: method.toUpperCase(), ...operation })));
+    Object.entries(methods).map(([method, operation]) => ({
+      path,
+      method: method.toUpperCase(),
+      ...operation,
+    })),
+  );
   byId("operations").replaceChildren(...operations.map(shown));
-  byId("schemas").replaceChildren(...Object.entries(schemas).map(([name, schema]) =>
-    make("details", { className: "operation", id: `schema-${name}` },
-      make("summary", {}, make("span", { className: "path" }, name), make("span", { className: "what" }, ...firstLine(schema.description))),
-      make("div", { className: "inside" }, described(schema), fields(schema), examplesOf(schema)))));
+  byId("schemas").replaceChildren(
+    ...Object.entries(schemas).map(([name, schema]) =>
+      make(
+        "details",
+        { className: "operation", id: `schema-${name}` },
+        make(
+          "summary",
+          {},
+          make("span", { className: "path" }, name),
+          make("span", { className: "what" }, ...firstLine(schema.description)),
+        ),
+        make("div", { className: "inside" }, described(schema), fields(schema), examplesOf(schema)),
+      ),
+    ),
+  );
   open();
   addEventListener("hashchange", open);
 }
@@ -35,42 +51,100 @@ function open() {
 }
 
 /** Text in which code stands between backticks. */
-const prose = (text = "") => text.split("`").map((part, index) => (index % 2 ? make("code", {}, part) : part));
+const prose = (text = "") =>
+  text.split("`").map((part, index) => (index % 2 ? make("code", {}, part) : part));
 const firstLine = (text = "") => prose(text.split("\n")[0]);
 const described = ({ description }) => (description ? make("p", {}, ...prose(description)) : null);
 
 function shown(operation) {
   const { method, path, description, parameters = [], requestBody, responses } = operation;
-  return make("details", { className: "operation", id: `${method}-${path}` },
-    make("summary", {}, make("span", { className: `method ${method}` }, method),
-      make("code", { className: "path" }, path), make("span", { className: "what" }, ...firstLine(description))),
-    make("div", { className: "inside" }, described(operation),
+  return make(
+    "details",
+    { className: "operation", id: `${method}-${path}` },
+    make(
+      "summary",
+      {},
+      make("span", { className: `method ${method}` }, method),
+      make("code", { className: "path" }, path),
+      make("span", { className: "what" }, ...firstLine(description)),
+    ),
+    make(
+      "div",
+      { className: "inside" },
+      described(operation),
       parameters.length ? parameterTable(parameters) : null,
       requestBody ? body(requestBody) : null,
-      make("h4", {}, "With curl"), make("pre", { tabIndex: 0 }, curl(operation)),
-      make("h4", {}, "Answers"), ...Object.entries(responses).map(([status, response]) => answer(status, response)),
-      make("h4", {}, "Try it"), trial(operation)));
+      make("h4", {}, "With curl"),
+      make("pre", { tabIndex: 0 }, curl(operation)),
+      make("h4", {}, "Answers"),
+      ...Object.entries(responses).map(([status, response]) => answer(status, response)),
+      make("h4", {}, "Try it"),
+      trial(operation),
+    ),
+  );
 }
 
 function table(headings, rows) {
-  return make("div", { className: "scroll" }, make("table", {},
-    make("thead", {}, make("tr", {}, ...headings.map((name) => make("th", { scope: "col" }, name)))),
-    make("tbody", {}, ...rows.map((cells) => make("tr", {}, ...cells.map((cell) => make("td", {}, cell)))))));
+  return make(
+    "div",
+    { className: "scroll" },
+    make(
+      "table",
+      {},
+      make(
+        "thead",
+        {},
+        make("tr", {}, ...headings.map((name) => make("th", { scope: "col" }, name))),
+      ),
+      make(
+        "tbody",
+        {},
+        ...rows.map((cells) => make("tr", {}, ...cells.map((cell) => make("td", {}, cell)))),
+      ),
+    ),
+  );
 }
 
-const parameterTable = (parameters) => make("div", {}, make("h4", {}, "Parameters"),
-  table(["name", "where", "type", "default", ""], parameters.map(({ name, in: where, required, schema, description }) =>
-    [make("code", {}, name), required ? `${where}, needed` : where, typeOf(schema), schema.default ?? "", make("span", {}, ...prose(description ?? schema.description))])));
+const parameterTable = (parameters) =>
+  make(
+    "div",
+    {},
+    make("h4", {}, "Parameters"),
+    table(
+      ["name", "where", "type", "default", ""],
+      parameters.map(({ name, in: where, required, schema, description }) => [
+        make("code", {}, name),
+        required ? `${where}, needed` : where,
+        typeOf(schema),
+        schema.default ?? "",
+        make("span", {}, ...prose(description ?? schema.description)),
+      ]),
+    ),
+  );
 
 function body({ description, content }) {
-  const [example] = Object.values(content).map((form) => form.example).filter(Boolean);
-  return make("div", {}, make("h4", {}, "Body"), make("p", {}, description ?? ""),
-    make("p", { className: "hint" }, Object.keys(content).join(", ")), example ? json(example) : null);
+  const [example] = Object.values(content)
+    .map((form) => form.example)
+    .filter(Boolean);
+  return make(
+    "div",
+    {},
+    make("h4", {}, "Body"),
+    make("p", {}, description ?? ""),
+    make("p", { className: "hint" }, Object.keys(content).join(", ")),
+    example ? json(example) : null,
+  );
 }
 
 function answer(status, { description, content = {} }) {
   const parts = Object.entries(content).flatMap(([type, form]) => [
-    make("p", { className: "hint" }, type, form.schema?.$ref ? ": " : "", form.schema?.$ref ? typeOf(form.schema) : ""),
+    make(
+      "p",
+      { className: "hint" },
+      type,
+      form.schema?.$ref ? ": " : "",
+      form.schema?.$ref ? typeOf(form.schema) : "",
+    ),
     ...Object.entries(form.examples ?? {}).map(([, { value }]) => json(value)),
     form.schema?.$ref && !form.examples ? examplesOf(resolve(form.schema)) : null,
   ]);
@@ -88,43 +162,78 @@ function typeOf(schema = {}) {
     return make("a", { href: `#schema-${name}` }, name);
   }
   const choices = schema.anyOf ?? schema.oneOf;
-  if (choices) return make("span", {}, ...choices.flatMap((one, index) => (index ? [" or ", typeOf(one)] : [typeOf(one)])));
+  if (choices)
+    return make(
+      "span",
+      {},
+      ...choices.flatMap((one, index) => (index ? [" or ", typeOf(one)] : [typeOf(one)])),
+    );
   if (schema.enum) return schema.enum.map((value) => JSON.stringify(value)).join(", ");
   if ("const" in schema) return JSON.stringify(schema.const);
-  if (schema.type === "array") return make("span", {}, "array of ", typeOf(schema.items ?? { type: "any" }));
-  const limits = [["minimum", "≥"], ["exclusiveMinimum", ">"], ["maximum", "≤"], ["exclusiveMaximum", "<"]]
-    .filter(([name]) => name in schema).map(([name, sign]) => `${sign} ${schema[name]}`);
+  if (schema.type === "array")
+    return make("span", {}, "array of ", typeOf(schema.items ?? { type: "any" }));
+  const limits = [
+    ["minimum", "≥"],
+    ["exclusiveMinimum", ">"],
+    ["maximum", "≤"],
+    ["exclusiveMaximum", "<"],
+  ]
+    .filter(([name]) => name in schema)
+    .map(([name, sign]) => `${sign} ${schema[name]}`);
   return [schema.type ?? "any", ...limits].join(" ");
 }
 
 function fields({ properties = {}, required = [] }) {
-  return table(["field", "type", ""], Object.entries(properties).map(([name, schema]) =>
-    [make("code", {}, required.includes(name) ? name : `${name}?`), typeOf(schema), make("span", {}, ...prose(schema.description))]));
+  return table(
+    ["field", "type", ""],
+    Object.entries(properties).map(([name, schema]) => [
+      make("code", {}, required.includes(name) ? name : `${name}?`),
+      typeOf(schema),
+      make("span", {}, ...prose(schema.description)),
+    ]),
+  );
 }
 
 function curl({ method, path, requestBody }) {
-  const address = new URL(`.${path}`, location.href).href.replaceAll("%7B", "{").replaceAll("%7D", "}");
+  const address = new URL(`.${path}`, location.href).href
+    .replaceAll("%7B", "{")
+    .replaceAll("%7D", "}");
   const parts = ["curl"];
   if (requestBody) parts.push("--data-binary @photo.jpg -H 'Content-Type: image/jpeg'");
   else if (method !== "GET") parts.push(`-X ${method}`);
-  if (key.current() !== null) parts.push("-H \"X-API-Key: $KEY\"");
+  if (key.current() !== null) parts.push('-H "X-API-Key: $KEY"');
   return [...parts, `'${address}'`].join(" ");
 }
 
 /** A form with a field for each parameter, and a file where there is a body. */
 function trial({ method, path, parameters = [], requestBody }) {
-  const inputs = parameters.map((parameter) => ({ parameter, input: make("input", { type: "text", placeholder: String(parameter.schema?.default ?? ""), required: Boolean(parameter.required) }) }));
+  const inputs = parameters.map((parameter) => ({
+    parameter,
+    input: make("input", {
+      type: "text",
+      placeholder: String(parameter.schema?.default ?? ""),
+      required: Boolean(parameter.required),
+    }),
+  }));
   const file = requestBody ? make("input", { type: "file", required: true }) : null;
   const result = make("div", { role: "status" });
   const field = (name, input) => make("label", { className: "field" }, name, input);
-  const form = make("form", { className: "try" }, ...inputs.map(({ parameter, input }) => field(parameter.name, input)),
-    file ? field("body", file) : null, make("p", { className: "actions" }, make("button", { type: "submit" }, "Send")));
+  const form = make(
+    "form",
+    { className: "try" },
+    ...inputs.map(({ parameter, input }) => field(parameter.name, input)),
+    file ? field("body", file) : null,
+    make("p", { className: "actions" }, make("button", { type: "submit" }, "Send")),
+  );
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
     const query = new URLSearchParams();
     const headers = {};
     let target = path.slice(1);
-    for (const { parameter: { name, in: where }, input: { value } } of inputs) {
+    for (const {
+      parameter: { name, in: where },
+      input: { value },
+    } of inputs) {
       if (where === "path") target = target.replace(`{${name}}`, encodeURIComponent(value));
       else if (value && where === "header") headers[name] = value;
       else if (value) query.set(name, value);
@@ -143,10 +252,20 @@ async function send(address, options) {
     const text = await response.text();
     const took = performance.now() - began;
     const size = new TextEncoder().encode(text).length;
-    return [make("p", { className: "hint" }, `${response.status}, ${ms(took)}, ${bytes(size)}`), make("pre", { tabIndex: 0 }, pretty(text))];
+    return [
+      make("p", { className: "hint" }, `${response.status}, ${ms(took)}, ${bytes(size)}`),
+      make("pre", { tabIndex: 0 }, pretty(text)),
+    ];
   } catch (error) {
     if (!(error instanceof Problem)) throw error;
-    return [make("p", { className: "refusal" }, make("b", {}, `${error.status} ${error.title}`), ` ${error.message}`)];
+    return [
+      make(
+        "p",
+        { className: "refusal" },
+        make("b", {}, `${error.status} ${error.title}`),
+        ` ${error.message}`,
+      ),
+    ];
   }
 }
 
@@ -154,9 +273,13 @@ function pretty(text) {
   let shownText = text;
   try {
     shownText = JSON.stringify(JSON.parse(text), null, 2);
-  } catch { /* not JSON: as it is */ }
+  } catch {
+    /* not JSON: as it is */
+  }
   const more = shownText.length - SHOWN_CHARACTERS;
-  return more > 0 ? `${shownText.slice(0, SHOWN_CHARACTERS)}\n… ${more} characters more` : shownText;
+  return more > 0
+    ? `${shownText.slice(0, SHOWN_CHARACTERS)}\n… ${more} characters more`
+    : shownText;
 }
 
 start().catch(announce);

@@ -6,8 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import pytest
-from playwright.sync_api import Browser, Page, ViewportSize, sync_playwright
+from playwright.sync_api import Browser, Page, ViewportSize, expect, sync_playwright
 
 CHROMIUM = shutil.which("chromium")
 SHOTS = Path(__file__).with_name("shots")  # pictures for people to look at; not in git
@@ -23,9 +22,6 @@ ARGUMENTS = (
     "--use-fake-ui-for-media-stream",
 )
 PATIENCE_MS = 30_000  # on a machine that does much else
-needs_chromium = pytest.mark.skipif(
-    CHROMIUM is None, reason="needs Chromium: apt-get install chromium"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,3 +91,14 @@ def visit(browser: Browser, address: str, screen: Screen) -> Iterator[Visit]:
         yield found
     finally:
         context.close()
+
+
+def choose_photos(page: Page, *photos: Path) -> None:
+    """Choose files with the button, as people do."""
+    with page.expect_file_chooser() as chooser:
+        page.get_by_role("button", name="Choose images").click()
+    chooser.value.set_files([str(photo) for photo in photos])
+
+
+def wait_for_answers(page: Page, model: str, count: int = 1) -> None:
+    expect(page.locator(".answer", has_text=f"{model} at")).to_have_count(count)

@@ -9,26 +9,15 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.conftest import REAL_MODEL, SMALL_V1, SMALL_V2
-from tests.page.browser import DESK, PHONE, SCREENS, Screen, visit
+from tests.page.browser import DESK, PHONE, SCREENS, Screen, choose_photos, visit, wait_for_answers
 
 screens = pytest.mark.parametrize("screen", SCREENS, ids=lambda screen: screen.name)
-
-
-def choose_photos(page: Page, *photos: Path) -> None:
-    """Choose files with the button, as people do."""
-    with page.expect_file_chooser() as chooser:
-        page.get_by_role("button", name="Choose images").click()
-    chooser.value.set_files([str(photo) for photo in photos])
 
 
 def figure(page: Page, name: str) -> str:
     """One of the costs beside the choice of the model."""
     found = page.locator("#cost dt", has_text=name).locator("xpath=following-sibling::dd[1]/b")
     return found.inner_text()
-
-
-def wait_for_answers(page: Page, model: str, count: int = 1) -> None:
-    expect(page.locator(".answer", has_text=f"{model} at")).to_have_count(count)
 
 
 def overflows(page: Page) -> bool:

@@ -9,8 +9,7 @@ from pydantic import SecretStr
 
 from app.settings import Settings
 from tests.conftest import REAL_MODEL
-from tests.page.browser import DESK, PHONE_AT_NIGHT, visit
-from tests.page.test_flow import choose_photos, wait_for_answers
+from tests.page.browser import DESK, PHONE_AT_NIGHT, choose_photos, visit, wait_for_answers
 from tests.serving import served
 
 KEY = "a-good-key"
