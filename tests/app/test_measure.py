@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 import time
 from functools import partial
 from pathlib import Path
@@ -15,7 +17,7 @@ from app.settings import Settings
 from app.store import Selection, Store
 from app.timing import Timings
 from tests.app.pictures import encode, noise
-from tests.conftest import SMALL_V1, SMALL_V2
+from tests.conftest import ROOT, SMALL_V1, SMALL_V2
 from tests.serving import served
 
 SIDES = (96, 128)
@@ -144,3 +146,34 @@ def test_measuring_can_be_switched_off_and_asked_for(own_store: Path) -> None:
         rows = client.get("/models/frontier").json()["variants"]
         assert [row["beaten_by"] is None for row in rows] == [row["on_frontier"] for row in rows]
         assert len(measured_rows(client)) == 3
+
+
+WITHOUT_LEFT_OUT = """
+import sys
+from fnmatch import fnmatch
+from pathlib import Path
+
+from container.trim import PACKAGES_LEFT_OUT
+
+
+class LeftOut:
+    def find_spec(self, name, path=None, target=None):
+        if any(fnmatch(name.replace(".", "/"), pattern) for pattern in PACKAGES_LEFT_OUT):
+            raise ModuleNotFoundError(f"{name} is not in the image", name=name)
+
+
+sys.meta_path.insert(0, LeftOut())
+from app.measure import Measurer
+from app.model import load_model
+from app.store import Selection, Store
+from app.timing import Timings
+
+store = Store(Selection(Path(sys.argv[1])), load_model)
+print(Measurer(store, Timings(), (96,), lambda: False, keep=False).measure(60).measured)
+"""
+
+
+def test_measuring_needs_nothing_that_the_image_leaves_out(own_store: Path) -> None:
+    command = [sys.executable, "-c", WITHOUT_LEFT_OUT, own_store]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("3\n", "")
