@@ -35,14 +35,14 @@ def presets() -> dict[str, Preset]:
     names = {
         "torchvision": "torchvision",
         "torchvision_v2": "torchvision_v2",
-        "keras": "tflite_float",  # keras_applications/imagenet_utils.py, mode "tf"
+        "keras": "keras",
         "tflite": "tflite_float",
         "timm": "timm_v2",
         "timm_v1": "timm_v1",
     }
     records = {name: formats()[record] for name, record in names.items()}
     return {
-        name: Preset(record.scaling, record.preprocessing, name == "tflite")
+        name: Preset(record.scaling, record.preprocessing, record.background)
         for name, record in records.items()
     }
 
