@@ -134,4 +134,4 @@ class Exchange:
                 connection.transport.close()
             connection.on_response_complete()
         self._prediction.close()
-        self._gateway.account(record)
+        self._gateway.ledger.enter(record)

@@ -57,7 +57,7 @@ class FrontDoor:
                 mistake = respond(InternalError(MISTAKE), record.path)
                 await mistake(scope, receive, send_with_id)
         finally:
-            gateway.account(record)
+            gateway.ledger.enter(record)
 
     async def _answer(
         self, gateway: Gateway, record: Record, scope: Scope, receive: Receive, send: Send

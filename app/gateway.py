@@ -18,14 +18,13 @@ from app.classify import Classifier
 from app.cores import Cores, usable_cores
 from app.errors import GatewayError
 from app.images import ImageLimits
+from app.ledger import Ledger
 from app.lifecycle import Lifecycle
 from app.limits import parse_limits
-from app.log import log_request
 from app.measure import Measurer, Report
 from app.metrics import Metrics
 from app.model import load_model
 from app.providers import choose
-from app.record import Record
 from app.scheduler import Scheduler
 from app.settings import Settings
 from app.store import AUTO, Changes, Selection, Store
@@ -47,6 +46,7 @@ class Gateway:
     budget: ByteBudget
     lifecycle: Lifecycle
     metrics: Metrics
+    ledger: Ledger
     keys: Keys
     reloading: asyncio.Lock
     timings: Timings
@@ -135,19 +135,16 @@ class Gateway:
             log.exception("not reloaded")
 
     def observe_load(self) -> None:
-        """Set the gauges to what is under way now."""
+        """Bring the metrics to what was answered and is under way now."""
+        self.ledger.write()
         self.metrics.queue_depth.set(self.scheduler.waiting)
         self.metrics.permits.set(self.scheduler.unfinished)
         self.metrics.body_bytes.set(self.budget.held_bytes)
 
-    def account(self, record: Record) -> None:
-        """Count and log a request that was answered."""
-        self.metrics.observe_request(record.route, record.method, record.status)
-        log_request(record)
-
     def close(self) -> None:
         self.measurer.stop()
         self.scheduler.close()
+        self.ledger.write()
         self.metrics.close()
 
 
@@ -211,6 +208,7 @@ def open_gateway(settings: Settings) -> Gateway:
         budget=ByteBudget(settings.max_inflight_bytes),
         lifecycle=Lifecycle(),
         metrics=metrics,
+        ledger=Ledger(metrics),
         keys=read_keys(settings),
         reloading=asyncio.Lock(),
         timings=timings,

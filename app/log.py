@@ -50,6 +50,10 @@ def log_request(record: Record) -> None:
     level = logging.DEBUG if path in QUIET_ROUTES else logging.INFO
     if not access.isEnabledFor(level):
         return
+    times = {
+        name: round(sum(getattr(result, name) for result in record.results), 2)
+        for name in ("queue_ms", "decode_ms", "inference_ms")
+    }
     fields = {
         "id": record.id,
         "method": record.method,
@@ -59,16 +63,16 @@ def log_request(record: Record) -> None:
         "model": record.model,
         "images": record.images,
         "body_bytes": record.body_bytes,
-        "queue_ms": round(record.queue_ms, 2),
-        "decode_ms": round(record.decode_ms, 2),
-        "inference_ms": round(record.inference_ms, 2),
+        **times,
     }
     shown = path if path.isprintable() else ascii(path)[1:-1]  # a newline would forge a line
     message = f"{record.method} {shown} {record.status} {fields['took_ms']} ms id={record.id}"
     if record.model:
         message += (
             f" {record.model} images={record.images} bytes={record.body_bytes}"
-            f" queue={fields['queue_ms']} decode={fields['decode_ms']}"
-            f" inference={fields['inference_ms']}"
+            f" queue={times['queue_ms']} decode={times['decode_ms']}"
+            f" inference={times['inference_ms']}"
         )
-    access.log(level, message, extra={"fields": fields})
+    line = access.makeRecord(access.name, level, "", 0, message, (), None, extra={"fields": fields})
+    line.created = record.ended_s
+    access.handle(line)

@@ -23,6 +23,8 @@ from prometheus_client import (
 
 from app.card import ModelCard
 from app.errors import SettingError
+from app.problem import TYPE_PREFIX
+from app.record import Record
 
 MULTIPROCESS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 Labels = tuple[str, ...]
@@ -105,22 +107,24 @@ class Metrics:
         self.multiply_adds = self._gauge("model_madds", "Multiply-adds for one image.", ("model",))
         self.parameters = self._gauge("model_params", "Parameters.", ("model",))
 
-    def observe_request(self, route: str, method: str, status: int) -> None:
-        """Count an answered request."""
+    def observe(self, record: Record) -> None:
+        """Count a request that was answered, and its images with their times."""
+        self.count_request(record.route, record.method, record.status)
+        if record.error and record.images:
+            self.images.labels(record.model, record.error).inc(record.images)
+        for result in record.results:
+            if result.error:
+                kind = result.error.type.removeprefix(TYPE_PREFIX)
+                self.images.labels(record.model, kind).inc()
+                continue
+            self.images.labels(record.model, "ok").inc()
+            self.queue_seconds.labels(record.model).observe(result.queue_ms / 1000)
+            self.decode_seconds.labels(record.model).observe(result.decode_ms / 1000)
+            self.inference_seconds.labels(record.model).observe(result.inference_ms / 1000)
+
+    def count_request(self, route: str, method: str, status: int) -> None:
+        """Count a request that has no record, because it was none."""
         self.requests.labels(route, method, str(status)).inc()
-
-    def observe_image(
-        self, model: str, queue_ms: float, decode_ms: float, inference_ms: float
-    ) -> None:
-        """Count an answered image and its times."""
-        self.images.labels(model, "ok").inc()
-        self.queue_seconds.labels(model).observe(queue_ms / 1000)
-        self.decode_seconds.labels(model).observe(decode_ms / 1000)
-        self.inference_seconds.labels(model).observe(inference_ms / 1000)
-
-    def observe_failure(self, model: str, kind: str, images: int = 1) -> None:
-        """Count images that could not be answered; `kind` is the type of their error."""
-        self.images.labels(model, kind).inc(images)
 
     def totals(self, model: str) -> Totals:
         """Add up what this process counted for a model."""

@@ -70,7 +70,7 @@ class Prediction(Work):
             ImageError: there was but one image, and it is not one that can be classified.
         """
         results = to_results(outcomes)
-        self.succeed(results)
+        self.record.results = results
         choice = self._choice
         assert choice is not None  # noqa: S101  nothing is classified without
         self.gateway.chooser.learn(choice, (perf_counter() - self._started) * 1000)

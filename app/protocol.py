@@ -146,7 +146,7 @@ class Protocol(HttpToolsProtocol):
     def _refuse(self, error: RequestError) -> None:
         """Answer what never became a request, unless an earlier one would take it for its own."""
         if self._idle:
-            self._gateway.metrics.observe_request(UNMATCHED, UNMATCHED, error.status)
+            self._gateway.metrics.count_request(UNMATCHED, UNMATCHED, error.status)
             body = to_problem(error).model_dump_json().encode()
             self.transport.write(
                 b"%scontent-type: %s\r\ncontent-length: %d\r\nconnection: close\r\n\r\n%s"

@@ -1,11 +1,14 @@
 """What one request turned out to be, for its log line and the metrics."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from random import getrandbits  # an id is no secret, and os.urandom would let go of the GIL
 from time import perf_counter
 
 from app.auth import Headers
+from app.classify import ImageRun
+from app.schemas import ImageResult
 
 ID_HEADER = b"x-request-id"
 UNMATCHED = "none"  # the route of all unknown paths, however many
@@ -14,7 +17,7 @@ _GOOD_ID = re.compile(rb"[\x21-\x7e]{1,128}")
 
 @dataclass(slots=True)
 class Record:
-    """Filled in while the request is answered. Times are sums over its images."""
+    """Filled in while the request is answered; `images` of 0 means that it came not that far."""
 
     id: str
     method: str
@@ -24,15 +27,11 @@ class Record:
     model: str = ""
     images: int = 0
     body_bytes: int = 0
-    queue_ms: float = 0.0
-    decode_ms: float = 0.0
-    inference_ms: float = 0.0
+    results: Sequence[ImageResult | ImageRun] = ()
+    error: str = ""  # the type of what ended it
     status: int = 0
-
-    @property
-    def took_ms(self) -> float:
-        """Milliseconds since the head of the request was there."""
-        return (perf_counter() - self.began) * 1000
+    ended_s: float = 0.0  # of the day, as time.time() has it
+    took_ms: float = 0.0  # since its head was there
 
 
 def start_record(method: str, path: str, headers: Headers, route: str = UNMATCHED) -> Record:

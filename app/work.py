@@ -9,7 +9,6 @@ from math import inf
 from typing import Any, TypeVar
 
 from app.auth import Headers
-from app.classify import ImageRun
 from app.errors import (
     BadQuery,
     DeadlineExceeded,
@@ -22,7 +21,6 @@ from app.errors import (
 from app.gateway import Gateway
 from app.record import Record
 from app.scheduler import Job, Ticket
-from app.schemas import ImageResult
 
 Result = TypeVar("Result")
 DEADLINE_HEADER = "X-Deadline-Ms"
@@ -124,26 +122,11 @@ class Work:
             f"the deadline of {self.deadline_ms:.0f} ms passed: {self.ticket.progress()}"
         )
 
-    def succeed(self, results: Sequence[ImageResult | ImageRun]) -> None:
-        """Enter the results in the record and the metrics."""
-        record, metrics = self.record, self.gateway.metrics
-        for result in results:
-            if result.error:
-                metrics.observe_failure(record.model, result.error.type.rpartition(":")[2])
-                continue
-            record.queue_ms += result.queue_ms
-            record.decode_ms += result.decode_ms
-            record.inference_ms += result.inference_ms
-            metrics.observe_image(
-                record.model, result.queue_ms, result.decode_ms, result.inference_ms
-            )
-
     def fail(self, error: RequestError) -> None:
         """Enter an error that ends the request, and drop its images that no worker has started."""
+        self.record.error = error.type
         if self.ticket is not None:
             self.ticket.abandon(error)
-        if self.record.model:
-            self.gateway.metrics.observe_failure(self.record.model, error.type, self.record.images)
 
     def close(self) -> None:
         """Give everything back."""

@@ -77,7 +77,7 @@ class Inference(Work):
             ImageError: one of them is none; the protocol has no place for it among the good ones.
         """
         runs = [_whole(outcome, index, len(outcomes)) for index, outcome in enumerate(outcomes)]
-        self.succeed(runs)
+        self.record.results = runs
         return to_answer(self._request, self._plan, self.model, [run.outputs for run in runs])
 
 

@@ -135,7 +135,7 @@ class InferenceService:
                 record.status = error.status
             finally:
                 inference.close()
-                self.gateway.account(record)
+                self.gateway.ledger.enter(record)
             await context.write(answer)
 
     # --- everything else
@@ -225,7 +225,7 @@ class InferenceService:
             log.error("unexpected error on %s", record.path, exc_info=error)
             await _abort(context, record, InternalError(MISTAKE))
         finally:
-            self.gateway.account(record)
+            self.gateway.ledger.enter(record)
 
 
 async def _answer_in_time(inference: Inference, body: Awaitable[Any]) -> pb.ModelInferResponse:

@@ -48,6 +48,7 @@ def test_an_unexpected_error_is_a_problem_with_an_id_and_a_traceback_in_the_log(
     assert "secret" not in detail
     assert response.headers["x-request-id"] == "id-1"
     assert "ZeroDivisionError: secret" in caplog.text
+    gateway.ledger.write()
     text = gateway.metrics.render().decode()
     assert metric_of(text, "gateway_requests_total", route="none", status="500") == 1
     assert gateway.lifecycle.active == 0

@@ -8,7 +8,7 @@ import httpx
 from app.errors import Forbidden, Unauthorized
 from tests.app.problems import assert_problem
 from tests.grace.traffic import light_image
-from tests.processes import failed_start, running
+from tests.processes import failed_start, running, until
 
 KEYS = ("first-secret", "second-secret", "third-secret")
 FILE_KEY, ADMIN_KEY, WRONG_KEY = "secret-of-the-file", "secret-of-the-admin", "secret-that-is-wrong"
@@ -77,6 +77,7 @@ def test_a_log_line_cannot_be_forged_and_carries_no_headers(store: Path) -> None
             "/models/x%0a2026-01-01%2000:00:00%20INFO%20forged", headers={"X-Odd": "odd-value"}
         )
         client.get("/healthz", headers={"X-Request-ID": "chosen-by-me"})
+        until(lambda: r"x\n2026" in service.log, "it was logged")
         lines = service.log.splitlines()
     assert not [line for line in lines if line.startswith("2026-01-01 00:00:00 INFO forged")]
     [line] = [line for line in lines if r"/models/x\n2026" in line]
@@ -88,6 +89,7 @@ def test_a_json_log_has_an_object_a_line_with_all_that_a_request_was(store: Path
     with running(store, log_format="json") as service, service.client() as client:
         sent = {"Content-Type": "image/jpeg", "X-Request-ID": "camera-7/42"}
         answer = client.post("/predict", content=light_image(), headers=sent)
+        until(lambda: "camera-7/42" in service.log, "it was logged")
         lines = [json.loads(line) for line in service.log.splitlines()]
     assert answer.headers["x-request-id"] == "camera-7/42"
     [line] = [line for line in lines if line.get("id") == "camera-7/42"]

@@ -1,0 +1,73 @@
+"""Answered requests are written a moment later, in their order, and never lost or written twice."""
+
+import asyncio
+import logging
+
+import pytest
+
+from app.ledger import DELAY_S, Ledger
+from app.log import access
+from app.metrics import Metrics
+from app.record import Record
+from tests.processes import metric_of
+
+
+def counted(metrics: Metrics) -> float:
+    text = metrics.render().decode()
+    if "gateway_requests_total{" not in text:
+        return 0
+    return metric_of(text, "gateway_requests_total", route="/predict", status="200")
+
+
+def request(number: int) -> Record:
+    return Record(f"id-{number}", "POST", "/predict", "/predict", status=200)
+
+
+def test_records_are_written_by_themselves_in_their_order(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO, access.name)
+    metrics = Metrics()
+    ledger = Ledger(metrics)
+
+    async def run() -> None:
+        for number in range(3):
+            ledger.enter(request(number))
+        assert counted(metrics) == 0
+        await asyncio.sleep(2 * DELAY_S)
+        assert counted(metrics) == 3
+        ledger.enter(request(3))
+        await asyncio.sleep(2 * DELAY_S)
+
+    asyncio.run(run())
+    assert counted(metrics) == 4
+    assert [record.message.split("id=")[1] for record in caplog.records] == [
+        "id-0", "id-1", "id-2", "id-3",
+    ]  # fmt: skip
+
+
+def test_what_is_asked_for_now_is_written_now_and_only_once() -> None:
+    metrics = Metrics()
+    ledger = Ledger(metrics)
+
+    async def run() -> None:
+        ledger.enter(request(0))
+        ledger.write()
+        assert counted(metrics) == 1
+        await asyncio.sleep(2 * DELAY_S)
+
+    asyncio.run(run())
+    ledger.write()
+    assert counted(metrics) == 1
+
+
+def test_a_record_says_when_and_how_long() -> None:
+    record = request(0)
+
+    async def run() -> None:
+        await asyncio.sleep(0.02)
+        Ledger(Metrics()).enter(record)
+
+    asyncio.run(run())
+    assert record.took_ms >= 20
+    assert record.ended_s > 1_700_000_000
