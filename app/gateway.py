@@ -141,6 +141,11 @@ class Gateway:
         self.metrics.permits.set(self.scheduler.unfinished)
         self.metrics.body_bytes.set(self.budget.held_bytes)
 
+    def current_metrics(self) -> Metrics:
+        """The metrics, for somebody who looks at them now."""
+        self.observe_load()
+        return self.metrics
+
     def close(self) -> None:
         self.measurer.stop()
         self.scheduler.close()

@@ -168,7 +168,7 @@ class InferenceService:
     async def _model_statistics(self, asked: pb.ModelStatisticsRequest, _: Headers) -> Message:
         gateway = self.gateway
         models = [find_model(gateway, asked.name, asked.version)] if asked.name else gateway.store
-        found = statistics.model_statistics(gateway.metrics, models)
+        found = statistics.model_statistics(gateway.current_metrics(), models)
         return ParseDict(found, pb.ModelStatisticsResponse())
 
     async def _index(self, asked: pb.RepositoryIndexRequest, _: Headers) -> Message:

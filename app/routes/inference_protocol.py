@@ -54,7 +54,7 @@ async def ready(gateway: Current) -> Response:
 @router.get("/models/stats")
 async def all_stats(gateway: Current) -> Response:
     """How many images each model has answered, and the time that they took."""
-    return JSONResponse(statistics.model_statistics(gateway.metrics, gateway.store))
+    return JSONResponse(statistics.model_statistics(gateway.current_metrics(), gateway.store))
 
 
 @router.get(MODEL)
@@ -84,7 +84,7 @@ async def model_config(gateway: Current, name: str, version: str = "") -> Respon
 async def stats(gateway: Current, name: str, version: str = "") -> Response:
     """How many images a model has answered, and the time that they took."""
     found = find_model(gateway, name, version)
-    return JSONResponse(statistics.model_statistics(gateway.metrics, [found]))
+    return JSONResponse(statistics.model_statistics(gateway.current_metrics(), [found]))
 
 
 @router.post(f"{MODEL}/infer")

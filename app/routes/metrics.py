@@ -21,5 +21,4 @@ TEXT: dict[int | str, dict[str, Any]] = {
 @router.get("/metrics", response_class=Response, responses=TEXT)
 async def metrics(gateway: Current, _: Annotated[NoQuery, Query()]) -> Response:
     """Every metric in the text format of Prometheus."""
-    gateway.observe_load()
-    return Response(gateway.metrics.render(), media_type=CONTENT_TYPE_PLAIN_0_0_4)
+    return Response(gateway.current_metrics().render(), media_type=CONTENT_TYPE_PLAIN_0_0_4)

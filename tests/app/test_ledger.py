@@ -9,7 +9,7 @@ from app.ledger import DELAY_S, Ledger
 from app.log import access
 from app.metrics import Metrics
 from app.record import Record
-from tests.processes import metric_of
+from tests.processes import LIVELINESS_S, metric_of
 
 
 def counted(metrics: Metrics) -> float:
@@ -34,13 +34,17 @@ def test_records_are_written_by_themselves_in_their_order(
         for number in range(3):
             ledger.enter(request(number))
         assert counted(metrics) == 0
-        await asyncio.sleep(2 * DELAY_S)
-        assert counted(metrics) == 3
+        await counted_up_to(3)
         ledger.enter(request(3))
-        await asyncio.sleep(2 * DELAY_S)
+        await counted_up_to(4)
+
+    async def counted_up_to(requests: int) -> None:
+        async with asyncio.timeout(LIVELINESS_S):
+            while counted(metrics) < requests:
+                await asyncio.sleep(DELAY_S / 4)
+        assert counted(metrics) == requests
 
     asyncio.run(run())
-    assert counted(metrics) == 4
     assert [record.message.split("id=")[1] for record in caplog.records] == [
         "id-0", "id-1", "id-2", "id-3",
     ]  # fmt: skip
