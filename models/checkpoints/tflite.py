@@ -1,9 +1,8 @@
-"""MobileNetV1 and V2 from TensorFlow Lite files, float32 or quantised to uint8.
+"""MobileNetV1 and V2 from TensorFlow Lite files, float32 or quantised to uint8 or int8.
 
 What the published files hold (Google Coral's test data, TensorFlow's 2018 models), and what is
-checked here:
+checked here (for the integers in `models.checkpoints.tflite_integers`):
 
-- one scale and zero point a tensor, activations and weights uint8, bias int32;
 - input scale 1/128 and zero point 128, so a pixel p stands for (p - 128) / 128; a float file
   expects p / 127.5 - 1 by convention, which no field of it says;
 - ReLU6 is fused, and its output has scale 0.023528477, zero point 0: 255 stands for 5.99976, so
@@ -12,33 +11,37 @@ checked here:
 - SAME padding; the classifier is a 1x1 convolution with 1001 outputs, then reshape or squeeze, and
   softmax, whose output has scale 1/256;
 - MobileNetV1 1.0 comes in two files, which meet between pooling and classifier with equal scale.
+
+Today's converter takes the mean instead of pooling, may give it another scale, may put a QUANTIZE
+before and behind to take and give uint8, and works out shapes where the batch is not fixed.
 """
 
 from collections.abc import Sequence
 from functools import reduce
-from math import isclose, prod
+from math import prod
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from app.card import Family
 from models.checkpoints.canonical import (
     WITH_WEIGHTS,
-    Affine,
     Checkpoint,
     CheckpointError,
     LayerWeights,
-    Quantization,
-    QuantizedLayer,
     check_layers,
     template,
 )
 from models.checkpoints.tflite_graph import Graph, Operator, Tensor, join, read_graph
+from models.checkpoints.tflite_integers import is_quantized, quantized
+from models.checkpoints.tflite_kernels import kernel_and_bias, to_oihw, values_of
 from models.network import INPUT, Network, Node
 
 RESHAPING = {"RESHAPE", "SQUEEZE"}
+# what works out a shape of which the batch is not known yet
+SHAPE_ARITHMETIC = {"SHAPE", "STRIDED_SLICE", "PACK"}
+# what gives the answers of an int8 file as uint8 or as floats
+CASTS = {"QUANTIZE", "DEQUANTIZE"}
 OPERATORS = {
     "conv": {"CONV_2D"},
     "pointwise": {"CONV_2D"},
@@ -47,17 +50,12 @@ OPERATORS = {
     "global_pool": {"AVERAGE_POOL_2D", "MEAN"},
     "linear": {"CONV_2D", "FULLY_CONNECTED"},
 }
-# axes of each operator's kernel in the order output, input, height, width
-KERNEL_AXES = {"CONV_2D": (0, 3, 1, 2), "DEPTHWISE_CONV_2D": (3, 0, 1, 2)}
-INT8_SHIFT = 128
-SCALE_TOLERANCE = 1e-5
 
 
 def read(paths: Sequence[Path], family: Family) -> Checkpoint:
     """Weights of a network in one file, or in several that feed each other in the order given.
 
-    A quantised file gives its weights as floats, and the integers as `quantization`: kernels move
-    from uint8 to int8 by 128, zero point too, which changes no value.
+    A quantised file gives its weights as floats, and the integers as `quantization`.
 
     Raises:
         CheckpointError: a file cannot be read, or is not a network of that family.
@@ -69,10 +67,10 @@ def read(paths: Sequence[Path], family: Family) -> Checkpoint:
     try:
         graph = reduce(join, graphs)
         operators, outputs = _Walk(graph).over(network)
-        quantized = graph.tensors[graph.input].dtype == np.uint8
-        checkpoint = (
-            _quantized(graph, operators, outputs) if quantized else _float(graph, operators)
-        )
+        if is_quantized(graph.tensors[outputs[INPUT]]):
+            checkpoint = quantized(graph, network, operators, outputs)
+        else:
+            checkpoint = _float(graph, operators)
         check_layers(checkpoint.layers, network)
     except CheckpointError as error:
         names = ", ".join(path.name for path in paths)
@@ -90,7 +88,7 @@ class _Walk:
 
     def over(self, network: Network) -> tuple[dict[str, Operator], dict[str, int]]:
         """Operator of each layer with weights, and tensor index of each layer's output."""
-        outputs = {INPUT: self.graph.input}
+        outputs = {INPUT: self.entry()}
         operators = {}
         for node in network.nodes:
             operator = self.next(node.name, OPERATORS[node.layer.kind])
@@ -101,9 +99,36 @@ class _Walk:
                 operators[node.name] = operator
         softmax = self.next("probabilities", {"SOFTMAX"})
         self.check_sources("probabilities", softmax, [outputs[network.last]])
-        if softmax.beta != 1 or softmax.outputs[0] != self.graph.output or self.operators:
+        if softmax.beta != 1 or not self.leads_out(softmax.outputs[0]):
             raise CheckpointError("does not end in a plain softmax")
         return operators, outputs
+
+    def entry(self) -> int:
+        """The tensor that the first layer sees: the input, or the same pixels as int8."""
+        if self.operators and self.operators[0].kind == "QUANTIZE":
+            first = self.operators.pop(0)
+            if first.inputs[0] == self.graph.input:
+                return self.signed(first)
+        return self.graph.input
+
+    def signed(self, operator: Operator) -> int:
+        source, target = (
+            self.graph.tensors[index] for index in (operator.inputs[0], operator.outputs[0])
+        )
+        if source.dtype == np.float32:
+            raise CheckpointError(
+                "is quantised but takes floats; convert it with inference_input_type uint8 or int8"
+            )
+        if not _same_reals(source, target):
+            raise CheckpointError(f"{target.name!r} changes the scale of {source.name!r}")
+        return operator.outputs[0]
+
+    def leads_out(self, index: int) -> bool:
+        """Whether a tensor is the output, but for its type, and nothing else is computed."""
+        if self.operators and self.operators[0].kind in CASTS:
+            cast = self.operators.pop(0)
+            index = cast.outputs[0] if cast.inputs[0] == index else -1
+        return index == self.graph.output and not self.operators
 
     def next(self, name: str, kinds: set[str]) -> Operator:
         """Take the next operator that computes something."""
@@ -111,6 +136,8 @@ class _Walk:
             operator = self.operators.pop(0)
             if operator.kind in kinds:
                 return operator
+            if operator.kind in SHAPE_ARITHMETIC:
+                continue
             if operator.kind not in RESHAPING:
                 raise CheckpointError(
                     f"{name} is a {operator.kind}, not {' or '.join(sorted(kinds))}"
@@ -134,7 +161,10 @@ class _Walk:
     def check_options(self, node: Node, operator: Operator) -> None:
         activation = (getattr(node.layer, "activation", None) or "none").upper()
         wanted = ((node.layer.stride,) * 2, (1, 1), "SAME", activation)
-        found = (operator.stride, operator.dilation, operator.padding, operator.activation)
+        # a window of one pixel at stride 1 is never padded, whatever the file calls that
+        plain = (node.layer.kernel, node.layer.stride) == ((1, 1), 1)
+        padding = "SAME" if plain and operator.padding == "VALID" else operator.padding
+        found = (operator.stride, operator.dilation, padding, operator.activation)
         if node.layer.kind == "global_pool":
             self.check_pool(node.name, operator)
         elif found != wanted:
@@ -156,78 +186,23 @@ class _Walk:
 def _float(graph: Graph, operators: dict[str, Operator]) -> Checkpoint:
     layers = {}
     for name, operator in operators.items():
-        kernel, bias = _constants(graph, name, operator)
+        kernel, bias = kernel_and_bias(graph, name, operator)
         for tensor in (kernel, bias):
-            if tensor.dtype != np.float32:
+            if tensor and tensor.dtype != np.float32:
                 raise CheckpointError(f"{tensor.name!r} is {tensor.dtype} in a float32 file")
-        layers[name] = LayerWeights(_to_oihw(kernel, operator), _values(bias).astype(np.float32))
+        values = to_oihw(kernel, operator)
+        shift = values_of(bias) if bias else np.zeros(len(values))
+        layers[name] = LayerWeights(values, shift.astype(np.float32))
     return Checkpoint(layers)
-
-
-def _quantized(graph: Graph, operators: dict[str, Operator], outputs: dict[str, int]) -> Checkpoint:
-    activations = {name: _affine(graph.tensors[index]) for name, index in outputs.items()}
-    layers, integers = {}, {}
-    for name, operator in operators.items():
-        kernel, bias = _constants(graph, name, operator)
-        affine = _affine(kernel)
-        source = _affine(graph.tensors[operator.inputs[0]])
-        _check_bias(bias, source.scale * affine.scale)
-        stored = _to_oihw(kernel, operator).astype(np.int16)
-        integers[name] = QuantizedLayer(
-            kernel=(stored - INT8_SHIFT).astype(np.int8),
-            scales=np.array([affine.scale], np.float32),
-            zero_points=np.array([affine.zero_point - INT8_SHIFT], np.int8),
-            bias=_values(bias).astype(np.int32),
-        )
-        layers[name] = LayerWeights(
-            kernel=((stored - affine.zero_point) * np.float64(affine.scale)).astype(np.float32),
-            bias=(_values(bias) * np.float64(bias.scales[0])).astype(np.float32),
-        )
-    return Checkpoint(layers, Quantization(integers, activations))
-
-
-def _constants(graph: Graph, name: str, operator: Operator) -> tuple[Tensor, Tensor]:
-    """Kernel and bias of an operator."""
-    if len(operator.inputs) != 3 or min(operator.inputs) < 0:
-        raise CheckpointError(f"{name} does not have a kernel and a bias")
-    kernel, bias = (graph.tensors[index] for index in operator.inputs[1:])
-    if len(bias.shape) != 1:
-        raise CheckpointError(f"{bias.name!r} has shape {bias.shape}")
-    return kernel, bias
-
-
-def _to_oihw(kernel: Tensor, operator: Operator) -> NDArray[Any]:
-    """Values as [out, in / groups, height, width]; depthwise ones come as [1, h, w, channels]."""
-    values = _values(kernel)
-    if operator.kind == "FULLY_CONNECTED" and values.ndim == 2:
-        return values[:, :, None, None]
-    if values.ndim != 4:
-        raise CheckpointError(f"{kernel.name!r} has shape {kernel.shape}")
-    return np.ascontiguousarray(values.transpose(KERNEL_AXES[operator.kind]))
-
-
-def _values(tensor: Tensor) -> NDArray[Any]:
-    if tensor.values is None:
-        raise CheckpointError(f"{tensor.name!r} has no values")
-    return tensor.values
-
-
-def _affine(tensor: Tensor) -> Affine:
-    if tensor.dtype != np.uint8 or len(tensor.scales) != 1:
-        raise CheckpointError(f"{tensor.name!r} is not uint8 with one scale")
-    [zero_point] = tensor.zero_points
-    if not 0 <= zero_point <= 255:
-        raise CheckpointError(f"{tensor.name!r} has zero point {zero_point}")
-    return Affine(tensor.scales[0], zero_point)
-
-
-def _check_bias(bias: Tensor, scale: float) -> None:
-    if bias.dtype != np.int32 or bias.zero_points != (0,):
-        raise CheckpointError(f"{bias.name!r} is not int32 with one scale and zero point 0")
-    if not isclose(bias.scales[0], scale, rel_tol=SCALE_TOLERANCE):
-        raise CheckpointError(f"{bias.name!r} has scale {bias.scales[0]:g}, not {scale:g}")
 
 
 def _check_same_scale(before: Tensor, after: Tensor) -> None:
     if (before.scales, before.zero_points) != (after.scales, after.zero_points):
         raise CheckpointError(f"{after.name!r} changes the scale of {before.name!r}")
+
+
+def _same_reals(before: Tensor, after: Tensor) -> bool:
+    """Whether int8 values stand for the reals of the uint8 values 128 above them."""
+    moved = tuple(zero_point - 128 for zero_point in before.zero_points)
+    types = (before.dtype, after.dtype) == (np.dtype(np.uint8), np.dtype(np.int8))
+    return types and before.scales == after.scales and moved == after.zero_points

@@ -26,6 +26,7 @@ MAX_RANK = 8
 DTYPES: dict[int, np.dtype[Any]] = {
     tflite.TensorType.FLOAT32: np.dtype("<f4"),
     tflite.TensorType.UINT8: np.dtype("u1"),
+    tflite.TensorType.INT8: np.dtype("i1"),
     tflite.TensorType.INT32: np.dtype("<i4"),
 }
 PADDINGS = {tflite.Padding.SAME: "SAME", tflite.Padding.VALID: "VALID"}
@@ -46,6 +47,11 @@ KINDS = {
         "RESHAPE",
         "SQUEEZE",
         "SOFTMAX",
+        "QUANTIZE",
+        "DEQUANTIZE",
+        "SHAPE",
+        "STRIDED_SLICE",
+        "PACK",
     )
 }
 # operators whose options matter here
@@ -64,7 +70,7 @@ UNREADABLE = (struct.error, ValueError, TypeError, IndexError, KeyError, Overflo
 class Tensor:
     """A constant with its `values` (read-only, of `shape`), or an activation without.
 
-    real = scale * (stored - zero_point), one pair or one for each channel; none for floats.
+    real = scale * (stored - zero_point), one pair or one for each index of `axis`; none for floats.
     """
 
     name: str
@@ -73,6 +79,7 @@ class Tensor:
     scales: tuple[float, ...]
     zero_points: tuple[int, ...]
     values: NDArray[Any] | None
+    axis: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +185,7 @@ def _tensor(model: Any, tensor: Any) -> Tensor:
     name = (tensor.Name() or b"").decode(errors="replace")
     dtype = DTYPES.get(tensor.Type())
     if dtype is None:
-        raise CheckpointError(f"{name!r} is neither float32, uint8 nor int32")
+        raise CheckpointError(f"{name!r} is neither float32, uint8, int8 nor int32")
     if tensor.ShapeLength() > MAX_RANK:
         raise CheckpointError(f"{name!r} has {tensor.ShapeLength()} dimensions")
     shape = tuple(tensor.Shape(axis) for axis in range(tensor.ShapeLength()))
@@ -186,7 +193,9 @@ def _tensor(model: Any, tensor: Any) -> Tensor:
         raise CheckpointError(f"{name!r} has shape {shape}")
     scales, zero_points = _quantization(name, tensor.Quantization(), shape)
     values = _values(name, model, tensor.Buffer(), shape, dtype)
-    return Tensor(name, shape, dtype, scales, zero_points, values)
+    quantization = tensor.Quantization()
+    axis = quantization.QuantizedDimension() if quantization else 0
+    return Tensor(name, shape, dtype, scales, zero_points, values, axis)
 
 
 def _quantization(

@@ -4,13 +4,17 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 
 from app.card import Family
 from app.model import load_model
-from models.checkpoints import keras_h5
+from app.runtime import new_session
+from models.checkpoints import keras_h5, tflite
+from models.design import define
 from models.export import export
 from models.fetch import Fetcher
+from models.graph import build_graph, quantized_writer
 from models.zoo import export_entry, find, zoo
 from tests.models.checkpoints.keras_files import write_named
 from tests.models.fidelity import keras_record, litert
@@ -19,6 +23,7 @@ from tests.models.fidelity.torch_record import recorded_answers
 
 FLOAT_TOLERANCE = 1e-4
 INT8_TOLERANCE = 0.02
+CONVERTED = Path(litert.__file__).with_name("mobilenet_v1_0.05_96_int8.tflite")
 
 FLOAT = [
     name
@@ -75,6 +80,25 @@ def test_an_int8_model_agrees_with_litert_and_has_the_same_first_class(
     best = theirs.max(axis=1)
     # LiteRT rounds to 1/256, so its first class can be shared by two.
     assert np.allclose(theirs[np.arange(len(best)), ours.argmax(axis=1)], best)
+
+
+def test_an_int8_file_of_tensorflows_converter_agrees_with_litert(tmp_path: Path) -> None:
+    """Signed, with a scale for each channel; the file is `make_tflite.py`'s."""
+    images = packaged_inputs(96)
+    checkpoint = tflite.read([CONVERTED], "mobilenet_v1")
+    assert checkpoint.quantization is not None
+    network = define("mobilenet_v1", alpha=0.05, resolution=96, classes=20)
+    graph = build_graph(network, quantized_writer(checkpoint.quantization), background=False)
+    path = tmp_path / "converted.onnx"
+    onnx.save(graph, path)
+    session = new_session(path)
+    ours = np.concatenate(
+        [session.run(["probabilities"], {"image": one.pixels[np.newaxis]})[0] for one in images]
+    )
+    theirs = litert.probabilities([CONVERTED], np.stack([one.pixels for one in images]))
+    assert np.abs(ours - theirs).max() < 0.01
+    assert (ours.argmax(axis=1) == theirs.argmax(axis=1)).all()
+    assert theirs.max() > 0.3
 
 
 def test_the_default_model_agrees_with_torch(real_store: Path, inputs_224: list[Input]) -> None:

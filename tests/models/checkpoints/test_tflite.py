@@ -15,7 +15,15 @@ from models.checkpoints.tflite_graph import MAX_OPERATORS, MAX_TENSORS
 from models.cost import network_cost
 from models.mobilenet_v1 import mobilenet_v1
 from models.mobilenet_v2 import mobilenet_v2
-from tests.models.checkpoints.tflite_files import CLASSES, Change, File, FileTensor, network, split
+from tests.models.checkpoints.tflite_files import (
+    CLASSES,
+    Change,
+    File,
+    FileOperator,
+    FileTensor,
+    network,
+    split,
+)
 
 FAMILIES: list[Family] = ["mobilenet_v1", "mobilenet_v2"]
 
@@ -79,6 +87,45 @@ def test_quantised_weights_are_read_as_floats_and_as_integers(
     assert activations["image"] == Affine(1 / 128, 128)
     assert activations["pool"] == activations["classifier"]
     assert ("block_2_add" in activations) == (family == "mobilenet_v2")
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("linear", ["CONV_2D", "FULLY_CONNECTED"])
+def test_todays_int8_is_read_with_a_scale_for_each_channel(
+    tmp_path: Path, family: Family, linear: str
+) -> None:
+    file = network(family, quantized=True, linear=linear, pool="MEAN", signed=True)
+    checkpoint = tflite.read(save(tmp_path, file), family)
+    assert checkpoint.quantization is not None
+    for name, layer in checkpoint.quantization.layers.items():
+        weights, channels = checkpoint.layers[name], len(layer.bias)
+        np.testing.assert_allclose(layer.scales, (np.arange(channels) + 1) / 64)
+        assert layer.zero_points.tolist() == [0] * channels
+        real = layer.kernel * layer.scales[:, None, None, None]
+        np.testing.assert_array_equal(weights.kernel, real.astype(np.float32))
+    name, first = next(iter(checkpoint.quantization.layers.items()))
+    np.testing.assert_array_equal(first.kernel, kernel_of(file, name).transpose(0, 3, 1, 2))
+    np.testing.assert_allclose(checkpoint.layers[name].bias, first.bias * first.scales / 128, 1e-6)
+    # the same reals as the int8 activations, as if they were uint8
+    assert checkpoint.quantization.activations["image"] == Affine(1 / 128, 128)
+    assert checkpoint.quantization.activations[name].zero_point == 0
+
+
+@pytest.mark.parametrize("quantized", [False, True])
+def test_a_fully_connected_layer_without_a_bias_has_one_of_zeros(
+    tmp_path: Path, quantized: bool
+) -> None:
+    """TensorFlow's converter leaves out what adds nothing."""
+    file = network("mobilenet_v2", quantized, linear="FULLY_CONNECTED", signed=quantized)
+    file.find("FULLY_CONNECTED").inputs[2] = -1
+    layers = tflite.read(save(tmp_path, file), "mobilenet_v2").layers
+    assert layers["classifier"].bias.tolist() == [0] * CLASSES
+
+
+def test_a_pointwise_layer_may_be_called_valid_where_nothing_is_padded(tmp_path: Path) -> None:
+    file = network("mobilenet_v2", quantized=False)
+    options("CONV_2D", 1, Padding=schema.Padding.VALID)(file)
+    assert tflite.read(save(tmp_path, file), "mobilenet_v2").layers
 
 
 def test_a_network_in_two_files_is_the_one_in_one_file(tmp_path: Path) -> None:
@@ -161,8 +208,8 @@ WRONG: dict[str, tuple[Change, str]] = {
     "goes on": (lambda file: file.operators.append(file.operators[-1]), "a plain softmax"),
     "two subgraphs": (lambda file: setattr(file, "subgraphs", 2), "2 subgraphs, not one"),
     "too many tensors": (add_tensors, f"more than {MAX_TENSORS} and {MAX_OPERATORS}"),
-    "signed": (tensor("image", dtype="int8"), "neither float32, uint8 nor int32"),
-    "no scale": (tensor("stem", affine=None), "'stem' is not uint8 with one scale"),
+    "long": (tensor("image", dtype="int64"), "neither float32, uint8, int8 nor int32"),
+    "no scale": (tensor("stem", affine=None), "'stem' is not uint8 or int8 with one scale"),
     "not a number": (tensor("stem", affine=NOT_A_NUMBER), "a scale that is not a number above 0"),
     "negative scale": (tensor("stem", affine=(-1.0, 0)), "a scale that is not a number above 0"),
     "scales a channel": (tensor("stem/kernel", affine=([1.0] * 8, [0] * 8)), "with one scale"),
@@ -171,7 +218,7 @@ WRONG: dict[str, tuple[Change, str]] = {
     "zero point": (tensor("stem", affine=(1.0, 256)), "'stem' has zero point 256"),
     "bias scale": (tensor("stem/bias", affine=(1.0, 0)), "'stem/bias' has scale 1, not 0.00195"),
     "bias zero point": (tensor("stem/bias", affine=(0.25 / 128, 1)), "zero point 0"),
-    "float bias": (tensor("stem/bias", dtype="float32"), "is not int32 with one scale"),
+    "float bias": (tensor("stem/bias", dtype="float32"), "is not int32 with zero point 0"),
     "pool changes scale": (tensor("pool", affine=(1.0, 0)), "'pool' changes the scale of 'head'"),
     "reshape changes scale": (tensor("squeezed", affine=(1.0, 0)), "'squeezed' changes the scale"),
     "reshape to a square": (tensor("squeezed", shape=(5, 5)), r"to \(5, 5\)"),
@@ -193,6 +240,72 @@ def test_what_is_not_of_the_family_is_refused(tmp_path: Path, what: str) -> None
     change(file)
     with pytest.raises(CheckpointError, match=rf"0\.tflite: .*{reason}"):
         tflite.read(save(tmp_path, file), "mobilenet_v2")
+
+
+def put_before(kind: str, dtype: str, affine: tuple[float, int] | None) -> Change:
+    """Let another operator make the first tensor of one of another type."""
+
+    def change(file: File) -> None:
+        image = file.inputs[0]
+        shape = file.tensors[image].shape
+        file.inputs[0] = file.add("given", shape, dtype, None, affine)
+        file.operators.insert(0, FileOperator(kind, [file.inputs[0]], [image]))
+
+    return change
+
+
+def put_behind(kind: str, dtype: str, source: str = "probabilities") -> Change:
+    def change(file: File) -> None:
+        [index] = [at for at, tensor in enumerate(file.tensors) if tensor.name == source]
+        file.outputs = [file.add("answer", (1, CLASSES), dtype)]
+        file.operators.append(FileOperator(kind, [index], file.outputs))
+
+    return change
+
+
+STEPS = [(at + 1) / 64 for at in range(8)]
+WRONG_SIGNED: dict[str, tuple[Change, str]] = {
+    "axis": (tensor("stem/kernel", axis=3), "'stem/kernel' has its scales along axis 3, not 0"),
+    "depthwise axis": (tensor("block_0_depthwise/kernel", axis=0), "along axis 0, not 3"),
+    "zero point": (tensor("stem/kernel", affine=(STEPS, [0, 1] * 4)), "a zero point that is not 0"),
+    "scales": (tensor("stem/kernel", affine=([1.0] * 3, [0] * 3)), "a scale for each output"),
+    "uint8 kernel": (tensor("stem/kernel", dtype="uint8"), "is not uint8 or int8 with one scale"),
+    "bias scales": (tensor("stem/bias", affine=([1.0] * 8, [0] * 8)), "has scale 1, not 0.00012"),
+    "one bias scale": (tensor("stem/bias", affine=(STEPS[0] / 128, 0)), "has scale 0.00012"),
+    "activation scales": (tensor("stem", affine=(STEPS, [0] * 8)), "'stem' is not uint8 or int8"),
+    "beyond 6": (tensor("stem", affine=(0.05, -128)), "ranges from -?0 to 12.75 behind a ReLU6"),
+    "below 0": (tensor("stem", affine=(0.02, 0)), "ranges from -2.56 to 2.54 behind a ReLU6"),
+    "floats": (put_before("QUANTIZE", "float32", None), "takes floats; convert it with inference"),
+    "input scale": (put_before("QUANTIZE", "uint8", (0.1, 128)), "'image' changes the scale"),
+    "input zero": (put_before("QUANTIZE", "uint8", (1 / 128, 127)), "'image' changes the scale"),
+    "input type": (put_before("QUANTIZE", "int8", (1 / 128, 0)), "'image' changes the scale"),
+    "two casts": (
+        lambda file: (put_behind("QUANTIZE", "uint8")(file), put_behind("QUANTIZE", "uint8")(file)),
+        "a plain softmax",
+    ),
+    "cast of logits": (put_behind("DEQUANTIZE", "float32", "squeezed"), "a plain softmax"),
+}
+
+
+@pytest.mark.parametrize("what", WRONG_SIGNED)
+def test_what_todays_converter_does_not_write_is_refused(tmp_path: Path, what: str) -> None:
+    change, reason = WRONG_SIGNED[what]
+    file = network("mobilenet_v2", quantized=True, signed=True)
+    change(file)
+    with pytest.raises(CheckpointError, match=rf"0\.tflite: .*{reason}"):
+        tflite.read(save(tmp_path, file), "mobilenet_v2")
+
+
+@pytest.mark.parametrize(("kind", "dtype"), [("QUANTIZE", "uint8"), ("DEQUANTIZE", "float32")])
+def test_an_int8_network_may_take_and_give_another_type(
+    tmp_path: Path, kind: str, dtype: str
+) -> None:
+    file = network("mobilenet_v1", quantized=True, signed=True)
+    put_before("QUANTIZE", "uint8", (1 / 128, 128))(file)
+    put_behind(kind, dtype)(file)
+    checkpoint = tflite.read(save(tmp_path, file), "mobilenet_v1")
+    assert checkpoint.quantization is not None
+    assert checkpoint.quantization.activations["image"] == Affine(1 / 128, 128)
 
 
 def test_an_integer_kernel_among_floats_is_refused(tmp_path: Path) -> None:

@@ -14,18 +14,19 @@ from models.checkpoints.canonical import template
 
 CHANNELS = 8
 CLASSES = 5
-TYPES = {"float32": "FLOAT32", "uint8": "UINT8", "int32": "INT32", "int8": "INT8"}
+TYPES = {"float32": "FLOAT32", "uint8": "UINT8", "int32": "INT32", "int8": "INT8", "int64": "INT64"}
 
 
 @dataclass
 class FileTensor:
-    """Constant where `values` is given; `affine` is (scale, zero point), or lists of them."""
+    """Constant where `values` is given; `affine` is (scale, zero point), or lists along `axis`."""
 
     name: str
     shape: tuple[int, ...]
     dtype: str
     values: NDArray[Any] | None = None
     affine: tuple[Any, Any] | None = None
+    axis: int = 0
 
 
 @dataclass
@@ -128,7 +129,12 @@ class _Encoder:
         if tensor.affine:
             scale = self.numbers(np.array(tensor.affine[0], np.float32, ndmin=1))
             zero_point = self.numbers(np.array(tensor.affine[1], np.int64, ndmin=1))
-            quantization = self.table("QuantizationParameters", Scale=scale, ZeroPoint=zero_point)
+            quantization = self.table(
+                "QuantizationParameters",
+                Scale=scale,
+                ZeroPoint=zero_point,
+                QuantizedDimension=tensor.axis,
+            )
         return self.table(
             "Tensor",
             Name=self.builder.CreateString(tensor.name),
@@ -159,21 +165,32 @@ def _number(kind: str) -> int:
 
 
 def network(
-    family: Family, quantized: bool, linear: str = "CONV_2D", pool: str = "AVERAGE_POOL_2D"
+    family: Family,
+    quantized: bool,
+    linear: str = "CONV_2D",
+    pool: str = "AVERAGE_POOL_2D",
+    signed: bool = False,
 ) -> File:
-    """A network of the family for 32x32 pixels, 8 channels everywhere, with random weights."""
+    """A network of the family for 32x32 pixels, 8 channels everywhere, with random weights.
+
+    A quantised one is of 2018's kind, or, if `signed`, as today's converter writes it.
+    """
     rng = np.random.default_rng(0)
-    activation = "uint8" if quantized else "float32"
+    activation = "float32"
+    if quantized:
+        activation = "int8" if signed else "uint8"
     file = File([], [], [0], [])
     size = 32
 
     def activations(name: str, shape: tuple[int, ...], affine: tuple[float, int]) -> int:
-        return file.add(name, shape, activation, None, affine if quantized else None)
+        stored = (affine[0], affine[1] - 128 * signed) if quantized else None
+        return file.add(name, shape, activation, None, stored)
 
     made = {"image": activations("image", (1, size, size, 3), (1 / 128, 128))}
     for node in template(family).nodes:
         source = made[node.inputs[0]]
-        shape, affine = file.tensors[source].shape, file.tensors[source].affine or (0.0, 0)
+        shape, stored = file.tensors[source].shape, file.tensors[source].affine or (0.0, 0)
+        affine = (stored[0], stored[1] + 128 * signed)
         kind = node.layer.kind
         if kind == "add":
             out = activations(node.name, shape, (0.5, 130))
@@ -197,10 +214,18 @@ def network(
             if operator == "FULLY_CONNECTED":
                 ohwi = (channels, shape[-1])  # type: ignore[assignment]
             kernel, bias = _weights(rng, ohwi, channels, quantized)
-            scales = ((0.25, 120), (affine[0] * 0.25, 0)) if quantized else (None, None)
+            scales: tuple[Any, Any] = (None, None)
+            if signed:
+                kernel = kernel.astype(np.int8)
+                steps = (np.arange(channels) + 1) / 64
+                zeros = np.zeros(channels, np.int64)
+                scales = ((steps, zeros), (affine[0] * steps, zeros))
+            elif quantized:
+                scales = ((0.25, 120), (affine[0] * 0.25, 0))
+            axis = 3 if kind == "depthwise" else 0
             inputs = [
                 source,
-                file.add(f"{node.name}/kernel", ohwi, str(kernel.dtype), kernel, scales[0]),
+                file.add(f"{node.name}/kernel", ohwi, str(kernel.dtype), kernel, scales[0], axis),
                 file.add(f"{node.name}/bias", (channels,), str(bias.dtype), bias, scales[1]),
             ]
             file.operators.append(

@@ -12,7 +12,8 @@ def probabilities(paths: Sequence[Path], images: NDArray[np.uint8]) -> NDArray[n
     """Probabilities [N, classes] for images uint8 [N, height, width, 3].
 
     Several files run one after another, each on what the one before puts out. A float file gets
-    x / 127.5 - 1, a quantised one the pixels; what it answers in 1/256 is given as floats.
+    x / 127.5 - 1, a quantised one the pixels, less 128 if it takes int8; what it answers in 1/256
+    is given as floats.
 
     This is the interpreter as it comes. On quantised files its own kinds of kernels (XNNPACK, which
     is what one gets, and the two plain ones) are up to 0.1 apart: they round differently, and one
@@ -26,8 +27,11 @@ def probabilities(paths: Sequence[Path], images: NDArray[np.uint8]) -> NDArray[n
 
 def _run(stages: Sequence[Interpreter], image: NDArray[np.uint8]) -> NDArray[np.float32]:
     fed: NDArray[np.generic] = image
-    if stages[0].get_input_details()[0]["dtype"] == np.float32:
+    kind = stages[0].get_input_details()[0]["dtype"]
+    if kind == np.float32:
         fed = image.astype(np.float32) / np.float32(127.5) - np.float32(1)
+    elif kind == np.int8:
+        fed = (image.astype(np.int16) - 128).astype(np.int8)
     for stage in stages:
         stage.set_tensor(stage.get_input_details()[0]["index"], fed)
         stage.invoke()

@@ -1,0 +1,53 @@
+"""Kernels and biases of a `.tflite` file, as ONNX wants them."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.checkpoints.canonical import CheckpointError
+from models.checkpoints.tflite_graph import Graph, Operator, Tensor
+
+# axes of each operator's kernel in the order output, input, height, width
+KERNEL_AXES = {"CONV_2D": (0, 3, 1, 2), "DEPTHWISE_CONV_2D": (3, 0, 1, 2), "FULLY_CONNECTED": (0,)}
+
+
+def kernel_and_bias(graph: Graph, name: str, operator: Operator) -> tuple[Tensor, Tensor | None]:
+    """Kernel and bias of an operator.
+
+    TensorFlow's converter leaves out the bias of a fully connected layer where it is zero.
+
+    Raises:
+        CheckpointError: it has no kernel, or no bias where it needs one.
+    """
+    inputs = operator.inputs
+    if operator.kind == "FULLY_CONNECTED" and len(inputs) == 3 and inputs[2] < 0 <= inputs[1]:
+        return graph.tensors[inputs[1]], None
+    if len(inputs) != 3 or min(inputs) < 0:
+        raise CheckpointError(f"{name} does not have a kernel and a bias")
+    kernel, bias = (graph.tensors[index] for index in inputs[1:])
+    if len(bias.shape) != 1:
+        raise CheckpointError(f"{bias.name!r} has shape {bias.shape}")
+    return kernel, bias
+
+
+def to_oihw(kernel: Tensor, operator: Operator) -> NDArray[Any]:
+    """Values as [out, in / groups, height, width]; depthwise ones come as [1, h, w, channels]."""
+    values = values_of(kernel)
+    if operator.kind == "FULLY_CONNECTED" and values.ndim == 2:
+        return values[:, :, None, None]
+    axes = KERNEL_AXES[operator.kind]
+    if values.ndim != 4 or len(axes) != 4:
+        raise CheckpointError(f"{kernel.name!r} has shape {kernel.shape}")
+    return np.ascontiguousarray(values.transpose(axes))
+
+
+def values_of(tensor: Tensor) -> NDArray[Any]:
+    """What a constant holds.
+
+    Raises:
+        CheckpointError: it is none.
+    """
+    if tensor.values is None:
+        raise CheckpointError(f"{tensor.name!r} has no values")
+    return tensor.values
