@@ -74,7 +74,7 @@ MODEL_DETAIL: dict[str, Any] = {
     "file_bytes": 13996899,
     "providers": ["cpu"],
     "card": {
-        "card_version": 1,
+        "card_version": 2,
         "name": MODEL,
         "family": "mobilenet_v2",
         "alpha": 1.0,
@@ -108,6 +108,7 @@ MODEL_DETAIL: dict[str, Any] = {
             "standard_params": 11131976,
             "standard_madds": 1224972288,
         },
+        "quantization": None,
     },
 }
 

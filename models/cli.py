@@ -15,7 +15,9 @@ from models import tables
 from models.adoption.command import import_model
 from models.comparison_command import compare_with_papers
 from models.cost import network_cost
+from models.evaluate_command import evaluate
 from models.network import Network
+from models.quantize_command import quantize
 from models.terminal import CommandError, JsonOption, StoreOption
 from models.terminal import errors_reported as _errors
 from models.terminal import show as _print
@@ -144,6 +146,8 @@ def export(
 
 
 commands.command("import")(import_model)
+commands.command()(quantize)
+commands.command()(evaluate)
 
 
 @commands.command()

@@ -88,6 +88,7 @@ class Recipe:
             accuracy=self.accuracy,
             origin=self.origin,
             cost=network_cost(self.network(), precision),
+            quantization=None,
         )
 
 
@@ -109,11 +110,24 @@ def export(recipe: Recipe, checkpoint: Checkpoint, precision: Precision, folder:
     else:
         quantized = quantized_writer(checkpoint.quantization)
         model = build_graph(network, quantized, recipe.background)
-    card = recipe.card(precision)
-    model.producer_version = __version__
-    onnx.helper.set_model_props(model, {CARD_KEY: card.model_dump_json()})
+    return write_checked(model, recipe.card(precision), folder)
+
+
+def write_checked(model: onnx.ModelProto, card: ModelCard, folder: Path) -> Path:
+    """Put the card into the model, check the graph and write `<name>.onnx`; return its path.
+
+    Raises:
+        onnx.checker.ValidationError: the graph is not valid ONNX.
+    """
+    give_card(model, card)
     onnx.checker.check_model(model, full_check=True)
     return write_model(model, folder / f"{card.name}.onnx")
+
+
+def give_card(model: onnx.ModelProto, card: ModelCard) -> None:
+    """Let the model say what it is, and by which version of this project it was made."""
+    model.producer_version = __version__
+    onnx.helper.set_model_props(model, {CARD_KEY: card.model_dump_json()})
 
 
 def predict_file_bytes(recipe: Recipe, precision: Precision) -> int:

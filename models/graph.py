@@ -20,6 +20,7 @@ from models.network import INPUT, Network, Node, Step
 OPSET = 17
 IR_VERSION = 8  # the newest that onnxruntime 1.14 and other runtimes of its time read
 LOGITS = "logits"
+IMAGE_SCALED = "image_scaled"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,7 @@ class InputScaling:
 
 
 @dataclass(slots=True)
-class _Tape:
+class Tape:
     """Nodes and constants in the making."""
 
     nodes: list[onnx.NodeProto] = field(default_factory=list)
@@ -66,7 +67,7 @@ class _Tape:
 class FloatWriter:
     """Writes layers in float32."""
 
-    def __init__(self, tape: _Tape, checkpoint: Checkpoint, scaling: InputScaling) -> None:
+    def __init__(self, tape: Tape, checkpoint: Checkpoint, scaling: InputScaling) -> None:
         self.tape = tape
         self.layers = checkpoint.layers
         self.scaling = scaling
@@ -76,7 +77,7 @@ class FloatWriter:
         tape.emit("Transpose", [INPUT], "image_nchw", perm=[0, 3, 1, 2])
         tape.emit("Cast", ["image_nchw"], "image_float", to=TensorProto.FLOAT)
         offset = tape.constant("image_offset", self.scaling.offset)
-        tape.emit("Sub", ["image_float", offset], "image_scaled")
+        tape.emit("Sub", ["image_float", offset], IMAGE_SCALED)
 
     def conv(self, step: Step, layer: Conv) -> None:
         tape, name = self.tape, step.node.name
@@ -84,16 +85,16 @@ class FloatWriter:
         source = step.node.inputs[0]
         kernel = weights.kernel
         if source == INPUT:
-            source, kernel = "image_scaled", self.scaling.fold(kernel)
+            source, kernel = IMAGE_SCALED, self.scaling.fold(kernel)
         inputs = [
             source,
             tape.constant(f"{name}.weight", kernel),
             tape.constant(f"{name}.bias", weights.bias),
         ]
         if layer.activation is None:
-            tape.emit("Conv", inputs, name, **_conv_attributes(step, layer))
+            tape.emit("Conv", inputs, name, **conv_attributes(step, layer))
             return
-        linear = tape.emit("Conv", inputs, f"{name}.linear", name, **_conv_attributes(step, layer))
+        linear = tape.emit("Conv", inputs, f"{name}.linear", name, **conv_attributes(step, layer))
         bounds = [tape.constant("zero", np.float32(0))]
         if layer.activation == "relu6":
             bounds.append(tape.constant("six", np.float32(6)))
@@ -116,20 +117,20 @@ class QuantizedWriter:
     A fused ReLU6 needs no Clip: the output's uint8 range ends where the activation does.
     """
 
-    def __init__(self, tape: _Tape, quantization: Quantization) -> None:
+    def __init__(self, tape: Tape, quantization: Quantization) -> None:
         self.tape = tape
         self.layers = quantization.layers
         self.activations = quantization.activations
 
     def input(self) -> None:
         self.tape.emit("Transpose", [INPUT], "image.quantized", perm=[0, 3, 1, 2])
-        self._dequantize(INPUT, "image_scaled")
+        self._dequantize(INPUT, IMAGE_SCALED)
 
     def conv(self, step: Step, layer: Conv) -> None:
         name = step.node.name
-        source = "image_scaled" if step.node.inputs[0] == INPUT else step.node.inputs[0]
+        source = IMAGE_SCALED if step.node.inputs[0] == INPUT else step.node.inputs[0]
         weights = self._weights(step.node, self.layers[name].kernel)
-        attributes = _conv_attributes(step, layer)
+        attributes = conv_attributes(step, layer)
         self.tape.emit("Conv", [source, *weights], f"{name}.float", name, **attributes)
         self._quantize(name)
 
@@ -223,14 +224,14 @@ def build_graph(
 
 
 def float_writer(checkpoint: Checkpoint, scaling: InputScaling) -> FloatWriter:
-    return FloatWriter(_Tape(), checkpoint, scaling)
+    return FloatWriter(Tape(), checkpoint, scaling)
 
 
 def quantized_writer(quantization: Quantization) -> QuantizedWriter:
-    return QuantizedWriter(_Tape(), quantization)
+    return QuantizedWriter(Tape(), quantization)
 
 
-def _model(network: Network, tape: _Tape, classes: int) -> onnx.ModelProto:
+def _model(network: Network, tape: Tape, classes: int) -> onnx.ModelProto:
     channels = network.shape_of("pool")[0]
     graph = helper.make_graph(
         tape.nodes,
@@ -250,7 +251,7 @@ def _model(network: Network, tape: _Tape, classes: int) -> onnx.ModelProto:
     )
 
 
-def _conv_attributes(step: Step, layer: Conv) -> dict[str, Any]:
+def conv_attributes(step: Step, layer: Conv) -> dict[str, Any]:
     """Padding in numbers: every size that the family takes is even at each stride of 2."""
     _, height, width = step.input_shapes[0]
     top, bottom = pads(height, layer.kernel[0], layer.stride, layer.padding)

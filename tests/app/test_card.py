@@ -44,6 +44,17 @@ def test_a_card_comes_back_from_its_json_as_it_was() -> None:
     assert CARD.trained
 
 
+def test_a_card_of_version_1_is_still_read() -> None:
+    first = {**JSON, "card_version": 1}
+    del first["quantization"]
+    assert parse_card(json.dumps(first)) == CARD
+
+
+def test_a_card_of_version_1_has_no_report_of_a_quantization() -> None:
+    with pytest.raises(CardError, match="card_version"):
+        parse_card(json.dumps({**JSON, "card_version": 1}))
+
+
 def test_random_weights_are_not_trained_ones() -> None:
     assert not random_recipe("mobilenet_v2", 0.35, 96, "untrained").card("fp32").trained
 
@@ -71,7 +82,7 @@ def test_a_card_with_an_unknown_field_is_refused_by_the_name_of_it(path: Path, n
 @pytest.mark.parametrize(
     ("path", "value"),
     [
-        pytest.param(("card_version",), 2, id="version"),
+        pytest.param(("card_version",), 3, id="version"),
         pytest.param(("name",), "../../etc/passwd", id="name"),
         pytest.param(("name",), "x" * 101, id="long-name"),
         pytest.param(("family",), "resnet", id="family"),

@@ -1,0 +1,135 @@
+"""`mobilenet-gateway models evaluate`."""
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console, Group
+from rich.text import Text
+
+from app.settings import load_settings
+from models.tables import millions, plain_table
+from models.terminal import (
+    CommandError,
+    JsonOption,
+    StoreOption,
+    errors_reported,
+    show,
+    store_folder,
+    task_bars,
+)
+
+MOST_NAMED = 5
+# Columns only where they tell rows apart.
+VARIED = ("model", "resolution", "decode", "preprocessing")
+TOPS = ("top1", "top5")
+
+
+def evaluate(
+    names: Annotated[list[str], typer.Argument(help="Models of the store.")],
+    photos: Annotated[
+        Path,
+        typer.Argument(help="Folder with a folder a class (synset, index or name), or a CSV."),
+    ],
+    resolution: Annotated[
+        str, typer.Option(help="Sides to look at, as 128,160,224. [default: the trained one]")
+    ] = "",
+    decode: Annotated[str, typer.Option(help="full, reduced or both: full,reduced.")] = "reduced",
+    preprocessing: Annotated[
+        str,
+        typer.Option(help="own, or RESIZE[:INTERPOLATION[:CROP_FRACTION]], several by commas."),
+    ] = "own",
+    csv_file: Annotated[Path | None, typer.Option("--csv", help="File for the rows.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="File for a picture, as .png or .svg.")] = None,
+    store: StoreOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Measure accuracy and speed on labelled photos, for any models and settings at once."""
+    from app.images import ImageLimits
+    from models.evaluate import evaluate as run
+    from models.evaluate import row, settings
+    from models.evaluation_plot import check_plot, plot_accuracy
+    from models.labelled import read_labelled
+
+    folder, options = store_folder(store), load_settings()
+    paths = [folder / f"{name}.onnx" for name in names]
+    if missing := [path.stem for path in paths if not path.is_file()]:
+        raise CommandError(f"the store {folder} has no {', '.join(missing)}")
+    limits = ImageLimits(options.max_pixels, options.min_side_pixels)
+    found = []
+    with errors_reported(ValueError, OSError), task_bars(Console(stderr=True)) as progress:
+        if plot:
+            check_plot(plot)
+        sides = [_side(text) for text in _parts(resolution)]
+        ways, crops = _some(decode, "decode"), _some(preprocessing, "preprocessing")
+        every = list(settings(paths, sides, ways, crops))
+        labelled = {one.path: read_labelled(photos, one.model.card.labels) for one in every}
+        for setting in every:
+            found.append(run(setting, labelled[setting.path], limits, progress))
+        rows = [row(one, found[0]) for one in found]
+        if csv_file:
+            _write_csv(rows, csv_file)
+        if plot:
+            plot_accuracy(rows, plot)
+    show(rows, lambda: evaluation_table(rows), as_json)
+    _tell_damaged(found[0].damaged)
+
+
+def evaluation_table(rows: Sequence[dict[str, Any]]) -> Group:
+    """A row a setting; what is the same in all of them stands above."""
+    varied = [name for name in VARIED if len({one[name] for one in rows}) > 1]
+    constant = [f"{name} {rows[0][name]}" for name in VARIED if name not in varied]
+    table = plain_table(
+        *(varied or ["model"]), "top-1 (95 %)", "top-5 (95 %)", "ECE", "as 1st", "images/s",
+        "decode ms", "ms", "MAdds",
+    )  # fmt: skip
+    title = Text(f"{rows[0]['images']} photos, {', '.join(constant)}")
+    for one in rows:
+        same = one["same_first_class"]
+        table.add_row(
+            *(str(one[name]) for name in varied or ["model"]),
+            *(f"{one[k]:.1f} ({one[f'{k}_low']:.0f}-{one[f'{k}_high']:.0f})" for k in TOPS),
+            f"{one['calibration_error']:.3f}",
+            "-" if same is None else f"{same:.1f}",
+            f"{one['images_per_s']:.0f}",
+            f"{one['decode_ms']:.2f}",
+            f"{one['inference_ms']:.2f}",
+            millions(one["madds"]),
+        )
+    return Group(title, table)
+
+
+def _parts(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def _some(text: str, option: str) -> list[str]:
+    if not (parts := _parts(text)):
+        raise ValueError(f"--{option} names nothing")
+    return parts
+
+
+def _side(text: str) -> int:
+    if not text.isdigit():
+        raise ValueError(f"resolution is {text!r}; it has to be numbers, as 128,160,224")
+    return int(text)
+
+
+def _write_csv(rows: Sequence[dict[str, Any]], path: Path) -> None:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def _tell_damaged(damaged: dict[Path, str]) -> None:
+    if not damaged:
+        return
+    console = Console(stderr=True, highlight=False, markup=False)
+    console.print(f"{len(damaged)} could not be classified and are left out:", soft_wrap=True)
+    for path, reason in list(damaged.items())[:MOST_NAMED]:
+        console.print(f"  {path}: {reason}", soft_wrap=True)
+    if len(damaged) > MOST_NAMED:
+        console.print(f"  and {len(damaged) - MOST_NAMED} more")

@@ -1,0 +1,100 @@
+"""Measured accuracy against what it costs, as a picture.
+
+Needs matplotlib (extra `plot`), which is imported only to draw.
+"""
+
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from models.accuracy_plot import FORMATS
+
+# column, how much of it is one unit, what the axis says
+AXES = (
+    ("madds", 1e6, "multiply-adds of one image (millions)"),
+    ("inference_ms", 1.0, "inference of one image here (ms)"),
+)
+MOST_IN_LEGEND = 20
+LINES = ("model", "decode", "preprocessing")
+
+
+def check_plot(path: Path) -> None:
+    """Tell before a long run whether `plot_accuracy` can write this file.
+
+    Raises:
+        ValueError: the ending is none that is drawn, or matplotlib is not there.
+    """
+    if path.suffix not in FORMATS:
+        raise ValueError(f"{path} has to end in {', '.join(FORMATS)}")
+    if find_spec("matplotlib") is None:
+        raise ValueError("a plot needs matplotlib: pip install 'mobilenet-gateway[plot]'")
+
+
+def plot_accuracy(rows: Sequence[dict[str, Any]], path: Path) -> None:
+    """Draw top-1 with its confidence interval over multiply-adds and over milliseconds.
+
+    A line joins the resolutions of one model.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import LogLocator
+
+    figure = Figure(figsize=(11, 5.2), layout="constrained")
+    panels = figure.subplots(1, 2, sharey=True)
+    varied = [name for name in LINES if name == "model" or len({one[name] for one in rows}) > 1]
+    lines: dict[str, list[dict[str, Any]]] = {}
+    for one in rows:
+        lines.setdefault(", ".join(str(one[name]) for name in varied), []).append(one)
+    for panel, (column, unit, label) in zip(panels, AXES, strict=True):
+        for index, (title, points) in enumerate(lines.items()):
+            _draw(
+                panel,
+                title,
+                sorted(points, key=lambda one: float(one[column])),
+                column,
+                unit,
+                index,
+            )
+        panel.set_xscale("log")
+        panel.set_xlabel(label)
+        panel.grid(visible=True, which="both", alpha=0.25)
+        panel.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        panel.xaxis.set_major_formatter("{x:g}")
+        panel.xaxis.set_minor_formatter("")
+    panels[0].set_ylabel("top-1 accuracy (%), 95 % interval")
+    images = max(one["images"] for one in rows)
+    figure.suptitle(f"{images} labelled photos")
+    if len(lines) <= MOST_IN_LEGEND:
+        figure.legend(
+            *panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=8
+        )
+    figure.savefig(path, dpi=120)
+
+
+def _draw(
+    panel: Any, title: str, points: Sequence[dict[str, Any]], column: str, unit: float, index: int
+) -> None:
+    top1 = [one["top1"] for one in points]
+    below = [one["top1"] - one["top1_low"] for one in points]
+    above = [one["top1_high"] - one["top1"] for one in points]
+    int8 = points[0]["precision"] == "int8"
+    panel.errorbar(
+        [one[column] / unit for one in points],
+        top1,
+        yerr=[below, above],
+        label=title,
+        color=f"C{index % 10}",
+        marker="s" if int8 else "o",
+        linestyle="--" if int8 else "-",
+        capsize=3,
+        elinewidth=0.8,
+        alpha=0.85,
+    )
+    for one in points:
+        panel.annotate(
+            str(one["resolution"]), (one[column] / unit, one["top1"]),
+            textcoords="offset points", xytext=(5, 4), fontsize=7, color=f"C{index % 10}",
+        )  # fmt: skip
