@@ -44,7 +44,7 @@ class BudgetStudy:
     budget_ms: float
     auto: OpenLoop
     chosen: dict[str, int]  # images by variant
-    top1: float  # mean accuracy of what answered
+    accuracies: dict[str, float]  # percent, of all variants
     rungs: list[Rung]
 
     @property
@@ -52,11 +52,17 @@ class BudgetStudy:
         return self.auto.p95_ms <= self.budget_ms
 
     @property
+    def top1(self) -> float:
+        """Mean accuracy of what answered."""
+        images = sum(self.chosen.values())
+        total = sum(count * self.accuracies[name] for name, count in self.chosen.items())
+        return total / max(images, 1)
+
+    @property
     def more_accurate(self) -> list[Rung]:
-        """The variants that are more accurate than what answered most."""
+        """The rungs that are more accurate than what answered most."""
         most = max(self.chosen, key=lambda name: self.chosen[name])
-        own = next((rung.top1 for rung in self.rungs if rung.name == most), self.top1)
-        return [rung for rung in self.rungs if rung.top1 > own]
+        return [rung for rung in self.rungs if rung.top1 > self.accuracies[most]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +98,9 @@ def study_budget(
     with start_auto(store, log) as server:
         step("budget: measure")
         server.measure()
-        ladder = climb_down(server.get("/models/frontier")["variants"])
+        rows = server.get("/models/frontier")["variants"]
+        accuracies = {_name(row): row["top1"] for row in rows if row["top1"] is not None}
+        ladder = climb_down(rows)
         run_wrk(server.url(_named(ladder[0])), body.path, body.content_type, 1, 1)
         capacity = _capacity(server, _named(ladder[0]), body)
         rate = LOAD * capacity
@@ -108,10 +116,7 @@ def study_budget(
         before = _chosen(server)
         auto = _run(server, path, body, rate, seconds)
         chosen = dict(Counter(_chosen(server)) - Counter(before))
-    top1 = {_name(row): row["top1"] for row in ladder}
-    rows = sum(chosen.values())
-    mean = sum(count * top1.get(name, 0.0) for name, count in chosen.items()) / max(rows, 1)
-    return BudgetStudy(rate, budget_ms, auto, chosen, mean, rungs)
+    return BudgetStudy(rate, budget_ms, auto, chosen, accuracies, rungs)
 
 
 def study_overload(

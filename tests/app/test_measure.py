@@ -174,6 +174,6 @@ print(Measurer(store, Timings(), (96,), lambda: False, keep=False).measure(60).m
 
 
 def test_measuring_needs_nothing_that_the_image_leaves_out(own_store: Path) -> None:
-    command = [sys.executable, "-c", WITHOUT_LEFT_OUT, own_store]
+    command = [sys.executable, "-c", WITHOUT_LEFT_OUT, str(own_store)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert (done.stdout, done.stderr) == ("3\n", "")

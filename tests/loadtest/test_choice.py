@@ -57,7 +57,9 @@ def test_each_rung_is_clearly_cheaper_than_the_one_above() -> None:
 
 def test_only_variants_above_the_one_that_answered_most_have_to_break_the_budget() -> None:
     rungs = [Rung("a", 72, loop_of(50)), Rung("b", 70, loop_of(20)), Rung("c", 60, loop_of(5))]
-    study = BudgetStudy(10, 30, loop_of(21), {"b": 90, "c": 10}, 69, rungs)
+    accuracies = {rung.name: rung.top1 for rung in rungs}
+    study = BudgetStudy(10, 30, loop_of(21), {"b": 90, "c": 10}, accuracies, rungs)
+    assert study.top1 == 69
     assert study.kept
     assert [rung.name for rung in study.more_accurate] == ["a"]
 
