@@ -98,7 +98,7 @@ function showCost() {
   byId("cost").replaceChildren(
     ...exact("Multiply-adds", "madds", count),
     ...row(
-      "Inference here",
+      "Inference",
       measured === null ? "not yet" : ms(measured),
       null,
       measured && referenceMs ? ratio(measured, referenceMs) : "",

@@ -8,7 +8,7 @@ export function digits(value) {
 }
 
 export const ms = (value) => `${digits(value)} ms`;
-export const percent = (share) => `${(share * 100).toFixed(1)} %`;
+export const percent = (share) => `${(share * 100).toFixed(1)}\u00a0%`;
 
 /** Multiply-adds and parameters: 300.8 M. */
 export function count(value) {

@@ -42,7 +42,7 @@ def test_the_whole_way_from_a_photo_to_the_cost_of_each_layer(
         for stage in ("queue", "decode", "inference"):
             expect(page.locator(".times")).to_contain_text(f"{stage} ")
         assert figure(page, "Multiply-adds") == "301 M"
-        assert figure(page, "Inference here").endswith(" ms")
+        assert figure(page, "Inference").endswith(" ms")
         seen.shoot(f"{screen.name}-2-answer", whole=True)
 
         page.get_by_label("Model", exact=True).select_option(SMALL_V1)

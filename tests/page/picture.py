@@ -1,0 +1,36 @@
+"""The picture of the page that README shows: `python -m tests.page.picture`, on a quiet machine."""
+
+from io import BytesIO
+from pathlib import Path
+
+import skimage.data
+from PIL import Image
+
+from tests.conftest import ROOT
+from tests.page.browser import DESK, choose_photos, chromium, visit, wait_for_answers
+from tests.processes import running
+
+MODEL = "mobilenet_v2_1.0_224"
+ANSWERS = 7  # so that the median is that of a warm service
+CUT = (40, 50, 1240, 640)
+
+
+def main(target: Path = ROOT / "docs" / "page.webp") -> None:
+    """Classify scikit-image's cat (CC0), and keep what is seen of the page."""
+    cat = Path(skimage.data.__file__).with_name("chelsea.png")
+    with (
+        running(ROOT / "models" / "store", models=MODEL) as service,
+        chromium() as browser,
+        visit(browser, service.base_url, DESK) as seen,
+    ):
+        seen.page.wait_for_selector("#state.fine")
+        for _ in range(ANSWERS):
+            choose_photos(seen.page, cat)
+            wait_for_answers(seen.page, MODEL)
+            seen.page.wait_for_timeout(400)
+        shot = Image.open(BytesIO(seen.page.screenshot())).convert("RGB")
+    shot.crop(CUT).save(target, quality=82, method=6)
+
+
+if __name__ == "__main__":
+    main()
