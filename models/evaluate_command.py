@@ -82,7 +82,7 @@ def evaluation_table(rows: Sequence[dict[str, Any]]) -> Group:
     varied = [name for name in VARIED if len({one[name] for one in rows}) > 1]
     constant = [f"{name} {rows[0][name]}" for name in VARIED if name not in varied]
     table = plain_table(
-        *(varied or ["model"]), "top-1 (95 %)", "top-5 (95 %)", "ECE", "as 1st", "images/s",
+        *(varied or ["model"]), "top-1 (95 %)", "top-5 (95 %)", "ECE", "as 1st", "img/s",
         "decode ms", "ms", "MAdds",
     )  # fmt: skip
     title = Text(f"{rows[0]['images']} photos, {', '.join(constant)}")

@@ -238,6 +238,7 @@ def as_data(done: Quantized) -> dict[str, Any]:
         "ladder": [
             {
                 "method": rung.method.name,
+                "compared_images": rung.result.images,
                 "float_layers": list(rung.float_layers),
                 "same_first_class": round(100 * rung.result.share, 2),
                 "probability_difference": round(rung.result.probability_difference, 5),

@@ -94,7 +94,9 @@ def _report(data: dict[str, Any]) -> Group:
             f"{rung['divergence']:.4f}",
             "<- chosen" if rung["method"] == data["method"] else "",
         )
-    return Group(ladder, _facts(data), Text(verdict(data)))
+    views = data["ladder"][0]["compared_images"]
+    heading = Text(f"Beside float on {views} views of photos that chose and did not calibrate:")
+    return Group(heading, ladder, "", _facts(data), "", Text(verdict(data)))
 
 
 def _facts(data: dict[str, Any]) -> Table:
