@@ -47,7 +47,8 @@ class Brownout:
         self._rose_s: float | None = None
         self._fell_s: float | None = None
         self._hold_s = HOLD_S
-        self.arrivals_a_s = 0.0
+        self.arrivals_a_s = 0.0  # smoothed
+        self._newest_a_s = 0.0  # since the last look
         self.step = 0
 
     @property
@@ -64,7 +65,7 @@ class Brownout:
         if load.pressure > PRESSED:
             self._light_since_s = None
             step = self._down(load, step, deepest, now_s)
-        elif step and self._busy(load, step - 1) < LIGHT_LOAD:
+        elif step and _busy(load, step - 1, self.arrivals_a_s) < LIGHT_LOAD:
             if self._light_since_s is None:
                 self._light_since_s = now_s
             if now_s - self._light_since_s >= self._hold_s:
@@ -76,9 +77,13 @@ class Brownout:
         return step
 
     def _down(self, load: Load, step: int, deepest: int, now_s: float) -> int:
-        """The first step below that carries the arrivals; the last one if none does."""
+        """The first step below that carries the arrivals; the last one if none does.
+
+        A burst has to be met at once, so the newest rate counts if it is above the smoothed one.
+        """
+        rate = max(self.arrivals_a_s, self._newest_a_s)
         settling = self._fell_s is not None and now_s - self._fell_s < SETTLE_S
-        if step == deepest or (settling and self._busy(load, step) < FULL_LOAD):
+        if step == deepest or (settling and _busy(load, step, rate) < FULL_LOAD):
             return step
         self._fell_s = now_s
         if self._rose_s is not None:
@@ -86,11 +91,7 @@ class Brownout:
             self._hold_s = min(2 * self._hold_s, LONGEST_HOLD_S) if wrong else HOLD_S
             self._rose_s = None
         below = range(step + 1, deepest + 1)
-        return next((at for at in below if self._busy(load, at) < FULL_LOAD), deepest)
-
-    def _busy(self, load: Load, step: int) -> float:
-        """How busy the workers would be at a step, 1 being all the time."""
-        return self.arrivals_a_s * load.service_ms[step] / 1000 / load.workers
+        return next((at for at in below if _busy(load, at, rate) < FULL_LOAD), deepest)
 
     def _count(self, arrived: int, now_s: float) -> None:
         passed_s = now_s - self._looked_s
@@ -98,11 +99,16 @@ class Brownout:
         if self._arrived is not None and passed_s > 0:
             # After a pause the old rate says nothing: its weight goes with the looks left out.
             kept = MEMORY ** (passed_s / LOOK_S)
-            rate = (arrived - self._arrived) / passed_s
-            self.arrivals_a_s = kept * self.arrivals_a_s + (1 - kept) * rate
+            self._newest_a_s = (arrived - self._arrived) / passed_s
+            self.arrivals_a_s = kept * self.arrivals_a_s + (1 - kept) * self._newest_a_s
         self._arrived = arrived
 
     def _go(self, step: int) -> None:
         if step != self.step:
             before, self.step = self.step, step
             self._on_step(before, step)
+
+
+def _busy(load: Load, step: int, arrivals_a_s: float) -> float:
+    """How busy the workers would be at a step, 1 being all the time."""
+    return arrivals_a_s * load.service_ms[step] / 1000 / load.workers

@@ -6,7 +6,6 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -184,10 +183,11 @@ def climb_down(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def between(rungs: list[Rung]) -> float:
-    """A budget that one rung keeps and the one above does not, where they lie furthest apart."""
-    pairs = list(pairwise(rungs))
-    above, below = max(pairs, key=lambda pair: pair[0].loop.p95_ms / pair[1].loop.p95_ms)
-    return below.loop.p95_ms + BETWEEN * (above.loop.p95_ms - below.loop.p95_ms)
+    """A budget that one rung keeps and none above it does, where they lie furthest apart."""
+    p95s_ms = [rung.loop.p95_ms for rung in rungs]
+    gaps = [(min(p95s_ms[:at]), p95s_ms[at]) for at in range(1, len(p95s_ms))]
+    above_ms, below_ms = max(gaps, key=lambda gap: gap[0] / gap[1])
+    return below_ms + BETWEEN * (above_ms - below_ms)
 
 
 def _capacity(server: Server, path: str, body: BodyFile) -> float:

@@ -33,14 +33,13 @@ def test_without_pressure_nothing_happens() -> None:
     assert machine.steps == []
 
 
-def test_it_goes_down_as_far_as_the_arrivals_demand_and_no_further() -> None:
+def test_it_goes_down_at_once_as_far_as_the_arrivals_demand_and_no_further() -> None:
     machine = Machine()
     machine.run(3, rate=90, pressure=0.0)
-    assert machine.run(0.1, rate=250, pressure=0.6) == 1  # what was known of the rate
-    machine.run(0.4, rate=250, pressure=0.6)
-    assert (
-        machine.run(2, rate=250, pressure=0.1) == 2
-    )  # 300/s take 60 % of a worker at 2 ms, 150 % at 5 ms
+    # 250/s take half a worker at 2 ms, and 125 % of one at 5 ms.
+    assert machine.run(0.1, rate=250, pressure=0.6) == 2
+    assert machine.run(0.3, rate=250, pressure=0.6) == 2
+    assert machine.run(2, rate=250, pressure=0.1) == 2
 
 
 def test_what_waited_before_a_step_has_time_to_go() -> None:
