@@ -22,6 +22,7 @@ ARGUMENTS = (
     "--use-fake-ui-for-media-stream",
 )
 PATIENCE_MS = 30_000  # on a machine that does much else
+expect.set_options(timeout=PATIENCE_MS)
 
 
 @dataclass(frozen=True, slots=True)
