@@ -159,6 +159,16 @@ def test_another_resolution_changes_the_work_and_not_the_parameters(
     assert other["madds"] > own["madds"]
 
 
+@pytest.mark.parametrize("name", ["mobilenet_v2_1.1_224_timm_d", "mobilenet_v1_1.0_224_timm_h"])
+def test_another_resolution_keeps_what_a_publisher_changed_of_the_network(
+    capsys: Capture, tmp_path: Path, name: str
+) -> None:
+    own = data(capsys, "cost", name, "--store", str(tmp_path))
+    other = data(capsys, "cost", name, "--store", str(tmp_path), "--resolution", "160")
+    assert other["params"] == own["params"]
+    assert other["madds"] < own["madds"]
+
+
 def test_the_layers_of_a_cost_sum_to_it(capsys: Capture) -> None:
     arguments = ("--family", "mobilenet_v1", "--alpha", "0.5", "--resolution", "160")
     cost = data(capsys, "cost", *arguments, "--layers")
