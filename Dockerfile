@@ -58,6 +58,14 @@ RUN --mount=type=cache,target=/root/.cache/pip \
     set -- /wheels/*.whl; \
     if [ ! -e "$1" ]; then set -- --require-hashes -r "requirements/${ONNXRUNTIME}.txt"; fi; \
     /opt/build/bin/pip --python /opt/gateway/bin/python install --quiet --no-deps "$@"
+# true adds what the setting grpc_port needs.
+ARG GRPC=false
+COPY requirements/grpc.txt requirements/
+RUN --mount=type=cache,target=/root/.cache/pip \
+    if [ "${GRPC}" = true ]; then \
+        /opt/build/bin/pip --python /opt/gateway/bin/python install --quiet \
+            --require-hashes --no-deps -r requirements/grpc.txt; \
+    fi
 COPY container/trim.py container/healthcheck.py container/
 ARG RUNTIME_BASE
 ARG SOURCE_DATE_EPOCH=315532800

@@ -33,7 +33,7 @@ check: $(VENV)/.dev  ## format, lint, types, docs in step with the code, known v
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/python -m docs.fill --check
-	$(BIN)/python -m container.audit -r requirements/runtime.txt -r requirements/onnxruntime.txt -r requirements/build.txt
+	$(BIN)/python -m container.audit -r requirements/runtime.txt -r requirements/grpc.txt -r requirements/onnxruntime.txt -r requirements/build.txt
 
 docs: $(VENV)/.dev  ## write the tables of README and docs anew
 	$(BIN)/python -m docs.fill

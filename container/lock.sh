@@ -3,6 +3,7 @@
 #
 #   runtime.txt         everything that serves, onnxruntime itself left out
 #   onnxruntime*.txt    the distributions of onnxruntime to choose from, one alone in each
+#   grpc.txt            what `--build-arg GRPC=true` adds
 #   build.txt           what exports models and makes the wheel; never in the image
 #
 # Needs `uv`. Versions that are pinned already stay; UPGRADE=1 takes the newest.
@@ -25,3 +26,7 @@ echo hatchling | lock build.txt pyproject.toml --extra build --constraint requir
 lock runtime.txt pyproject.toml --constraint requirements/build.txt --no-emit-package onnxruntime \
     --no-emit-package pygments --no-emit-package markdown-it-py --no-emit-package mdurl \
     --no-emit-package protobuf --no-emit-package flatbuffers --no-emit-package packaging
+python3 -c 'import tomllib
+project = tomllib.load(open("pyproject.toml", "rb"))["project"]
+print(*project["optional-dependencies"]["grpc"], sep="\n")' |
+    lock grpc.txt --constraint requirements/build.txt --constraint requirements/runtime.txt -

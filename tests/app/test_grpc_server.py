@@ -44,6 +44,7 @@ class Channel(NamedTuple):
 
     http: httpx.Client
     grpc: grpc.Channel
+    port: int
 
     def call(self, name: str, message: Any = None, **options: Any) -> Any:
         """Make one call; the answer's type goes by its name."""
@@ -73,7 +74,7 @@ def both(store: Path) -> Iterator[Channel]:
         store=store, default_model=SMALL_V1, grpc_port=port, max_body_bytes=500_000, max_images=8
     )
     with served(settings) as client, grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
-        yield Channel(client, channel)
+        yield Channel(client, channel, port)
 
 
 def asked(*images: bytes, model: str = SMALL_V1, **more: Any) -> pb.ModelInferRequest:
@@ -193,6 +194,18 @@ def test_bytes_that_are_no_message_are_refused(both: Channel) -> None:
     assert "not a ModelInferRequest" in said
 
 
+def test_a_client_that_speaks_something_else_harms_nobody(both: Channel) -> None:
+    port = both.port
+    for nonsense in (b"GET / HTTP/1.1\r\n\r\n", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes(99)):
+        with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
+            connection.sendall(nonsense)
+            while connection.recv(4096):
+                pass
+    unknown = both.grpc.unary_unary(f"/{SERVICE}/TraceSetting", bytes, bytes)
+    refused(lambda: unknown(b"", timeout=20), grpc.StatusCode.UNIMPLEMENTED)
+    both.call("ModelInfer", asked(PHOTO))
+
+
 def test_every_error_has_a_status_of_grpc() -> None:
     for kind in request_errors():
         assert kind.status in CODES or kind.type in {"not-found", "method-not-allowed"}
@@ -257,6 +270,23 @@ def test_the_deadline_of_the_client_is_kept(store: Path) -> None:
 
         until(lambda: failed() == 1, "the server gives up too")
         until(lambda: metric_of(client.get("/metrics").text, "gateway_permits_in_use") == 0, "rest")
+
+
+def test_overload_is_refused_with_the_time_to_come_back(store: Path) -> None:
+    port = free_port()
+    settings = Settings(
+        store=store, grpc_port=port, workers=1, queue_limit=1, max_images=1, reduced_decode=False
+    )
+    slow = encode(chelsea().resize((3000, 2000)), quality=30)
+    with served(settings), grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+        infer: Any = stub(channel, "ModelInfer")
+        calls = [infer.future(asked(slow), timeout=30) for _ in range(12)]
+        refusals = [call for call in calls if call.code() != grpc.StatusCode.OK]
+        assert 1 <= len(refusals) < len(calls)
+        for call in refusals:
+            assert call.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
+            assert "the limit is 1" in call.details()
+            assert int(dict(call.trailing_metadata())["retry-after"]) >= 1
 
 
 def test_keys_and_steering_are_those_of_http(store: Path) -> None:

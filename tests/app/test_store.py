@@ -8,7 +8,7 @@ import onnx
 import pytest
 
 from app.card import CARD_KEY
-from app.errors import ModelFileError, UnknownModel
+from app.errors import LastModel, ModelFileError, UnknownModel
 from app.model import load_model
 from app.store import Selection, Store, find_files
 from models.export import read_metadata
@@ -132,3 +132,38 @@ def test_a_start_with_a_model_that_is_not_there_names_those_that_are(store: Path
     assert run.err == (
         f"error: the store {store} has no mobilenet_v3; it has {SMALL_V1}, {SMALL_V2}\n"
     )
+
+
+def test_a_model_is_loaded_and_unloaded_by_name_and_stays_so(store: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(store, tmp_path / "store")
+    models = opened(folder, (SMALL_V1,))
+    assert models.index() == {SMALL_V1: None, SMALL_V2: "not loaded"}
+    with pytest.raises(LastModel, match=SMALL_V1):
+        models.unload(SMALL_V1)
+    assert models.load(SMALL_V2) == SMALL_V2
+    models.unload(SMALL_V1)
+    for _ in range(2):
+        assert [model.name for model in models] == [SMALL_V2]
+        assert models.default == SMALL_V2
+        models.reload()
+    with pytest.raises(UnknownModel, match=SMALL_V2):
+        models.unload(SMALL_V1)
+    with pytest.raises(UnknownModel, match="the store has no"):
+        models.load("../x")
+
+
+def test_a_broken_file_or_a_rival_is_not_loaded_and_changes_nothing(
+    store: Path, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(store, tmp_path / "store")
+    models = opened(folder)
+    before = models.get(SMALL_V1)
+    (folder / "broken.onnx").write_bytes(b"nothing")
+    shutil.copy(folder / f"{SMALL_V1}.onnx", folder / "again.onnx")
+    with pytest.raises(ModelFileError, match="not a model"):
+        models.load("broken")
+    with pytest.raises(ModelFileError, match="a second model"):
+        models.load("again")
+    assert models.get(SMALL_V1) is before
+    assert models.load(SMALL_V1) == SMALL_V1
+    assert models.get(SMALL_V1) is not before

@@ -1,5 +1,6 @@
 """What the machine lacks is said in one line, and what is optional is not needed."""
 
+import re
 import shutil
 import socket
 import ssl
@@ -8,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import grpc
 import httpx
 import pytest
 
@@ -113,6 +115,23 @@ def test_with_a_certificate_the_service_speaks_tls(
         plain = service.base_url.replace("https", "http")
         with httpx.Client(trust_env=False) as client, pytest.raises(httpx.HTTPError):
             client.get(f"{plain}/healthz")
+
+
+def test_with_a_certificate_grpc_speaks_tls_too(
+    store: Path, certificate: tuple[Path, Path]
+) -> None:
+    cert, key = certificate
+    with running(store, tls_cert=cert, tls_key=key, grpc_port=0) as service:
+        found = re.search(r"gRPC on (127\.0\.0\.1:\d+)", service.log)
+        assert found
+        trust = grpc.ssl_channel_credentials(cert.read_bytes())
+        with grpc.secure_channel(found[1], trust) as channel:
+            live = channel.unary_unary("/inference.GRPCInferenceService/ServerLive", bytes, bytes)
+            assert live(b"", timeout=20) == b"\x08\x01"  # field 1, true
+        with grpc.insecure_channel(found[1]) as channel:
+            live = channel.unary_unary("/inference.GRPCInferenceService/ServerLive", bytes, bytes)
+            with pytest.raises(grpc.RpcError):
+                live(b"", timeout=20)
 
 
 def test_a_key_that_is_not_the_certificates_is_refused(
