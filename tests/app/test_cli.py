@@ -194,3 +194,7 @@ def test_what_serves_imports_nothing_that_prints_tables() -> None:
     code = "import sys, app.cli, app.server; print(sorted({'rich', 'models'} & sys.modules.keys()))"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout == "[]\n"
+
+
+def test_auto_is_for_a_service(capsys: Capture) -> None:
+    assert "name a model with --model" in refused(capsys, "predict", "a.jpg", "--model", "auto")
