@@ -25,9 +25,11 @@ class Ledger:
         """Take a record whose request has been answered just now."""
         record.ended_s = time.time()
         record.took_ms = (time.perf_counter() - record.began) * 1000
-        if not self._records:
-            asyncio.get_running_loop().call_later(DELAY_S, self.write)
         self._records.append(record)
+        if self._metrics.shared:  # another process may be the one that is scraped
+            self.write()
+        elif len(self._records) == 1:
+            asyncio.get_running_loop().call_later(DELAY_S, self.write)
 
     def write(self) -> None:
         """Write all that was entered."""
