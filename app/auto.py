@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 
 REFRESH_S = 1.0  # the order of variants by time is looked at this often
 A_STEP = 0.9  # a step of the brown-out takes at most this share of the time of the one before
-NEARLY_ALL = 0.97
+NEARLY_ALL = 0.95
 USUAL_SPREAD = 1.3  # how much longer than expected nearly all take, until it is known
 HTTP_MS = 0.5  # reading the head and writing the answer
 
