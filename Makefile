@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test clients test-clients proto check docs format bench bench-quick bench-peers bench-auto plot flood fuzz page-shots image image-arm64 image-test image-sizes sbom lock clean
+.PHONY: help serve test clients test-clients proto check docs format bench bench-quick bench-peers bench-auto bench-client plot flood fuzz page-shots image image-arm64 image-test image-sizes sbom lock clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -53,6 +53,9 @@ bench-peers: $(VENV)/.bench models/store/mobilenet_v2_1.0_224.onnx  ## the servi
 
 bench-auto: $(VENV)/.bench models/store/mobilenet_v2_1.0_224.onnx  ## automatic choice under a budget, brown-out, prediction, 5 minutes
 	$(BIN)/python -m loadtest.bench_auto
+
+bench-client: $(VENV)/.bench models/store/mobilenet_v2_1.0_224.onnx  ## `classify` on a folder of 1000 files beside wrk, 3 minutes
+	$(BIN)/python -m loadtest.bench_client
 
 plot: $(VENV)/.bench models/store/mobilenet_v2_1.0_224.onnx  ## time every model of the store and draw docs/choosing.svg
 	$(BIN)/python -m loadtest.plot

@@ -1,7 +1,7 @@
 """`mobilenet-gateway`: the command line of the service.
 
-`models` and its subcommands belong to the half that prepares models; where that half is
-installed, it adds them through the entry point group `mobilenet_gateway.commands`.
+`models` and its subcommands belong to the half that prepares models, `classify` to the client;
+where they are installed, they are added through the entry point group `mobilenet_gateway.commands`.
 """
 
 import inspect
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 PROGRAM = "mobilenet-gateway"
 COMMANDS = "mobilenet_gateway.commands"
-NOT_INSTALLED = "Prepare models: not installed here."
+EXTRAS = {"models": "build", "classify": "client"}  # what brings the modules of a command
+NOT_INSTALLED = "Not installed here."
 ANY_ARGUMENTS = {"ignore_unknown_options": True, "allow_extra_args": True}
 cli = typer.Typer(
     name=PROGRAM,
@@ -43,10 +44,12 @@ def main() -> None:
         cli(prog_name=PROGRAM)
     except GatewayError as error:
         sys.exit(f"error: {error}")
-    except ModuleNotFoundError as error:  # the runtime image leaves out what prepares models
+    except ModuleNotFoundError as error:  # the runtime image leaves out what does not serve
+        command = sys.argv[1]
+        extra = EXTRAS.get(command, "build")
         sys.exit(
             f"error: this needs the module {error.name}, which is not installed; "
-            "`pip install 'mobilenet-gateway[build]'` brings all that prepares models"
+            f"`pip install 'mobilenet-gateway[{extra}]'` brings all that `{command}` needs"
         )
 
 
@@ -191,7 +194,11 @@ def _add_installed_commands() -> None:
     """Let other installed packages of this project add their commands."""
     for point in entry_points(group=COMMANDS):
         try:
-            cli.add_typer(point.load(), name=point.name)
+            command = point.load()
+            if isinstance(command, typer.Typer):
+                cli.add_typer(command, name=point.name)
+            else:
+                cli.command(point.name)(command)
         except ModuleNotFoundError as error:
             stand_in = cli.command(point.name, help=NOT_INSTALLED, context_settings=ANY_ARGUMENTS)
             stand_in(_failing(error))

@@ -44,7 +44,7 @@ STDLIB_LEFT_OUT = (
     "EXTERNALLY-MANAGED", "*__pycache__",
 )  # fmt: skip
 PACKAGES_LEFT_OUT = (
-    "models",  # this project's half for preparing models
+    "models", "mobilenet_gateway_client",  # this project's, for preparing models and for clients
     "onnxruntime/capi/libonnxruntime.so.*",  # for C programs: Python's module has its own copy
     "onnxruntime/transformers", "onnxruntime/quantization", "onnxruntime/tools",
     # numpy imports these when somebody asks for them; nothing here does

@@ -1,0 +1,171 @@
+"""The client for programs with an event loop."""
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from itertools import islice
+from typing import Any, Self, TypeVar, overload
+
+import httpx
+
+from mobilenet_gateway_client import calls
+from mobilenet_gateway_client.calls import Options, Send, Steps, Wait
+from mobilenet_gateway_client.errors import Closed
+from mobilenet_gateway_client.images import Several, Source
+from mobilenet_gateway_client.results import Classification, Info, LayerTable, Model
+from mobilenet_gateway_client.retry import Retry
+from mobilenet_gateway_client.transport import DEFAULT_URL, TIMEOUT_S, http_options
+
+T = TypeVar("T")
+S = TypeVar("S", bound=Source)
+
+
+class AsyncClient:
+    """What `Client` is, with `await`, `async with` and `async for`.
+
+    Raises:
+        ValueError: the address is none of HTTP.
+    """
+
+    def __init__(
+        self,
+        url: str = DEFAULT_URL,
+        *,
+        api_key: str | None = None,
+        retry: Retry | None = None,
+        timeout_s: float = TIMEOUT_S,
+        concurrency: int | None = None,
+        verify: ssl.SSLContext | bool = True,
+    ) -> None:
+        self._http = httpx.AsyncClient(**http_options(url, api_key, timeout_s, verify))
+        self._retry = retry or Retry()
+        self._concurrency = concurrency
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._http.aclose()
+
+    @overload
+    async def classify(
+        self,
+        images: Several,
+        *,
+        model: str | None = None,
+        resolution: int | None = None,
+        top_k: int | None = None,
+        deadline_ms: float | None = None,
+        budget: Mapping[str, float] | None = None,
+    ) -> list[Classification]: ...
+
+    @overload
+    async def classify(
+        self,
+        images: Source,
+        *,
+        model: str | None = None,
+        resolution: int | None = None,
+        top_k: int | None = None,
+        deadline_ms: float | None = None,
+        budget: Mapping[str, float] | None = None,
+    ) -> Classification: ...
+
+    async def classify(
+        self,
+        images: Source | Several,
+        *,
+        model: str | None = None,
+        resolution: int | None = None,
+        top_k: int | None = None,
+        deadline_ms: float | None = None,
+        budget: Mapping[str, float] | None = None,
+    ) -> Classification | list[Classification]:
+        """As `Client.classify`."""
+        options = Options(model, resolution, top_k, deadline_ms, budget or {})
+        if not isinstance(images, list | tuple):
+            return await self._run(calls.classify_one(images, options, self._retry))
+        order = range(len(images))
+        found = {
+            index: one
+            async for index, one in self._classify_each(order, images.__getitem__, options)
+        }
+        return [found[index] for index in order]
+
+    async def classify_each(
+        self, images: Iterable[S], options: Options | None = None
+    ) -> AsyncIterator[tuple[S, Classification]]:
+        """As `Client.classify_each`."""
+        async for pair in self._classify_each(images, lambda image: image, options or Options()):
+            yield pair
+
+    async def models(self) -> list[Model]:
+        """The loaded models and their cost."""
+        return await self._run(calls.models(self._retry))
+
+    async def layers(self, model: str, resolution: int | None = None) -> LayerTable:
+        """As `Client.layers`."""
+        return await self._run(calls.layers(model, resolution, self._retry))
+
+    async def info(self) -> Info:
+        """What the gateway is made of, and its limits."""
+        return await self._run(calls.info(self._retry))
+
+    async def _classify_each(
+        self, items: Iterable[T], source: Callable[[T], Source], options: Options
+    ) -> AsyncIterator[tuple[T, Classification]]:
+        pace = calls.pace(await self.info(), self._concurrency)
+        waiting: dict[asyncio.Task[list[Classification]], list[T]] = {}
+        remaining = iter(items)
+        try:
+            while True:
+                while len(waiting) < pace.requests and (
+                    group := list(islice(remaining, pace.images))
+                ):
+                    steps = calls.classify_group([*map(source, group)], options, self._retry)
+                    waiting[asyncio.create_task(self._run(steps))] = group
+                if not waiting:
+                    return
+                ready, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+                for done in ready:
+                    for pair in zip(waiting.pop(done), done.result(), strict=True):
+                        yield pair
+        finally:
+            for task in waiting:
+                task.cancel()
+            await asyncio.gather(*waiting, return_exceptions=True)
+
+    async def _run(self, steps: Steps[T]) -> T:
+        """Do what a conversation asks for, until it ends."""
+        answer: Any = None
+        try:
+            while True:
+                step = steps.send(answer)
+                if isinstance(step, Send):
+                    answer = await self._send(step)
+                elif isinstance(step, Wait):
+                    await asyncio.sleep(step.seconds)
+                    answer = None
+                else:
+                    answer = await asyncio.to_thread(step.call)
+        except StopIteration as end:
+            found: T = end.value
+            return found
+
+    async def _send(self, step: Send) -> httpx.Response | httpx.TransportError:
+        if self._http.is_closed:
+            raise Closed("the client is closed")
+        try:
+            return await self._http.request(
+                step.method,
+                step.path,
+                params=step.query,
+                headers=step.headers,
+                content=step.content or None,
+            )
+        except httpx.TransportError as error:
+            return error

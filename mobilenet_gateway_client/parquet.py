@@ -1,0 +1,70 @@
+"""A table of rows in Parquet, which cannot be appended to: written once, from lines of JSON."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mobilenet_gateway_client.rows import TIMES, columns, flatten
+from mobilenet_gateway_client.run_file import OutputError
+
+if TYPE_CHECKING:
+    import pyarrow
+
+ROWS_A_GROUP = 20_000
+
+
+def check_pyarrow() -> None:
+    """Find out early whether Parquet can be written.
+
+    Raises:
+        OutputError: pyarrow is not installed.
+    """
+    try:
+        import pyarrow.parquet  # noqa: F401
+    except ModuleNotFoundError as error:
+        raise OutputError(
+            "Parquet needs pyarrow: pip install 'mobilenet-gateway[parquet]'; "
+            "or write .csv or .jsonl"
+        ) from error
+
+
+def write_parquet(lines: Path, path: Path, top_k: int) -> None:
+    """Write the rows of a JSON Lines file as a table; an older one is replaced at once."""
+    import pyarrow
+    import pyarrow.parquet
+
+    schema = _schema(top_k)
+    partial = path.with_name(f".{path.name}.partial")
+    with (
+        lines.open(encoding="utf-8") as file,
+        pyarrow.parquet.ParquetWriter(partial, schema) as writer,
+    ):
+        rows: list[dict[str, Any]] = []
+        for line in file:
+            rows.append(_clean(flatten(json.loads(line))))
+            if len(rows) == ROWS_A_GROUP:
+                writer.write_table(pyarrow.Table.from_pylist(rows, schema))
+                rows = []
+        writer.write_table(pyarrow.Table.from_pylist(rows, schema))
+    partial.replace(path)
+
+
+def _schema(top_k: int) -> "pyarrow.Schema":
+    import pyarrow
+
+    def kind(column: str) -> "pyarrow.DataType":
+        if column == "resolution" or column.startswith("class_id"):
+            return pyarrow.int32()
+        return (
+            pyarrow.float64()
+            if column in TIMES or column.startswith("probability")
+            else pyarrow.string()
+        )
+
+    return pyarrow.schema([(column, kind(column)) for column in columns(top_k)])
+
+
+def _clean(row: dict[str, Any]) -> dict[str, Any]:
+    """Parquet's strings are UTF-8: of file names that are not, the odd bytes become escapes."""
+    row["file"] = row["file"].encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    return row

@@ -1,0 +1,154 @@
+"""Answers of the gateway as values. Fields that a newer gateway adds are left out."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Self
+
+from mobilenet_gateway_client.errors import Problem, UnreadableImage, to_problem
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """One class (ImageNet index 0 to 999) and how sure the model is of it (0 to 1)."""
+
+    class_id: int
+    label: str
+    probability: float
+
+
+@dataclass(frozen=True, slots=True)
+class Classification:
+    """The answer for one image, most probable class first.
+
+    `error` is only there for one of several images that could not be classified; it has no
+    predictions then.
+    """
+
+    model: str
+    resolution: int
+    predictions: tuple[Prediction, ...] = ()
+    queue_ms: float = 0.0
+    decode_ms: float = 0.0
+    inference_ms: float = 0.0
+    error: Problem | UnreadableImage | None = None
+
+    @property
+    def label(self) -> str:
+        """The most probable class.
+
+        Raises:
+            Problem, UnreadableImage: the image could not be classified.
+        """
+        if self.error is not None:
+            raise self.error
+        return self.predictions[0].label
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A loaded model and what it costs for one image at its trained resolution."""
+
+    name: str
+    default: bool
+    family: str
+    alpha: float | None
+    resolution: int
+    resolutions: str
+    precision: str
+    params: int
+    madds: int
+    file_bytes: int
+    peak_activation_bytes: int
+    top1_percent: float | None
+    top5_percent: float | None
+
+    @classmethod
+    def parse(cls, sent: Mapping[str, Any]) -> Self:
+        """From an entry of /models."""
+        percents = {
+            f"{name}_percent": sent[name]["percent"] if sent[name] else None
+            for name in ("top1", "top5")
+        }
+        return cls(**_known(cls, {**sent, **percents}))
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """The cost of one layer for one image; shapes are channels, height, width."""
+
+    name: str
+    kind: str
+    input_shape: tuple[int, int, int]
+    output_shape: tuple[int, int, int]
+    kernel: tuple[int, int]
+    stride: int
+    groups: int
+    weights: int
+    biases: int
+    batch_norm_params: int
+    madds: int
+    activation_bytes: int
+
+    @classmethod
+    def parse(cls, sent: Mapping[str, Any]) -> Self:
+        """From a row of /models/NAME/layers."""
+        known: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in _known(cls, sent).items()
+        }
+        return cls(**known)
+
+
+@dataclass(frozen=True, slots=True)
+class LayerTable:
+    """Every layer of a model at a resolution."""
+
+    model: str
+    resolution: int
+    madds: int
+    peak_activation_bytes: int
+    layers: tuple[Layer, ...]
+
+    @classmethod
+    def parse(cls, sent: Mapping[str, Any]) -> Self:
+        """From the answer of /models/NAME/layers."""
+        layers = tuple(Layer.parse(row) for row in sent["layers"])
+        return cls(**_known(cls, {**sent, "layers": layers}))
+
+
+@dataclass(frozen=True, slots=True)
+class Info:
+    """What the gateway is made of; `settings` has its limits by name."""
+
+    version: str
+    workers: int
+    models: tuple[str, ...]
+    default_model: str
+    settings: Mapping[str, Any]
+
+    @classmethod
+    def parse(cls, sent: Mapping[str, Any]) -> Self:
+        """From the answer of /info."""
+        return cls(**_known(cls, {**sent, "models": tuple(sent["models"])}))
+
+
+def to_classifications(sent: Mapping[str, Any]) -> list[Classification]:
+    """The results in an answer of /predict, in the order of the images."""
+    model, resolution = sent["model"], sent["resolution"]
+    return [
+        Classification(
+            model,
+            resolution,
+            tuple(Prediction(**_known(Prediction, row)) for row in result["predictions"]),
+            result["queue_ms"],
+            result["decode_ms"],
+            result["inference_ms"],
+            to_problem(result["error"]) if result.get("error") else None,
+        )
+        for result in sent["results"]
+    ]
+
+
+def _known(kind: type[Any], sent: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields that a dataclass has; KeyError if one was not sent."""
+    return {field.name: sent[field.name] for field in fields(kind)}

@@ -1,0 +1,58 @@
+"""One file's answer as a row of a table."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from mobilenet_gateway_client.results import Classification
+
+TIMES = ("queue_ms", "decode_ms", "inference_ms")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What became of a file, named by its path below the folder."""
+
+    file: str
+    found: Classification
+
+    @property
+    def failed(self) -> bool:
+        return self.found.error is not None
+
+    def nested(self) -> dict[str, Any]:
+        """With predictions as a list; one of `predictions` and `error` is there."""
+        error = self.found.error
+        if error is not None:
+            return {"file": self.file, "error": {"type": error.type, "detail": error.detail}}
+        return {
+            "file": self.file,
+            "model": self.found.model,
+            "resolution": self.found.resolution,
+            **{name: getattr(self.found, name) for name in TIMES},
+            "predictions": [asdict(one) for one in self.found.predictions],
+        }
+
+    def flat(self) -> dict[str, Any]:
+        """With columns for each rank; those that do not apply are left out."""
+        return flatten(self.nested())
+
+
+def flatten(nested: Mapping[str, Any]) -> dict[str, Any]:
+    """The flat form of a nested row."""
+    flat = {key: value for key, value in nested.items() if key not in ("predictions", "error")}
+    if error := nested.get("error"):
+        flat |= {"error": error["type"], "error_detail": error["detail"]}
+    for rank, prediction in enumerate(nested.get("predictions", ()), start=1):
+        flat |= {f"{key}_{rank}": value for key, value in prediction.items()}
+    return flat
+
+
+def columns(top_k: int) -> list[str]:
+    """The columns of flat rows."""
+    ranks = [
+        f"{key}_{rank}"
+        for rank in range(1, top_k + 1)
+        for key in ("class_id", "label", "probability")
+    ]
+    return ["file", "error", "error_detail", "model", "resolution", *TIMES, *ranks]

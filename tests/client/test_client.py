@@ -1,0 +1,315 @@
+"""Both clients against the real service, and against servers that misbehave."""
+
+import asyncio
+import inspect
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+import mobilenet_gateway_client as package
+from app import errors as server_errors
+from app.settings import Settings
+from mobilenet_gateway_client import (
+    AsyncClient,
+    BadQuery,
+    Client,
+    ClientError,
+    Closed,
+    ImageProblem,
+    NotAGateway,
+    Problem,
+    Retry,
+    Unauthorized,
+    Unavailable,
+    UnknownModel,
+    Unreachable,
+    UnreadableImage,
+)
+from mobilenet_gateway_client.calls import pace
+from mobilenet_gateway_client.results import Info
+from tests.app.pictures import encode, noise
+from tests.client.scripted import GOOD, Reply, overloaded, scripted
+from tests.conftest import SMALL_V1, SMALL_V2
+from tests.serving import served
+
+NEVER = Retry(patience_s=0)
+Do = Callable[..., Any]
+
+
+def do_sync(url: str, method: str, *arguments: Any, retry: Retry = NEVER, **options: Any) -> Any:
+    with Client(url, retry=retry) as client:
+        return getattr(client, method)(*arguments, **options)
+
+
+def do_async(url: str, method: str, *arguments: Any, retry: Retry = NEVER, **options: Any) -> Any:
+    async def run() -> Any:
+        async with AsyncClient(url, retry=retry) as client:
+            return await getattr(client, method)(*arguments, **options)
+
+    return asyncio.run(run())
+
+
+both = pytest.mark.parametrize("do", [do_sync, do_async], ids=["sync", "async"])
+
+
+@pytest.fixture(scope="module")
+def url(client: httpx.Client) -> str:
+    return str(client.base_url).rstrip("/")
+
+
+@both
+def test_every_form_of_an_image_is_classified_alike(do: Do, url: str, tmp_path: Path) -> None:
+    picture = noise()
+    file = tmp_path / "noise.png"
+    picture.save(file)
+    forms = [file, str(file), file.read_bytes(), picture, np.asarray(picture)]
+    answers = [do(url, "classify", form, top_k=3).predictions for form in forms]
+    assert len(answers[0]) == 3
+    assert all(answer == answers[0] for answer in answers)
+    several = do(url, "classify", forms, top_k=3)
+    for one in several:  # beside others, but the same pixels
+        assert [p.class_id for p in one.predictions] == [p.class_id for p in answers[0]]
+
+
+@both
+def test_a_list_keeps_its_order_and_an_error_its_place(do: Do, url: str, tmp_path: Path) -> None:
+    images: list[Any] = [encode(noise(seed=seed)) for seed in range(21)]
+    images[4], images[11] = b"no image", tmp_path / "missing.jpg"
+    found = do(url, "classify", images, model=SMALL_V2, resolution=128, top_k=1)
+    assert [index for index, one in enumerate(found) if one.error] == [4, 11]
+    assert isinstance(found[4].error, ImageProblem)
+    assert found[4].error.type == "not-an-image"
+    assert isinstance(found[11].error, UnreadableImage)
+    alone = do(url, "classify", images[20], model=SMALL_V2, resolution=128, top_k=1)
+    assert found[20].label == alone.label
+    assert (alone.model, alone.resolution) == (SMALL_V2, 128)
+
+
+@both
+def test_errors_say_whose_they_are(do: Do, url: str) -> None:
+    image = encode(noise())
+    with pytest.raises(UnknownModel, match=SMALL_V1):
+        do(url, "classify", image, model="nope")
+    with pytest.raises(UnknownModel):
+        do(url, "classify", [image, image], model="nope")
+    with pytest.raises(UnknownModel):
+        do(url, "layers", "no?pe")
+    with pytest.raises(BadQuery, match="resolution"):
+        do(url, "classify", image, resolution=100)
+    with pytest.raises(BadQuery, match="max_params"):
+        do(url, "classify", image, model="auto", budget={"max_params": 1})
+    with pytest.raises(ImageProblem, match="image format") as caught:
+        do(url, "classify", b"no image")
+    assert caught.value.status == 400
+    with pytest.raises(UnreadableImage, match="float64"):
+        do(url, "classify", np.zeros((2, 2)))
+    assert do(url, "classify", []) == []
+
+
+@both
+def test_models_and_layers_are_what_the_service_says(
+    do: Do, url: str, client: httpx.Client
+) -> None:
+    models = do(url, "models")
+    sent = client.get("/models").json()["models"]
+    assert [(one.name, one.madds, one.params) for one in models] == [
+        (row["name"], row["madds"], row["params"]) for row in sent
+    ]
+    table = do(url, "layers", SMALL_V1, resolution=224)
+    assert table.resolution == 224
+    assert sum(layer.madds for layer in table.layers) == table.madds
+    assert do(url, "info").default_model == SMALL_V1
+
+
+@both
+def test_a_key_opens_what_needs_one(do: Do, store: Path) -> None:
+    settings = Settings(store=store, models=(SMALL_V1,), api_keys=("secret",))
+    with served(settings) as opened:
+        url = str(opened.base_url)
+        with pytest.raises(Unauthorized):
+            do(url, "models")
+        with Client(url, api_key="secret") as client:
+            assert client.models()[0].name == SMALL_V1
+
+
+@both
+def test_a_503_is_asked_again_no_sooner_than_it_says(do: Do) -> None:
+    with scripted([overloaded("0.3"), overloaded("0.2"), GOOD]) as script:
+        assert do(script.url, "classify", b"x", retry=Retry()).predictions
+    first, second, third = script.seen
+    assert second - first >= 0.3
+    assert third - second >= 0.2
+
+
+@both
+def test_a_503_that_lasts_is_raised_when_patience_ends(do: Do) -> None:
+    with (
+        scripted([overloaded("0")]) as script,
+        pytest.raises(Unavailable, match="64 images wait"),
+    ):
+        do(script.url, "classify", b"x", retry=Retry(patience_s=0.3, first_s=0.02))
+    assert len(script.seen) > 2
+    with scripted([overloaded("3600")]) as script, pytest.raises(Unavailable):
+        do(script.url, "classify", b"x", retry=Retry())
+    assert len(script.seen) == 1  # it would not have been worth the wait
+
+
+@both
+def test_a_connection_that_breaks_is_tried_again(do: Do) -> None:
+    with scripted([Reply(0), GOOD]) as script:
+        assert do(script.url, "classify", b"x", retry=Retry(first_s=0.01)).predictions
+    assert len(script.seen) == 2
+
+
+@both
+def test_nothing_else_is_asked_twice(do: Do) -> None:
+    with scripted([Reply(500, {})]) as script, pytest.raises(Problem, match="500"):
+        do(script.url, "classify", b"x", retry=Retry())
+    assert len(script.seen) == 1
+
+
+@both
+@pytest.mark.parametrize("body", [[], {}, {"results": 1}, "text"], ids=str)
+def test_another_service_is_told_apart(do: Do, body: Any) -> None:
+    with scripted([Reply(200, body)]) as script:
+        for method, argument in [("classify", (b"x",)), ("models", ()), ("layers", ("m",))]:
+            with pytest.raises(NotAGateway, match="as mobilenet-gateway does"):
+                do(script.url, method, *argument)
+
+
+@both
+def test_nobody_there_is_said_with_the_address(do: Do) -> None:
+    with socket.socket() as taken:  # bound and not listening
+        taken.bind(("127.0.0.1", 0))
+        address = f"http://127.0.0.1:{taken.getsockname()[1]}"
+        with pytest.raises(Unreachable, match=address):
+            do(address, "models")
+
+
+@pytest.mark.parametrize("kind", [Client, AsyncClient])
+@pytest.mark.parametrize("address", ["", "gateway:8000", "ftp://gateway", "http://"])
+def test_an_address_that_is_none_is_refused(kind: type, address: str) -> None:
+    with pytest.raises(ValueError, match="is no address such as http"):
+        kind(address)
+
+
+def test_closing_ends_the_wait_for_another_attempt() -> None:
+    with scripted([overloaded("20")]) as script:
+        client = Client(script.url, retry=Retry(patience_s=60))
+        raised: list[BaseException] = []
+
+        def ask() -> None:
+            try:
+                client.models()
+            except ClientError as error:
+                raised.append(error)
+
+        thread = Thread(target=ask)
+        thread.start()
+        while not script.seen:
+            thread.join(0.01)
+        client.close()
+        thread.join(10)
+        assert not thread.is_alive()
+    assert isinstance(raised[0], Closed)
+
+
+def test_connections_are_kept() -> None:
+    with scripted([GOOD]) as script, Client(script.url) as ours:
+        for _ in range(3):
+            ours.classify(b"x")
+        pool = ours._http._transport._pool  # type: ignore[attr-defined]
+        assert len(pool.connections) == 1
+
+
+def test_only_as_much_is_taken_from_a_stream_as_is_under_way(url: str) -> None:
+    taken = 0
+
+    def images() -> Any:
+        nonlocal taken
+        for seed in range(1000):
+            taken += 1
+            yield encode(noise(40, 40, seed))
+
+    with Client(url, concurrency=2) as client:
+        answers = client.classify_each(images())
+        next(answers)
+        answers.close()
+    assert taken <= 2 * 8
+
+
+def test_both_clients_have_the_same_methods_and_arguments() -> None:
+    for name in ("__init__", "classify", "classify_each", "models", "layers", "info"):
+        ours, theirs = (inspect.signature(getattr(k, name)) for k in (Client, AsyncClient))
+        assert ours.parameters.keys() == theirs.parameters.keys()
+        for parameter in ours.parameters:
+            assert ours.parameters[parameter].default == theirs.parameters[parameter].default
+
+
+def test_every_image_error_of_the_service_is_about_the_image_here_too() -> None:
+    def below(kind: type[server_errors.RequestError]) -> list[type[server_errors.RequestError]]:
+        return [k for sub in kind.__subclasses__() for k in (sub, *below(sub))]
+
+    from mobilenet_gateway_client.errors import to_problem
+
+    for kind in below(server_errors.ImageError):
+        found = to_problem({"type": kind.type, "title": "", "status": 400, "detail": ""})
+        assert isinstance(found, ImageProblem), kind
+
+
+def test_all_that_is_promised_is_there() -> None:
+    for name in package.__all__:
+        assert getattr(package, name).__name__ == name
+    assert package.__all__ == sorted(package.__all__)
+    with pytest.raises(AttributeError, match="Nope"):
+        _ = package.Nope
+
+
+@given(
+    workers=st.integers(1, 256),
+    queue_limit=st.integers(1, 4096),
+    max_images=st.integers(1, 1000),
+    asked=st.none() | st.integers(1, 256),
+)
+def test_a_client_leaves_half_of_the_queue_to_others(
+    workers: int, queue_limit: int, max_images: int, asked: int | None
+) -> None:
+    settings = {"queue_limit": queue_limit, "max_images": max_images}
+    found = pace(Info("", workers, (), "", settings), asked)
+    assert found.images >= 1 <= found.requests
+    assert found.images <= max_images
+    if asked is None:
+        assert found.images * found.requests <= max(1, queue_limit // 2)
+    else:
+        assert found.requests == asked
+
+
+@given(
+    failures=st.integers(1, 10_000),
+    floor_s=st.floats(0, 100),
+    spent_s=st.floats(0, 100),
+    patience_s=st.floats(0, 200),
+)
+def test_waits_are_bounded_from_both_sides(
+    failures: int, floor_s: float, spent_s: float, patience_s: float
+) -> None:
+    wait_s = Retry(patience_s).wait_s(failures, floor_s, spent_s)
+    if wait_s is not None:
+        assert floor_s <= wait_s <= floor_s + 5
+        assert spent_s + wait_s <= patience_s
+
+
+def test_pixels_of_any_mode_arrive(url: str) -> None:
+    with Client(url) as client:
+        for mode in ("L", "RGBA", "CMYK", "P", "1", "I;16"):
+            assert client.classify(Image.new(mode, (40, 30))).predictions
+        assert client.classify(np.zeros((30, 40), np.uint8)).predictions

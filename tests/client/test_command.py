@@ -1,0 +1,215 @@
+"""`mobilenet-gateway classify` as somebody uses it: real service, real files, real signals."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.app.commands import finished
+from tests.app.pictures import encode, noise
+from tests.client.scripted import GOOD, Reply, scripted
+from tests.conftest import SMALL_V1
+from tests.processes import COMMAND, LIVELINESS_S, Service, environment, running, until
+from tests.processes import launch as start_service
+
+FILES = 400
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Links to a few images, one that is none, one that is something else."""
+    made = tmp_path_factory.mktemp("photos")
+    (made / "below").mkdir()
+    source = made / "below" / "source.jpg"
+    source.write_bytes(encode(noise(320, 240)))
+    for number in range(FILES - 1):
+        os.link(source, made / f"{number:04}.jpg")
+    (made / "bad.JPG").write_bytes(b"no image")
+    (made / "notes.txt").write_text("not for you")
+    return made
+
+
+@pytest.fixture(scope="module")
+def service(store: Path) -> Iterator[Service]:
+    with running(store, default_model=SMALL_V1, measure_s=0) as service:
+        yield service
+
+
+def classified(service: Service) -> int:
+    """Images that the service answered, errors too."""
+    return int(service.metric("gateway_images_total"))
+
+
+def names(output: Path) -> list[str]:
+    with output.open(newline="") as file:
+        return [row["file"] for row in csv.DictReader(file)]
+
+
+def all_names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir() if path.suffix in (".jpg", ".JPG"))
+
+
+@contextmanager
+def command(*arguments: object) -> Iterator[subprocess.Popen[str]]:
+    process = subprocess.Popen(
+        [COMMAND, "classify", *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate(timeout=LIVELINESS_S)
+
+
+def await_rows(output: Path, rows: int) -> None:
+    until(
+        lambda: output.exists() and output.read_bytes().count(b"\n") > rows,
+        f"{rows} rows are written",
+    )
+
+
+@pytest.mark.parametrize("ending", ["csv", "jsonl", "parquet"])
+def test_a_folder_becomes_a_table_and_is_not_asked_for_again(
+    service: Service, folder: Path, tmp_path: Path, ending: str
+) -> None:
+    if ending == "parquet":
+        pytest.importorskip("pyarrow", reason="needs pyarrow, of the development requirements")
+    output = tmp_path / f"rows.{ending}"
+    arguments = ("classify", folder, "--url", service.base_url, "--output", output, "--json")
+    before = classified(service)
+    first = finished(*map(str, arguments))
+    assert first.status == 1, first.err  # because of the bad file
+    summary = json.loads(first.out)
+    assert (summary["files"], summary["classified"], summary["failed"]) == (FILES, FILES - 1, 1)
+    assert (summary["passed_over"], summary["stopped"]) == (1, False)
+    assert classified(service) - before == FILES
+    again = finished(*map(str, arguments))
+    assert again.status == 0
+    assert json.loads(again.out)["done_before"] == FILES
+    assert classified(service) - before == FILES
+    if ending == "csv":
+        assert sorted(names(output)) == all_names(folder)
+    elif ending == "jsonl":
+        rows = [json.loads(line) for line in output.read_text().splitlines()]
+        [bad] = [row for row in rows if "error" in row]
+        assert (bad["file"], bad["error"]["type"]) == ("bad.JPG", "not-an-image")
+    else:
+        from pyarrow import parquet
+
+        table = parquet.read_table(output)
+        assert sorted(table.column("file").to_pylist()) == all_names(folder)
+        assert table.column("error").null_count == FILES - 1
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_a_run_that_was_stopped_goes_on_where_it_stopped(
+    store: Path, folder: Path, tmp_path: Path, number: signal.Signals
+) -> None:
+    output = tmp_path / "rows.csv"
+    with running(store, default_model=SMALL_V1, measure_s=0, workers=1) as service:
+        arguments = (folder, "--url", service.base_url, "--output", output)
+        with command(*arguments) as process:
+            await_rows(output, 20)
+            process.send_signal(number)
+            said, complained = process.communicate(timeout=LIVELINESS_S)
+        assert complained == ""
+        if number == signal.SIGKILL:
+            under_way = 2 * 8
+        else:
+            assert process.returncode == 130
+            assert "stopped, run it again to go on" in said
+            under_way = 0  # what was sent is written
+        written = output.read_bytes().count(b"\n") - 1
+        assert 20 <= written < FILES
+        with command(*arguments) as process:
+            said, complained = process.communicate(timeout=LIVELINESS_S)
+        assert process.returncode in (0, 1), complained
+        assert f"{written} done before" in said
+        assert FILES <= classified(service) <= FILES + under_way
+    assert sorted(names(output)) == all_names(folder)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_a_restart_of_the_service_in_the_middle_loses_nothing(
+    store: Path, folder: Path, tmp_path: Path, number: signal.Signals
+) -> None:
+    output = tmp_path / "rows.csv"
+    settings = {"default_model": SMALL_V1, "measure_s": 0, "workers": 1}
+    with (
+        running(store, **settings) as service,
+        command(folder, "--url", service.base_url, "--output", output) as process,
+    ):
+        await_rows(output, 20)
+        service.signal(number)
+        service.wait()
+        assert process.poll() is None
+        again = start_service(store, tmp_path / "log", **settings, port=service.port)
+        try:
+            said, complained = process.communicate(timeout=LIVELINESS_S)
+        finally:
+            again.kill()
+            again.wait()
+    assert complained == ""
+    assert f"{FILES - 1} classified, 1 failed" in said
+    assert sorted(names(output)) == all_names(folder)
+
+
+def test_patience_that_ends_is_an_error_of_one_line(folder: Path, tmp_path: Path) -> None:
+    info = Reply(200, {
+        "version": "1", "workers": 1, "models": ["m"], "default_model": "m", "settings": {},
+    })  # fmt: skip
+    output = tmp_path / "rows.csv"
+    with scripted([info, info, GOOD, Reply(0)]) as script:
+        outcome = finished(
+            "classify", str(folder), "--url", script.url, "--output", str(output),
+            "--patience-s", "0.5", "--concurrency", "1",
+        )  # fmt: skip
+    assert outcome.status == 1
+    assert outcome.err.startswith(f"error: {script.url} does not answer")
+    assert outcome.err.count("\n") == 1
+
+
+def test_what_cannot_be_is_said_before_anything_is_asked(folder: Path, tmp_path: Path) -> None:
+    refusals = {
+        ("--output", str(tmp_path / "rows.xls")): ".csv, .jsonl, .parquet",
+        ("--output", str(tmp_path / "rows.csv"), "--url", "gateway"): "is no address",
+    }
+    for arguments, reason in refusals.items():
+        outcome = finished("classify", str(folder), *arguments)
+        assert outcome.status == 1
+        assert outcome.err.startswith("error: ")
+        assert reason in outcome.err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_folders_below_are_for_the_asking(service: Service, folder: Path, tmp_path: Path) -> None:
+    output = tmp_path / "rows.jsonl"
+    base = ("classify", str(folder), "--url", service.base_url, "--output", str(output))
+    finished(*base, "--recursive", "--top-k", "1")
+    files = {json.loads(line)["file"] for line in output.read_text().splitlines()}
+    assert "below/source.jpg" in files
+    refused = finished(*base, "--top-k", "1")
+    assert "recursive was True and is now False" in refused.err
+
+
+def test_the_command_line_does_not_load_the_client_to_serve(store: Path) -> None:
+    code = (
+        "import sys; from app.cli import _add_installed_commands as add; add();"
+        "sys.exit('httpx' in sys.modules)"
+    )
+    done = subprocess.run(
+        [str(Path(COMMAND).with_name("python")), "-c", code],
+        env=environment(store),
+        check=False,
+        timeout=LIVELINESS_S,
+    )
+    assert done.returncode == 0
