@@ -50,3 +50,10 @@ def test_every_alert_says_what_it_means() -> None:
         for rule in group["rules"]:
             assert rule["annotations"]["summary"]
             assert rule["labels"]["severity"] in {"warning", "critical"}
+
+
+def test_every_alert_is_documented() -> None:
+    page = (ROOT / "docs" / "operations.md").read_text("utf-8")
+    names = {name for name in expressions() if name.startswith("Gateway")}
+    assert names
+    assert names == set(re.findall(r"^\| `(Gateway\w+)` \|", page, re.MULTILINE))

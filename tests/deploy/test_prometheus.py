@@ -1,0 +1,167 @@
+"""Debian's Prometheus scrapes the service under load, and evaluates what is drawn and alerted."""
+
+import json
+import math
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.conftest import SMALL_V1, SMALL_V2
+from tests.deploy.test_monitoring import FOLDER, expressions
+from tests.grace.traffic import classify, load
+from tests.processes import LIVELINESS_S, Service, running, until
+
+RATE_INTERVAL = "10s"  # what Grafana puts in the place of $__rate_interval
+CONFIG = """
+global: {{ scrape_interval: 250ms, scrape_timeout: 250ms, evaluation_interval: 500ms }}
+rule_files: ["{rules}"]
+scrape_configs:
+  - job_name: mobilenet-gateway
+    static_configs: [{{ targets: ["127.0.0.1:{port}"] }}]
+"""
+
+
+def program(name: str) -> str:
+    found = shutil.which(name)
+    if found is None:
+        pytest.skip(f"needs {name}: apt-get install prometheus")
+    return found
+
+
+def promtool(*arguments: str) -> str:
+    done = subprocess.run(
+        [program("promtool"), *arguments],
+        cwd=FOLDER,
+        capture_output=True,
+        text=True,
+        timeout=LIVELINESS_S,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_prometheus_takes_its_configuration() -> None:
+    assert "valid prometheus config file" in promtool("check", "config", "prometheus.yml")
+
+
+def test_each_alert_comes_when_it_should_and_only_then() -> None:
+    promtool("test", "rules", "alerts_test.yml")
+    tried = (FOLDER / "alerts_test.yml").read_text("utf-8")
+    rules = (FOLDER / "alerts.yml").read_text("utf-8")
+    names = [line.split()[-1] for line in rules.splitlines() if "- alert:" in line]
+    assert names
+    for name in names:
+        assert f"alertname: {name}\n        exp_alerts:" in tried, f"never seen to come: {name}"
+
+
+def test_the_metrics_keep_to_the_conventions(store: Path) -> None:
+    with running(store, default_model=SMALL_V1, measure_s=0) as service, service.client() as client:
+        text = client.get("/metrics").text
+    done = subprocess.run(
+        [program("promtool"), "check", "metrics"],
+        input=text,
+        capture_output=True,
+        text=True,
+        timeout=LIVELINESS_S,
+        check=False,
+    )
+    complaints = [line for line in done.stderr.splitlines() if line.startswith("gateway_")]
+    assert complaints == []
+
+
+@contextmanager
+def prometheus(service: Service, folder: Path) -> Iterator[httpx.Client]:
+    """A Prometheus that scrapes the service and has the project's alerts."""
+    config = folder / "prometheus.yml"
+    config.write_text(CONFIG.format(rules=FOLDER / "alerts.yml", port=service.port))
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{probe.getsockname()[1]}"
+    command = [
+        program("prometheus"), f"--config.file={config}", f"--web.listen-address={address}",
+        f"--storage.tsdb.path={folder / 'data'}",
+    ]  # fmt: skip
+    log = folder / "log"
+    with log.open("wb") as file:
+        process = subprocess.Popen(command, stdout=file, stderr=file)
+    try:
+        with httpx.Client(base_url=f"http://{address}", timeout=LIVELINESS_S) as client:
+
+            def ready() -> bool:
+                assert process.poll() is None, log.read_text("utf-8")
+                try:
+                    return client.get("/-/ready").status_code == 200
+                except httpx.TransportError:
+                    return False
+
+            until(ready, "Prometheus is ready")
+            yield client
+    finally:
+        process.terminate()
+        process.wait(LIVELINESS_S)
+
+
+def query(client: httpx.Client, expression: str) -> list[Any]:
+    answer = client.get("/api/v1/query", params={"query": expression}).json()
+    assert answer["status"] == "success", (expression, answer)
+    return list(answer["data"]["result"])
+
+
+def has_figures(result: list[Any]) -> bool:
+    return any(math.isfinite(float(sample["value"][1])) for sample in result)
+
+
+def test_every_picture_and_alert_is_evaluated_on_a_service_under_load(
+    store: Path, tmp_path: Path
+) -> None:
+    settings = {"default_model": SMALL_V1, "measure_s": 0, "auto_resolutions": 96}
+    rules = [name for name in expressions() if name.startswith("Gateway")]
+    with (
+        running(store, **settings) as service,
+        prometheus(service, tmp_path) as client,
+        load(service, (SMALL_V1, SMALL_V2, "auto"), clients=2),
+    ):
+        pictures = {
+            title: text.replace("$instance", ".*").replace("$__rate_interval", RATE_INTERVAL)
+            for title, text in expressions().items()
+            if title not in rules
+        }
+        assert len(pictures) >= 16
+        assert not any("$" in text for text in pictures.values())
+        empty = dict(pictures)
+
+        def all_have_figures() -> bool:
+            classify(service, b"no image")  # failures are drawn too
+            for title, text in list(empty.items()):
+                if has_figures(query(client, text)):
+                    del empty[title]
+            return not empty
+
+        give_up_at = time.monotonic() + LIVELINESS_S
+        while not all_have_figures():
+            assert time.monotonic() < give_up_at, f"no data: {json.dumps(empty, indent=1)}"
+            time.sleep(0.25)
+
+        def evaluated() -> dict[str, dict[str, Any]]:
+            groups = client.get("/api/v1/rules").json()["data"]["groups"]
+            return {rule["name"]: rule for group in groups for rule in group["rules"]}
+
+        until(
+            lambda: all(rule["health"] != "unknown" for rule in evaluated().values()),
+            "all alerts are evaluated",
+        )
+        found = evaluated()
+        assert found.keys() == set(rules)
+        for name, rule in found.items():
+            assert rule["health"] == "ok", (name, rule)
+        firing = {name for name, rule in found.items() if rule["state"] == "firing"}
+        assert not firing & {"GatewayDown", "GatewayHasNoModel", "GatewayMakesMistakes"}
