@@ -1,12 +1,13 @@
 # `make serve` and `make test` set up everything that they need.
 
 PYTHON ?= python3
+URL ?= http://127.0.0.1:8000
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test clients test-clients proto check docs format bench bench-quick bench-peers bench-auto bench-client plot flood fuzz page-shots image image-arm64 image-test image-sizes sbom lock clean
+.PHONY: help serve test clients test-clients proto check docs format bench bench-quick bench-peers bench-auto bench-client plot flood fuzz locust locust-check page-shots image image-arm64 image-test image-sizes sbom lock clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -66,6 +67,12 @@ flood: $(VENV)/.bench models/store/mobilenet_v2_1.0_224.onnx  ## three times wha
 fuzz: $(VENV)/.dev models/store/mobilenet_v2_1.0_224.onnx  ## 30,000 hostile requests, which the service has to survive, 2 minutes
 	$(BIN)/python -m loadtest.fuzz
 
+locust: $(VENV)/.load  ## Locust's page for load tests of a running service (URL=...), at http://127.0.0.1:8089
+	$(BIN)/python -m locust --locustfile loadtest/locustfile.py --host $(URL) --users 10 --web-host 127.0.0.1
+
+locust-check: $(VENV)/.load models/store/mobilenet_v2_1.0_224.onnx  ## cameras, phones and a dashboard for a minute, with a pass condition
+	$(BIN)/python -m loadtest.locust_check
+
 page-shots: $(VENV)/.dev models/store/mobilenet_v2_1.0_224.onnx  ## pictures of the web page in tests/page/shots, and how soon it paints; needs Chromium
 	$(BIN)/python -m pytest tests/page
 	$(BIN)/python -m tests.page.paint
@@ -111,6 +118,10 @@ $(VENV)/.dev: pyproject.toml | $(VENV)/bin/python
 	$(BIN)/uv venv --quiet --clear --python $(BIN)/python .venv-clients
 	$(BIN)/uv pip install --quiet --python .venv-clients/bin/python -r tests/clients/requirements.txt
 	touch $@
+
+$(VENV)/.load: pyproject.toml | $(VENV)/bin/python
+	$(PIP) install --quiet --editable '.[load]'
+	touch $@ $(VENV)/.serve $(VENV)/.bench
 
 $(VENV)/.bench: pyproject.toml | $(VENV)/bin/python
 	$(PIP) install --quiet --editable '.[bench]'
