@@ -16,7 +16,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 from app.errors import MISTAKE, ClientGone, InternalError, RequestError
 from app.gateway import Gateway
 from app.prediction import PATH, Prediction
-from app.record import ID_HEADER, start_record
+from app.record import ID_HEADER, TRACE_HEADER, start_record
 from app.scheduler import Ticket
 from app.schemas import ImageResult
 
@@ -47,6 +47,8 @@ class Exchange:
         self._headers = headers
         self._gateway = gateway
         self._record = start_record("POST", PATH, headers, PATH)
+        if gateway.tracing:
+            gateway.tracing.begin(self._record, headers)
         self._prediction = Prediction(gateway, self._record)
         self._timer: asyncio.TimerHandle | None = None
 
@@ -122,6 +124,8 @@ class Exchange:
         record.status = response.status_code
         if not self.disconnected:
             head = [STATUS_LINE[response.status_code], ID_HEADER, b": ", record.id.encode()]
+            if record.trace:
+                head += (b"\r\n", TRACE_HEADER, b": ", record.trace.response)
             for name, value in response.raw_headers:
                 head += (b"\r\n", name, b": ", value)
                 if name == b"connection":

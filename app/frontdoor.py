@@ -13,7 +13,7 @@ from app.errors import MISTAKE, InternalError, RequestError, Stopping
 from app.gateway import Gateway
 from app.prediction import PATH
 from app.problem import respond
-from app.record import ID_HEADER, Record, start_record
+from app.record import ID_HEADER, TRACE_HEADER, Record, start_record
 from app.routes import inference_protocol, predict
 from app.routes.inference_protocol import INFER, INFER_ROUTE
 
@@ -32,6 +32,8 @@ class FrontDoor:
             return
         gateway: Gateway = scope["state"]["gateway"]
         record = start_record(scope["method"], scope["path"], scope["headers"])
+        if gateway.tracing:
+            gateway.tracing.begin(record, scope["headers"])
         answered = False
 
         async def send_with_id(message: Message) -> None:
@@ -39,6 +41,8 @@ class FrontDoor:
             if message["type"] == "http.response.start":
                 record.status = message["status"]
                 message["headers"] = [*message["headers"], (ID_HEADER, record.id.encode())]
+                if record.trace:
+                    message["headers"].append((TRACE_HEADER, record.trace.response))
             await send(message)
             answered = message["type"] == "http.response.body" and not message.get("more_body")
 

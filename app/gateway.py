@@ -4,7 +4,7 @@ import asyncio
 import logging
 from dataclasses import dataclass
 from functools import partial
-from typing import Annotated, TypedDict
+from typing import TYPE_CHECKING, Annotated, TypedDict
 
 from fastapi import Depends, Request
 
@@ -16,7 +16,7 @@ from app.budget import ByteBudget
 from app.cache import GraphCache
 from app.classify import Classifier
 from app.cores import Cores, usable_cores
-from app.errors import GatewayError
+from app.errors import GatewayError, SettingError
 from app.images import ImageLimits
 from app.ledger import Ledger
 from app.lifecycle import Lifecycle
@@ -29,6 +29,9 @@ from app.scheduler import Scheduler
 from app.settings import Settings
 from app.store import AUTO, Changes, Selection, Store
 from app.timing import Timings
+
+if TYPE_CHECKING:
+    from app.tracing import Tracing
 
 log = logging.getLogger(__name__)
 TIDY_S = 2.0
@@ -52,6 +55,7 @@ class Gateway:
     timings: Timings
     measurer: Measurer
     chooser: Chooser
+    tracing: "Tracing | None" = None
 
     @property
     def default_model(self) -> str:
@@ -151,6 +155,8 @@ class Gateway:
         self.scheduler.close()
         self.ledger.write()
         self.metrics.close()
+        if self.tracing:
+            self.tracing.close()
 
 
 class State(TypedDict):
@@ -163,7 +169,8 @@ def open_gateway(settings: Settings) -> Gateway:
     """Load and warm the models, then start the workers.
 
     Raises:
-        SettingError: a provider is asked for that this onnxruntime lacks.
+        SettingError: a provider is asked for that this onnxruntime lacks, or traces are and
+            OpenTelemetry is not installed.
         ModelFileError: a model cannot be served; the text names the file and the reason.
     """
     providers = choose(settings.providers, runtime.offered())
@@ -192,6 +199,7 @@ def open_gateway(settings: Settings) -> Gateway:
     if settings.cache:
         measurer.recall()
     metrics = Metrics()
+    tracing = open_tracing(settings)
     chooser = Chooser(
         store,
         timings,
@@ -213,13 +221,32 @@ def open_gateway(settings: Settings) -> Gateway:
         budget=ByteBudget(settings.max_inflight_bytes),
         lifecycle=Lifecycle(),
         metrics=metrics,
-        ledger=Ledger(metrics),
+        ledger=Ledger(metrics, tracing),
         keys=read_keys(settings),
         reloading=asyncio.Lock(),
         timings=timings,
         measurer=measurer,
         chooser=chooser,
+        tracing=tracing,
     )
+
+
+def open_tracing(settings: Settings) -> "Tracing | None":
+    """What makes traces, if a collector for them is named.
+
+    Raises:
+        SettingError: OpenTelemetry is not installed.
+    """
+    if settings.otlp_endpoint is None:
+        return None
+    try:
+        from app.tracing import Tracing  # of an optional extra
+    except ModuleNotFoundError as error:
+        raise SettingError(
+            f"otlp_endpoint needs the module {error.name}, which is not installed; "
+            "`pip install 'mobilenet-gateway[otel]'` brings it"
+        ) from error
+    return Tracing(settings.otlp_endpoint)
 
 
 def rest(store: Store) -> None:

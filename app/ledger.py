@@ -6,10 +6,14 @@ several times as long as code that runs on a hundred records in a row.
 
 import asyncio
 import time
+from typing import TYPE_CHECKING
 
 from app.log import log_request
 from app.metrics import Metrics
 from app.record import Record
+
+if TYPE_CHECKING:
+    from app.tracing import Tracing
 
 DELAY_S = 0.2
 
@@ -17,8 +21,9 @@ DELAY_S = 0.2
 class Ledger:
     """Records that are still to be written; used by the event loop's thread only."""
 
-    def __init__(self, metrics: Metrics) -> None:
+    def __init__(self, metrics: Metrics, tracing: "Tracing | None" = None) -> None:
         self._metrics = metrics
+        self._tracing = tracing
         self._records: list[Record] = []
 
     def enter(self, record: Record) -> None:
@@ -37,3 +42,5 @@ class Ledger:
         for record in records:
             self._metrics.observe(record)
             log_request(record)
+            if self._tracing:
+                self._tracing.end(record)

@@ -5,12 +5,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from random import getrandbits  # an id is no secret, and os.urandom would let go of the GIL
 from time import perf_counter
+from typing import TYPE_CHECKING
 
 from app.auth import Headers
 from app.classify import ImageRun
 from app.schemas import ImageResult
 
+if TYPE_CHECKING:
+    from app.tracing import Trace
+
 ID_HEADER = b"x-request-id"
+TRACE_HEADER = b"traceresponse"  # W3C Trace Context, level 2
 UNMATCHED = "none"  # the route of all unknown paths, however many
 _GOOD_ID = re.compile(rb"[\x21-\x7e]{1,128}")
 
@@ -26,12 +31,14 @@ class Record:
     began: float = field(default_factory=perf_counter)
     model: str = ""
     images: int = 0
+    queued: float = 0.0  # when they were, on the clock of `began`
     body_bytes: int = 0
     results: Sequence[ImageResult | ImageRun] = ()
     error: str = ""  # the type of what ended it
     status: int = 0
     ended_s: float = 0.0  # of the day, as time.time() has it
     took_ms: float = 0.0  # since its head was there
+    trace: "Trace | None" = None
 
 
 def start_record(method: str, path: str, headers: Headers, route: str = UNMATCHED) -> Record:

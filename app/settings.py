@@ -50,6 +50,12 @@ class Settings(BaseSettings):
         description="Port for the Open Inference Protocol over gRPC, which needs the extra `grpc`; "
         "0 takes a free one.",
     )
+    otlp_endpoint: str | None = Field(
+        None,
+        pattern="^https?://",
+        description="Address of an OpenTelemetry collector for traces, such as "
+        "`http://collector:4318` (OTLP over HTTP), which needs the extra `otel`.",
+    )
     store: Path = Field(Path("models/store"), description="Folder of the .onnx files to serve.")
     models: Names = Field((), description="Names of the models to load; empty loads all.")
     default_model: str = Field(

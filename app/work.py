@@ -6,6 +6,7 @@ limits, deadlines and accounts are the same for all. It knows nothing of HTTP bu
 
 from collections.abc import Sequence
 from math import inf
+from time import perf_counter
 from typing import Any, TypeVar
 
 from app.auth import Headers
@@ -111,6 +112,7 @@ class Work:
             Overloaded: more images would wait than may.
         """
         self.record.images = len(jobs)
+        self.record.queued = perf_counter()
         self.ticket = ticket = self.gateway.scheduler.submit(jobs)
         return ticket
 

@@ -206,7 +206,11 @@ class InferenceService:
 
     def _record(self, name: str, context: Context) -> Record:
         path = f"/{SERVICE}/{name}"
-        return start_record(METHOD, path, _headers(context), path)
+        headers = _headers(context)
+        record = start_record(METHOD, path, headers, path)
+        if self.gateway.tracing:
+            self.gateway.tracing.begin(record, headers)
+        return record
 
     async def _guard(
         self, record: Record, context: Context, answer: Callable[[], Awaitable[Message]]

@@ -29,6 +29,7 @@ from tests.conftest import ROOT
 
 NAMES = list(Settings.model_fields)
 OTHERS = {
+    "otlp_endpoint": "http://collector:4318",
     "grpc_port": "8001",
     "providers": "cpu",
     "auto_budget": "max_latency_ms=30",
