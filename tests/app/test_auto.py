@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from app.auto import HTTP_MS, USUAL_SPREAD, Chooser, Demand
+from app.auto import HOLD_S, HTTP_MS, USUAL_SPREAD, Chooser, Demand
 from app.errors import BadQuery, ImpossibleBudget, ModelFileError, UnknownModel
 from app.limits import Limits, parse_limits
 from app.metrics import Metrics
@@ -152,6 +152,7 @@ def test_what_waits_already_counts_against_the_budget(models: Store) -> None:
         await asyncio.gather(ticket, *waiting)
         assert before in ((V2, 224), (V1, 128))
         assert after == (V2, 128)
+        chosen.clock.now_s += HOLD_S
         assert chosen.ask(max_latency_ms=limit_ms) == before
 
     with choosing(models) as chosen:
@@ -196,6 +197,7 @@ def test_a_variant_that_takes_longer_than_expected_is_left_until_that_is_old(mod
         assert choice.note is not None
         for _ in range(ENOUGH):
             chosen.chooser.learn(choice, 3 * choice.note.expected_ms)
+        chosen.clock.now_s += HOLD_S
         assert chosen.chooser.choose(wider, ONE, inf).key != (V2, 192)
         with_old = chosen.chooser.choose(query, ONE, inf)
         assert with_old.note is not None
@@ -204,6 +206,27 @@ def test_a_variant_that_takes_longer_than_expected_is_left_until_that_is_old(mod
         again = chosen.chooser.choose(query, ONE, inf).note
         assert again is not None
         assert "keeps" in again.reason
+
+
+def test_a_choice_stands_for_a_while_unless_the_queue_breaks_it(models: Store) -> None:
+    limit_ms = surely_ms(10) + 0.1
+
+    async def scenario(chosen: Chosen) -> None:
+        choice = chosen.chooser.choose(PredictQuery(max_latency_ms=limit_ms), ONE, inf)
+        assert choice.key == (V2, 160)
+        assert choice.note is not None
+        for _ in range(ENOUGH):
+            chosen.chooser.learn(choice, 3 * choice.note.expected_ms)
+        assert chosen.ask(max_latency_ms=limit_ms) == (V2, 160)
+        blocker, ticket = await blocked(chosen.scheduler)
+        assert chosen.ask(max_latency_ms=limit_ms) != (V2, 160)
+        blocker.let_go()
+        await ticket
+        chosen.clock.now_s += HOLD_S
+        assert chosen.ask(max_latency_ms=limit_ms) != (V2, 160)
+
+    with choosing(models) as chosen:
+        asyncio.run(scenario(chosen))
 
 
 def test_a_default_budget_holds_where_a_request_says_nothing_else(models: Store) -> None:
