@@ -75,7 +75,10 @@ class Gateway:
 
     async def measure(self, limit_s: float, *, again: bool = True) -> Report:
         """Time the loaded models on a thread of its own, for at most `limit_s`."""
-        return await asyncio.to_thread(self.measurer.measure, limit_s, again=again)
+        report = await asyncio.to_thread(self.measurer.measure, limit_s, again=again)
+        if report.measured:  # runs at many resolutions leave memory in pieces that fit none
+            await asyncio.to_thread(rest, self.store)
+        return report
 
     async def try_measure(self, limit_s: float) -> None:
         """Time what was never timed; what goes wrong is logged, and times are guessed instead."""
