@@ -55,7 +55,7 @@ class Batcher:
         if batch.error is not None:
             raise batch.error
         assert batch.rows is not None  # noqa: S101  done without an error
-        return batch.rows[index]  # type: ignore[no-any-return]
+        return batch.rows[index]  # type: ignore[no-any-return]  # NumPy's Any
 
     def _join(self, group: Hashable, image: Image) -> tuple[_Batch, int]:
         """Add an image to the open batch of its group; its place in it."""

@@ -77,7 +77,7 @@ def setting_options(command: Callable[..., None]) -> Callable[..., None]:
             ),
         ],
     )
-    command.__signature__ = inspect.Signature([config, *parameters])  # type: ignore[attr-defined]
+    command.__signature__ = inspect.Signature([config, *parameters])  # type: ignore[attr-defined]  # read by Typer
     return command
 
 

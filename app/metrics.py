@@ -173,13 +173,13 @@ class Metrics:
         if not self.shared:
             return generate_latest(self._registry)
         merged = CollectorRegistry()
-        multiprocess.MultiProcessCollector(merged)  # type: ignore[no-untyped-call]
+        multiprocess.MultiProcessCollector(merged)  # type: ignore[no-untyped-call]  # has no types
         return generate_latest(merged)
 
     def close(self) -> None:
         """Take this process's gauges out of the sum."""
         if self.shared:
-            multiprocess.mark_process_dead(os.getpid())  # type: ignore[no-untyped-call]
+            multiprocess.mark_process_dead(os.getpid())  # type: ignore[no-untyped-call]  # nor this
 
     def _histogram(self, name: str, help_text: str) -> Histogram:
         return Histogram(

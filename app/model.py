@@ -62,7 +62,7 @@ class Model:
     def embedding(self, images: Images) -> Floats:
         """The pooled features, [N, channels], of uint8 RGB images [N, H, W, 3]."""
         [result] = self.session.run(["embedding"], {"image": images})
-        return result  # type: ignore[no-any-return]
+        return result  # type: ignore[no-any-return]  # nor here
 
     @property
     def any_batch(self) -> bool:

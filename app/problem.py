@@ -71,11 +71,11 @@ def install(app: FastAPI, reference: str = "/docs") -> None:
         return respond(error, request.scope["path"])
 
     async def on_invalid(request: Request, error: Exception) -> Response:
-        assert isinstance(error, RequestValidationError)  # noqa: S101
+        assert isinstance(error, RequestValidationError)  # noqa: S101  as above
         return respond(BadQuery(describe(error.errors())), request.scope["path"])
 
     async def on_http(request: Request, error: Exception) -> Response:
-        assert isinstance(error, HTTPException)  # noqa: S101
+        assert isinstance(error, HTTPException)  # noqa: S101  as above
         path = request.scope["path"]
         if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
             refused = MethodNotAllowed(f"{path} does not take {request.method}")

@@ -22,9 +22,7 @@ def report(arguments: list[str]) -> tuple[list[dict[str, Any]], str]:
     if "-r" in arguments:  # pinned and hashed: nothing to resolve, nothing to install
         command += ["--disable-pip", "--require-hashes"]
     try:
-        run = subprocess.run(  # noqa: S603
-            command, capture_output=True, text=True, timeout=MOST_S, check=False
-        )
+        run = subprocess.run(command, capture_output=True, text=True, timeout=MOST_S, check=False)
     except subprocess.TimeoutExpired:
         return [], f"no answer within {MOST_S} s"
     said = (run.stderr.strip().splitlines() or [""])[-1]

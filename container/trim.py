@@ -134,7 +134,7 @@ def libraries(loader: Path, files: Iterable[Path]) -> set[Path]:
     missing: set[str] = set()
     for path in files:
         command = [str(loader), "--list", str(path)]
-        run = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+        run = subprocess.run(command, capture_output=True, text=True, check=False)
         found |= {Path(os.path.normpath(at)) for at in re.findall(r"=> (/\S+) \(0x", run.stdout)}
         missing |= set(re.findall(r"(\S+) => not found", run.stdout))
     for name in sorted(missing):

@@ -40,7 +40,7 @@ class BareLoop:
 
     def __init__(self, model: Path) -> None:
         command = [sys.executable, "-m", "loadtest.bare", str(model)]
-        self._process = subprocess.Popen(  # noqa: S603
+        self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
 

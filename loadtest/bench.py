@@ -148,7 +148,7 @@ def _models(*arguments: str | Path, store: Path) -> bool:
     """Run `mobilenet-gateway models ...`; whether it did what it was asked."""
     command = [str(GATEWAY), "models", *map(str, arguments), "--store", str(store)]
     quiet = subprocess.DEVNULL
-    return subprocess.run(command, stdout=quiet, stderr=quiet).returncode == 0  # noqa: S603
+    return subprocess.run(command, stdout=quiet, stderr=quiet).returncode == 0
 
 
 def _steps(plan: Plan, cores: int) -> int:

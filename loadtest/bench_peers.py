@@ -139,7 +139,7 @@ def rank(model: Path, photo: Path) -> list[str]:
     command = [str(GATEWAY), "predict", str(photo), "--json", "--top-k", "100"]
     command += ["--store", str(model.parent), "--model", model.stem]
     env = {**os.environ, "GATEWAY_REDUCED_DECODE": "false"}
-    done = subprocess.run(command, env=env, stdout=subprocess.PIPE, check=True)  # noqa: S603
+    done = subprocess.run(command, env=env, stdout=subprocess.PIPE, check=True)
     predictions = json.loads(done.stdout)["results"][0]["predictions"]
     return [prediction["label"] for prediction in predictions]
 

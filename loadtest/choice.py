@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hdrh.histogram import HdrHistogram  # type: ignore[import-untyped]
+from hdrh.histogram import HdrHistogram  # type: ignore[import-untyped]  # has no types
 
 from loadtest.closed import PATH, BodyFile
 from loadtest.openloop import OpenLoop, run_open_loop

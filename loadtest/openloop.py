@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-from hdrh.histogram import HdrHistogram  # type: ignore[import-untyped]
+from hdrh.histogram import HdrHistogram  # type: ignore[import-untyped]  # has no types
 
 LONGEST_US = 60_000_000
 DIGITS = 3
@@ -253,7 +253,7 @@ def run_open_loop(
     """Run the generator in a process of its own."""
     command = [sys.executable, "-m", "loadtest.openloop", host, str(port), path]
     command += [str(body), content_type, f"{rate:.3f}", f"{seconds:g}"]
-    done = subprocess.run(  # noqa: S603
+    done = subprocess.run(
         command, stdout=subprocess.PIPE, check=True, timeout=seconds + LAST_ANSWER_S + 30
     )
     return OpenLoop(**json.loads(done.stdout))

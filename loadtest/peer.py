@@ -121,7 +121,7 @@ class Peer:
 
     def _run(self, command: list[str], output: int, log: Path) -> None:
         try:
-            subprocess.run(  # noqa: S603
+            subprocess.run(
                 command, stdout=output, stderr=subprocess.STDOUT, timeout=INSTALL_S, check=True
             )
         except (subprocess.SubprocessError, OSError) as error:

@@ -33,7 +33,7 @@ class Photo:
 def prepare_photos(folder: Path) -> list[Photo]:
     """Write `NAME.jpg` for every size, and name them."""
     command = [sys.executable, "-m", "loadtest.photos", str(folder)]
-    subprocess.run(command, check=True)  # noqa: S603
+    subprocess.run(command, check=True)
     return [Photo(name, folder / f"{name}.jpg") for name in SIZES]
 
 

@@ -58,7 +58,7 @@ class Server:
         self._known = processes.in_other_sessions(os.getpid())
         self._log: IO[bytes] = log.open("wb")
         started = time.perf_counter()
-        self._process = subprocess.Popen(  # noqa: S603
+        self._process = subprocess.Popen(
             command,
             env={**os.environ, **QUIET, **(env or {})},
             cwd=folder,

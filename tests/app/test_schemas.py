@@ -36,7 +36,7 @@ def test_the_saving_is_that_of_the_paper_for_its_widest_network() -> None:
 def test_an_answer_cannot_be_changed() -> None:
     answer = Answer(model="a", resolution=96, results=[])
     with pytest.raises(ValidationError, match="frozen"):
-        answer.model = "b"  # type: ignore[misc]
+        answer.model = "b"  # type: ignore[misc]  # frozen: that is the test
 
 
 def test_a_request_without_images_is_not_one() -> None:

@@ -194,7 +194,7 @@ def test_a_file_that_is_not_there_is_refused_by_its_name(toml: Path) -> None:
 def test_settings_cannot_be_changed() -> None:
     settings = load_settings()
     with pytest.raises(ValidationError, match="frozen"):
-        settings.port = 1  # type: ignore[misc]
+        settings.port = 1  # type: ignore[misc]  # frozen: that is the test
 
 
 def test_a_dotenv_file_of_the_current_folder_is_not_read(

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from hdrh.histogram import HdrHistogram  # type: ignore[import-untyped]
+from hdrh.histogram import HdrHistogram  # type: ignore[import-untyped]  # has no types
 
 from loadtest.choice import BudgetStudy, Rung, between, climb_down, within
 from loadtest.openloop import DIGITS, LONGEST_US, OpenLoop
