@@ -56,7 +56,7 @@ def _from_multipart(body: bytes, options: Mapping[bytes, bytes]) -> list[bytes]:
         raise BadRequest("multipart/form-data without a boundary in its Content-Type")
     form = _Form()
     try:
-        parser = MultipartParser(boundary, form.callbacks())  # type: ignore[arg-type]
+        parser = MultipartParser(boundary, form.callbacks())  # type: ignore[arg-type]  # its types want every callback
         parser.write(body)
         parser.finalize()
     except FormParserError as error:

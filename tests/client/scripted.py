@@ -66,7 +66,7 @@ def scripted(replies: Sequence[Reply]) -> Iterator[Script]:
             self.end_headers()
             self.wfile.write(text)
 
-        do_GET = do_POST = answer  # noqa: N815
+        do_GET = do_POST = answer  # noqa: N815  # http.server's names
 
         def log_message(self, format: str, *args: Any) -> None: ...
 

@@ -227,7 +227,7 @@ def test_connections_are_kept() -> None:
     with scripted([GOOD]) as script, Client(script.url) as ours:
         for _ in range(3):
             ours.classify(b"x")
-        pool = ours._http._transport._pool  # type: ignore[attr-defined]
+        pool = ours._http._transport._pool  # type: ignore[attr-defined]  # httpx shows no pool
         assert len(pool.connections) == 1
 
 

@@ -87,7 +87,7 @@ def test_it_runs_one_program_as_a_user_without_rights(config: dict[str, Any]) ->
 def test_its_environment_says_only_what_the_service_needs(config: dict[str, Any]) -> None:
     variables = dict(variable.split("=", 1) for variable in config["Env"])
     assert variables["ORT_DISABLE_TELEMETRY"] == "1"
-    assert variables["GATEWAY_HOST"] == "0.0.0.0"  # noqa: S104
+    assert variables["GATEWAY_HOST"] == "0.0.0.0"  # noqa: S104  # inside the container
     assert variables["GATEWAY_STORE"] == "/models"
     assert not [name for name in variables if name.startswith(("PIP_", "UV_", "SSL_", "HTTP"))]
 

@@ -54,7 +54,7 @@ def health(**variables: str) -> subprocess.CompletedProcess[str]:
 
 def test_the_health_check_follows_the_port_of_the_service(store: Path) -> None:
     with running(store) as service:
-        run = health(GATEWAY_HOST="0.0.0.0", GATEWAY_PORT=str(service.port))  # noqa: S104
+        run = health(GATEWAY_HOST="0.0.0.0", GATEWAY_PORT=str(service.port))  # noqa: S104  # what it is told, not what listens
         assert (run.returncode, run.stderr) == (0, "")
     run = health(GATEWAY_PORT=str(service.port))
     assert run.returncode == 1

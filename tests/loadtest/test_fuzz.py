@@ -27,7 +27,7 @@ def answer(status: int, body: bytes, media_type: str = MEDIA_TYPE) -> tuple[HTTP
     head = (
         f"HTTP/1.1 {status} X\r\nContent-Type: {media_type}\r\nContent-Length: {len(body)}\r\n\r\n"
     )
-    response = HTTPResponse(_Wire(head.encode() + body))  # type: ignore[arg-type]
+    response = HTTPResponse(_Wire(head.encode() + body))  # type: ignore[arg-type]  # reads from bytes
     response.begin()
     return response, response.read()
 

@@ -20,7 +20,7 @@ from tests.exports import export_random, random_recipe
 @pytest.mark.parametrize("padding", ["same", "symmetric"])
 @pytest.mark.parametrize("family", ["mobilenet_v1", "mobilenet_v2"])
 def test_what_was_exported_comes_back(family: Family, padding: str, tmp_path: Path) -> None:
-    recipe = replace(random_recipe(family, 0.35, 96), padding=padding)  # type: ignore[arg-type]
+    recipe = replace(random_recipe(family, 0.35, 96), padding=padding)  # type: ignore[arg-type]  # a text of two
     checkpoint = untrained(recipe.network())
     path = export(recipe, checkpoint, "fp32", tmp_path)
     found = read_exported(path)

@@ -52,7 +52,7 @@ def record_torch() -> None:
 
     from tests.models.fidelity.record_torch import TABLE, Block, unit
 
-    class Narrow(nn.Module):  # type: ignore[misc]
+    class Narrow(nn.Module):  # type: ignore[misc]  # its base has no types
         """MobileNetV2 at width 0.05: 8 channels, or 16, where the rule gives fewer."""
 
         def __init__(self) -> None:

@@ -137,7 +137,7 @@ def test_weights_beside_the_file_are_taken_in(tmp_path: Path) -> None:
         adopt(path, TORCH.choices(write_labels(tmp_path)))
 
 
-class Calibration(CalibrationDataReader):  # type: ignore[misc]
+class Calibration(CalibrationDataReader):  # type: ignore[misc]  # its base has no types
     """What the quantiser looks at."""
 
     def __init__(self, export: Export, entry: str) -> None:

@@ -212,7 +212,7 @@ def network(
             if kind == "depthwise":
                 ohwi = (1, height, width, channels)
             if operator == "FULLY_CONNECTED":
-                ohwi = (channels, shape[-1])  # type: ignore[assignment]
+                ohwi = (channels, shape[-1])  # type: ignore[assignment]  # two sides, not four
             kernel, bias = _weights(rng, ohwi, channels, quantized)
             scales: tuple[Any, Any] = (None, None)
             if signed:

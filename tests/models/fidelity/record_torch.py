@@ -42,7 +42,7 @@ def unit(entering: int, out: int, kernel: int, stride: int = 1, groups: int = 1)
     return nn.Sequential(conv, nn.BatchNorm2d(out), nn.ReLU6())
 
 
-class Block(nn.Module):  # type: ignore[misc]
+class Block(nn.Module):  # type: ignore[misc]  # its base has no types
     """An inverted residual with a linear bottleneck."""
 
     def __init__(self, entering: int, out: int, t: int, stride: int) -> None:
@@ -61,7 +61,7 @@ class Block(nn.Module):  # type: ignore[misc]
         return x + made if self.residual else made
 
 
-class MobileNetV2(nn.Module):  # type: ignore[misc]
+class MobileNetV2(nn.Module):  # type: ignore[misc]  # its base has no types
     """Width 1.0, 1000 classes; float [N, 3, height, width] to logits [N, 1000]."""
 
     def __init__(self) -> None:
