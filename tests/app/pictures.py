@@ -4,11 +4,13 @@ import base64
 import io
 import struct
 import zlib
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from PIL import Image
 from skimage import data
+
+EXIF_HEADER = b"Exif\x00\x00"
 
 
 def encode(image: Image.Image, image_format: str = "JPEG", **options: Any) -> bytes:
@@ -46,3 +48,14 @@ def _chunk(kind: bytes, content: bytes) -> bytes:
 
 def as_base64(image: bytes) -> str:
     return base64.b64encode(image).decode("ascii")
+
+
+def cat(width: int = 451, height: int = 300) -> Image.Image:
+    return chelsea().resize((width, height), Image.Resampling.BICUBIC)
+
+
+def oriented_exif(orientation: int, order: Literal["<", ">"] = "<") -> bytes:
+    """Write the least EXIF block with an orientation."""
+    mark = b"II*\x00" if order == "<" else b"MM\x00*"
+    entry = struct.pack(f"{order}HHIHH", 0x0112, 3, 1, orientation, 0)
+    return EXIF_HEADER + mark + struct.pack(f"{order}IH", 8, 1) + entry + bytes(4)

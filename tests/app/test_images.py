@@ -2,9 +2,6 @@
 
 import io
 import struct
-import zlib
-from concurrent.futures import ThreadPoolExecutor
-from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,21 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
-from skimage.data import chelsea
 
 from app.card import Preprocessing
 from app.crop import ORIENTATIONS, crop_box, exif_orientation, needed_side
 from app.errors import (
-    DamagedImage,
-    EmptyBody,
-    ImageError,
-    ImageTooSmall,
-    NotAnImage,
-    TooManyPixels,
     UnsupportedFormat,
 )
-from app.image_format import sniff
 from app.images import RESAMPLING, ImageLimits, load_image
+from tests.app.pictures import EXIF_HEADER, cat, encode, noise, oriented_exif
 
 Pixels = NDArray[np.uint8]
 
@@ -36,7 +26,6 @@ LIMITS = ImageLimits()
 TORCHVISION = Preprocessing(resize="shortest_edge", crop_fraction=0.875, interpolation="bilinear")
 SLIM = Preprocessing(resize="central_crop", crop_fraction=0.875, interpolation="bilinear")
 RULES = [pytest.param(TORCHVISION, id="shortest_edge"), pytest.param(SLIM, id="central_crop")]
-EXIF_HEADER = b"Exif\x00\x00"
 
 sides = st.integers(8, 100_000)
 resolutions = st.integers(32, 512)
@@ -46,29 +35,6 @@ preprocessings = st.builds(
     crop_fraction=st.floats(0.1, 1),
     interpolation=st.sampled_from(sorted(RESAMPLING)),
 )
-
-
-def encoded(image: Image.Image, image_format: str, **options: Any) -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, image_format, **options)
-    return buffer.getvalue()
-
-
-def oriented_exif(orientation: int, order: Literal["<", ">"] = "<") -> bytes:
-    """Write the least EXIF block with an orientation."""
-    mark = b"II*\x00" if order == "<" else b"MM\x00*"
-    entry = struct.pack(f"{order}HHIHH", 0x0112, 3, 1, orientation, 0)
-    return EXIF_HEADER + mark + struct.pack(f"{order}IH", 8, 1) + entry + bytes(4)
-
-
-def noise(width: int, height: int, seed: int = 0) -> Image.Image:
-    pixels = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
-    return Image.fromarray(pixels)
-
-
-def cat(width: int = 451, height: int = 300) -> Image.Image:
-    photo: Pixels = chelsea()
-    return Image.fromarray(photo).resize((width, height), Image.Resampling.BICUBIC)
 
 
 def load(data: bytes, resolution: int = 32, preprocessing: Preprocessing = TORCHVISION) -> Pixels:
@@ -157,7 +123,7 @@ def test_resizing_the_crop_equals_cropping_the_resized(
     # A level or two: Pillow rounds between its two passes and goes first where it saves more.
     preprocessing = TORCHVISION.model_copy(update={"interpolation": interpolation})
     expected = reference(cat(*size), resolution, preprocessing)
-    got = load(encoded(cat(*size), "BMP"), resolution, preprocessing)
+    got = load(encode(cat(*size), "BMP"), resolution, preprocessing)
     assert largest_difference(got, expected) <= levels
 
 
@@ -168,7 +134,7 @@ def test_resizing_to_the_nearest_pixel_differs_only_where_two_are_as_near(
 ) -> None:
     preprocessing = TORCHVISION.model_copy(update={"interpolation": "nearest"})
     expected = reference(cat(*size), resolution, preprocessing)
-    got = load(encoded(cat(*size), "BMP"), resolution, preprocessing)
+    got = load(encode(cat(*size), "BMP"), resolution, preprocessing)
     assert np.mean(got != expected) < 0.02
 
 
@@ -183,7 +149,7 @@ def test_the_central_crop_equals_the_plain_one_but_for_its_border(
     border = int(3 * max(1, resolution / min(size))) + 1
     inside = slice(border, -border)
     expected = reference(cat(*size), resolution, preprocessing)[inside, inside]
-    got = load(encoded(cat(*size), "BMP"), resolution, preprocessing)[inside, inside]
+    got = load(encode(cat(*size), "BMP"), resolution, preprocessing)[inside, inside]
     assert largest_difference(got, expected) <= 2
 
 
@@ -192,12 +158,12 @@ def test_the_central_crop_equals_the_plain_one_but_for_its_border(
 def test_panoramas_and_tiny_images_are_resized(
     size: tuple[int, int], preprocessing: Preprocessing
 ) -> None:
-    pixels = load(encoded(Image.new("RGB", size, (9, 99, 199)), "PNG"), 224, preprocessing)
+    pixels = load(encode(Image.new("RGB", size, (9, 99, 199)), "PNG"), 224, preprocessing)
     assert np.array_equal(pixels, np.broadcast_to((9, 99, 199), (224, 224, 3)))
 
 
 def test_the_array_is_contiguous_rgb_bytes() -> None:
-    pixels = load(encoded(cat(), "PNG"), 160)
+    pixels = load(encode(cat(), "PNG"), 160)
     assert pixels.shape == (160, 160, 3)
     assert pixels.dtype == np.uint8
     assert pixels.flags.c_contiguous
@@ -221,10 +187,10 @@ def test_turning_the_result_equals_turning_the_photo_first(
     options = {"lossless": True} if image_format == "WEBP" else {}
     exif = Image.Exif()
     exif[0x0112] = orientation
-    data = encoded(photo, image_format, exif=exif, **options)
+    data = encode(photo, image_format, exif=exif, **options)
     with Image.open(io.BytesIO(data)) as opened:
         turned = ImageOps.exif_transpose(opened).convert("RGB")
-    expected = load(encoded(turned, "BMP"), 48, preprocessing)
+    expected = load(encode(turned, "BMP"), 48, preprocessing)
     assert largest_difference(load(data, 48, preprocessing), expected) <= 2
 
 
@@ -235,9 +201,9 @@ def test_turning_the_result_equals_turning_the_photo_first(
 def test_a_jpeg_is_turned_as_its_exif_says(
     orientation: int, order: Literal["<", ">"], preprocessing: Preprocessing, reduced_decode: bool
 ) -> None:
-    data = encoded(cat(451, 330), "JPEG", exif=oriented_exif(orientation, order), quality=95)
+    data = encode(cat(451, 330), "JPEG", exif=oriented_exif(orientation, order), quality=95)
     with Image.open(io.BytesIO(data)) as opened:
-        turned = encoded(ImageOps.exif_transpose(opened), "BMP")
+        turned = encode(ImageOps.exif_transpose(opened), "BMP")
     pixels = load_image(data, 96, preprocessing, LIMITS, reduced_decode=reduced_decode)
     difference = np.abs(pixels.astype(int) - load(turned, 96, preprocessing))
     assert difference.mean() < (2 if reduced_decode else 0.5)
@@ -246,7 +212,7 @@ def test_a_jpeg_is_turned_as_its_exif_says(
 @given(st.binary(max_size=120))
 @settings(deadline=None)
 def test_corrupt_exif_never_fails_the_image(garbage: bytes) -> None:
-    plain = encoded(noise(16, 16), "JPEG")
+    plain = encode(noise(16, 16), "JPEG")
     for exif in (EXIF_HEADER + garbage, EXIF_HEADER + b"II*\x00\x08\x00\x00\x00" + garbage):
         segment = b"\xff\xe1" + struct.pack(">H", len(exif) + 2) + exif
         assert load(plain[:2] + segment + plain[2:]).shape == (32, 32, 3)
@@ -271,14 +237,14 @@ def test_reduced_decoding_keeps_the_geometry_of_odd_sizes(
     ramp_x = np.broadcast_to(np.linspace(20, 230, width), (height, width))
     ramp_y = np.broadcast_to(np.linspace(20, 230, height)[:, None], (height, width))
     ramps = np.stack([ramp_x, ramp_y, np.full((height, width), 128)], axis=2).astype(np.uint8)
-    data = encoded(Image.fromarray(ramps), "JPEG", quality=98, subsampling=0)
+    data = encode(Image.fromarray(ramps), "JPEG", quality=98, subsampling=0)
     full = load_image(data, 64, preprocessing, LIMITS, reduced_decode=False)
     assert largest_difference(load(data, 64, preprocessing), full) <= 3
 
 
 def test_reduced_decoding_begins_where_nothing_has_to_be_enlarged() -> None:
     for side, reduces in ((511, False), (512, True)):
-        data = encoded(noise(side, side), "JPEG")
+        data = encode(noise(side, side), "JPEG")
         full = load_image(data, 224, TORCHVISION, LIMITS, reduced_decode=False)
         assert np.array_equal(load(data, 224), full) is not reduces
 
@@ -341,7 +307,7 @@ def test_every_kind_of_pixel_becomes_rgb(
     image = Image.new(mode, (40, 40), colour)
     if mode in {"P", "PA"}:
         image.putpalette(ORANGE_AT_3)
-    data = encoded(image, image_format, **options)
+    data = encode(image, image_format, **options)
     with Image.open(io.BytesIO(data)) as stored:
         assert stored.mode.rstrip("XB") == mode.rstrip("XB")
     assert largest_difference(load(data), np.array(expected, np.uint8)) <= 3
@@ -350,18 +316,18 @@ def test_every_kind_of_pixel_becomes_rgb(
 @pytest.mark.parametrize("mode", ["I", "F", "LAB"])
 def test_pixels_without_a_range_of_display_are_refused(mode: str) -> None:
     with pytest.raises(UnsupportedFormat, match="pixels are not taken"):
-        load(encoded(Image.new(mode, (40, 40)), "TIFF"))
+        load(encode(Image.new(mode, (40, 40)), "TIFF"))
 
 
 @pytest.mark.parametrize("compression", ["group3", "group4"])
 def test_a_tiff_compressed_as_a_fax_is_refused(compression: str) -> None:
     with pytest.raises(UnsupportedFormat, match=f"^TIFF images with {compression} compression"):
-        load(encoded(Image.new("1", (40, 40)), "TIFF", compression=compression))
+        load(encode(Image.new("1", (40, 40)), "TIFF", compression=compression))
 
 
 def test_sixteen_bit_grey_is_scaled_not_clipped() -> None:
     levels = np.broadcast_to(np.arange(256, dtype=np.uint16) * 257, (256, 256))
-    data = encoded(Image.fromarray(levels), "PNG")
+    data = encode(Image.fromarray(levels), "PNG")
     whole = TORCHVISION.model_copy(update={"crop_fraction": 1.0})
     assert np.array_equal(load(data, 256, whole)[0, :, 0], np.arange(256))
 
@@ -369,156 +335,5 @@ def test_sixteen_bit_grey_is_scaled_not_clipped() -> None:
 @pytest.mark.parametrize("image_format", ["GIF", "WEBP", "PNG", "TIFF"])
 def test_only_the_first_picture_of_several_counts(image_format: str) -> None:
     first, second = Image.new("RGB", (40, 40), "red"), Image.new("RGB", (40, 40), "blue")
-    data = encoded(first, image_format, save_all=True, append_images=[second])
+    data = encode(first, image_format, save_all=True, append_images=[second])
     assert largest_difference(load(data), np.array((255, 0, 0), np.uint8)) <= 3
-
-
-# Refusals
-
-
-SAMPLES: dict[str, dict[str, Any]] = {
-    "JPEG": {},
-    "JPEG progressive": {"progressive": True, "exif": oriented_exif(6)},
-    "PNG": {},
-    "PNG with EXIF": {"exif": oriented_exif(6)},
-    "WebP": {},
-    "WebP lossless": {"lossless": True, "exif": oriented_exif(6)},
-    "BMP": {},
-    "GIF": {"transparency": 0},
-    "TIFF": {},
-    "TIFF deflate": {"compression": "tiff_adobe_deflate"},
-}
-
-
-@cache
-def sample(name: str) -> bytes:
-    """Return a whole small photo in one of the ways it can be compressed."""
-    return encoded(cat(96, 64), name.split()[0], **SAMPLES[name])
-
-
-def test_nothing_is_refused_as_an_empty_body() -> None:
-    with pytest.raises(EmptyBody, match="JPEG, PNG, WebP, BMP, GIF, TIFF"):
-        load(b"")
-
-
-@pytest.mark.parametrize("data", [b"not a photo\n", b"\x00" * 5000, b"PK\x03\x04", b"BM", b"\xff"])
-def test_bytes_that_are_no_image_are_refused(data: bytes) -> None:
-    with pytest.raises(NotAnImage, match="Taken are JPEG"):
-        load(data)
-
-
-@pytest.mark.parametrize(
-    ("name", "data"),
-    [
-        ("AVIF", b"\x00\x00\x00\x1cftypavif\x00\x00\x00\x00"),
-        ("HEIC", b"\x00\x00\x00\x18ftypheic\x00\x00\x00\x00"),
-        ("MP4", b"\x00\x00\x00\x18ftypisom\x00\x00\x00\x00"),
-        ("JPEG XL", b"\xff\x0a\x00"),
-        ("JPEG 2000", b"\x00\x00\x00\x0cjP  \r\n\x87\n"),
-        ("ICO", encoded(Image.new("RGB", (32, 32)), "ICO")),
-        ("PSD", b"8BPS\x00\x01"),
-        ("PDF", b"%PDF-1.7"),
-        ("SVG", b'<?xml version="1.0"?>\n<svg xmlns="http://www.w3.org/2000/svg"/>'),
-        ("PNM", encoded(Image.new("RGB", (32, 32)), "PPM")),
-    ],
-)
-def test_a_known_format_that_is_not_taken_is_refused_by_name(name: str, data: bytes) -> None:
-    with pytest.raises(UnsupportedFormat, match=f"^{name} files are not taken"):
-        sniff(data)
-
-
-@pytest.mark.parametrize("part", [0.3, 0.6, 0.9])
-@pytest.mark.parametrize("name", SAMPLES)
-def test_a_truncated_image_is_refused_with_its_format(name: str, part: float) -> None:
-    data = sample(name)
-    with pytest.raises(DamagedImage, match=f"^The {name.split()[0]} image is (cut off|damaged)"):
-        load(data[: int(len(data) * part)])
-
-
-def test_a_truncated_jpeg_is_refused_with_its_reason() -> None:
-    with pytest.raises(DamagedImage, match="cut off: it ends before its last pixel"):
-        load(sample("JPEG")[:-200])
-
-
-@given(st.data())
-@settings(deadline=None, max_examples=200)
-def test_a_mutated_file_gives_pixels_or_an_image_error(data: st.DataObject) -> None:
-    whole = sample(data.draw(st.sampled_from(sorted(SAMPLES))))
-    mutated = bytearray(whole)
-    places = st.one_of(st.integers(0, 99), st.integers(0, len(whole) - 1))
-    for place in data.draw(st.lists(places, min_size=1, max_size=8)):
-        mutated[place] = data.draw(st.integers(0, 255))
-    assert_refused_or_loaded(bytes(mutated[: data.draw(st.integers(1, len(whole)))]))
-    assert_refused_or_loaded(bytes(mutated))
-
-
-@given(st.sampled_from(sorted(SAMPLES)), st.binary(max_size=200), st.integers(4, 40))
-@settings(deadline=None, max_examples=200)
-def test_random_bytes_after_a_real_beginning_give_pixels_or_an_image_error(
-    name: str, tail: bytes, kept: int
-) -> None:
-    assert_refused_or_loaded(sample(name)[:kept] + tail)
-
-
-def assert_refused_or_loaded(data: bytes) -> None:
-    try:
-        pixels = load_image(data, 32, TORCHVISION, ImageLimits(max_pixels=1_000_000))
-    except ImageError as error:
-        sound = "0x" not in error.detail and "object" not in error.detail
-    else:
-        sound = pixels.shape == (32, 32, 3)
-    assert sound
-
-
-def test_a_png_of_20000_by_20000_pixels_in_100_kb_is_refused_from_its_header() -> None:
-    data = encoded(Image.new("1", (20_000, 20_000)), "PNG", optimize=False)
-    assert len(data) < 100_000
-    with pytest.raises(TooManyPixels, match="declares 20000 x 20000 pixels; at most 40000000"):
-        load(data)
-
-
-@pytest.mark.parametrize("image_format", ["JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF"])
-def test_the_pixel_limit_holds_for_every_format(image_format: str) -> None:
-    data = encoded(cat(100, 100), image_format)
-    assert load_image(data, 32, TORCHVISION, ImageLimits(max_pixels=10_000)).shape == (32, 32, 3)
-    with pytest.raises(TooManyPixels):
-        load_image(data, 32, TORCHVISION, ImageLimits(max_pixels=9_999))
-
-
-def test_a_webp_canvas_is_checked_before_it_is_allocated() -> None:
-    frames = [Image.new("RGB", (40, 40), colour) for colour in ("red", "blue")]
-    data = bytearray(encoded(frames[0], "WEBP", save_all=True, append_images=frames[1:]))
-    data[24:30] = b"\xff\xff\x3f" * 2
-    with pytest.raises(TooManyPixels, match="4194304 x 4194304"):
-        load(bytes(data))
-
-
-def test_a_small_tiff_with_a_giant_tile_is_refused() -> None:
-    pixels = zlib.compress(bytes(1000))
-    tags = {256: 16, 257: 16, 258: 8, 259: 8, 262: 1, 277: 1, 322: 32_768, 323: 32_768, 324: 8}
-    tags[325] = len(pixels)
-    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags.items())
-    directory = struct.pack("<H", len(tags)) + entries + bytes(4)
-    data = b"II*\x00" + struct.pack("<I", 8 + len(pixels)) + pixels + directory
-    with pytest.raises(TooManyPixels, match="32768 x 32768"):
-        load(data)
-
-
-def test_a_progressive_jpeg_with_endless_scans_is_refused() -> None:
-    data = encoded(Image.new("L", (400, 400), 128), "JPEG", progressive=True)
-    last_scan = data[data.rindex(b"\xff\xda") : -2]
-    assert load(data[:-2] + 10 * last_scan + data[-2:]).shape == (32, 32, 3)
-    with pytest.raises(DamagedImage, match="more than 100 scans"):
-        load(data[:-2] + 100 * last_scan + data[-2:])
-
-
-def test_one_pixel_is_refused_as_too_small() -> None:
-    with pytest.raises(ImageTooSmall, match="1 x 1 pixels; the least side is 8"):
-        load(encoded(Image.new("RGB", (1, 1)), "PNG"))
-
-
-def test_threads_decode_side_by_side() -> None:
-    files = [sample(name) for name in SAMPLES] * 5
-    with ThreadPoolExecutor(4) as pool:
-        together = list(pool.map(load, files))
-    assert all(np.array_equal(load(data), got) for data, got in zip(files, together, strict=True))
