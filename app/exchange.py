@@ -58,10 +58,12 @@ class Exchange:
             self._prediction.open(query_string, self._headers)
         except RequestError as error:
             self.refuse(error)
-            return
-        self._timer = self._connection.loop.call_later(
-            self._prediction.deadline_ms / 1000, self._too_late
-        )
+        except Exception as error:  # in a callback of the parser it would pass for bad HTTP
+            self._give_up(error)
+        else:
+            self._timer = self._connection.loop.call_later(
+                self._prediction.deadline_ms / 1000, self._too_late
+            )
 
     def feed(self, chunk: bytes) -> None:
         """Take a piece of the body; after an answer it is read to its end and thrown away."""

@@ -107,3 +107,15 @@ def test_a_request_behind_another_on_the_same_connection_gets_its_own_answer(
     for number, answer in enumerate(asyncio.run(ask_all()), 1):
         assert b"x-request-id: %d\r\n" % number in answer
         assert answer.count(b'"class_id"') == number
+
+
+def test_a_mistake_of_ours_at_the_head_is_a_500_and_not_bad_http(
+    both: tuple[httpx.Client, httpx.Client], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("app.auto.Chooser.named", fails)
+    answers = [client.post("/predict", content=JPEG, headers={"X-API-Key": KEY}) for client in both]
+    assert [answer.status_code for answer in answers] == [500, 500]
+    assert answers[0].json() == answers[1].json()
