@@ -85,17 +85,17 @@ def read_files(tensor: InputTensor) -> list[bytes]:
         BadRequest: they are not as many as the shape says, or are cut off, or not base64.
     """
     if tensor.raw is not None:
-        files = unpack_bytes(tensor.raw, tensor.name)
-    else:
-        elements = _flattened(tensor)
-        files = [
-            element
-            if isinstance(element, bytes)
-            else from_base64(_text(element, tensor.name), f"{tensor.name}[{index}]")
-            for index, element in enumerate(elements)
-        ]
-    _check_count(tensor, len(files))
-    return files
+        files = unpack_bytes(tensor.raw, tensor.name, prod(tensor.shape))
+        _check_count(tensor, len(files))
+        return files
+    elements = _flattened(tensor)
+    _check_count(tensor, len(elements))  # before they are decoded
+    return [
+        element
+        if isinstance(element, bytes)
+        else from_base64(_text(element, tensor.name), f"{tensor.name}[{index}]")
+        for index, element in enumerate(elements)
+    ]
 
 
 def pack_bytes(elements: Sequence[bytes]) -> bytes:
@@ -103,16 +103,20 @@ def pack_bytes(elements: Sequence[bytes]) -> bytes:
     return b"".join(part for one in elements for part in (_LENGTH.pack(len(one)), one))
 
 
-def unpack_bytes(raw: bytes | memoryview, name: str = "tensor") -> list[bytes]:
-    """The elements in raw bytes.
+def unpack_bytes(
+    raw: bytes | memoryview, name: str = "tensor", most: int | None = None
+) -> list[bytes]:
+    """The elements in raw bytes, where there may be a limit to how many.
 
     Raises:
-        BadRequest: the last one is cut off.
+        BadRequest: the last one is cut off, or there are more than `most`.
     """
     view = memoryview(raw)
     elements: list[bytes] = []
     start = 0
     while start < len(view):
+        if len(elements) == most:  # not after all of them: empty ones take 4 bytes each
+            raise BadRequest(f"{name}: the shape has {most} elements, but more were sent")
         if start + _LENGTH.size > len(view):
             raise BadRequest(f"{name}: the length of element {len(elements)} is cut off")
         (size,) = _LENGTH.unpack_from(view, start)
@@ -128,15 +132,16 @@ def unpack_bytes(raw: bytes | memoryview, name: str = "tensor") -> list[bytes]:
 
 
 def _from_numbers(tensor: InputTensor) -> NDArray[np.uint8]:
-    try:
-        numbers = np.asarray(tensor.data)
-    except ValueError:  # lists of different lengths
-        raise BadRequest(f"{tensor.name}: its data is not a regular array") from None
-    if numbers.size and numbers.dtype.kind not in "iu":
+    # As objects: of texts, NumPy would give each element the room of the longest.
+    numbers = np.asarray(tensor.data, dtype=object).ravel()
+    kinds = set(map(type, numbers))
+    if list in kinds:  # of different lengths
+        raise BadRequest(f"{tensor.name}: its data is not a regular array")
+    if kinds - {int}:
         raise BadRequest(f"{tensor.name}: its data is not whole numbers, as {tensor.datatype} is")
     if numbers.size and (numbers.min() < 0 or numbers.max() > 255):
         raise BadRequest(f"{tensor.name}: its data has numbers outside 0 to 255")
-    return numbers.astype(np.uint8).ravel()
+    return numbers.astype(np.uint8)
 
 
 def _flattened(tensor: InputTensor) -> list[Any]:

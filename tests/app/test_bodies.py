@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.bodies import ALIASES, RAW_TYPES, split_images
-from app.errors import RequestError, TooManyImages
+from app.errors import BadRequest, RequestError, TooManyImages
 
 BOUNDARY = b"-a:strange=boundary_7"
 TYPES = [
@@ -66,3 +66,15 @@ def test_more_images_than_allowed_are_refused() -> None:
     assert len(split_images(body, "application/json", 3)) == 3
     with pytest.raises(TooManyImages, match="3 images in one request; the limit is 2"):
         split_images(body, "application/json", 2)
+
+
+def test_what_comes_after_one_image_too_many_is_not_looked_at() -> None:
+    body = json.dumps({"images": ["no base64!", "AAAA", "AAAA"]}).encode()
+    with pytest.raises(TooManyImages, match="3 images"):
+        split_images(body, "application/json", 2)
+    part = b'--b\r\nContent-Disposition: form-data; filename="a"\r\n\r\n\r\n'
+    with pytest.raises(TooManyImages, match="more than 2 images in one request; the limit is 2"):
+        split_images(part * 4 + b"damaged behind them", "multipart/form-data; boundary=b", 2)
+    field = b'--b\r\nContent-Disposition: form-data; name="top_k"\r\n\r\n3\r\n'
+    with pytest.raises(BadRequest, match="'top_k' is not a file"):
+        split_images(field + part * 3, "multipart/form-data; boundary=b", 2)

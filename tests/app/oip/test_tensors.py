@@ -1,5 +1,6 @@
 """Tensors go out and come back; what does not fit its shape is refused by name."""
 
+import tracemalloc
 from collections.abc import Callable
 
 import numpy as np
@@ -123,6 +124,36 @@ def test_files_in_json_are_base64() -> None:
             "3 elements, but 2 were sent",
             id="fewer-files",
         ),
+        pytest.param(
+            read_files,
+            InputTensor("image", "BYTES", (1,), pack_bytes([b"a", b"b"]) + b"cut off"),
+            "1 elements, but more were sent",
+            id="more-files",
+        ),
+        pytest.param(
+            read_files,
+            InputTensor("image", "BYTES", (1,), data=["not base64!", "AAAA"]),
+            "1 elements, but 2 were sent",
+            id="more-texts",
+        ),
+        pytest.param(
+            read_pixels,
+            InputTensor("image", "UINT8", (1, 1, 1, 3), data=["1", "2", "3"]),
+            "not whole numbers",
+            id="digits-as-text",
+        ),
+        pytest.param(
+            read_pixels,
+            InputTensor("image", "UINT8", (1, 1, 1, 3), data=[True, 1, 2]),
+            "not whole numbers",
+            id="true",
+        ),
+        pytest.param(
+            read_pixels,
+            InputTensor("image", "UINT8", (1, 1, 1, 3), data=[10**30, 1, 2]),
+            "outside 0 to 255",
+            id="endless-number",
+        ),
     ],
 )
 def test_what_does_not_fit_is_refused(
@@ -130,6 +161,18 @@ def test_what_does_not_fit_is_refused(
 ) -> None:
     with pytest.raises(BadRequest, match=said):
         read(tensor)
+
+
+def test_one_long_text_among_many_does_not_fill_the_memory() -> None:
+    tensor = InputTensor("image", "UINT8", (1, 1, 1, 3), data=["a" * 10_000] + ["b"] * 2_000)
+    tracemalloc.start()
+    try:
+        with pytest.raises(BadRequest, match="not whole numbers"):
+            read_pixels(tensor)
+        _, peak_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak_bytes < 2_000_000  # 80 MB if each had the room of the longest
 
 
 def test_outputs_say_what_they_are() -> None:
