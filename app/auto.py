@@ -11,6 +11,7 @@ second as long as the queue allows it: variants that take turns find each other'
 caches, and each takes longer than it would alone.
 """
 
+import asyncio
 import logging
 import time
 from collections.abc import Callable, Hashable, Mapping, Sequence
@@ -62,9 +63,10 @@ class Demand:
 
 
 class Chooser:
-    """Chooses the model for every request; all but `reload` on the event loop.
+    """Chooses the model for every request; event loop only.
 
-    `variants` has all that are loaded; what has no accuracy is never chosen.
+    `variants` has all that are loaded; what has no accuracy is never chosen. It chooses among the
+    models that it was told of last, so that one which a reload drops just now still answers.
     """
 
     def __init__(
@@ -88,6 +90,7 @@ class Chooser:
         self._defaults = defaults
         self._auto_by_default = auto_by_default
         self._clock = clock
+        self._models = {model.name: model for model in store}
         self.variants = loaded_variants(store, self._resolutions)
         self._ordered: list[Variant] = []  # those of known accuracy, most accurate first
         self._fastest: list[Variant] = []  # those that no more accurate one outruns
@@ -130,7 +133,7 @@ class Chooser:
         chosen, reason = self._first_in_time(allowed, limits, demand, queue_ms)
         note = self._note(chosen, reason, self._expected_ms(chosen, demand) + queue_ms, step)
         self._metrics.auto_images.labels(chosen.model, str(chosen.resolution)).inc(demand.images)
-        return Choice(self._store.get(chosen.model), chosen.resolution, note)
+        return Choice(self._models[chosen.model], chosen.resolution, note)
 
     def learn(self, choice: Choice, took_ms: float) -> None:
         """Take notice of what an automatic choice really took, from the body to the answer."""
@@ -139,9 +142,17 @@ class Chooser:
         window = self._spread.setdefault(choice.key, Window())
         window.add(took_ms / choice.note.expected_ms, self._clock())
 
-    def reload(self, changed: set[str]) -> None:
-        """Look at the store again; takes a millisecond a model, so not on the event loop."""
-        self.variants = loaded_variants(self._store, self._resolutions)
+    def watch(self, deadline_ms: float) -> None:
+        """Look at the load although nobody asks, so that a brown-out does not outlive it."""
+        if self.brownout and self.brownout.step and self._steps:
+            self._refresh()
+            self._brown_out(self._queue_ms(1), deadline_ms)
+
+    async def reload(self, changed: set[str]) -> None:
+        """Look at the store again; takes a millisecond a model, on another thread."""
+        models = {model.name: model for model in self._store}
+        self.variants = await asyncio.to_thread(loaded_variants, models.values(), self._resolutions)
+        self._models = models
         self._spread = {key: seen for key, seen in self._spread.items() if key[0] not in changed}
         self._held = {}
         self._refreshed_s = None

@@ -5,6 +5,7 @@ them are in its name, so a stale one is never found, and it goes when a new one 
 one takes about half as long as optimising again.
 """
 
+import glob
 import hashlib
 import logging
 import os
@@ -30,7 +31,7 @@ class GraphCache:
 
     def open_session(self, model: Path, *, memory_arena: bool) -> Any:
         """A session of the cached graph; if there is none that can be used, one is made."""
-        cached = self._folder / f"{model.stem}.{content_key(model)}.ort"
+        cached = self._folder / kept_name(model, "ort")
         if cached.is_file():
             try:
                 return runtime.optimised_session(cached, memory_arena=memory_arena)
@@ -51,10 +52,25 @@ class GraphCache:
         with TemporaryDirectory(dir=self._folder) as workspace:
             made = Path(workspace) / "graph.ort"
             session = runtime.new_session(model, memory_arena=memory_arena, save_to=made)
-            for stale in self._folder.glob(f"{model.stem}.*.ort"):
-                stale.unlink(missing_ok=True)
+            drop_others(cached)
             made.replace(cached)
         return session
+
+
+def kept_name(model: Path, suffix: str) -> str:
+    """Names what was found out about the content of a model file.
+
+    Raises:
+        OSError: the file is gone.
+    """
+    return f"{model.stem}.{content_key(model)}.{suffix}"
+
+
+def drop_others(kept: Path) -> None:
+    """Remove what is like `kept` but for the content: other models' names may begin like this."""
+    stem, key, suffix = kept.name.rsplit(".", 2)
+    for stale in kept.parent.glob(f"{glob.escape(stem)}.{'[0-9a-f]' * len(key)}.{suffix}"):
+        stale.unlink(missing_ok=True)
 
 
 def content_key(model: Path) -> str:

@@ -52,6 +52,7 @@ class Gateway:
     ledger: Ledger
     keys: Keys
     reloading: asyncio.Lock
+    untimed: asyncio.Event  # there may be models that were never timed
     timings: Timings
     measurer: Measurer
     chooser: Chooser
@@ -80,12 +81,15 @@ class Gateway:
             await asyncio.to_thread(rest, self.store)
         return report
 
-    async def try_measure(self, limit_s: float) -> None:
-        """Time what was never timed; what goes wrong is logged, and times are guessed instead."""
-        try:
-            await self.measure(limit_s, again=False)
-        except Exception:  # the service answers without
-            log.exception("not measured")
+    async def keep_measured(self) -> None:
+        """Time what was never timed, at the start and when models changed, for ever."""
+        while True:
+            try:
+                await self.measure(self.settings.measure_s, again=False)
+            except Exception:  # the service answers without; times are guessed instead
+                log.exception("not measured")
+            await self.untimed.wait()
+            self.untimed.clear()
 
     async def load(self, name: str) -> None:
         """Load one model of the store, or load it again, beside the work that is under way.
@@ -113,20 +117,25 @@ class Gateway:
         """Tell all who know of the models that these are others or gone."""
         self.metrics.describe_models(model.card for model in self.store)
         self.timings.forget(changed)
-        await asyncio.to_thread(self.chooser.reload, changed)
+        await self.chooser.reload(changed)
+        self.untimed.set()
 
     async def poll(self) -> None:
         """Look at the store every `reload_poll_s`, for ever, and read it again if it changed."""
         while True:
             await asyncio.sleep(self.settings.reload_poll_s)
-            if self.store.changed():
+            if await asyncio.to_thread(self.store.changed):
                 await self.try_reload()
 
     async def tidy(self) -> None:
-        """Give memory back to the system each time that work has come to rest, for ever."""
+        """Give memory back to the system each time that work has come to rest, for ever.
+
+        It also lets a brown-out end if nobody asks for `auto` any more.
+        """
         tidied = 0
         while True:
             await asyncio.sleep(TIDY_S)
+            self.chooser.watch(self.settings.deadline_ms)
             admitted = self.scheduler.admitted
             if admitted != tidied and not self.scheduler.unfinished:
                 tidied = admitted
@@ -227,6 +236,7 @@ def open_gateway(settings: Settings) -> Gateway:
         ledger=Ledger(metrics, tracing),
         keys=read_keys(settings),
         reloading=asyncio.Lock(),
+        untimed=asyncio.Event(),
         timings=timings,
         measurer=measurer,
         chooser=chooser,

@@ -50,7 +50,7 @@ def create_app(settings: Settings, gateway: Gateway | None = None) -> FastAPI:
         if settings.reload_poll_s:
             tasks.append(asyncio.create_task(opened.poll()))
         if settings.measure_s:
-            tasks.append(asyncio.create_task(opened.try_measure(settings.measure_s)))
+            tasks.append(asyncio.create_task(opened.keep_measured()))
         try:
             async with grpc_port(settings, opened):
                 yield {"gateway": opened}

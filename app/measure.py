@@ -17,7 +17,7 @@ from random import Random
 import numpy as np
 from PIL import Image
 
-from app.cache import FOLDER, content_key
+from app.cache import FOLDER, drop_others, kept_name
 from app.card import Preprocessing
 from app.images import ImageLimits, load_image
 from app.model import Images, Model
@@ -75,7 +75,7 @@ class Measurer:
         """Take the figures that an earlier measurement kept; how many there were."""
         found = 0
         for model, variants in self._by_model():
-            kept = self._read(self._store.path(model.name))
+            kept = _read(self._store.path(model.name))
             for variant in variants:
                 if variant.resolution in kept:
                     self._timings.measure(variant, kept[variant.resolution])
@@ -105,8 +105,9 @@ class Measurer:
             for model, variant in wanted:
                 if (found := self._time(model, variant.resolution, give_up_at)) is None:
                     break
-                self._timings.measure(variant, found)
-                measured += 1
+                if self._store.holds(model):  # a reload may have replaced it meanwhile
+                    self._timings.measure(variant, found)
+                    measured += 1
             if measured:
                 self._write(loaded)
             report = Report(measured, kept, len(wanted) - measured, time.monotonic() - began)
@@ -162,14 +163,6 @@ class Measurer:
             time.sleep(WAIT_S)
         return not over
 
-    def _read(self, model: Path) -> dict[int, Measured]:
-        """Kept figures by resolution; none if there are none that can be read."""
-        try:
-            text = _kept(model).read_text("utf-8")
-            return {int(side): Measured(**figures) for side, figures in json.loads(text).items()}
-        except (OSError, ValueError, TypeError, AttributeError):
-            return {}
-
     def _write(self, loaded: list[tuple[Model, list[Variant]]]) -> None:
         if not self._keep:
             return
@@ -179,11 +172,12 @@ class Measurer:
                 for variant in variants
                 if variant.key in self._timings.measured
             }
+            if not self._store.holds(model):
+                continue
             try:
                 path = _kept(self._store.path(model.name))
                 path.parent.mkdir(exist_ok=True)
-                for stale in path.parent.glob(f"{model.name}.*.json"):
-                    stale.unlink(missing_ok=True)
+                drop_others(path)
                 path.write_text(json.dumps(figures), "utf-8")
             except (OSError, KeyError) as error:  # it cannot be written, or was just dropped
                 log.info("the times of %s are not kept: %s", model.name, error)
@@ -195,10 +189,14 @@ def _noise(width: int, height: int) -> Images:
     return np.frombuffer(data, np.uint8).reshape(height, width, 3)
 
 
-def _kept(model: Path) -> Path:
-    """Where the figures of a model file lie.
+def _read(model: Path) -> dict[int, Measured]:
+    """Kept figures of a model file by resolution; none if there are none that can be read."""
+    try:
+        text = _kept(model).read_text("utf-8")
+        return {int(side): Measured(**figures) for side, figures in json.loads(text).items()}
+    except (OSError, ValueError, TypeError, AttributeError):
+        return {}
 
-    Raises:
-        OSError: the file is gone.
-    """
-    return model.parent / FOLDER / f"{model.stem}.{content_key(model)}.json"
+
+def _kept(model: Path) -> Path:
+    return model.parent / FOLDER / kept_name(model, "json")

@@ -80,7 +80,7 @@ class Settings(BaseSettings):
         2,
         ge=0,
         le=600,
-        description="Time for measuring models after the start, beside requests; 0 never measures.",
+        description="Time for measuring new models, after the start too, beside requests; 0 never measures.",
     )
     allow_untrained: bool = Field(False, description="Serve models with random weights too.")
     providers: ProviderNames = Field(
@@ -169,9 +169,12 @@ class Settings(BaseSettings):
     @classmethod
     def split_names(cls, value: Any) -> Any:
         """Take `a,b` as well as a list."""
-        if isinstance(value, str):
-            return tuple(part.strip() for part in value.split(",") if part.strip())
-        return value
+        if not isinstance(value, str):
+            return value
+        names = tuple(part.strip() for part in value.split(",") if part.strip())
+        if value and not names:
+            raise ValueError("it has commas or spaces, but no name")
+        return names
 
     @field_validator("store", mode="before")
     @classmethod
@@ -204,6 +207,13 @@ class Settings(BaseSettings):
                 f"max_images ({self.max_images}) is more than queue_limit ({self.queue_limit}), "
                 "so the largest requests could never be admitted"
             )
+        if self.max_body_bytes > self.max_inflight_bytes:
+            raise ValueError(
+                f"max_body_bytes ({self.max_body_bytes}) is more than max_inflight_bytes "
+                f"({self.max_inflight_bytes}), so the largest bodies could never be admitted"
+            )
+        if self.port and self.port == self.grpc_port:
+            raise ValueError(f"port and grpc_port are both {self.port}; choose two")
         if (self.tls_cert is None) != (self.tls_key is None):
             raise ValueError("tls_cert and tls_key go together")
         return self
@@ -241,7 +251,7 @@ def load_settings(given: Mapping[str, Any] | None = None) -> Settings:
     except ValidationError as error:
         faults = error.errors(include_url=False, include_context=False)
         raise SettingError("; ".join(_describe(dict(fault)) for fault in faults)) from error
-    except ValueError as error:  # the file is not TOML
+    except (OSError, ValueError) as error:  # the file cannot be read, or is not TOML
         raise SettingError(f"{config}: {error}") from error
 
 

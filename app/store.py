@@ -1,7 +1,7 @@
 """The folder of .onnx files: found, loaded, looked up by name, read again while it serves."""
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,8 +89,7 @@ class Store:
     @property
     def default(self) -> str:
         """Name of the model that answers when a request names none."""
-        wanted = self._selection.default
-        return wanted if wanted in self._entries else next(iter(self._entries))
+        return self._default_of(self._entries)
 
     def __iter__(self) -> Iterator[Model]:
         return (entry.model for entry in self._entries.values())
@@ -104,11 +103,17 @@ class Store:
         Raises:
             UnknownModel: none has that name; the text lists those that are loaded.
         """
+        entries = self._entries  # looked at once: another thread may replace them in between
         try:
-            return self._entries[self.default if name is None else name].model
+            return entries[self._default_of(entries) if name is None else name].model
         except KeyError:
-            names = ", ".join(self._entries)
+            names = ", ".join(entries)
             raise UnknownModel(f"no model is called {name!r}; loaded are: {names}") from None
+
+    def holds(self, model: Model) -> bool:
+        """Whether this very model is served, and not another one of its name by now."""
+        entry = self._entries.get(model.name)
+        return entry is not None and entry.model is model
 
     def path(self, name: str) -> Path:
         """The file that a loaded model came from."""
@@ -192,8 +197,10 @@ class Store:
         rival = self._entries.get(entry.model.name)
         if rival and rival.path != path:
             raise ModelFileError(f"{path}: a second model called {entry.model.name}")
-        before = {known: old for known, old in self._entries.items() if old.path != path}
-        self._entries = before | {entry.model.name: entry}
+        entries = [old for old in self._entries.values() if old.path != path]
+        # As a reload would order them: the first is the default where the wanted one is missing.
+        ordered = sorted([*entries, entry], key=lambda one: self._place(one.path))
+        self._entries = {one.model.name: one for one in ordered}
         self.broken = {file: why for file, why in self.broken.items() if file != path.name}
         self._unloaded_by_hand.discard(path.stem)
         self._loaded_by_hand.add(path.stem)
@@ -224,6 +231,15 @@ class Store:
                 wanted.append(path)
         return [path for path in wanted if path.stem not in self._unloaded_by_hand]
 
+    def _place(self, path: Path) -> tuple[int, str]:
+        """Sorts files as `_wanted_files` does."""
+        names = self._selection.names
+        return (names.index(path.stem) if path.stem in names else len(names)), path.name
+
+    def _default_of(self, entries: Mapping[str, Loaded]) -> str:
+        wanted = self._selection.default
+        return wanted if wanted in entries else next(iter(entries))
+
     def _names_of(self, path: Path) -> set[str]:
         """What a client may call a file: its stem, or the name of the model loaded from it."""
         return {path.stem} | {name for name, entry in self._entries.items() if entry.path == path}
@@ -244,9 +260,10 @@ class Store:
 def look(folder: Path) -> dict[Path, FileStamp]:
     """The stamps of the .onnx files of a folder, as far as they can be had."""
     stamps = {}
-    for path in folder.glob("*.onnx"):
-        with suppress(ModelFileError):
-            stamps[path] = stamp(path)
+    with suppress(OSError):
+        for path in onnx_files(folder):
+            with suppress(ModelFileError):
+                stamps[path] = stamp(path)
     return stamps
 
 
@@ -263,17 +280,34 @@ def stamp(path: Path) -> FileStamp:
     return FileStamp(found.st_ino, found.st_mtime_ns, found.st_size)
 
 
+def onnx_files(folder: Path) -> list[Path]:
+    """The .onnx files of a folder in order, hidden ones (exports in the making) left out.
+
+    Raises:
+        OSError: the folder cannot be read.
+    """
+    return sorted(
+        path
+        for path in folder.iterdir()
+        if path.suffix == ".onnx" and not path.name.startswith(".")
+    )
+
+
 def find_files(folder: Path, names: tuple[str, ...] = ()) -> list[Path]:
-    """The .onnx files of a folder by name, hidden ones (exports in the making) left out.
+    """The .onnx files of a folder, or those of these names in their order.
 
     Raises:
         ModelFileError: the folder cannot be read, holds none, or lacks a named one.
     """
-    if not folder.is_dir():
-        raise ModelFileError(f"the store {folder} is not a folder; {_ADVICE}")
-    found = {
-        path.stem: path for path in sorted(folder.glob("*.onnx")) if not path.name.startswith(".")
-    }
+    try:
+        found = {path.stem: path for path in onnx_files(folder)}
+    except (FileNotFoundError, NotADirectoryError):
+        raise ModelFileError(f"the store {folder} is not a folder; {_ADVICE}") from None
+    except OSError as error:
+        raise ModelFileError(
+            f"the store {folder} cannot be read: {error.strerror or error}; whoever runs this "
+            "has to be allowed to list it"
+        ) from error
     if not found:
         raise ModelFileError(f"the store {folder} holds no .onnx file; {_ADVICE}")
     if missing := [name for name in names if name not in found]:

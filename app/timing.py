@@ -7,11 +7,14 @@ image (each class is twice the one before) and the resolution that it is decoded
 
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from statistics import median
+from typing import TypeVar
 
 from app.variant import Key, Variant
+
+Kind = TypeVar("Kind", bound=Hashable)
 
 WINDOW = 128  # newest samples that count
 ENOUGH = 16  # of them for a figure to stand on its own
@@ -93,10 +96,7 @@ class Timings:
         self, key: Key, image_bytes: int, decode_ms: float, inference_ms: float, now_s: float
     ) -> None:
         """Remember one image that was served; takes about a microsecond."""
-        window = self._inference.get(key)
-        if window is None:
-            window = self._inference.setdefault(key, Window())
-        window.add(inference_ms, now_s)
+        _add(self._inference, key, inference_ms, now_s)
         if rest := self.measured.get(key):
             self._slowdown.add(inference_ms / rest.p50_ms, now_s)
         self.record_decode(image_bytes, key[1], decode_ms, now_s)
@@ -105,11 +105,7 @@ class Timings:
         self, image_bytes: int, resolution: int, decode_ms: float, now_s: float
     ) -> None:
         """Remember one image that was decoded for `resolution`."""
-        size = (image_bytes.bit_length(), resolution)
-        window = self._decode.get(size)
-        if window is None:
-            window = self._decode.setdefault(size, Window())
-        window.add(decode_ms, now_s)
+        _add(self._decode, (image_bytes.bit_length(), resolution), decode_ms, now_s)
 
     def observed(self, variant: Variant) -> Observed | None:
         """What requests took lately, else what was measured at rest; None if neither is there."""
@@ -190,3 +186,13 @@ class Timings:
         """By multiply-adds, at the rate of what was measured."""
         rate = median(self._rates.values()) if self._rates else GUESS_MS_A_MADD
         return variant.madds * rate * self.slowdown
+
+
+def _add(windows: dict[Kind, Window], key: Kind, value: float, now_s: float) -> None:
+    """Add a sample to the window of a key."""
+    if (window := windows.get(key)) is not None:
+        window.add(value, now_s)
+        return
+    window = Window()
+    window.add(value, now_s)  # before others see it: an empty one has no quantile
+    windows.setdefault(key, window)

@@ -1,6 +1,7 @@
 """model=auto: the choice itself, and what a client sees of it."""
 
 import asyncio
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -292,6 +293,40 @@ def test_under_overload_answers_get_cheaper_and_come_back(models: Store, switche
             last = chosen.ask()
         assert last == calm
         assert metric_of(chosen.metrics.render().decode(), "gateway_brownout_step") == 0
+
+
+def test_a_brownout_ends_although_nobody_asks(models: Store) -> None:
+    async def overload(chosen: Chosen) -> None:
+        blocker, ticket = await blocked(chosen.scheduler)
+        waiting = [chosen.scheduler.submit([lambda _: None]) for _ in range(30)]
+        for _ in range(3):
+            chosen.clock.now_s += 0.1
+            chosen.ask(deadline_ms=100)
+        blocker.let_go()
+        await asyncio.gather(ticket, *waiting)
+
+    with choosing(models) as chosen:
+        asyncio.run(overload(chosen))
+        assert metric_of(chosen.metrics.render().decode(), "gateway_brownout_step") > 0
+        for _ in range(60):
+            chosen.clock.now_s += 2
+            chosen.chooser.watch(deadline_ms=100)
+        assert metric_of(chosen.metrics.render().decode(), "gateway_brownout_step") == 0
+
+
+def test_a_model_that_is_just_dropped_still_answers(folder: Path, tmp_path: Path) -> None:
+    own = shutil.copytree(folder, tmp_path / "store", ignore=shutil.ignore_patterns(".cache"))
+    store = Store(Selection(own), load_model)
+    with choosing(store) as chosen:
+        query = PredictQuery(model="auto", resolution=224)
+        before = chosen.chooser.choose(query, ONE, inf)
+        assert before.key == (V2, 224)
+        store.unload(V2)  # a reload does this on another thread, and tells the chooser afterwards
+        assert chosen.chooser.choose(query, ONE, inf).model is before.model
+        asyncio.run(chosen.chooser.reload({V2}))
+        assert chosen.ask() == (V1, 128)
+        with pytest.raises(ImpossibleBudget):
+            chosen.ask(resolution=224)
 
 
 def test_a_model_called_auto_cannot_be_loaded(folder: Path, tmp_path: Path) -> None:

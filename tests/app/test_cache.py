@@ -96,3 +96,13 @@ def test_a_broken_model_is_reported_as_without_the_cache(tmp_path: Path) -> None
     with pytest.raises(ModelFileError, match=r"broken\.onnx: not a model"):
         load_model(broken, graphs=GraphCache(tmp_path))
     assert cached(tmp_path) == []
+
+
+def test_models_whose_names_begin_alike_leave_each_other_their_graphs(model: Path) -> None:
+    graphs = GraphCache(model.parent)
+    short, long = (
+        Path(shutil.copy(model, model.with_name(name))) for name in ("a.onnx", "a.b.onnx")
+    )
+    load_model(long, graphs=graphs)
+    load_model(short, graphs=graphs)
+    assert {path.name.rsplit(".", 2)[0] for path in cached(model.parent)} == {"a", "a.b"}

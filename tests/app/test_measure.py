@@ -4,7 +4,6 @@ import json
 import shutil
 import subprocess
 import sys
-import time
 from functools import partial
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from app.store import Selection, Store
 from app.timing import Timings
 from tests.app.pictures import encode, noise
 from tests.conftest import ROOT, SMALL_V1, SMALL_V2
+from tests.processes import until
 from tests.serving import served
 
 SIDES = (96, 128)
@@ -72,6 +72,27 @@ def test_figures_of_another_file_of_that_name_are_not_taken(own_store: Path) -> 
     assert timings.measured.keys() == {(SMALL_V2, 96)}
 
 
+def test_a_model_that_was_replaced_meanwhile_gets_no_figures_of_the_old_one(
+    own_store: Path,
+) -> None:
+    timings = Timings()
+    loaded = Store(Selection(own_store), load_model)
+    looks = 0
+
+    def busy() -> bool:
+        nonlocal looks
+        looks += 1
+        if looks == 12:  # decoding is through, and runs of the first model are under way
+            loaded.load(SMALL_V1)
+        return False
+
+    report = Measurer(loaded, timings, SIDES, busy).measure(LONG_S)
+    assert timings.measured.keys() == {(SMALL_V2, 96)}
+    assert (report.measured, report.left_out) == (1, 2)
+    [kept] = (own_store / ".cache").glob("*.json")
+    assert kept.name.startswith(SMALL_V2)
+
+
 def test_kept_figures_that_cannot_be_read_are_measured_anew(own_store: Path) -> None:
     measurer, _ = opened(own_store)
     measurer.measure(LONG_S)
@@ -117,10 +138,7 @@ def measured_rows(client: httpx.Client) -> list[dict[str, object]]:
 
 def test_the_service_measures_after_its_start_and_then_follows_requests(own_store: Path) -> None:
     with served(Settings(store=own_store, auto_resolutions=SIDES, measure_s=LONG_S)) as client:
-        give_up_at = time.monotonic() + LONG_S
-        while len(measured_rows(client)) < len(KEYS):
-            assert time.monotonic() < give_up_at
-            time.sleep(0.05)
+        until(lambda: len(measured_rows(client)) == len(KEYS), "all are measured")
         assert all(row["samples"] == 0 for row in measured_rows(client))
         for _ in range(20):
             client.post("/predict", params={"model": SMALL_V1}, content=encode(noise()))
@@ -129,6 +147,18 @@ def test_the_service_measures_after_its_start_and_then_follows_requests(own_stor
         [trained, small] = client.get(f"/models/{SMALL_V1}").json()["variants"]
         assert (trained["resolution"], trained["samples"]) == (128, 20)
         assert (small["resolution"], small["samples"]) == (96, 0)
+
+
+def test_a_model_that_comes_later_is_measured_too(own_store: Path, tmp_path: Path) -> None:
+    late = own_store / f"{SMALL_V2}.onnx"
+    late.rename(tmp_path / late.name)
+    settings = Settings(
+        store=own_store, auto_resolutions=SIDES, measure_s=LONG_S, reload_poll_s=0.05
+    )
+    with served(settings) as client:
+        until(lambda: len(measured_rows(client)) == 2, "the first model is measured")
+        (tmp_path / late.name).rename(late)
+        until(lambda: len(measured_rows(client)) == 3, "the second model is measured")
 
 
 def test_measuring_can_be_switched_off_and_asked_for(own_store: Path) -> None:

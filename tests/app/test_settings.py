@@ -167,6 +167,8 @@ def test_a_bad_secret_is_refused_without_saying_it(toml: Path) -> None:
     [
         pytest.param({"max_images": 9, "queue_limit": 8}, "never be admitted", id="queue"),
         pytest.param({"tls_cert": __file__}, "go together", id="tls"),
+        pytest.param({"max_inflight_bytes": 1_000_000}, "never be admitted", id="bytes"),
+        pytest.param({"port": 8000, "grpc_port": 8000}, "both 8000", id="ports"),
     ],
 )
 def test_settings_that_contradict_each_other_are_refused(
@@ -184,6 +186,16 @@ def test_a_file_that_is_not_toml_is_refused_by_its_name(toml: Path, content: byt
     toml.write_bytes(content)
     with pytest.raises(SettingError, match=re.escape(str(toml))):
         load_settings()
+
+
+@pytest.mark.parametrize("name", ["api_keys", "models"])
+def test_a_list_without_a_name_is_refused(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two variables that were never set, put together with a comma, would let everybody in."""
+    monkeypatch.setenv(variable(name), ",")
+    with pytest.raises(SettingError, match=f"{name}.* but no name"):
+        load_settings()
+    monkeypatch.setenv(variable(name), "")
+    assert getattr(load_settings(), name) == ()
 
 
 def test_a_file_that_is_not_there_is_refused_by_its_name(toml: Path) -> None:

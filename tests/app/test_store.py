@@ -71,6 +71,20 @@ def test_files_in_the_making_and_other_files_are_left_alone(tmp_path: Path) -> N
     assert [path.name for path in find_files(tmp_path)] == ["a.onnx", "b.onnx"]
 
 
+def test_a_file_in_the_making_is_no_change(store: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(store, tmp_path / "store")
+    models = opened(folder)
+    (folder / ".b.onnx").touch()
+    assert not models.changed()
+    (folder / "b.onnx").touch()
+    assert models.changed()
+
+
+def test_a_folder_that_cannot_be_read_is_named_with_the_reason(tmp_path: Path) -> None:
+    with pytest.raises(ModelFileError, match="cannot be read: File name too long"):
+        opened(tmp_path / ("a" * 300))
+
+
 def test_untrained_models_are_served_if_that_is_allowed(tmp_path: Path) -> None:
     path = export_random(tmp_path, kind="untrained")
     assert [model.name for model in opened(tmp_path, allow_untrained=True)] == [SMALL_V2]
@@ -167,3 +181,23 @@ def test_a_broken_file_or_a_rival_is_not_loaded_and_changes_nothing(
     assert models.get(SMALL_V1) is before
     assert models.load(SMALL_V1) == SMALL_V1
     assert models.get(SMALL_V1) is not before
+
+
+def test_loading_a_model_does_not_make_another_the_default(store: Path, tmp_path: Path) -> None:
+    models = opened(shutil.copytree(store, tmp_path / "store"))
+    assert models.default == SMALL_V1
+    models.load(SMALL_V1)
+    assert models.default == SMALL_V1
+    models.unload(SMALL_V1)
+    assert models.default == SMALL_V2
+    models.load(SMALL_V1)
+    assert models.default == SMALL_V1  # as it is after a reload
+    models.reload()
+    assert [model.name for model in models] == [SMALL_V1, SMALL_V2]
+
+
+def test_models_that_were_named_keep_their_order(store: Path, tmp_path: Path) -> None:
+    models = opened(shutil.copytree(store, tmp_path / "store"), (SMALL_V2, SMALL_V1))
+    models.load(SMALL_V1)
+    models.load(SMALL_V2)
+    assert [model.name for model in models] == [SMALL_V2, SMALL_V1]
