@@ -80,7 +80,7 @@ class Settings(BaseSettings):
         2,
         ge=0,
         le=600,
-        description="Time for measuring new models, after the start too, beside requests; 0 never measures.",
+        description="Time to measure models that are new, beside requests; 0 measures none.",
     )
     allow_untrained: bool = Field(False, description="Serve models with random weights too.")
     providers: ProviderNames = Field(
