@@ -100,17 +100,25 @@ def export(recipe: Recipe, checkpoint: Checkpoint, precision: Precision, folder:
             fit the network.
         onnx.checker.ValidationError: the graph is not valid ONNX.
     """
+    model = build(recipe, checkpoint, precision)
+    return write_checked(model, recipe.card(precision), folder)
+
+
+def build(recipe: Recipe, checkpoint: Checkpoint, precision: Precision) -> onnx.ModelProto:
+    """The graph of a checkpoint, without a card.
+
+    Raises:
+        ValueError: int8 is asked of a checkpoint that is not quantised, or the weights do not
+            fit the network.
+    """
     network = recipe.network()
     check_weights(network, checkpoint)
     if precision == "fp32":
         writer = float_writer(checkpoint, recipe.scaling)
-        model = build_graph(network, writer, recipe.background)
-    elif checkpoint.quantization is None:
+        return build_graph(network, writer, recipe.background)
+    if checkpoint.quantization is None:
         raise ValueError("this checkpoint is not quantised: it has no int8 form")
-    else:
-        quantized = quantized_writer(checkpoint.quantization)
-        model = build_graph(network, quantized, recipe.background)
-    return write_checked(model, recipe.card(precision), folder)
+    return build_graph(network, quantized_writer(checkpoint.quantization), recipe.background)
 
 
 def write_checked(model: onnx.ModelProto, card: ModelCard, folder: Path) -> Path:

@@ -15,7 +15,7 @@ from onnx import helper, numpy_helper
 
 from app.card import CARD_KEY, ModelCard, parse_card
 from models.checkpoints.canonical import Checkpoint, LayerWeights
-from models.graph import IMAGE_SCALED, InputScaling
+from models.graph import IMAGE_OFFSET, IMAGE_SCALED, InputScaling
 from models.layers import Add, Conv, GlobalPool, Linear, Nonlinearity, Padding, pads
 from models.network import INPUT, Network
 from models.onnx_file import read_model
@@ -59,12 +59,18 @@ def read_exported(path: Path) -> Exported:
     card = parse_card(metadata[CARD_KEY])
     if card.precision != "fp32":
         raise NotExportedError(f"{card.name} is {card.precision} already; a float model is needed")
-    if card.origin.kind == "imported":
+    if card.origin.kind == "imported" and not _is_ours(model.graph):
         raise NotExportedError(
-            f"{card.name} was imported; only what this project exported itself can be quantised, "
-            "because the layers have to be known"
+            f"{card.name} has the graph of another exporter, whose layers cannot be told apart; "
+            "import the weights that it was exported from (.pth, .safetensors, .h5, .keras, "
+            ".tflite), or quantise it with onnxruntime's own tool and import what that makes"
         )
     return _Reader(model.graph, card).read()
+
+
+def _is_ours(graph: onnx.GraphProto) -> bool:
+    """Whether the graph starts as `models.graph.FloatWriter` writes it."""
+    return any(tensor.name == IMAGE_OFFSET for tensor in graph.initializer)
 
 
 class _Reader:
@@ -84,7 +90,7 @@ class _Reader:
             if node.op_type in WITHOUT_LAYER:
                 continue
             self._add(node)
-        offset = self._constant("image_offset").astype(np.float64).ravel() / 255
+        offset = self._constant(IMAGE_OFFSET).astype(np.float64).ravel() / 255
         return Exported(
             self.card,
             self.network,

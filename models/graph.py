@@ -20,6 +20,7 @@ from models.network import INPUT, Network, Node, Step
 OPSET = 17
 IR_VERSION = 8  # the newest that onnxruntime 1.14 and other runtimes of its time read
 LOGITS = "logits"
+IMAGE_OFFSET = "image_offset"
 IMAGE_SCALED = "image_scaled"
 
 
@@ -76,7 +77,7 @@ class FloatWriter:
         tape = self.tape
         tape.emit("Transpose", [INPUT], "image_nchw", perm=[0, 3, 1, 2])
         tape.emit("Cast", ["image_nchw"], "image_float", to=TensorProto.FLOAT)
-        offset = tape.constant("image_offset", self.scaling.offset)
+        offset = tape.constant(IMAGE_OFFSET, self.scaling.offset)
         tape.emit("Sub", ["image_float", offset], IMAGE_SCALED)
 
     def conv(self, step: Step, layer: Conv) -> None:

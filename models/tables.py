@@ -10,7 +10,7 @@ from app.card import Cost, ModelCard
 from models.recommend import Candidate
 
 if TYPE_CHECKING:
-    from models.adoption.adopt import Finding
+    from models.adoption.findings import Finding
 
 
 def zoo_row(

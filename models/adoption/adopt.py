@@ -1,6 +1,5 @@
 """From any ONNX classifier to a model of the store."""
 
-import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -33,6 +32,15 @@ from models.adoption.choices import (
     choose_preprocessing,
     choose_scaling,
 )
+from models.adoption.findings import (
+    Adoption,
+    Finding,
+    chosen_name,
+    family_text,
+    labels_text,
+    preprocessing_text,
+    scaling_text,
+)
 from models.adoption.proof import (
     TOLERANCE,
     Original,
@@ -47,28 +55,9 @@ from models.adoption.trail import Trail
 from models.adoption.wrapping import Plan, simplify, wrap
 from models.export import give_card
 from models.graph_cost import GraphCostError, graph_cost
-from models.zoo import zoo
 
 QUANTIZED = {"QLinearConv", "ConvInteger", "QLinearMatMul", "MatMulInteger", "QGemm"}
 INTEGERS = {onnx.TensorProto.INT8, onnx.TensorProto.UINT8}
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing that is known of a file, and how."""
-
-    what: str
-    value: str
-    known_by: str
-
-
-@dataclass(frozen=True, slots=True)
-class Adoption:
-    """A finished model with its card, and what was found on the way."""
-
-    card: ModelCard
-    model: onnx.ModelProto
-    findings: tuple[Finding, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +122,7 @@ def adopt(
     family, alpha = recognise(cost.layers)
     card = ModelCard(
         card_version=CARD_VERSION,
-        name=_name(name, path),
+        name=chosen_name(name, path),
         family=family,
         alpha=alpha,
         resolution=resolution,
@@ -222,22 +211,6 @@ def _with_output(model: onnx.ModelProto, value: str) -> onnx.ModelProto:
     return copy
 
 
-def _name(name: str | None, path: Path) -> str:
-    """The asked name, or the file's own in the letters that a name may have.
-
-    Raises:
-        Refused: it cannot be a name, or is that of a zoo model.
-    """
-    chosen = name or re.sub(r"[^a-z0-9_.\-]+", "_", path.stem.lower()).strip("_.-")[:100]
-    if not re.fullmatch(r"[a-z0-9][a-z0-9_.\-]{0,99}", chosen):
-        raise Refused(
-            f"{chosen!r} cannot be a name: give --name in small letters, digits, '_', '.', '-'"
-        )
-    if chosen in zoo():
-        raise Refused(f"{chosen} is the name of a model of the zoo: give it another with --name")
-    return chosen
-
-
 def _findings(
     foreign: onnx.ModelProto,
     card: ModelCard,
@@ -249,31 +222,25 @@ def _findings(
     image = plan.image
     exporter = f"{foreign.producer_name} {foreign.producer_version}".strip() or "unknown"
     element = "uint8" if image.uint8 else "float32"
-    scaling = "none: it takes pixels"
-    if plan.scaling is not None:
-        mean, std = (_channels(values) for values in (plan.scaling.mean, plan.scaling.std))
-        scaling = f"(pixel / 255 - {mean}) / {std}"
-    cut = card.preprocessing
-    alpha = "" if card.alpha is None else f", alpha {card.alpha:g}"
-    labels = f"{len(names.labels)}: {names.labels[0]} ... {names.labels[-1]}"
+    scaled_by = choices.by("mean", "std") if plan.scaling else "the graph"
     rows = [
         ("exporter", exporter, "the file"),
         ("input", f"{image.name}: {element}, {image.layout.upper()}", "the graph"),
-        ("scaling", scaling, choices.by("mean", "std") if plan.scaling else "the graph"),
+        ("scaling", scaling_text(plan.scaling), scaled_by),
         ("resolution", str(card.resolution), "the graph" if image.fixed else "--resolution"),
         ("takes", str(card.resolutions), "the graph" if image.fixed else "tried"),
         ("batch", "any" if wrapped.any_batch else "1", "tried"),
         (
             "preprocessing",
-            f"{cut.resize}, crop {cut.crop_fraction:g}, {cut.interpolation}",
+            preprocessing_text(card.preprocessing),
             choices.by("resize", "crop_fraction", "interpolation"),
         ),
         ("scores", f"{plan.output}: {plan.scores}", "its last layers and their values"),
         ("classes", f"{plan.classes}{' with a background' if names.background else ''}", "a run"),
-        ("labels", labels, names.said_by),
+        ("labels", labels_text(names.labels), names.said_by),
         ("embedding", f"{plan.channels} values", _pooling(plan)),
         ("precision", card.precision, "the graph"),
-        ("family", f"{card.family}{alpha}", "every layer's shape"),
+        ("family", family_text(card), "every layer's shape"),
         ("parameters", f"{card.cost.params:,}", "the graph"),
         ("multiply-adds", f"{card.cost.madds:,}", "the graph"),
         (
@@ -292,7 +259,3 @@ def _pooling(plan: Plan) -> str:
     if features.pooled_by:
         return f"pooled features ({features.pooled_by})"
     return "what the last layer reads; not pooled"
-
-
-def _channels(values: tuple[float, float, float]) -> str:
-    return f"{values[0]:g}" if len(set(values)) == 1 else str(tuple(round(x, 4) for x in values))

@@ -20,11 +20,12 @@ BACKGROUND_NAMES = {"background", "dummy", "__background__"}
 
 @dataclass(frozen=True, slots=True)
 class Preset:
-    """How the networks of one project were trained; their classes are ImageNet's.
+    """How the networks of one project were trained.
 
-    `background` is True where class 0 of 1001 is "nothing".
+    `said_by` is who says so; `background` is True where class 0 of 1001 is "nothing".
     """
 
+    said_by: str
     scaling: InputScaling
     preprocessing: Preprocessing
     background: bool
@@ -40,16 +41,21 @@ def presets() -> dict[str, Preset]:
         "timm": "timm_v2",
         "timm_v1": "timm_v1",
     }
-    records = {name: formats()[record] for name, record in names.items()}
-    return {
-        name: Preset(record.scaling, record.preprocessing, record.background)
-        for name, record in records.items()
-    }
+    return {name: preset_of(record, f"--like {name}") for name, record in names.items()}
+
+
+def preset_of(record: str, said_by: str) -> Preset:
+    """What the checkpoints of a format of the zoo have in common."""
+    kind = formats()[record]
+    return Preset(said_by, kind.scaling, kind.preprocessing, kind.background)
 
 
 @dataclass(frozen=True, slots=True)
 class Choices:
-    """What was said on the command line; None where nothing was."""
+    """What was said on the command line; None where nothing was.
+
+    `file` is what the file itself is like, which holds where nothing was said.
+    """
 
     like: str | None = None
     mean: tuple[float, ...] | None = None
@@ -62,31 +68,32 @@ class Choices:
     layout: str | None = None
     resolution: int | None = None
     output: str | None = None
+    file: Preset | None = None
 
     @property
     def preset(self) -> Preset | None:
-        """What `like` stands for.
+        """What `like` stands for, or else the file.
 
         Raises:
             Refused: there is no such preset.
         """
         if self.like is None:
-            return None
+            return self.file
         if self.like not in presets():
             raise Refused(f"no preset {self.like!r}; there are {', '.join(presets())}")
         return presets()[self.like]
 
     def by(self, *names: str) -> str:
-        """Who says so: the options that were given, or the preset."""
+        """Who says so: the options that were given, and the preset for the others."""
         given = [name for name in names if getattr(self, name) is not None]
         options = [f"--{name.replace('_', '-')}" for name in given]
-        if len(given) < len(names) and self.like is not None:
-            options.append(f"--like {self.like}")
+        if len(given) < len(names) and self.preset is not None:
+            options.append(self.preset.said_by)
         return ", ".join(options)
 
 
 def choose_scaling(choices: Choices, uint8: bool) -> InputScaling | None:
-    """The scaling in front of a graph; None for a graph that takes pixels as they are.
+    """The scaling in front of a network; None for one that takes pixels as they are.
 
     Raises:
         Refused: it is not said, said twice, or out of range.
@@ -95,9 +102,7 @@ def choose_scaling(choices: Choices, uint8: bool) -> InputScaling | None:
     named = [f"--{name}" for name, value in given.items() if value is not None]
     if uint8:
         if named:
-            raise Refused(
-                f"the graph takes uint8 pixels and scales them itself: leave out {named[0]}"
-            )
+            raise Refused(f"it takes uint8 pixels and scales them itself: leave out {named[0]}")
         return None
     preset = choices.preset
     if preset is None and len(named) < 2:
@@ -147,7 +152,7 @@ class Classes:
 
 
 def choose_classes(choices: Choices, classes: int) -> Classes:
-    """Names for the `classes` scores of a graph.
+    """Names for the `classes` scores of a network.
 
     Raises:
         Refused: they are not said, or are not as many.
@@ -157,10 +162,10 @@ def choose_classes(choices: Choices, classes: int) -> Classes:
     if background is None:
         background = preset is not None and preset.background and classes == 1001
     wanted = classes - background
-    source = choices.labels or (IMAGENET if preset else None)
+    source = choices.labels or (IMAGENET if choices.like else None)
     if source is None:
         raise Refused(
-            f"no graph says what its {classes} classes are called: give --labels FILE "
+            f"no file says what its {classes} classes are called: give --labels FILE "
             f"(one name a line, or JSON), or --labels {IMAGENET}"
         )
     labels = imagenet_labels() if source == IMAGENET else read_labels(Path(source))
@@ -173,7 +178,7 @@ def choose_classes(choices: Choices, classes: int) -> Classes:
         elif choices.labels is None:
             hint = ": name them with --labels FILE"
         raise Refused(
-            f"the graph has {wanted} classes{' and a background' if background else ''}, "
+            f"it has {wanted} classes{' and a background' if background else ''}, "
             f"{source} has {len(labels)} names{hint}"
         )
     return Classes(labels, background, choices.by("labels"))

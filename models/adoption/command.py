@@ -12,7 +12,7 @@ from models.terminal import JsonOption, StoreOption, errors_reported, show, stor
 
 
 def import_model(
-    file: Annotated[Path, typer.Argument(help="An ONNX classifier from elsewhere.")],
+    file: Annotated[Path, typer.Argument(help="ONNX, or weights of a MobileNet.")],
     name: Annotated[str | None, typer.Option(help="Its name here; default: the file's.")] = None,
     like: Annotated[
         str | None,
@@ -51,13 +51,17 @@ def import_model(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only look; write nothing.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Adopt a classifier from elsewhere: torch.onnx, tf2onnx, the ONNX model zoo, quantised or not.
+    """Adopt a classifier from elsewhere: any ONNX file, or the weights of a MobileNet of your own.
 
-    What the graph tells is detected and shown; what it cannot tell has to be said. The adopted
-    file is compared with the original before it is written.
+    ONNX is from torch.onnx, tf2onnx, the ONNX model zoo, quantised or not, and is compared with
+    the original before it is written. Weights are .pth and .safetensors (torchvision, timm), .h5
+    and .keras, .tflite. What the file tells is detected and shown; what it cannot tell has to be
+    said.
     """
     from models.adoption.adopt import adopt
+    from models.adoption.checkpoint import adopt_checkpoint
     from models.adoption.choices import Choices
+    from models.adoption.weights import kind_of
     from models.export import write_model
 
     folder = store_folder(store)
@@ -75,7 +79,10 @@ def import_model(
             resolution=resolution,
             output=output,
         )
-        adoption = adopt(file, choices, name, source, licence)
+        if kind := kind_of(file):
+            adoption = adopt_checkpoint(file, kind, choices, name, source, licence)
+        else:
+            adoption = adopt(file, choices, name, source, licence)
         path = folder / f"{adoption.card.name}.onnx"
         if path.exists() and not (force or dry_run):
             raise ValueError(f"{path} is there already: give another --name, or --force")

@@ -4,6 +4,7 @@ Only what lies in the file itself is read: a link or a storage that leads out of
 so is a tensor or an attribute that declares more than a network of the family can have.
 """
 
+import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from math import prod
@@ -12,8 +13,11 @@ from pathlib import Path
 import h5py
 import numpy as np
 
+from models.checkpoints import stored_zip
 from models.checkpoints.canonical import CheckpointError, Float32
 
+# The HDF5 file in a `.keras` archive.
+KERAS_WEIGHTS = "model.weights.h5"
 # The family's largest tensor is the classifier of MobileNetV2 1.4, with 1.8 million values.
 MAX_VALUES = 8_000_000
 MAX_NAMES = 2_000
@@ -24,19 +28,29 @@ DAMAGE = (OSError, KeyError, ValueError, TypeError, RuntimeError, AttributeError
 
 @contextmanager
 def open_file(path: Path) -> Iterator[h5py.Group]:
-    """The root of an HDF5 file, closed when the block ends.
+    """The root of an HDF5 file, closed when the block ends; of a `.keras` file, of the one in it.
 
     Raises:
         CheckpointError: it is not HDF5, or what the block reads of it is damaged.
     """
     try:
         # a lock needs a file system that has locks, and nobody writes here
-        with h5py.File(path, "r", locking=False) as file:
+        with h5py.File(_source(path), "r", locking=False) as file:
             yield file
     except DAMAGE as error:
         raise CheckpointError(f"{path.name} is not HDF5, or is damaged: {error}") from error
     except CheckpointError as error:
         raise CheckpointError(f"{path.name}: {error}") from error
+
+
+def _source(path: Path) -> Path | io.BytesIO:
+    with path.open("rb") as file:
+        if file.read(len(stored_zip.START)) != stored_zip.START:
+            return path
+    entries = stored_zip.read_entries(path.read_bytes())
+    if KERAS_WEIGHTS not in entries:
+        raise CheckpointError(f"a zip without {KERAS_WEIGHTS}: not a .keras file")
+    return io.BytesIO(entries[KERAS_WEIGHTS])
 
 
 def group(parent: h5py.Group, path: str) -> h5py.Group:

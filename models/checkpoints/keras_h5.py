@@ -14,6 +14,10 @@
 Layers of an `.h5` are told apart by their names if these are those of today's Keras. The published
 files of V2 are older and have other names (`mobl3_conv_3_expand`, `Logits`), so otherwise the order
 counts, as it does when Keras itself loads a file.
+
+A fine-tuned network may be a layer of another model, and its classifier is whatever dense layer
+follows it. In an `.h5` all of its tensors then stand under that one layer, in a `.weights.h5` its
+layers are under layers/functional/layers. A `.keras` file has a `.weights.h5` in it.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -47,6 +51,9 @@ PARTS: dict[KerasClass, tuple[str, ...]] = {
     "batch_normalization": ("gamma", "beta", "moving_mean", "moving_variance"),
     "dense": ("kernel", "bias"),
 }
+FAMILIES: tuple[Family, ...] = ("mobilenet_v1", "mobilenet_v2")
+# layers of augmentation keep the state of their random numbers, which is no weight
+SEEDS = "seed_generator"
 # what older versions call the kernel of a depthwise layer
 DEPTHWISE_KERNEL = "depthwise_kernel"
 
@@ -74,12 +81,36 @@ def read(path: Path, family: Family, *, eps: float = 1e-3) -> Checkpoint:
     """
     with hdf5.open_file(path) as root:
         layers = list(keras_layers(family))
-        saved = hdf5.group(root, "model_weights") if hdf5.has(root, "model_weights") else root
+        saved = _saved(root)
         by_name = bool(hdf5.names(saved, "layer_names"))
         tensors = _by_name(saved, layers) if by_name else _by_class(saved, layers)
         checkpoint = Checkpoint(_fold(layers, tensors, eps))
         check_layers(checkpoint.layers, template(family))
     return checkpoint
+
+
+def family_of(path: Path) -> Family:
+    """The family of a file, by how many batch norms it has.
+
+    Raises:
+        CheckpointError: the file cannot be read, or is of neither.
+    """
+    with hdf5.open_file(path) as root:
+        saved = _saved(root)
+        if hdf5.names(saved, "layer_names"):
+            found = sum("gamma" in map(_part, paths) for paths in _weights(saved).values())
+        else:
+            network, _ = _groups(saved)
+            found = sum(name.startswith("batch_normalization") for name in network)
+    counts: dict[Family, int] = {
+        family: sum(layer.kind == "batch_normalization" for layer in keras_layers(family))
+        for family in FAMILIES
+    }
+    for family, count_of_family in counts.items():
+        if found == count_of_family:
+            return family
+    known = ", ".join(f"{family} has {wanted}" for family, wanted in counts.items())
+    raise CheckpointError(f"{path.name}: has {found} batch norms; {known}")
 
 
 def keras_layers(family: Family) -> Iterator[Layer]:
@@ -120,25 +151,43 @@ def _v2_names(name: str) -> tuple[str, str]:
     return ends.get(name, (theirs, f"{theirs}_BN"))
 
 
+def _saved(root: h5py.Group) -> h5py.Group:
+    """Where the layers are, in a file of weights or in a whole saved model."""
+    return hdf5.group(root, "model_weights") if hdf5.has(root, "model_weights") else root
+
+
+def _weights(saved: h5py.Group) -> dict[str, list[str]]:
+    """Paths of the tensors of each layer that has some, in the file's order.
+
+    A layer that is a network has all of its own layers' tensors; they are parted again here.
+    """
+    weights: dict[str, list[str]] = {}
+    for name in hdf5.names(saved, "layer_names"):
+        paths = hdf5.names(hdf5.group(saved, name), "weight_names")
+        owners = [path.rpartition("/")[0].rpartition("/")[2] for path in paths]
+        nested = len(set(owners)) > 1
+        for path, owner in zip(paths, owners, strict=True):
+            weights.setdefault(owner if nested else name, []).append(f"{name}/{path}")
+    return weights
+
+
 def _by_name(saved: h5py.Group, layers: Sequence[Layer]) -> dict[str, Tensors]:
     """Tensors by Keras' name of the layer, from a file that lists its layers."""
-    paths = {name: hdf5.names(hdf5.group(saved, name), "weight_names")
-             for name in hdf5.names(saved, "layer_names")}  # fmt: skip
-    found = [name for name, weights in paths.items() if weights]
-    expected = [layer.name for layer in layers]
-    if set(found) == set(expected):
-        found = expected
+    weights = _weights(saved)
+    found, expected = list(weights), [layer.name for layer in layers]
+    features = expected[:-1]
+    head = [name for name in found if name not in features]
+    if set(features) < set(found) and len(head) == 1:
+        found = [*features, *head]
     if len(found) != len(expected):
         raise CheckpointError(_other_layers(found, expected))
     tensors: dict[str, Tensors] = {}
     for layer, name in zip(layers, found, strict=True):
-        parts = {_part(path): path for path in paths[name]}
-        if set(parts) != set(layer.parts) or len(parts) != len(paths[name]):
-            wanted = ", ".join(layer.parts)
-            raise CheckpointError(f"{name} has {', '.join(paths[name])}; {wanted} belong there")
-        tensors[layer.name] = {
-            part: hdf5.tensor(saved, f"{name}/{path}") for part, path in parts.items()
-        }
+        parts = {_part(path): path for path in weights[name]}
+        if set(parts) != set(layer.parts) or len(parts) != len(weights[name]):
+            stored, wanted = ", ".join(weights[name]), ", ".join(layer.parts)
+            raise CheckpointError(f"{name} has {stored}; {wanted} belong there")
+        tensors[layer.name] = {part: hdf5.tensor(saved, path) for part, path in parts.items()}
     return tensors
 
 
@@ -159,34 +208,56 @@ def _other_layers(found: Sequence[str], expected: Sequence[str]) -> str:
 
 def _by_class(saved: h5py.Group, layers: Sequence[Layer]) -> dict[str, Tensors]:
     """Tensors by Keras' name of the layer, from a file that counts its layers by class."""
-    if not hdf5.has(saved, "layers"):
-        raise CheckpointError("has neither a list of layers nor a group of them: no Keras weights")
-    stored = hdf5.group(saved, "layers")
+    network, around = _groups(saved)
     counters = {kind: count() for kind in PARTS}
     tensors: dict[str, Tensors] = {}
-    expected = set()
+    left = {**around, **network}
     for layer in layers:
         index = next(counters[layer.kind])
         name = f"{layer.kind}_{index}" if index else layer.kind
-        expected.add(name)
-        if not hdf5.has(stored, name):
+        if layer.bias and name not in network:
+            name = next((own for own in left if own.startswith("dense")), name)
+        if name not in left:
             raise CheckpointError(f"layers/{name}, which is {layer.name} of the family, is missing")
-        kept = hdf5.group(stored, f"{name}/vars")
+        kept = hdf5.group(left.pop(name), "vars")
         if set(kept) != {str(at) for at in range(len(layer.parts))}:
             wanted = ", ".join(layer.parts)
             raise CheckpointError(f"layers/{name} has {len(kept)} tensors; {wanted} belong there")
         tensors[layer.name] = {
             part: hdf5.tensor(kept, str(at)) for at, part in enumerate(layer.parts)
         }
-    if surplus := [name for name in stored if name not in expected and _has_weights(stored, name)]:
-        raise CheckpointError(f"layers are not of the family: {', '.join(sorted(surplus))}")
+    if left:
+        raise CheckpointError(f"layers are not of the family: {', '.join(sorted(left))}")
     return tensors
 
 
-def _has_weights(stored: h5py.Group, name: str) -> bool:
-    """Whether a layer keeps anything that the family's other layers (ReLU, padding) do not."""
-    layer = hdf5.group(stored, name)
-    return any(key != "vars" or len(hdf5.group(layer, "vars")) > 0 for key in layer)
+def _groups(saved: h5py.Group) -> tuple[dict[str, h5py.Group], dict[str, h5py.Group]]:
+    """The layers with weights, by class and number: the network's, and those of a model around it.
+
+    Raises:
+        CheckpointError: there are no layers.
+    """
+    if not hdf5.has(saved, "layers"):
+        raise CheckpointError("has neither a list of layers nor a group of them: no Keras weights")
+    network = _with_weights(hdf5.group(saved, "layers"))
+    for name, layer in network.items():
+        if hdf5.has(layer, "layers"):
+            around = {other: network[other] for other in network if other != name}
+            return _with_weights(hdf5.group(layer, "layers")), around
+    return network, {}
+
+
+def _with_weights(stored: h5py.Group) -> dict[str, h5py.Group]:
+    """The layers that keep anything that others (ReLU, padding, augmentation) do not."""
+    layers = {name: hdf5.group(stored, name) for name in stored}
+    return {name: layer for name, layer in layers.items() if _has_weights(layer)}
+
+
+def _has_weights(layer: h5py.Group, depth: int = 4) -> bool:
+    if hdf5.has(layer, "vars") and len(hdf5.group(layer, "vars")):
+        return True
+    inner = [key for key in layer if key not in ("vars", SEEDS)]
+    return any(depth == 0 or _has_weights(hdf5.group(layer, key), depth - 1) for key in inner)
 
 
 def _fold(
@@ -213,10 +284,10 @@ def _fold(
 
 def _to_oihw(layer: Layer, kernel: Float32) -> Float32:
     """A kernel as [out, in / groups, height, width]."""
-    if kernel.ndim != (2 if layer.kind == "dense" else 4):
-        raise CheckpointError(f"{layer.name} has a kernel {kernel.shape}")
-    if layer.kind == "dense":  # [in, out]
+    if layer.bias and kernel.ndim == 2:  # a dense layer, [in, out]
         kernel = kernel[None, None]
+    if kernel.ndim != 4:
+        raise CheckpointError(f"{layer.name} has a kernel {kernel.shape}")
     # [height, width, in, out]; depthwise: [height, width, channels, 1]
     axes = (2, 3, 0, 1) if layer.kind == "depthwise_conv2d" else (3, 2, 0, 1)
     return np.ascontiguousarray(kernel.transpose(axes))

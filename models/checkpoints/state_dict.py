@@ -1,7 +1,7 @@
 """torch's state dicts, whatever file they come in, and the layers that their tensors make.
 
 What a training loop puts around the names is taken off: `module.` of DataParallel and of averaged
-weights, `_orig_mod.` of torch.compile. Counters of steps are left out.
+weights, `_orig_mod.` of torch.compile, `model.` of a Lightning module. Counters are left out.
 """
 
 from collections.abc import Iterable, Mapping
@@ -22,7 +22,7 @@ from models.checkpoints.canonical import (
 )
 from models.network import Network
 
-PREFIXES = ("module.", "_orig_mod.")
+PREFIXES = ("module.", "_orig_mod.", "model.")
 BATCH_NORM = ("weight", "bias", "running_mean", "running_var")
 # how many batches batch norm has seen, how many states an average is of
 COUNTERS = ("num_batches_tracked", "n_averaged")

@@ -116,7 +116,7 @@ def read_graph(path: Path) -> Graph:
     try:
         content = path.read_bytes()
         if content[4:8] != IDENTIFIER:
-            raise CheckpointError(f"{path.name}: not a TFLite file, which has TFL3 at byte 4")
+            raise CheckpointError("not a TFLite file, which has TFL3 at byte 4")
         return _graph(tflite.Model.GetRootAs(content, 0))
     except OSError as error:
         raise CheckpointError(f"{path.name}: {error.strerror}") from error

@@ -12,30 +12,20 @@ A training loop saves a dict that has the state dict in it, beside an optimizer'
 """
 
 import io
-import zipfile
 from collections.abc import Iterator, Mapping
 from math import prod
 from pathlib import Path
 
 import numpy as np
 
+from models.checkpoints import stored_zip
 from models.checkpoints.canonical import Array, CheckpointError
 from models.checkpoints.unpickle import Storage, Tensor, unpickle
 
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 LEGACY_PROTOCOL = 1001
 LEGACY_START = b"\x80\x02"  # a pickle of protocol 2
-ZIP_START = b"PK\x03\x04"
 COUNT_BYTES = 8
-# what the standard library's reader raises for one (RuntimeError: encrypted)
-DAMAGED_ZIP = (
-    zipfile.BadZipFile,
-    EOFError,
-    NotImplementedError,
-    OverflowError,
-    RuntimeError,
-    ValueError,
-)
 
 Storages = Mapping[str, memoryview]
 
@@ -57,7 +47,7 @@ def read_state_dict(path: Path) -> dict[str, Array]:
     except OSError as error:
         raise CheckpointError(f"{path.name}: {error.strerror}") from error
     try:
-        if content.startswith(ZIP_START):
+        if content.startswith(stored_zip.START):
             return _read_zip(content)
         if content.startswith(LEGACY_START):
             return _read_legacy(content)
@@ -67,11 +57,7 @@ def read_state_dict(path: Path) -> dict[str, Array]:
 
 
 def _read_zip(content: bytes) -> dict[str, Array]:
-    try:
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            entries = _entries(archive, len(content))
-    except DAMAGED_ZIP as error:
-        raise CheckpointError(f"the zip is damaged ({error})") from error
+    entries = stored_zip.read_entries(content)
     pickles = [name for name in entries if name.endswith("/data.pkl")]
     if len(pickles) != 1:
         raise CheckpointError(f"the zip has {len(pickles)} data.pkl, not one")
@@ -85,18 +71,6 @@ def _read_zip(content: bytes) -> dict[str, Array]:
         if name.startswith(data)
     }
     return _tensors(unpickle(io.BytesIO(entries[pickles[0]])), storages)
-
-
-def _entries(archive: zipfile.ZipFile, limit: int) -> dict[str, bytes]:
-    """Bytes of each entry, none of which is compressed, told twice, or more than the file holds."""
-    entries = archive.infolist()
-    for entry in entries:
-        if entry.compress_type != zipfile.ZIP_STORED or entry.file_size != entry.compress_size:
-            raise CheckpointError(f"{entry.filename} is compressed; torch stores plain bytes")
-    names = {entry.filename for entry in entries}
-    if len(names) != len(entries) or sum(entry.file_size for entry in entries) > limit:
-        raise CheckpointError("entries of the zip overlap or share a name")
-    return {entry.filename: archive.read(entry) for entry in entries}
 
 
 def _read_legacy(content: bytes) -> dict[str, Array]:

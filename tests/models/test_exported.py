@@ -9,12 +9,16 @@ import pytest
 
 from app.card import Family
 from app.runtime import new_session
+from models.adoption.adopt import adopt
 from models.cost import network_cost
-from models.export import export, untrained
+from models.export import export, untrained, write_model
 from models.exported import NotExportedError, read_exported
 from models.graph import build_graph, float_writer
 from models.onnx_file import OnnxFileError
 from tests.exports import export_random, random_recipe
+from tests.models.adoption.exported import TORCH as TORCH_EXPORT
+from tests.models.adoption.exported import write_labels
+from tests.models.adoption.finetuned import TORCH, adopted, unpack
 
 
 @pytest.mark.parametrize("padding", ["same", "symmetric"])
@@ -43,6 +47,22 @@ def test_what_was_exported_comes_back(family: Family, padding: str, tmp_path: Pa
     ]
     for before, after in zip(*answers, strict=True):
         assert np.allclose(before, after, rtol=1e-4, atol=1e-6), first
+
+
+def test_own_weights_that_were_imported_come_back(tmp_path: Path) -> None:
+    adoption = adopted(unpack(TORCH, tmp_path))
+    found = read_exported(write_model(adoption.model, tmp_path / "own.onnx"))
+    assert found.card == adoption.card
+    assert network_cost(found.network) == adoption.card.cost
+
+
+def test_an_imported_graph_is_refused_with_a_way_out(tmp_path: Path) -> None:
+    adoption = adopt(
+        TORCH_EXPORT.unpack(tmp_path), TORCH_EXPORT.choices(write_labels(tmp_path)), "foreign"
+    )
+    path = write_model(adoption.model, tmp_path / "foreign.onnx")
+    with pytest.raises(NotExportedError, match=r"foreign has the graph of .*; import the weights"):
+        read_exported(path)
 
 
 def test_a_file_that_is_no_float_export_is_refused(tmp_path: Path) -> None:

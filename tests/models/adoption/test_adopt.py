@@ -18,7 +18,8 @@ from onnxruntime.quantization import (
 
 from app.model import load_model
 from models.adoption.admission import Refused
-from models.adoption.adopt import Adoption, adopt
+from models.adoption.adopt import adopt
+from models.adoption.findings import Adoption
 from models.cost import network_cost
 from models.export import write_model
 from models.mobilenet_v2 import mobilenet_v2

@@ -140,7 +140,7 @@ def virtual(file: h5py.File) -> None:
         pytest.param(lambda f: f.__delitem__(KERNEL), f"there is no '{KERNEL}'", id="no tensor"),
         pytest.param(
             lambda f: f["conv1_bn"].attrs.__setitem__("weight_names", ["conv1_bn/gamma"]),
-            "conv1_bn has conv1_bn/gamma; gamma, beta, moving_mean, moving_variance belong there",
+            "conv1_bn/gamma; gamma, beta, moving_mean, moving_variance belong there",
             id="parts",
         ),
         pytest.param(

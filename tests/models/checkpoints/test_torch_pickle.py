@@ -323,7 +323,7 @@ def zip_with(entries: dict[str, bytes], path: Path) -> None:
 def test_a_compressed_zip_is_refused_before_it_is_unpacked(file: Path) -> None:
     bomb = {"0": np.zeros(1 << 20, np.float32)}
     file.write_bytes(write.zipped(write.mapping({"weight": WEIGHT}), bomb, zipfile.ZIP_DEFLATED))
-    with pytest.raises(CheckpointError, match=r"data\.pkl is compressed; torch stores plain bytes"):
+    with pytest.raises(CheckpointError, match=r"data\.pkl is compressed; torch and Keras"):
         read_state_dict(file)
 
 

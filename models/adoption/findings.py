@@ -1,0 +1,71 @@
+"""What is told of an adopted file: each thing, its value, and how it is known."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import onnx
+
+from app.card import ModelCard, Preprocessing
+from models.adoption.admission import Refused
+from models.graph import InputScaling
+from models.zoo import zoo
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that is known of a file, and how."""
+
+    what: str
+    value: str
+    known_by: str
+
+
+@dataclass(frozen=True, slots=True)
+class Adoption:
+    """A finished model with its card, and what was found on the way."""
+
+    card: ModelCard
+    model: onnx.ModelProto
+    findings: tuple[Finding, ...]
+
+
+def chosen_name(name: str | None, path: Path) -> str:
+    """The asked name, or the file's own in the letters that a name may have.
+
+    Raises:
+        Refused: it cannot be a name, or is that of a zoo model.
+    """
+    stem = path.stem.lower().removesuffix(".weights")  # x.weights.h5
+    chosen = name or re.sub(r"[^a-z0-9_.\-]+", "_", stem).strip("_.-")[:100]
+    if not re.fullmatch(r"[a-z0-9][a-z0-9_.\-]{0,99}", chosen):
+        raise Refused(
+            f"{chosen!r} cannot be a name: give --name in small letters, digits, '_', '.', '-'"
+        )
+    if chosen in zoo():
+        raise Refused(f"{chosen} is the name of a model of the zoo: give it another with --name")
+    return chosen
+
+
+def scaling_text(scaling: InputScaling | None) -> str:
+    """How pixels are scaled; None is a graph that takes them as they are."""
+    if scaling is None:
+        return "none: it takes pixels"
+    mean, std = (_channels(values) for values in (scaling.mean, scaling.std))
+    return f"(pixel / 255 - {mean}) / {std}"
+
+
+def preprocessing_text(cut: Preprocessing) -> str:
+    return f"{cut.resize}, crop {cut.crop_fraction:g}, {cut.interpolation}"
+
+
+def labels_text(labels: tuple[str, ...]) -> str:
+    return f"{len(labels)}: {labels[0]} ... {labels[-1]}"
+
+
+def family_text(card: ModelCard) -> str:
+    return card.family if card.alpha is None else f"{card.family}, alpha {card.alpha:g}"
+
+
+def _channels(values: tuple[float, float, float]) -> str:
+    return f"{values[0]:g}" if len(set(values)) == 1 else str(tuple(round(x, 4) for x in values))

@@ -1,0 +1,43 @@
+"""Zip archives of plain, uncompressed bytes, as torch and Keras write them."""
+
+import io
+import zipfile
+
+from models.checkpoints.canonical import CheckpointError
+
+START = b"PK\x03\x04"
+# what the standard library's reader raises for a damaged one (RuntimeError: encrypted)
+DAMAGED = (
+    zipfile.BadZipFile,
+    EOFError,
+    NotImplementedError,
+    OverflowError,
+    RuntimeError,
+    ValueError,
+)
+
+
+def read_entries(content: bytes) -> dict[str, bytes]:
+    """Bytes of each entry, none of which is compressed, told twice, or more than the file holds.
+
+    Raises:
+        CheckpointError: it is no such archive, or a damaged one.
+    """
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            return _entries(archive, len(content))
+    except DAMAGED as error:
+        raise CheckpointError(f"the zip is damaged ({error})") from error
+
+
+def _entries(archive: zipfile.ZipFile, limit: int) -> dict[str, bytes]:
+    entries = archive.infolist()
+    for entry in entries:
+        if entry.compress_type != zipfile.ZIP_STORED or entry.file_size != entry.compress_size:
+            raise CheckpointError(
+                f"{entry.filename} is compressed; torch and Keras store plain bytes"
+            )
+    names = {entry.filename for entry in entries}
+    if len(names) != len(entries) or sum(entry.file_size for entry in entries) > limit:
+        raise CheckpointError("entries of the zip overlap or share a name")
+    return {entry.filename: archive.read(entry) for entry in entries}

@@ -1,0 +1,102 @@
+"""Let the real frameworks save fine-tuned networks as people do, and record what they answer.
+
+Run once, from the folder of the project, in an environment of its own:
+
+    python -m venv /tmp/own
+    /tmp/own/bin/pip install keras==3.15.1 torch==2.13.0 torchvision==0.28.0 h5py onnx numpy
+    KERAS_BACKEND=torch /tmp/own/bin/python -m tests.models.adoption.record_finetuned
+
+The files in `finetuned/` are what the frameworks saved, packed.
+"""
+
+import gzip
+import json
+from argparse import Namespace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import keras
+import numpy as np
+import torch
+from torch import nn
+from torchvision.models import mobilenet_v2
+
+from tests.models.adoption.inputs import LABELS, SIDE, images, scaled, weights
+from tests.models.adoption.record_exports import ALPHA, MEAN, SOFTER, STD
+
+FOLDER = Path(__file__).with_name("finetuned")
+
+
+def keep(path: Path, answers: Any) -> None:
+    """Pack a file and what its framework answers."""
+    packed = gzip.compress(path.read_bytes(), mtime=0)
+    (FOLDER / f"{path.name}.gz").write_bytes(packed)
+    rows = [[float(f"{value:.8g}") for value in row] for row in answers]
+    (FOLDER / f"{path.name}.json").write_text(json.dumps(rows) + "\n")
+    print(path.name, len(packed), np.round(answers, 3).tolist())
+
+
+def record_keras(folder: Path) -> None:
+    """The network of Keras' own tutorial on transfer learning: MobileNetV2 as one layer."""
+    layers, shape = keras.layers, (SIDE, SIDE, 3)
+    base = keras.applications.MobileNetV2(shape, ALPHA, include_top=False, weights=None)
+    base.trainable = False
+    image = keras.Input(shape)
+    augmented = keras.Sequential([layers.RandomFlip("horizontal"), layers.RandomRotation(0.2)])
+    centred = keras.applications.mobilenet_v2.preprocess_input(augmented(image))
+    pooled = layers.GlobalAveragePooling2D()(base(centred, training=False))
+    classes = layers.Dense(len(LABELS), activation="softmax")(layers.Dropout(0.2)(pooled))
+    network = keras.Model(image, classes)
+    for layer in [*base.layers, network.layers[-1]]:
+        for variable in layer.weights:
+            sizes = tuple(variable.shape)
+            if variable.name == "kernel":
+                depthwise = isinstance(layer, layers.DepthwiseConv2D)
+                fan_in = int(np.prod(sizes[:2] if depthwise else sizes[:-1]))
+                fan_in *= SOFTER ** isinstance(layer, layers.Dense)
+                variable.assign(weights(layer.name, sizes, fan_in))
+            elif variable.name in ("beta", "bias"):
+                variable.assign(weights(f"{layer.name}.{variable.name}", sizes, 8))
+            elif variable.name == "moving_variance":
+                variable.assign(np.full(sizes, 1 - layer.epsilon, np.float32))
+    pixels = images().astype(np.float32)
+    answers = keras.ops.convert_to_numpy(network(pixels, training=False))
+    for suffix in ("keras", "h5"):
+        path = folder / f"tutorial.{suffix}"
+        network.save(path)
+        keep(path, answers)
+
+
+def record_torch(folder: Path) -> None:
+    """torchvision's MobileNetV2 with a head of its own, as a training loop saves it."""
+    network = mobilenet_v2(weights=None, width_mult=ALPHA)
+    network.classifier = nn.Linear(network.last_channel, len(LABELS))
+    network.eval()
+    with torch.no_grad():
+        for name, module in network.named_modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.running_var.fill_(1 - module.eps)
+                module.bias.copy_(torch.from_numpy(weights(name, tuple(module.bias.shape), 8)))
+            elif isinstance(module, nn.Conv2d | nn.Linear):
+                shape = tuple(module.weight.shape)
+                fan_in = int(np.prod(shape[1:])) * SOFTER ** isinstance(module, nn.Linear)
+                module.weight.copy_(torch.from_numpy(weights(name, shape, fan_in)))
+        fed = torch.from_numpy(scaled(images(), MEAN, STD).transpose(0, 3, 1, 2).copy())
+        answers = network(fed).softmax(1).numpy()
+    loop = {
+        "epoch": 3,
+        "args": Namespace(lr=0.1),
+        "state_dict": {f"module.{name}": value for name, value in network.state_dict().items()},
+        "optimizer": torch.optim.SGD(network.classifier.parameters(), 0.1).state_dict(),
+    }
+    path = folder / "loop.pth.tar"
+    torch.save(loop, path)
+    keep(path, answers)
+
+
+if __name__ == "__main__":
+    FOLDER.mkdir(exist_ok=True)
+    with TemporaryDirectory() as temporary:
+        record_keras(Path(temporary))
+        record_torch(Path(temporary))
