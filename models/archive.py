@@ -2,6 +2,7 @@
 
 import tarfile
 import zlib
+from gzip import BadGzipFile
 from pathlib import Path, PurePosixPath
 from shutil import copyfileobj
 
@@ -22,6 +23,7 @@ def take_member(archive: Path, member: str, target: Path, limit_bytes: int) -> N
 
     Raises:
         ArchiveError: damaged, no such regular file in it, or one of more than `limit_bytes`.
+        OSError: `target` cannot be written.
     """
     try:
         with tarfile.open(archive, "r:gz") as opened:
@@ -37,6 +39,6 @@ def take_member(archive: Path, member: str, target: Path, limit_bytes: int) -> N
                 with target.open("wb") as out:
                     copyfileobj(content, out)
                 return
-    except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
+    except (tarfile.TarError, EOFError, BadGzipFile, zlib.error) as error:
         raise ArchiveError(f"the archive is damaged ({error})") from error
     raise ArchiveError(f"the archive has no {member}")

@@ -3,9 +3,7 @@
 import sys
 from pathlib import Path
 
-from rich.console import Console
-
-from models.terminal import show
+from models.terminal import show, tell
 
 
 def compare_with_papers(*, compare: bool, as_csv: bool, as_json: bool, plot: Path | None) -> None:
@@ -26,7 +24,7 @@ def compare_with_papers(*, compare: bool, as_csv: bool, as_json: bool, plot: Pat
         raise ValueError("--csv or --json, not both")
     if plot is not None:
         draw(plot)
-        Console(stderr=True).print(str(plot), soft_wrap=True)
+        tell(str(plot))
     if as_csv:
         sys.stdout.write(csv_text())
     else:

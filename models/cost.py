@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from math import prod
 
-from app.card import Cost, LayerRow, Precision
+from app.card import Cost, LayerRow, ModelCard, Precision
+from app.dial import dial, dial_layers
 from models.layers import Conv, Layer
 from models.network import INPUT, Network, Node, Step
 
@@ -44,6 +45,25 @@ def network_cost(network: Network, precision: Precision = "fp32") -> Cost:
         standard_params=standard.params,
         standard_madds=standard.madds,
         layers=rows,
+    )
+
+
+def cost_at(card: ModelCard, resolution: int) -> Cost:
+    """Cost of a card's network at another resolution, whatever its publisher changed of it.
+
+    Raises:
+        BadQuery: the graph does not take it, or its maps do not scale evenly from the card's.
+    """
+    own, dialled = card.cost, dial(card, resolution)
+    convolutions = own.standard_madds - own.classifier_madds  # they grow with the area
+    return own.model_copy(
+        update={
+            "madds": dialled.madds,
+            "peak_activation_bytes": dialled.peak_activation_bytes,
+            "standard_madds": own.classifier_madds
+            + convolutions * resolution**2 // card.resolution**2,
+            "layers": tuple(dial_layers(card, resolution)),
+        }
     )
 
 

@@ -1,5 +1,7 @@
 """What a published network may change of the papers' tables besides width and resolution."""
 
+from typing import cast
+
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.card import Family
@@ -52,4 +54,19 @@ def define(
         return mobilenet_v2(
             alpha, resolution, classes, padding=padding, depth=depth, fixed_ends=fixed_ends
         )
-    raise ValueError(f"family is {family!r}; it has to be mobilenet_v1 or mobilenet_v2")
+    raise _no_such(family)
+
+
+def check_family(text: str) -> Family:
+    """The family of that name.
+
+    Raises:
+        ValueError: none is called so.
+    """
+    if text not in ("mobilenet_v1", "mobilenet_v2"):
+        raise _no_such(text)
+    return cast(Family, text)
+
+
+def _no_such(family: str) -> ValueError:
+    return ValueError(f"family is {family!r}; it has to be mobilenet_v1 or mobilenet_v2")

@@ -19,6 +19,7 @@ from models.terminal import (
     show,
     store_folder,
     task_bars,
+    tell,
 )
 
 MOST_NAMED = 5
@@ -127,9 +128,8 @@ def _write_csv(rows: Sequence[dict[str, Any]], path: Path) -> None:
 def _tell_damaged(damaged: dict[Path, str]) -> None:
     if not damaged:
         return
-    console = Console(stderr=True, highlight=False, markup=False)
-    console.print(f"{len(damaged)} could not be classified and are left out:", soft_wrap=True)
+    tell(f"{len(damaged)} could not be classified and are left out:")
     for path, reason in list(damaged.items())[:MOST_NAMED]:
-        console.print(f"  {path}: {reason}", soft_wrap=True)
+        tell(f"  {path}: {reason}")
     if len(damaged) > MOST_NAMED:
-        console.print(f"  and {len(damaged) - MOST_NAMED} more")
+        tell(f"  and {len(damaged) - MOST_NAMED} more")

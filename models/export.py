@@ -1,10 +1,8 @@
 """From a network, weights and a card to one self-describing ONNX file."""
 
-import os
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 
 import numpy as np
 import onnx
@@ -29,7 +27,8 @@ from models.design import PAPER, Design, define
 from models.graph import InputScaling, build_graph, float_writer, quantized_writer
 from models.layers import Conv, Linear, Padding
 from models.network import Network
-from models.onnx_file import read_model
+from models.onnx_file import MAX_BYTES, read_model
+from models.placing import placing
 
 # What a file holds besides weights and card, measured on our exports: node, tensor and shape
 # names. Off by at most 0.6 % of any file of the family (the smallest one in int8).
@@ -147,6 +146,19 @@ def predict_file_bytes(recipe: Recipe, precision: Precision) -> int:
     )
 
 
+def check_size(recipe: Recipe, precision: Precision) -> None:
+    """Refuse what would not fit an ONNX file, before its weights fill the memory.
+
+    Raises:
+        ValueError: it is too wide.
+    """
+    if (size_bytes := predict_file_bytes(recipe, precision)) > MAX_BYTES:
+        raise ValueError(
+            f"alpha is {recipe.alpha:g}, which makes a file of {size_bytes / 1e9:.1f} GB; "
+            "an ONNX file holds 2 GB at most"
+        )
+
+
 def check_weights(network: Network, checkpoint: Checkpoint) -> None:
     """Compare the weights' names and shapes with what the network asks for.
 
@@ -198,16 +210,11 @@ def read_metadata(path: Path) -> dict[str, str]:
 
 
 def write_model(model: onnx.ModelProto, path: Path) -> Path:
-    """Put the file in place in one step, so that a killed export leaves no half of a model."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
-        try:
-            file.write(model.SerializeToString(deterministic=True))
-            file.flush()
-            os.fsync(file.fileno())
-            Path(file.name).chmod(0o644)
-            Path(file.name).replace(path)
-        except BaseException:
-            Path(file.name).unlink(missing_ok=True)
-            raise
+    """Put the file in place in one step, so that a killed export leaves no half of a model.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    with placing(path) as file:
+        file.write(model.SerializeToString(deterministic=True))
     return path

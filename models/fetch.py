@@ -1,7 +1,8 @@
 """Getting a published file: from a folder, a Python package, an address or an archive at one.
 
 Nothing reads a file before its hash is right. A download goes to `<name>.part`, is taken up
-again where it stopped, and takes its final name only when it is whole and verified.
+again where it stopped, and takes its final name only when it is whole and verified. One process at
+a time fetches into a cache; another one waits, and finds what the first has brought.
 
 A file that the zoo does not pin is taken at its publisher's word once, over https. What came is
 recorded in `SHA256SUMS` beside the downloads as soon as it has proved to be the weights that it
@@ -10,22 +11,20 @@ should be (`Fetcher.proving`), and from then on it is pinned like any other.
 
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import IO
 from zipfile import ZipFile
 
-import httpx
-
 from models.archive import ArchiveError, take_member
+from models.download import DownloadError, Progress, download
 from models.hashes import BadRecord, HashRecord, sha256_of
+from models.placing import alone_in, naming, place
 from models.zoo import Entry, ZooError
 from models.zoo_table import ArchiveOrigin, FileOrigin, PackageOrigin, UrlOrigin, ZooFile
 
-TIMEOUT_S = 30
 HASH_RECORD = "SHA256SUMS"
 # Twice the largest file of the family: what an address may send whose file has no known size.
 MAX_UNPINNED_BYTES = 64_000_000
@@ -38,10 +37,6 @@ class FetchError(ZooError):
 
 class WrongHash(FetchError):
     """A file is there, but its bytes are not those that were pinned."""
-
-
-# Told how far a download is: name of the file, bytes that are there, bytes in all.
-Progress = Callable[[str, int, int], None]
 
 
 def silent(name: str, done_bytes: int, total_bytes: int) -> None:
@@ -67,20 +62,28 @@ class Fetcher:
         return [self.file(name, file) for name, file in entry.files.items()]
 
     def file(self, name: str, file: ZooFile) -> Path:
-        """Path of one file, verified if its hash is pinned or recorded."""
+        """Path of one file, verified if its hash is pinned or recorded.
+
+        Raises:
+            WrongHash, FetchError: as `locate`.
+            OSError: the cache cannot be written, such as on a full disk.
+        """
         expected, why = self._expected(name, file)
-        for folder in (*self.folders, self.cache):
-            if (path := folder / name).is_file():
-                if expected:
-                    verify(path, expected, why)
+        if path := _local(name, (*self.folders, self.cache), expected, why):
+            return path
+        if self.offline:
+            raise FetchError(_advice(name, expected, file.origins, [], offline=True))
+        part = self.cache / f"{name}.part"
+        with alone_in(self.cache), naming(part):
+            if path := _local(name, (self.cache,), expected, why):  # fetched while this one waited
                 return path
-        reasons = []
-        for origin in () if self.offline else file.origins:
-            try:
-                return self._fetch(name, file.file_bytes, expected, why, origin)
-            except (FetchError, ArchiveError, httpx.HTTPError, OSError) as error:
-                reasons.append(f"{_address(origin)}: {error or type(error).__name__}")
-        raise FetchError(_advice(name, expected, file.origins, reasons, self.offline))
+            reasons = []
+            for origin in file.origins:
+                try:
+                    return self._fetch(name, part, file.file_bytes, expected, why, origin)
+                except (FetchError, ArchiveError, DownloadError) as error:
+                    reasons.append(f"{_address(origin)}: {error}")
+        raise FetchError(_advice(name, expected, file.origins, reasons, offline=False))
 
     @contextmanager
     def proving(self, entry: Entry) -> Iterator[None]:
@@ -98,7 +101,10 @@ class Fetcher:
                 (self.cache / name).unlink(missing_ok=True)
             raise
         new = [name for name in unpinned if name not in self._recorded()]
-        self._record.add({name: sha256_of(self.file(name, entry.files[name])) for name in new})
+        hashes = {name: sha256_of(self.file(name, entry.files[name])) for name in new}
+        if hashes:
+            with alone_in(self.cache):
+                self._record.add(hashes)
 
     @property
     def _record(self) -> HashRecord:
@@ -115,13 +121,20 @@ class Fetcher:
         if file.sha256:
             return file.sha256, "pinned"
         recorded = self._recorded().get(name)
-        return recorded, f"recorded in {self._record.path} when first pulled"
+        return recorded, (
+            f"recorded in {self._record.path} when first pulled; "
+            "without its line there any file counts as new"
+        )
 
     def _fetch(
-        self, name: str, file_bytes: int | None, expected: str | None, why: str, origin: FileOrigin
+        self,
+        name: str,
+        part: Path,
+        file_bytes: int | None,
+        expected: str | None,
+        why: str,
+        origin: FileOrigin,
     ) -> Path:
-        self.cache.mkdir(parents=True, exist_ok=True)
-        part = self.cache / f"{name}.part"
         limit = file_bytes or MAX_UNPINNED_BYTES
         if expected is None:
             part.unlink(missing_ok=True)  # nothing would tell if two halves did not belong together
@@ -132,81 +145,32 @@ class Fetcher:
             case ArchiveOrigin():
                 self._from_archive(origin, part, limit)
             case UrlOrigin(url=url):
-                resumed = self._from_url(str(url), part, name, limit)
+                resumed = download(str(url), part, name, limit, self.progress)
                 if resumed and sha256_of(part) != expected:
                     part.unlink()  # what was there may have come from elsewhere: once more, from 0
-                    self._from_url(str(url), part, name, limit)
+                    download(str(url), part, name, limit, self.progress)
         if expected and (found := sha256_of(part)) != expected:
             part.unlink()
             raise WrongHash(f"gave SHA-256 {found}, expected {expected} ({why})")
         size = part.stat().st_size
         self.progress(name, size, size)
-        return part.replace(self.cache / name)
+        return place(part, self.cache / name)
 
     def _from_archive(self, origin: ArchiveOrigin, part: Path, limit_bytes: int) -> None:
         """Fetch the archive, take the member out of it, and throw the rest away."""
         name = Path(str(origin.archive)).name
         with TemporaryDirectory(dir=part.parent) as folder:
             archive = Path(folder) / "archive.tgz"
-            self._from_url(str(origin.archive), archive, name, MAX_ARCHIVE_BYTES)
+            download(str(origin.archive), archive, name, MAX_ARCHIVE_BYTES, self.progress)
             take_member(archive, origin.member, part, limit_bytes)
 
-    def _from_url(self, url: str, part: Path, name: str, limit_bytes: int) -> bool:
-        """Stream to `part`; True if that went on where an earlier try had stopped."""
-        done = part.stat().st_size if part.exists() else 0
-        if done >= limit_bytes:
-            done = 0
-        # identity: a range counts bytes as they are sent, so they must not be sent compressed
-        headers = {"Accept-Encoding": "identity", **({"Range": f"bytes={done}-"} if done else {})}
-        with (
-            httpx.Client(timeout=TIMEOUT_S, follow_redirects=True) as client,
-            client.stream("GET", url, headers=headers) as response,
-        ):
-            if response.status_code == httpx.codes.REQUESTED_RANGE_NOT_SATISFIABLE:
-                part.unlink(missing_ok=True)  # or every later try would ask the same
-            response.raise_for_status()
-            check_redirects(response)
-            resumed = done > 0 and response.status_code == httpx.codes.PARTIAL_CONTENT
-            with part.open("ab" if resumed else "wb") as out:
-                total = _total_bytes(response, out.tell(), limit_bytes)
-                whole = self._copy(response.iter_bytes(), out, name, total, limit_bytes)
-        if not whole:
-            part.unlink()
-            raise FetchError(f"more than the {limit_bytes} bytes that it may have")
-        return resumed
 
-    def _copy(
-        self,
-        chunks: Iterable[bytes],
-        out: IO[bytes],
-        name: str,
-        total_bytes: int,
-        limit_bytes: int,
-    ) -> bool:
-        """Write the chunks as they come; False as soon as there are too many bytes."""
-        for chunk in chunks:
-            if out.tell() + len(chunk) > limit_bytes:
-                return False
-            out.write(chunk)
-            self.progress(name, out.tell(), total_bytes)
-        return True
-
-
-def check_redirects(response: httpx.Response) -> None:
-    """Refuse an answer that came over plain HTTP although HTTPS was asked for.
-
-    Raises:
-        FetchError: a redirect led from one to the other.
-    """
-    schemes = [step.url.scheme for step in (*response.history, response)]
-    if schemes[0] == "https" and "http" in schemes:
-        raise FetchError(f"leads to {response.url}, which is not https")
-
-
-def _total_bytes(response: httpx.Response, done_bytes: int, limit_bytes: int) -> int:
-    """What the publisher says that the whole file has, for the bar."""
-    declared = response.headers.get("Content-Length", "")
-    return min(done_bytes + int(declared), limit_bytes) if declared.isdecimal() else limit_bytes
+def _local(name: str, folders: Iterable[Path], expected: str | None, why: str) -> Path | None:
+    """The file in the first of the folders that has it, verified if there is a hash for it."""
+    found = next((path for folder in folders if (path := folder / name).is_file()), None)
+    if found and expected:
+        verify(found, expected, why)
+    return found
 
 
 def verify(path: Path, sha256: str, why: str = "pinned") -> None:

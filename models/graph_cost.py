@@ -272,7 +272,8 @@ def _fix_input(graph: onnx.GraphProto, resolution: int | None) -> None:
     if resolution is not None:
         for dimension in free:
             dimension.dim_value = resolution
-        if resolution not in (sizes := [dimension.dim_value for dimension in image]):
+        sizes = [dimension.dim_value for dimension in image]
+        if sizes.count(resolution) < 2:  # height and width; a third one may count channels
             raise GraphCostError(f"the image is fixed at {sizes}: {resolution} does not go in")
     for output in graph.output:
         output.type.tensor_type.ClearField("shape")

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from models.placing import placing
+
 LINE = re.compile(r"([0-9a-f]{64})  (\S.*)")
 
 
@@ -39,15 +41,11 @@ class HashRecord:
 
     def add(self, hashes: Mapping[str, str]) -> None:
         """Record more hashes; the file changes in one step."""
-        if not hashes:
-            return
         lines = [
             f"{sha256}  {name}\n" for name, sha256 in sorted({**self.read(), **hashes}.items())
         ]
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        fresh = self.path.with_name(f"{self.path.name}.part")
-        fresh.write_text("".join(lines), "utf-8")
-        fresh.replace(self.path)
+        with placing(self.path) as file:
+            file.write("".join(lines).encode())
 
 
 def sha256_of(path: Path) -> str:

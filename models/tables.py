@@ -93,7 +93,8 @@ def cost_table(title: str, cost: Cost, *, layers: bool) -> Group:
         ("parameters", cost.params, cost.standard_params),
         ("multiply-adds", cost.madds, cost.standard_madds),
     ):
-        totals.add_row(name, f"{own:,}", f"{standard:,}", f"{standard / own:.2f} x")
+        saving = f"{standard / own:.2f} x" if own else "-"
+        totals.add_row(name, f"{own:,}", f"{standard:,}", saving)
     totals.add_row("stored parameters", f"{cost.stored_params:,}")
     totals.add_row("peak activations", f"{cost.peak_activation_bytes:,} bytes")
     return Group(*([layer_table(cost)] if layers else []), totals)

@@ -2,14 +2,22 @@
 
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
 
 from app.errors import GatewayError
 from app.settings import load_settings
@@ -18,6 +26,8 @@ PIPE_COLUMNS = 120
 StoreOption = Annotated[
     Path | None, typer.Option(help="Folder of the .onnx files. [env: GATEWAY_STORE]")
 ]
+FamilyOption = Annotated[str, typer.Option(help="mobilenet_v1 or mobilenet_v2.")]
+AlphaOption = Annotated[float, typer.Option(help="Width multiplier.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
 
@@ -35,7 +45,14 @@ def show(data: Any, table: Callable[[], Any], as_json: bool) -> None:
     if as_json:
         print(json.dumps(data, indent=2))
     else:
-        Console(width=None if sys.stdout.isatty() else PIPE_COLUMNS).print(table())
+        width = None if sys.stdout.isatty() else PIPE_COLUMNS
+        Console(width=width, markup=False, emoji=False).print(table())
+
+
+def tell(text: str) -> None:
+    """Say beside the output what was done, paths in it as they are."""
+    console = Console(stderr=True, markup=False, emoji=False, highlight=False)
+    console.print(text, soft_wrap=True)
 
 
 @contextmanager
@@ -50,14 +67,17 @@ def errors_reported(*kinds: type[Exception]) -> Iterator[None]:
 
 
 @contextmanager
-def task_bars(console: Console) -> Iterator[Callable[[str, int, int], None]]:
+def task_bars(
+    console: Console, columns: Sequence[ProgressColumn] | None = None
+) -> Iterator[Callable[[str, int, int], None]]:
     """A bar for each task that tells how much of it is done; nothing where nobody looks."""
-    columns = (
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
-    )  # fmt: skip
+    shown = columns or (MofNCompleteColumn(), TimeRemainingColumn())
     quiet = not console.is_terminal
-    with Progress(*columns, console=console, transient=True, disable=quiet) as bars:
-        tasks: dict[str, Any] = {}
+    with Progress(
+        TextColumn("{task.description}", markup=False), BarColumn(), *shown,
+        console=console, transient=True, disable=quiet,
+    ) as bars:  # fmt: skip
+        tasks: dict[str, TaskID] = {}
 
         def update(name: str, done: int, total: int) -> None:
             if name not in tasks:

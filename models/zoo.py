@@ -11,7 +11,7 @@ from app import __version__
 from app.card import CARD_KEY, Accuracy, Origin, Precision, SourceFile, parse_card
 from app.errors import CardError
 from models.checkpoints import keras_h5, tflite, timm, torchvision
-from models.checkpoints.canonical import Checkpoint
+from models.checkpoints.canonical import Checkpoint, CheckpointError
 from models.export import Recipe, export, read_metadata
 from models.hashes import sha256_of
 from models.labels import imagenet_labels
@@ -23,6 +23,10 @@ DEFAULT_MODEL = "mobilenet_v2_1.0_224"
 
 class ZooError(Exception):
     """A zoo model is unknown, or cannot be had; the text says what to do."""
+
+
+class NotTheWeights(ZooError):
+    """Files are there, but they are not those that a model is made of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,15 +129,25 @@ def export_entry(entry: Entry, locate: Callable[[Entry], list[Path]], store: Pat
     """Export an entry from the files that `locate` finds for it into the store.
 
     The card of the exported file has the hash of every file, pinned or not.
+
+    Raises:
+        ZooError: what `locate` raises, or the files are not the weights of this entry.
+        OSError: a file cannot be read, or the store not be written.
     """
     paths = locate(entry)
-    checkpoint = read_checkpoint(entry, paths)
     unpinned = {
         name: sha256_of(path)
         for (name, file), path in zip(entry.files.items(), paths, strict=True)
         if not file.pinned
     }
-    return export(entry.recipe_of(unpinned), checkpoint, entry.precision, store)
+    try:
+        checkpoint = read_checkpoint(entry, paths)
+        return export(entry.recipe_of(unpinned), checkpoint, entry.precision, store)
+    except (CheckpointError, ValueError) as error:
+        raise NotTheWeights(
+            f"{', '.join(map(str, paths))} cannot be made into {entry.name}: {error}; "
+            "put the right file in its place, or remove it and pull again"
+        ) from error
 
 
 def is_current(entry: Entry, store: Path) -> bool:

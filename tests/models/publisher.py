@@ -6,7 +6,7 @@ import tarfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
+from threading import Event, Thread
 from typing import Literal
 
 CONTENT = bytes(range(256)) * 2000
@@ -19,6 +19,7 @@ STOPS_AT = 300_000
 # too much       sends more than the file has
 # short          sends less, and says that this is all
 # unsatisfiable  refuses every range with 416
+# slow           sends the first half, and the rest when `go` is set
 # archived       sends a .tgz that has the file as ./weights.bin
 # missing        404
 Habit = Literal[
@@ -29,6 +30,7 @@ Habit = Literal[
     "too much",
     "short",
     "unsatisfiable",
+    "slow",
     "archived",
     "missing",
 ]
@@ -51,6 +53,7 @@ class Publisher(ThreadingHTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self.asked: list[tuple[str, str | None]] = []
+        self.go = Event()
 
     def address(self, habit: Habit) -> str:
         return f"http://127.0.0.1:{self.server_port}/{habit.replace(' ', '-')}"
@@ -69,6 +72,10 @@ class Handler(BaseHTTPRequestHandler):
             self._send(416, b"no such range")
         elif habit == "resumes" and wanted and (match := re.fullmatch(r"bytes=(\d+)-", wanted)):
             self._send(206, CONTENT[int(match[1]) :])
+        elif habit == "slow":
+            self._send(200, CONTENT[:STOPS_AT], promised=len(CONTENT))
+            self.server.go.wait()
+            self.wfile.write(CONTENT[STOPS_AT:])
         elif habit == "breaks off":
             self._send(200, CONTENT[:STOPS_AT], promised=len(CONTENT))
         else:
@@ -99,5 +106,6 @@ def publishing() -> Iterator[Publisher]:
         try:
             yield publisher
         finally:
+            publisher.go.set()
             publisher.shutdown()
             thread.join()

@@ -1,15 +1,26 @@
 """What networks cost: parameters, file sizes, memory, and what standard convolutions would take."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.card import Cost, Family, Precision
-from models.cost import Use, network_cost, peak_bytes, stored_params, weight_file_bytes
+from models.cost import (
+    Use,
+    cost_at,
+    network_cost,
+    peak_bytes,
+    stored_params,
+    weight_file_bytes,
+)
 from models.layers import Activation, Add, Conv, GlobalPool, Linear
 from models.mobilenet_v1 import mobilenet_v1
 from models.mobilenet_v2 import mobilenet_v2
 from models.network import INPUT, Network
+from models.resolution import ALL
+from models.zoo import zoo
 from tests.models.published import Row, agrees, errata, half_unit, rows
 
 
@@ -231,3 +242,12 @@ def test_every_erratum_is_a_cell_that_a_table_prints() -> None:
     for (table, _, column), erratum in errata().items():
         assert erratum["printed"] in [row[column] for row in rows(table)]
         assert erratum["why"]
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.sampled_from(sorted(zoo())), st.sampled_from(list(ALL)))
+def test_a_card_costs_at_any_resolution_what_its_definition_says(name: str, side: int) -> None:
+    entry = zoo()[name]
+    network = replace(entry.recipe, resolution=side).network()
+    card = entry.recipe.card(entry.precision)
+    assert cost_at(card, side) == network_cost(network, entry.precision)

@@ -1,0 +1,60 @@
+"""Files that take their place whole."""
+
+import re
+from pathlib import Path
+from threading import Thread
+
+import pytest
+
+from models.placing import alone_in, placing
+from tests.models.full_disk import full_disk
+
+
+def test_a_file_is_there_when_it_is_whole(tmp_path: Path) -> None:
+    path = tmp_path / "new folder" / "a name [with] ü.bin"
+    with placing(path) as file:
+        file.write(b"whole")
+        assert not path.exists()
+    assert path.read_bytes() == b"whole"
+    assert list(path.parent.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("end", [ValueError, KeyboardInterrupt])
+def test_what_fails_leaves_the_older_file_and_nothing_else(
+    end: type[BaseException], tmp_path: Path
+) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"older")
+
+    def write() -> None:
+        with placing(path) as file:
+            file.write(b"half")
+            raise end
+
+    with pytest.raises(end):
+        write()
+    assert path.read_bytes() == b"older"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_full_disk_is_said_with_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    with full_disk(1000), pytest.raises(OSError, match=re.escape(str(path))), placing(path) as file:
+        file.write(bytes(100_000))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_two_that_want_to_be_alone_take_turns(tmp_path: Path) -> None:
+    entered = []
+
+    def enter() -> None:
+        with alone_in(tmp_path / "folder"):
+            entered.append("second")
+
+    other = Thread(target=enter)
+    with alone_in(tmp_path / "folder"):
+        other.start()
+        other.join(0.1)
+        entered.append("first")
+    other.join()
+    assert entered == ["first", "second"]
