@@ -77,7 +77,10 @@ class FrontDoor:
             await response(scope, receive, send)
             return
         gateway.keys.check(record.path, scope["headers"])
+        # HEAD is GET without the body, which uvicorn leaves out (RFC 9110, 9.3.2). FastAPI knows
+        # it for no route, and load balancers ask with it.
+        routed = {**scope, "method": "GET"} if record.method == "HEAD" else scope
         try:
-            await self.app(scope, receive, send)
+            await self.app(routed, receive, send)
         finally:  # FastAPI has found it meanwhile
-            record.route = getattr(scope.get("route"), "path", record.route)
+            record.route = getattr(routed.get("route"), "path", record.route)

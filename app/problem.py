@@ -79,7 +79,8 @@ def install(app: FastAPI, reference: str = "/docs") -> None:
         path = request.scope["path"]
         if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
             refused = MethodNotAllowed(f"{path} does not take {request.method}")
-            refused.headers |= error.headers or {}  # Allow, as RFC 9110 asks for
+            methods = (error.headers or {}).get("Allow", "")  # RFC 9110 asks for it
+            refused.headers["Allow"] = methods.replace("GET", "GET, HEAD")
             return respond(refused, path)
         if error.status_code == HTTPStatus.NOT_FOUND:
             return respond(NotFound(f"there is nothing at {path}; see {reference}"), path)

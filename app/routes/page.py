@@ -24,17 +24,16 @@ DOCUMENT_HEADERS = {
     "Referrer-Policy": "no-referrer",
     "Permissions-Policy": "camera=(self), microphone=(), geolocation=()",
 }
-METHODS = ["GET", "HEAD"]
 
 
-@router.api_route("/", methods=METHODS)
-@router.api_route("/docs", methods=METHODS)
+@router.get("/")
+@router.get("/docs")
 async def document(request: Request, _: Annotated[NoQuery, Query()]) -> Response:
     """A page."""
     return _send(assets.DOCUMENTS[request.scope["path"]], request, DOCUMENT_HEADERS)
 
 
-@router.api_route(assets.PREFIX + "{name:path}", methods=METHODS)
+@router.get(assets.PREFIX + "{name:path}")
 async def file(name: str, request: Request, _: Annotated[NoQuery, Query()]) -> Response:
     """What a page is made of."""
     return _send(name, request, {})

@@ -21,6 +21,24 @@ def test_a_started_service_lives_and_is_ready(client: httpx.Client, path: str, s
     assert response.json() == {"status": status}
 
 
+@pytest.mark.parametrize(
+    "path",
+    ["/healthz", "/readyz", "/v2/health/live", "/v2/health/ready", "/info", "/models", "/metrics"],
+)
+def test_head_says_what_get_does_without_the_body(client: httpx.Client, path: str) -> None:
+    response = client.head(path)
+    assert response.status_code == 200
+    assert response.content == b""
+    assert int(response.headers["content-length"]) > 0
+    assert response.headers["content-type"] == client.get(path).headers["content-type"]
+
+
+def test_head_goes_no_further_than_get(client: httpx.Client) -> None:
+    assert client.head("/nope").status_code == 404
+    assert client.head("/predict").status_code == 405
+    assert client.post("/healthz").headers["allow"] == "GET, HEAD"
+
+
 @pytest.mark.parametrize("path", ["/healthz", "/readyz", "/info"])
 def test_a_query_parameter_is_refused_by_its_name(client: httpx.Client, path: str) -> None:
     detail = assert_problem(client.get(path, params={"verbose": 1, "x": 2}), BadQuery)
