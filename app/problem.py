@@ -1,6 +1,6 @@
 """Errors on the wire: RFC 9457 problem+json, one shape for all of them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from http import HTTPStatus
 from typing import Any, TypeVar
@@ -9,7 +9,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from pydantic import BaseModel, Field, ValidationError
-from pydantic_core import to_json
+from pydantic_core import from_json, to_json
 from starlette.datastructures import QueryParams
 from starlette.exceptions import HTTPException
 
@@ -47,10 +47,16 @@ def to_problem(error: RequestError) -> Problem:
     )
 
 
+class ErrorResponse(BaseModel):
+    """What was wrong, as the Open Inference Protocol says it."""
+
+    error: str
+
+
 def respond(error: RequestError, path: str = "") -> Response:
     """The response for an error: a problem, or what the protocol spoken at `path` has for it."""
-    if path == OIP or path.startswith(f"{OIP}/"):
-        text = to_json({"error": error.detail})
+    if _speaks_oip(path):
+        text = to_json(ErrorResponse(error=error.detail))
         return Response(text, error.status, error.headers, media_type="application/json")
     return Response(
         to_problem(error).model_dump_json(),
@@ -128,21 +134,28 @@ def describe(faults: Sequence[Any], skip: int = 1) -> str:
     return "; ".join(parts)
 
 
-def documented(*kinds: type[RequestError]) -> dict[int | str, dict[str, Any]]:
-    """OpenAPI entries for these kinds of problems, by their status, each with an example."""
-    by_status: dict[int | str, list[type[RequestError]]] = {}
+def documented(
+    *kinds: type[RequestError], path: str = "", details: Mapping[str, str] = examples.DETAILS
+) -> dict[int | str, dict[str, Any]]:
+    """OpenAPI entries for these kinds of errors at `path`, by status, each with an example."""
+    by_status: dict[int | str, list[RequestError]] = {}
     for kind in kinds:
-        by_status.setdefault(kind.status, []).append(kind)
-    return {status: _documented(found) for status, found in by_status.items()}
+        by_status.setdefault(kind.status, []).append(kind(details[kind.type]))
+    return {status: _documented(errors, path) for status, errors in by_status.items()}
 
 
-def _documented(kinds: Sequence[type[RequestError]]) -> dict[str, Any]:
-    values = {kind.type: to_problem(kind(examples.DETAILS[kind.type])) for kind in kinds}
-    content = {
-        "schema": {"$ref": "#/components/schemas/Problem"},
-        "examples": {name: {"value": problem.model_dump()} for name, problem in values.items()},
-    }
+def _documented(errors: Sequence[RequestError], path: str) -> dict[str, Any]:
+    answers = {error.type: {"value": from_json(respond(error, path).body)} for error in errors}
+    description = " or ".join(error.title for error in errors)
+    if _speaks_oip(path):
+        content: dict[str, Any] = {"application/json": {"examples": answers}}
+        return {"model": ErrorResponse, "description": description, "content": content}
+    schema = {"$ref": "#/components/schemas/Problem"}  # as a model it would be application/json
     return {
-        "description": " or ".join(kind.title for kind in kinds),
-        "content": {MEDIA_TYPE: content},
+        "description": description,
+        "content": {MEDIA_TYPE: {"schema": schema, "examples": answers}},
     }
+
+
+def _speaks_oip(path: str) -> bool:
+    return path == OIP or path.startswith(f"{OIP}/")

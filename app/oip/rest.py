@@ -7,19 +7,11 @@ the whole body is the one element of the input: here, an encoded image.
 
 from typing import Any
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    StrictBool,
-    StrictFloat,
-    StrictInt,
-    StrictStr,
-    ValidationError,
-)
+from pydantic import ValidationError
 from pydantic_core import to_json
 
 from app.errors import BadRequest
+from app.oip import schemas
 from app.oip.answer import InferAnswer
 from app.oip.request import INPUT, InferRequest, RequestedOutput
 from app.oip.tensors import InputTensor, OutputTensor, pack_bytes
@@ -28,33 +20,6 @@ from app.schemas import NoQuery
 
 LENGTH_HEADER = "Inference-Header-Content-Length"
 JSON, RAW = "application/json", "application/octet-stream"
-ParameterMap = dict[str, StrictBool | StrictInt | StrictFloat | StrictStr]
-
-
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-
-class _Input(_Part):
-    name: str
-    datatype: str
-    shape: list[StrictInt] = Field(max_length=8)
-    parameters: ParameterMap = {}
-    data: Any = None
-
-
-class _Output(_Part):
-    name: str
-    parameters: ParameterMap = {}
-
-
-class _Request(_Part):
-    id: str = ""
-    model_name: str | None = None  # KServe's client repeats it here
-    model_version: str | None = None
-    parameters: ParameterMap = {}
-    inputs: list[_Input]
-    outputs: list[_Output] = []
 
 
 def read_request(body: bytes, header_length: str | None, model_name: str) -> InferRequest:
@@ -68,7 +33,7 @@ def read_request(body: bytes, header_length: str | None, model_name: str) -> Inf
         image = pack_bytes([body])
         return InferRequest((InputTensor(INPUT, "BYTES", (1,), image),))
     try:
-        found = _Request.model_validate_json(body[:end])
+        found = schemas.InferenceRequest.model_validate_json(body[:end])
     except ValidationError as error:
         fault = error.errors(include_url=False, include_input=False, include_context=False)[0]
         where = ".".join(map(str, fault["loc"])) or "body"
@@ -116,7 +81,7 @@ def _header_end(header_length: str | None, body_bytes: int) -> int:
     return int(header_length)
 
 
-def _inputs(parts: list[_Input], rest: memoryview) -> tuple[InputTensor, ...]:
+def _inputs(parts: list[schemas.RequestInput], rest: memoryview) -> tuple[InputTensor, ...]:
     """Give each input that says so its share of the raw bytes."""
     tensors = []
     for part in parts:

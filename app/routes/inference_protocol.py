@@ -5,45 +5,106 @@ import re
 from collections.abc import Mapping
 from dataclasses import asdict
 from functools import partial
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Depends, Header, Request
 from fastapi.responses import JSONResponse, Response
 from starlette.types import Receive, Scope
 
 from app import asgi
-from app.errors import BadRequest, Stopping
+from app.errors import (
+    BadQuery,
+    BadRequest,
+    DamagedImage,
+    DeadlineExceeded,
+    EmptyBody,
+    Forbidden,
+    ImageTooSmall,
+    LastModel,
+    NotAnImage,
+    Overloaded,
+    SlowBody,
+    Stopping,
+    StoreUnusable,
+    TooManyBytes,
+    TooManyImages,
+    TooManyPixels,
+    Unauthorized,
+    UnknownModel,
+    UnsupportedFormat,
+)
+from app.examples import DETAILS
 from app.gateway import Current, Gateway
-from app.oip import metadata, repository, rest, statistics
+from app.model import Model
+from app.oip import examples, metadata, repository, rest, schemas, statistics
 from app.oip.inference import HttpInference, find_model
-from app.problem import OIP
+from app.problem import OIP, documented
 from app.record import Record
+
+refused = partial(documented, path=OIP, details=DETAILS | examples.DETAILS)
+keyed = partial(refused, Unauthorized)  # all but health
+MODEL, VERSION = "/models/{name}", "/models/{name}/versions/{version}"
+INFER = re.compile(rf"{OIP}/models/(?P<name>[^/]+)(/versions/(?P<version>[^/]+))?/infer")
+INFER_ROUTE = f"{OIP}{MODEL}/infer"  # in the metrics
+PROBLEMS = (
+    BadRequest,
+    EmptyBody,
+    NotAnImage,
+    DamagedImage,
+    UnknownModel,
+    SlowBody,
+    TooManyBytes,
+    TooManyImages,
+    TooManyPixels,
+    UnsupportedFormat,
+    BadQuery,
+    ImageTooSmall,
+    Overloaded,
+    Stopping,
+    DeadlineExceeded,
+)
+BINARY = {"schema": {"type": "string", "format": "binary"}}
+INFER_BODY = {
+    "description": "JSON, which raw tensors may follow; or one encoded image, with a header "
+    f"`{rest.LENGTH_HEADER}: 0`.",
+    "content": {
+        "application/json": {"example": examples.INFERENCE_REQUEST},
+        "application/octet-stream": BINARY,
+    },
+}
 
 
 async def _no_query(request: Request) -> None:
     rest.check_query(request.scope["query_string"])
 
 
-# The protocol has a description of its own; errors here are not problems.
-router = APIRouter(prefix=OIP, dependencies=[Depends(_no_query)], include_in_schema=False)
-MODEL, VERSION = "/models/{name}", "/models/{name}/versions/{version}"
-INFER = re.compile(rf"{OIP}/models/(?P<name>[^/]+)(/versions/(?P<version>[^/]+))?/infer")
-INFER_ROUTE = f"{OIP}{MODEL}/infer"  # in the metrics
+async def _found(request: Request, gateway: Current, name: str) -> Model:
+    """The model that the path names; a version may stand behind its name."""
+    return find_model(gateway, name, request.path_params.get("version", ""))
 
 
-@router.get("")
+Found = Annotated[Model, Depends(_found)]
+router = APIRouter(
+    prefix=OIP,
+    tags=["Open Inference Protocol"],
+    dependencies=[Depends(_no_query)],
+    responses=refused(BadQuery),
+)
+
+
+@router.get("", response_model=schemas.ServerMetadata, responses=keyed())
 async def server() -> Response:
     """What serves here, and the extensions it has."""
     return JSONResponse(metadata.server_metadata())
 
 
-@router.get("/health/live")
+@router.get("/health/live", response_model=schemas.ServerLive)
 async def live() -> Response:
     """The process lives."""
     return JSONResponse({"live": True})
 
 
-@router.get("/health/ready")
+@router.get("/health/ready", response_model=schemas.ServerReady, responses=refused(Stopping))
 async def ready(gateway: Current) -> Response:
     """All models are loaded and warm, and the service is not being stopped."""
     if gateway.lifecycle.stopping:
@@ -51,47 +112,59 @@ async def ready(gateway: Current) -> Response:
     return JSONResponse({"ready": True})
 
 
-@router.get("/models/stats")
+@router.get("/models/stats", response_model=schemas.Statistics, responses=keyed())
 async def all_stats(gateway: Current) -> Response:
     """How many images each model has answered, and the time that they took."""
     return JSONResponse(statistics.model_statistics(gateway.current_metrics(), gateway.store))
 
 
-@router.get(MODEL)
-@router.get(VERSION)
-async def model(gateway: Current, name: str, version: str = "") -> Response:
+@router.get(MODEL, response_model=schemas.ModelMetadata, responses=keyed(UnknownModel))
+@router.get(VERSION, include_in_schema=False)
+async def model(found: Found) -> Response:
     """The tensors of a model."""
-    return JSONResponse(metadata.model_metadata(find_model(gateway, name, version)))
+    return JSONResponse(metadata.model_metadata(found))
 
 
-@router.get(f"{MODEL}/ready")
-@router.get(f"{VERSION}/ready")
-async def model_ready(gateway: Current, name: str, version: str = "") -> Response:
+@router.get(f"{MODEL}/ready", response_model=schemas.ModelReady, responses=keyed(UnknownModel))
+@router.get(f"{VERSION}/ready", include_in_schema=False)
+async def model_ready(found: Found) -> Response:
     """Whether a model is loaded; a 404 if it is not."""
-    return JSONResponse({"name": find_model(gateway, name, version).name, "ready": True})
+    return JSONResponse({"name": found.name, "ready": True})
 
 
-@router.get(f"{MODEL}/config")
-@router.get(f"{VERSION}/config")
-async def model_config(gateway: Current, name: str, version: str = "") -> Response:
+@router.get(f"{MODEL}/config", response_model=schemas.ModelConfig, responses=keyed(UnknownModel))
+@router.get(f"{VERSION}/config", include_in_schema=False)
+async def model_config(found: Found, gateway: Current) -> Response:
     """The part of Triton's model configuration that clients ask for."""
-    found = find_model(gateway, name, version)
     return JSONResponse(metadata.model_config(found, gateway.settings.max_images))
 
 
-@router.get(f"{MODEL}/stats")
-@router.get(f"{VERSION}/stats")
-async def stats(gateway: Current, name: str, version: str = "") -> Response:
+@router.get(f"{MODEL}/stats", response_model=schemas.Statistics, responses=keyed(UnknownModel))
+@router.get(f"{VERSION}/stats", include_in_schema=False)
+async def stats(found: Found, gateway: Current) -> Response:
     """How many images a model has answered, and the time that they took."""
-    found = find_model(gateway, name, version)
     return JSONResponse(statistics.model_statistics(gateway.current_metrics(), [found]))
 
 
-@router.post(f"{MODEL}/infer")
-@router.post(f"{VERSION}/infer")
-async def model_infer(name: str, version: str = "") -> Response:
-    """Tensors in, tensors out."""
-    raise NotImplementedError("routed here; `app.frontdoor` lets `answer` answer it")
+@router.post(
+    f"{MODEL}/infer",
+    response_model=schemas.InferenceResponse,
+    responses=keyed(*PROBLEMS),
+    openapi_extra={"requestBody": INFER_BODY},
+)
+@router.post(f"{VERSION}/infer", include_in_schema=False)
+async def model_infer(
+    name: str,
+    body: schemas.InferenceRequest,
+    inference_header_content_length: Annotated[
+        int | None, Header(ge=0, description="Where the JSON ends and raw tensors begin.")
+    ] = None,
+    x_deadline_ms: Annotated[
+        float | None, Header(gt=0, description="Answer within this time, or with a 504.")
+    ] = None,
+) -> Response:
+    """Tensors in, tensors out; encoded images are tensors of `BYTES`."""
+    raise NotImplementedError("described here; `app.frontdoor` lets `answer` answer it")
 
 
 async def answer(
@@ -104,7 +177,18 @@ async def answer(
     return await asgi.answer(inference, head, receive)
 
 
-@router.post("/repository/index")
+def _optional(name: str, schema: dict[str, Any]) -> dict[str, Any]:
+    """The description of a body that may be left out, with the one field that it may have."""
+    body = {"type": "object", "properties": {name: schema}, "additionalProperties": False}
+    return {"requestBody": {"content": {"application/json": {"schema": body, "example": {}}}}}
+
+
+@router.post(
+    "/repository/index",
+    response_model=schemas.RepositoryIndex,
+    responses=keyed(BadRequest, StoreUnusable),
+    openapi_extra=_optional("ready", {"type": "boolean", "description": "Only what is loaded."}),
+)
 async def index(request: Request, gateway: Current) -> Response:
     """Every model of the store, loaded or not."""
     asked = await _options(request, "ready")
@@ -114,7 +198,12 @@ async def index(request: Request, gateway: Current) -> Response:
     return JSONResponse([asdict(entry) for entry in repository.index(gateway, ready=ready)])
 
 
-@router.post("/repository/models/{name}/load")
+@router.post(
+    "/repository/models/{name}/load",
+    response_model=schemas.Done,
+    responses=keyed(BadRequest, Forbidden, UnknownModel, StoreUnusable),
+    openapi_extra=_optional("parameters", {"type": "object"}),
+)
 async def load(request: Request, gateway: Current, name: str) -> Response:
     """Load a model of the store, or load it again; needs the admin key."""
     parameters = (await _options(request, "parameters")).get("parameters")
@@ -122,7 +211,12 @@ async def load(request: Request, gateway: Current, name: str) -> Response:
     return JSONResponse({})
 
 
-@router.post("/repository/models/{name}/unload")
+@router.post(
+    "/repository/models/{name}/unload",
+    response_model=schemas.Done,
+    responses=keyed(BadRequest, Forbidden, UnknownModel, LastModel),
+    openapi_extra=_optional("parameters", {"type": "object"}),
+)
 async def unload(request: Request, gateway: Current, name: str) -> Response:
     """Stop serving a model; needs the admin key."""
     parameters = (await _options(request, "parameters")).get("parameters")

@@ -73,7 +73,9 @@ async function reach(path, options) {
 async function problemOf(response) {
   const retryAfterS = Number(response.headers.get("Retry-After")) || null;
   try {
-    return new Problem(await response.json(), retryAfterS);
+    const { error, ...problem } = await response.json(); // `error`: as /v2 says it
+    const title = error && "Not answered";
+    return new Problem({ title, detail: error, status: response.status, ...problem }, retryAfterS);
   } catch {
     const detail = `status ${response.status}, and no reason was given`;
     return new Problem({ title: "Not answered", detail, status: response.status }, retryAfterS);

@@ -194,18 +194,26 @@ function fields({ properties = {}, required = [] }) {
   );
 }
 
+/** The example of a body that is JSON and no photo, or null. */
+function jsonBody({ requestBody }) {
+  if (!requestBody || "image/jpeg" in requestBody.content) return null;
+  return requestBody.content["application/json"].example;
+}
+
 function curl({ method, path, requestBody }) {
   const address = new URL(`.${path}`, location.href).href
     .replaceAll("%7B", "{")
     .replaceAll("%7D", "}");
   const parts = ["curl"];
-  if (requestBody) parts.push("--data-binary @photo.jpg -H 'Content-Type: image/jpeg'");
+  const sent = jsonBody({ requestBody });
+  if (sent) parts.push(`-d '${JSON.stringify(sent)}' -H 'Content-Type: application/json'`);
+  else if (requestBody) parts.push("--data-binary @photo.jpg -H 'Content-Type: image/jpeg'");
   else if (method !== "GET") parts.push(`-X ${method}`);
   if (key.current() !== null) parts.push('-H "X-API-Key: $KEY"');
   return [...parts, `'${address}'`].join(" ");
 }
 
-/** A form with a field for each parameter, and a file where there is a body. */
+/** A form with a field for each parameter, and JSON or a file where there is a body. */
 function trial({ method, path, parameters = [], requestBody }) {
   const inputs = parameters.map((parameter) => ({
     parameter,
@@ -215,14 +223,18 @@ function trial({ method, path, parameters = [], requestBody }) {
       required: Boolean(parameter.required),
     }),
   }));
-  const file = requestBody ? make("input", { type: "file", required: true }) : null;
+  const example = jsonBody({ requestBody });
+  const text = example
+    ? make("textarea", { value: JSON.stringify(example, null, 2), rows: 8, spellcheck: false })
+    : null;
+  const file = requestBody && !text ? make("input", { type: "file", required: true }) : null;
   const result = make("div", { role: "status" });
   const field = (name, input) => make("label", { className: "field" }, name, input);
   const form = make(
     "form",
     { className: "try" },
     ...inputs.map(({ parameter, input }) => field(parameter.name, input)),
-    file ? field("body", file) : null,
+    requestBody ? field("body", text ?? file) : null,
     make("p", { className: "actions" }, make("button", { type: "submit" }, "Send")),
   );
   form.addEventListener("submit", async (event) => {
@@ -238,9 +250,11 @@ function trial({ method, path, parameters = [], requestBody }) {
       else if (value && where === "header") headers[name] = value;
       else if (value) query.set(name, value);
     }
-    if (file) headers["Content-Type"] = "application/octet-stream";
+    if (requestBody)
+      headers["Content-Type"] = text ? "application/json" : "application/octet-stream";
+    const body = text ? text.value : file?.files[0];
     const address = query.size ? `${target}?${query}` : target;
-    result.replaceChildren(...(await send(address, { method, headers, body: file?.files[0] })));
+    result.replaceChildren(...(await send(address, { method, headers, body })));
   });
   return make("div", {}, form, result);
 }

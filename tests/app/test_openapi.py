@@ -1,6 +1,7 @@
 """The OpenAPI document: complete, and its examples are what the service really says."""
 
 import copy
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,19 +11,15 @@ from pydantic import BaseModel
 
 from app import errors, examples, schemas
 from app.errors import RequestError
-from app.problem import MEDIA_TYPE, TYPE_PREFIX, Problem
-from tests.app.pictures import encode, noise, png_bomb
+from app.oip import examples as oip_examples
+from app.oip import schemas as oip_schemas
+from app.problem import MEDIA_TYPE, OIP, TYPE_PREFIX, ErrorResponse, Problem
+from tests.app.pictures import as_base64, encode, noise, png_bomb
 from tests.app.problems import assert_problem
 
-SCHEMAS: dict[str, type[BaseModel]] = {**vars(schemas), "Problem": Problem}
-# Those that no route of its own gives, that no client sees, or that another protocol describes.
-UNDOCUMENTED = {
-    "not-found",
-    "method-not-allowed",
-    "internal-error",
-    "client-gone",
-    "last-model",
-}
+SCHEMAS: dict[str, type[BaseModel]] = {**vars(schemas), **vars(oip_schemas)}
+# Those that no route of its own gives, or that no client sees.
+UNDOCUMENTED = {"not-found", "method-not-allowed", "internal-error", "client-gone"}
 
 
 @pytest.fixture(scope="module")
@@ -44,8 +41,10 @@ def operations(document: dict[str, Any]) -> dict[tuple[str, str], dict[str, Any]
 def problem_types(operation: dict[str, Any]) -> set[str]:
     return {
         name
-        for response in operation["responses"].values()
-        for name in response["content"].get(MEDIA_TYPE, {}).get("examples", {})
+        for status, response in operation["responses"].items()
+        if status != "200"
+        for content in response["content"].values()
+        for name in content["examples"]
     }
 
 
@@ -81,6 +80,18 @@ def test_every_route_is_described(document: dict[str, Any]) -> None:
         ("GET", "/readyz"),
         ("GET", "/info"),
         ("GET", "/metrics"),
+        ("GET", "/v2"),
+        ("GET", "/v2/health/live"),
+        ("GET", "/v2/health/ready"),
+        ("GET", "/v2/models/stats"),
+        ("GET", "/v2/models/{name}"),
+        ("GET", "/v2/models/{name}/config"),
+        ("GET", "/v2/models/{name}/ready"),
+        ("GET", "/v2/models/{name}/stats"),
+        ("POST", "/v2/models/{name}/infer"),
+        ("POST", "/v2/repository/index"),
+        ("POST", "/v2/repository/models/{name}/load"),
+        ("POST", "/v2/repository/models/{name}/unload"),
     }
     for operation in described.values():
         assert operation["description"]
@@ -96,30 +107,55 @@ def test_every_answer_has_an_example_that_agrees_with_its_schema(document: dict[
         assert agrees(example, SCHEMAS[name]), path
 
 
+def refusals(
+    document: dict[str, Any], *, oip: bool
+) -> Iterator[tuple[tuple[str, str], str, dict[str, Any]]]:
+    """Operation, status and response of all that is no answer, of the one API or the other."""
+    for asked, operation in operations(document).items():
+        for status, response in operation["responses"].items():
+            if status != "200" and asked[1].startswith(OIP) == oip:
+                yield asked, status, response
+
+
 def test_every_problem_has_an_example_that_agrees_with_its_schema_and_type(
     document: dict[str, Any],
 ) -> None:
     by_type = {kind.type: kind for kind in request_errors()}
-    for operation in operations(document).values():
-        for status, response in operation["responses"].items():
-            if status == "200":
-                continue
-            assert response["content"].keys() == {MEDIA_TYPE}
-            content = response["content"][MEDIA_TYPE]
-            assert content["schema"] == {"$ref": "#/components/schemas/Problem"}
-            for name, example in content["examples"].items():
-                problem = example["value"]
-                assert agrees(problem, Problem)
-                assert problem["type"] == TYPE_PREFIX + name
-                assert problem["status"] == by_type[name].status == int(status)
-                assert problem["title"] == by_type[name].title
+    for _, status, response in refusals(document, oip=False):
+        assert response["content"].keys() == {MEDIA_TYPE}
+        content = response["content"][MEDIA_TYPE]
+        assert content["schema"] == {"$ref": "#/components/schemas/Problem"}
+        for name, example in content["examples"].items():
+            problem = example["value"]
+            assert agrees(problem, Problem)
+            assert problem["type"] == TYPE_PREFIX + name
+            assert problem["status"] == by_type[name].status == int(status)
+            assert problem["title"] == by_type[name].title
     assert "Problem" in document["components"]["schemas"]
+
+
+def test_every_error_of_the_protocol_has_an_example_that_agrees_with_its_schema_and_status(
+    document: dict[str, Any],
+) -> None:
+    by_type = {kind.type: kind for kind in request_errors()}
+    for _, status, response in refusals(document, oip=True):
+        [content] = response["content"].values()
+        assert content["schema"] == {"$ref": "#/components/schemas/ErrorResponse"}
+        for name, example in content["examples"].items():
+            assert agrees(example["value"], ErrorResponse)
+            assert by_type[name].status == int(status)
+
+
+def test_only_health_needs_no_key(document: dict[str, Any]) -> None:
+    described = operations(document).items()
+    without = {path for (_, path), found in described if "401" not in found["responses"]}
+    assert without == {"/v2/health/live", "/v2/health/ready", "/healthz", "/readyz"}
 
 
 def test_every_kind_of_error_is_described_somewhere(document: dict[str, Any]) -> None:
     described = set().union(*map(problem_types, operations(document).values()))
     assert described == {kind.type for kind in request_errors()} - UNDOCUMENTED
-    assert described == examples.DETAILS.keys()
+    assert described == examples.DETAILS.keys() | oip_examples.DETAILS.keys()
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/readyz", "/info", "/models", "/metrics"])
@@ -205,6 +241,55 @@ def test_the_example_of_info_has_the_fields_of_the_service(real_client: httpx.Cl
     info = real_client.get("/info").json()
     assert info.keys() == examples.INFO.keys()
     assert info["settings"].keys() == examples.INFO["settings"].keys()
+
+
+def test_the_examples_of_the_protocol_are_what_the_service_says(
+    real_client: httpx.Client,
+) -> None:
+    path = f"/v2/models/{examples.MODEL}"
+    assert real_client.get("/v2").json() == oip_examples.SERVER_METADATA
+    assert real_client.get(path).json() == oip_examples.MODEL_METADATA
+    assert real_client.get(f"{path}/ready").json() == oip_examples.MODEL_READY
+    assert real_client.get(f"{path}/config").json() == oip_examples.MODEL_CONFIG
+    [row] = oip_examples.REPOSITORY_INDEX
+    assert row in real_client.post("/v2/repository/index").json()
+    statistics = real_client.get(f"{path}/stats").json()
+    assert agrees(statistics, oip_schemas.Statistics)
+
+
+def test_the_example_of_an_inference_is_answered_as_it_is_described(
+    real_client: httpx.Client, shared_photos: Path
+) -> None:
+    path = f"/v2/models/{examples.MODEL}/infer"
+    asked = copy.deepcopy(oip_examples.INFERENCE_REQUEST)
+    answer = real_client.post(path, json=asked).json()
+    assert agrees(answer, oip_schemas.InferenceResponse)
+    asked["inputs"][0]["data"] = [as_base64((shared_photos / "cat.bmp").read_bytes())]
+    answer = real_client.post(path, json=asked).json()
+    texts = oip_examples.INFERENCE_RESPONSE["outputs"][0]["data"]
+    for found, shown in zip(answer["outputs"][0].pop("data"), texts, strict=True):
+        assert found.split(":")[1:] == shown.split(":")[1:]
+        assert float(found.split(":")[0]) == pytest.approx(float(shown.split(":")[0]), abs=1e-4)
+    expected = copy.deepcopy(oip_examples.INFERENCE_RESPONSE)
+    del expected["outputs"][0]["data"]
+    assert answer == expected
+
+
+@pytest.mark.parametrize(
+    ("path", "change", "kind"),
+    [
+        pytest.param("infer?top_k=1", {}, "bad-query", id="bad-query"),
+        pytest.param("infer", {"shape": [2]}, "bad-request", id="bad-request"),
+        pytest.param("../mobilenet_v3/infer", {}, "unknown-model", id="unknown-model"),
+    ],
+)
+def test_an_example_of_an_error_of_the_protocol_is_what_the_service_says(
+    real_client: httpx.Client, path: str, change: dict[str, Any], kind: str
+) -> None:
+    asked = copy.deepcopy(oip_examples.INFERENCE_REQUEST)
+    asked["inputs"][0] |= change
+    response = real_client.post(f"/v2/models/{examples.MODEL}/{path}", json=asked)
+    assert response.json() == {"error": oip_examples.DETAILS[kind]}
 
 
 def test_a_photo_in_a_form_is_described_as_a_file(document: dict[str, Any]) -> None:

@@ -82,7 +82,7 @@ def test_an_unknown_path_and_a_wrong_method_are_problems() -> None:
     assert "/nope" in assert_problem(get("/nope"), NotFound)
     response = get("/busy", "DELETE")
     assert "DELETE" in assert_problem(response, MethodNotAllowed)
-    assert response.headers["allow"] == "GET"
+    assert response.headers["allow"] == "GET, HEAD"
 
 
 def test_a_bad_path_parameter_is_named() -> None:

@@ -46,6 +46,20 @@ def test_an_operation_can_be_tried(browser: Browser, address: str, photo: Path) 
         assert len(answer["results"][0]["predictions"]) == 2
 
 
+def test_an_operation_of_the_protocol_can_be_tried_with_its_example(
+    browser: Browser, address: str
+) -> None:
+    with visit(browser, f"{address}/docs#POST-/v2/models/{{name}}/infer", DESK) as seen:
+        operation = seen.page.locator("[id='POST-/v2/models/{name}/infer']")
+        expect(operation.locator("pre", has_text="curl")).to_contain_text("-d '{")
+        operation.get_by_label("name").fill(REAL_MODEL)
+        operation.get_by_role("button", name="Send").click()
+        shown = operation.locator("[role=status] pre")
+        expect(shown).to_contain_text("model_name")
+        [output] = json.loads(shown.inner_text())["outputs"]
+        assert (output["name"], output["shape"]) == ("probabilities", [1, 2])
+
+
 def test_an_operation_that_fails_says_why(browser: Browser, address: str) -> None:
     with visit(browser, f"{address}/docs#GET-/models/{{name}}", DESK) as seen:
         operation = seen.page.locator("[id='GET-/models/{name}']")
