@@ -145,7 +145,9 @@ def documented(
 
 
 def _documented(errors: Sequence[RequestError], path: str) -> dict[str, Any]:
-    answers = {error.type: {"value": from_json(respond(error, path).body)} for error in errors}
+    answers = {
+        error.type: {"value": from_json(bytes(respond(error, path).body))} for error in errors
+    }
     description = " or ".join(error.title for error in errors)
     if _speaks_oip(path):
         content: dict[str, Any] = {"application/json": {"examples": answers}}

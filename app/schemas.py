@@ -18,7 +18,7 @@ class Wire(BaseModel):
     model_config = ConfigDict(frozen=True)
 
 
-def shown(example: dict[str, Any]) -> ConfigDict:
+def shown(example: Any) -> ConfigDict:
     """What makes OpenAPI show this example."""
     return ConfigDict(json_schema_extra={"examples": [example]})
 

@@ -204,7 +204,7 @@ class RepositoryModel(Wire):
 class RepositoryIndex(RootModel[list[RepositoryModel]]):
     """Every model of the store, loaded or not."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [examples.REPOSITORY_INDEX]})
+    model_config = shown(examples.REPOSITORY_INDEX)
 
 
 class Done(Wire):
