@@ -138,7 +138,7 @@ def test_a_path_below_models_that_is_not_there_is_refused(client: httpx.Client, 
 def test_models_cannot_be_posted(client: httpx.Client) -> None:
     response = client.post("/models")
     assert_problem(response, MethodNotAllowed)
-    assert response.headers["allow"] == "GET"
+    assert response.headers["allow"] == "GET, HEAD"
 
 
 def test_a_reload_needs_an_admin_key_that_the_service_was_given(client: httpx.Client) -> None:
