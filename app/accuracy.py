@@ -1,4 +1,6 @@
-"""The accuracy of a model at a resolution: published, or interpolated from its family's table.
+"""The accuracy of a model at a resolution: measured, published, or interpolated from a table.
+
+What its owner measured goes before what was published: it is of the photos that count.
 
 `accuracy.csv` has what the authors published for each width and resolution: MobileNetV1 from
 TensorFlow's list of hosted models (tensorflow/lite/g3doc/guide/hosted_models.md), MobileNetV2 from
@@ -18,40 +20,83 @@ from typing import Literal, TypeVar
 from app.card import Family, ModelCard, Precision
 
 TABLE = Path(__file__).with_name("accuracy.csv")
-Basis = Literal["published", "interpolated"]
+Basis = Literal["measured", "published", "interpolated"]
 Grid = dict[tuple[float, int], float]
 Number = TypeVar("Number", int, float)
 
 
 @dataclass(frozen=True, slots=True)
 class Top1:
-    """Percent of single crops of the ImageNet validation set, and where the figure comes from."""
+    """Percent of single crops that are right, and where the figure comes from.
+
+    The crops are those of the ImageNet validation set; of a measurement, of its owner's photos.
+    """
 
     percent: float
     basis: Basis
     source: str
 
 
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """What is known of a model at one resolution, in percent."""
+
+    resolution: int
+    top1: float
+    top5: float | None
+    basis: Basis
+    source: str
+
+
+def figures(card: ModelCard) -> tuple[Figure, ...]:
+    """What was measured of a card's weights, or else what was published; none of random ones."""
+    if not card.trained:
+        return ()
+    if card.measured:
+        return tuple(
+            Figure(
+                one.resolution,
+                one.top1,
+                one.top5,
+                "measured",
+                f"measured on {one.images} photos of {one.photos}",
+            )
+            for one in card.measured
+        )
+    if card.accuracy is None:
+        return ()
+    own = card.accuracy
+    return (Figure(card.resolution, own.top1, own.top5, "published", own.source),)
+
+
+def figure_at(card: ModelCard, resolution: int) -> Figure | None:
+    """What is known for just this resolution."""
+    return next((one for one in figures(card) if one.resolution == resolution), None)
+
+
 def top1(card: ModelCard, resolution: int) -> Top1 | None:
     """Top-1 accuracy of a card's weights at `resolution`; None if nothing is known of it.
 
-    At the trained resolution it is the card's own figure. Below, that figure moves by what the
-    family's table loses between the two resolutions. Above, it stays: no table says what weights
-    gain from more pixels than they were trained on.
+    Where it was measured, or published for the trained resolution, it is that figure. Elsewhere
+    the figure of the nearest resolution moves by what the family's table loses between the two.
+    Above the trained resolution it stays: no table says what weights gain from more pixels than
+    they were trained on. Of an imported model nothing is known that nobody measured: its classes
+    are its own.
     """
-    if not card.trained:
+    if figure := figure_at(card, resolution):
+        return Top1(figure.top1, figure.basis, figure.source)
+    known = figures(card)
+    if card.alpha is None or not card.trained or (card.origin.kind == "imported" and not known):
         return None
-    own = card.accuracy
-    if own and resolution == card.resolution:
-        return Top1(own.top1, "published", own.source)
-    if card.alpha is None:
-        return None
+    near = min(known, key=lambda one: abs(log2(one.resolution / resolution)), default=None)
     precision = _trained_precision(card)
-    here = table_top1(card.family, precision, card.alpha, min(resolution, card.resolution))
-    there = table_top1(card.family, precision, card.alpha, card.resolution)
+    here, there = (
+        table_top1(card.family, precision, card.alpha, min(side, card.resolution))
+        for side in (resolution, near.resolution if near else card.resolution)
+    )
     if here is None or there is None:
         return None
-    percent = here.percent if own is None else own.top1 + here.percent - there.percent
+    percent = here.percent if near is None else near.top1 + here.percent - there.percent
     return Top1(round(min(max(percent, 0.0), 100.0), 2), "interpolated", here.source)
 
 

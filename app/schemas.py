@@ -5,7 +5,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from app import examples
-from app.accuracy import Basis
+from app.accuracy import Basis, figure_at
 from app.card import Family, LayerRow, ModelCard, Precision
 from app.limits import Limits
 from app.problem import Problem
@@ -26,7 +26,7 @@ def shown(example: Any) -> ConfigDict:
 class Prediction(Wire):
     """One class and how sure the model is of it."""
 
-    class_id: int = Field(description="ImageNet index of the class, 0 to 999.")
+    class_id: int = Field(description="Index among the labels; ImageNet's, where these are.")
     label: str
     probability: float = Field(description="Softmax over all classes.")
 
@@ -45,8 +45,8 @@ class ChoiceNote(Wire):
     """What `model=auto` chose, and why."""
 
     reason: str
-    top1: float = Field(description="Percent of top-1 accuracy on ImageNet.")
-    top1_basis: Basis = Field(description="Published, or interpolated from the family's table.")
+    top1: float = Field(description="Percent of top-1 accuracy.")
+    top1_basis: Basis = Field(description="Measured, published, or interpolated from a table.")
     expected_ms: float = Field(description="What the request was expected to take, queue included.")
     brownout_step: int = Field(description="0, or how far overload has made the answer cheaper.")
 
@@ -102,8 +102,8 @@ class NoQuery(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
-class PublishedAccuracy(Wire):
-    """Percent on the ImageNet validation set, single crop."""
+class KnownAccuracy(Wire):
+    """Percent of single crops of the ImageNet validation set, or of photos that were measured."""
 
     percent: float
     source: str
@@ -133,8 +133,8 @@ class ModelSummary(Wire):
     file_bytes: int
     providers: list[Provider] = Field(description="What it really runs on, in order.")
     peak_activation_bytes: int = Field(description="Most live activations at once.")
-    top1: PublishedAccuracy | None
-    top5: PublishedAccuracy | None
+    top1: KnownAccuracy | None
+    top5: KnownAccuracy | None
     saving: Saving
 
 
@@ -156,7 +156,7 @@ class VariantRow(Wire):
     resolution: int
     precision: Precision
     top1: float | None = Field(description="Percent; None if nothing is known.")
-    top1_basis: Basis | None = Field(description="Published, or interpolated from the table.")
+    top1_basis: Basis | None = Field(description="Measured, published, or interpolated.")
     params: int
     madds: int
     memory_bytes: int = Field(description="Weights as stored, and most live activations at once.")
@@ -269,12 +269,12 @@ def summarise(
     card: ModelCard, file_bytes: int, providers: list[Provider], *, default: bool
 ) -> ModelSummary:
     """The row of /models for a card."""
-    cost, accuracy = card.cost, card.accuracy
+    cost, known = card.cost, figure_at(card, card.resolution)
     top1 = top5 = None
-    if accuracy:
-        top1 = PublishedAccuracy(percent=accuracy.top1, source=accuracy.source)
-        if accuracy.top5 is not None:
-            top5 = PublishedAccuracy(percent=accuracy.top5, source=accuracy.source)
+    if known:
+        top1 = KnownAccuracy(percent=known.top1, source=known.source)
+        if known.top5 is not None:
+            top5 = KnownAccuracy(percent=known.top5, source=known.source)
     return ModelSummary(
         name=card.name,
         default=default,

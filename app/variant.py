@@ -39,10 +39,10 @@ class Variant:
 
     @property
     def by_accuracy(self) -> tuple[float, bool]:
-        """Sorts the most accurate first; of equals, one whose figure was published."""
+        """Sorts the most accurate first; of equals, one whose figure is not interpolated."""
         if self.top1 is None:
             return inf, True
-        return -self.top1.percent, self.top1.basis != "published"
+        return -self.top1.percent, self.top1.basis == "interpolated"
 
     @property
     def name(self) -> str:

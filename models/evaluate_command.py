@@ -44,6 +44,9 @@ def evaluate(
     ] = "own",
     csv_file: Annotated[Path | None, typer.Option("--csv", help="File for the rows.")] = None,
     plot: Annotated[Path | None, typer.Option(help="File for a picture, as .png or .svg.")] = None,
+    write: Annotated[
+        bool, typer.Option("--write", help="Keep the accuracy in the models' cards, for `auto`.")
+    ] = False,
     store: StoreOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -53,6 +56,7 @@ def evaluate(
     from models.evaluate import row, settings
     from models.evaluation_plot import check_plot, plot_accuracy
     from models.labelled import read_labelled
+    from models.measured import check_writable, keep_accuracy
 
     folder, options = store_folder(store), load_settings()
     paths = [folder / f"{name}.onnx" for name in names]
@@ -65,6 +69,8 @@ def evaluate(
             check_plot(plot)
         sides = [_side(text) for text in _parts(resolution)]
         ways, crops = _some(decode, "decode"), _some(preprocessing, "preprocessing")
+        if write:
+            check_writable(paths, ways, crops)
         every = list(settings(paths, sides, ways, crops))
         labelled = {one.path: read_labelled(photos, one.model.card.labels) for one in every}
         for setting in every:
@@ -76,6 +82,12 @@ def evaluate(
             plot_accuracy(rows, plot)
     show(rows, lambda: evaluation_table(rows), as_json)
     _tell_damaged(found[0].damaged)
+    if write:
+        with errors_reported(ValueError, OSError):
+            for path in paths:
+                mine = [one for one, of in zip(rows, every, strict=True) if of.path == path]
+                keep_accuracy(path, mine, photos.resolve().name)
+        _tell_written(rows)
 
 
 def evaluation_table(rows: Sequence[dict[str, Any]]) -> Group:
@@ -123,6 +135,17 @@ def _write_csv(rows: Sequence[dict[str, Any]], path: Path) -> None:
         writer = csv.DictWriter(file, rows[0])
         writer.writeheader()
         writer.writerows(rows)
+
+
+def _tell_written(rows: Sequence[dict[str, Any]]) -> None:
+    console = Console(stderr=True, highlight=False, markup=False)
+    for one in rows:
+        console.print(
+            f"in the card of {one['model']}: top-1 {one['top1']:g} % of {one['images']} photos at "
+            f"{one['resolution']} pixels",
+            soft_wrap=True,
+        )
+    console.print("a running service takes it up when it reads the store again", soft_wrap=True)
 
 
 def _tell_damaged(damaged: dict[Path, str]) -> None:

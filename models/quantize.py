@@ -212,11 +212,12 @@ def _compare(reference: Any, session: Any, images: Sequence[Images]) -> Agreemen
 
 
 def _draft(model: Exported, name: str) -> ModelCard:
-    """The card without its report. The published accuracy is the float model's, so it goes."""
+    """The card without its report. Accuracy is the float model's, so it goes."""
     changes: dict[str, Any] = {
         "name": name,
         "precision": "int8",
         "accuracy": None,
+        "measured": (),
         "cost": network_cost(model.network, "int8"),
     }
     try:

@@ -153,7 +153,8 @@ def export_entry(entry: Entry, locate: Callable[[Entry], list[Path]], store: Pat
 def is_current(entry: Entry, store: Path) -> bool:
     """Whether the store holds what exporting the entry again would write.
 
-    Of a file that is not pinned, the hash that the card in the store names is good enough.
+    Of a file that is not pinned, the hash that the card in the store names is good enough, and
+    what was measured of a model does not make it another one.
     """
     path = store / f"{entry.name}.onnx"
     if not path.is_file():
@@ -165,6 +166,7 @@ def is_current(entry: Entry, store: Path) -> bool:
         return False
     hashes = {file.name: file.sha256 for file in stored.origin.files if file.sha256}
     card = entry.recipe_of(hashes).card(entry.precision)
+    stored = stored.model_copy(update={"measured": card.measured})
     return stored == card and metadata["producer_version"] == __version__
 
 

@@ -114,13 +114,13 @@ function showCost() {
     : `More and less: than ${reference.name} at ${reference.resolution} px.`;
 }
 
-/** Published for the trained resolution; at others interpolated by the service, if it knows. */
+/** Measured, or published for the trained resolution; at others interpolated by the service. */
 function accuracy() {
   const known = timings.find(chosen.name, resolution);
   if (known?.top1)
-    return known.top1_basis === "published"
-      ? `${known.top1} %`
-      : `about ${known.top1.toFixed(1)} %`;
+    return known.top1_basis === "interpolated"
+      ? `about ${known.top1.toFixed(1)} %`
+      : `${known.top1} %`;
   if (!chosen.top1) return "not published";
   return resolution === chosen.resolution
     ? `${chosen.top1.percent} %`

@@ -139,6 +139,7 @@ def adopt(
         ),
         cost=cost,
         quantization=None,
+        measured=(),
     )
     give_card(wrapped.model, card)
     return Adoption(card, wrapped.model, _findings(foreign, card, plan, choices, names, wrapped))

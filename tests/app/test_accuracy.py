@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.accuracy import table_top1, top1
+from app.accuracy import Top1, table_top1, top1
+from app.card import Measurement, ModelCard
 from models.zoo import zoo
 from tests.exports import random_recipe
 
@@ -56,6 +57,57 @@ def test_weights_trained_above_the_table_are_known_only_as_trained() -> None:
 
 def test_untrained_weights_have_no_accuracy() -> None:
     assert top1(random_recipe("mobilenet_v2", 1.0, 224, "untrained").card("fp32"), 224) is None
+
+
+def measured(name: str, **top1_by_side: float) -> ModelCard:
+    """A card of the zoo with measurements at `at_224=`."""
+    entry = zoo()[name]
+    figures = [
+        {"resolution": int(side[3:]), "top1": top1, "top5": 99, "images": 40, "photos": "mine"}
+        for side, top1 in top1_by_side.items()
+    ]
+    card = dict(entry.recipe.card(entry.precision)) | {"measured": figures}
+    return ModelCard.model_validate(card)
+
+
+def test_what_was_measured_goes_before_what_was_published() -> None:
+    card = measured("mobilenet_v2_1.0_224", at_224=90.0, at_128=80.0)
+    assert card.accuracy is not None
+    assert top1(card, 224) == Top1(90.0, "measured", "measured on 40 photos of mine")
+    assert top1(card, 128) == Top1(80.0, "measured", "measured on 40 photos of mine")
+
+
+@pytest.mark.parametrize(
+    ("resolution", "percent"),
+    [
+        (160, 90 + 68.8 - 71.8),  # slim: 71.8 at 224, 70.7 at 192, 68.8 at 160, 65.3 at 128
+        (256, 90.0),
+    ],
+)
+def test_other_resolutions_follow_from_what_was_measured(resolution: int, percent: float) -> None:
+    found = top1(measured("mobilenet_v2_1.0_224", at_224=90.0), resolution)
+    assert found is not None
+    assert found.percent == pytest.approx(percent)
+    assert found.basis == "interpolated"
+
+
+def test_the_nearest_measurement_is_what_others_follow_from() -> None:
+    """A figure that was published is of other photos: it never stands beside a measured one."""
+    found = top1(measured("mobilenet_v2_1.0_224", at_160=50.0, at_96=10.0), 224)
+    assert found is not None
+    assert found.percent == pytest.approx(50 + 71.8 - 68.8)
+    assert found.basis == "interpolated"
+
+
+def test_of_imported_weights_nothing_is_known_that_nobody_measured() -> None:
+    card = random_recipe("mobilenet_v2", 1.0, 224).card("fp32")
+    origin = card.origin.model_copy(update={"kind": "imported"})
+    own = card.model_copy(update={"origin": origin, "accuracy": None})
+    assert (top1(own, 224), top1(own, 128)) == (None, None)
+    known = Measurement(resolution=224, top1=97.5, top5=100, images=40, photos="mine")
+    found = top1(own.model_copy(update={"measured": (known,)}), 224)
+    assert found is not None
+    assert (found.percent, found.basis) == (97.5, "measured")
 
 
 def test_a_width_outside_the_table_has_none() -> None:

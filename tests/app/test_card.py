@@ -44,15 +44,19 @@ def test_a_card_comes_back_from_its_json_as_it_was() -> None:
     assert CARD.trained
 
 
-def test_a_card_of_version_1_is_still_read() -> None:
-    first = {**JSON, "card_version": 1}
-    del first["quantization"]
-    assert parse_card(json.dumps(first)) == CARD
+NEWER = {1: ("quantization", "measured"), 2: ("measured",)}
 
 
-def test_a_card_of_version_1_has_no_report_of_a_quantization() -> None:
+@pytest.mark.parametrize("version", NEWER)
+def test_a_card_of_an_older_version_is_still_read(version: int) -> None:
+    older = {key: value for key, value in JSON.items() if key not in NEWER[version]}
+    assert parse_card(json.dumps({**older, "card_version": version})) == CARD
+
+
+@pytest.mark.parametrize("version", NEWER)
+def test_a_card_of_an_older_version_has_no_newer_field(version: int) -> None:
     with pytest.raises(CardError, match="card_version"):
-        parse_card(json.dumps({**JSON, "card_version": 1}))
+        parse_card(json.dumps({**JSON, "card_version": version}))
 
 
 def test_random_weights_are_not_trained_ones() -> None:
@@ -82,7 +86,7 @@ def test_a_card_with_an_unknown_field_is_refused_by_the_name_of_it(path: Path, n
 @pytest.mark.parametrize(
     ("path", "value"),
     [
-        pytest.param(("card_version",), 3, id="version"),
+        pytest.param(("card_version",), 4, id="version"),
         pytest.param(("name",), "../../etc/passwd", id="name"),
         pytest.param(("name",), "x" * 101, id="long-name"),
         pytest.param(("family",), "resnet", id="family"),

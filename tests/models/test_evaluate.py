@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,11 @@ from PIL import Image
 
 from app.card import Preprocessing
 from app.model import load_model
+from app.settings import Settings
 from models.evaluate import variant
 from tests.app.commands import refused, run
 from tests.conftest import REAL_MODEL, SMALL_V1, SMALL_V2
+from tests.serving import served
 
 Capture = pytest.CaptureFixture[str]
 OWN = Preprocessing(resize="shortest_edge", crop_fraction=0.875, interpolation="bilinear")
@@ -109,6 +112,54 @@ def test_a_damaged_photo_is_named_and_left_out(
     (tmp_path / place.name / "3.png").unlink()
     text = refused(capsys, "models", "evaluate", SMALL_V1, str(tmp_path), "--store", str(store))
     assert text.startswith("none of the photos can be classified; ")
+
+
+def test_what_was_measured_is_written_for_auto(
+    capsys: Capture, store: Path, photos: Path, tmp_path: Path
+) -> None:
+    path = Path(shutil.copy(store / f"{SMALL_V1}.onnx", tmp_path))
+    before = load_model(path)
+    arguments = (SMALL_V1, str(photos), "--resolution", "96,128")
+    small, own = evaluated(capsys, tmp_path, *arguments, "--write")
+    after = load_model(path)
+    assert [(one.resolution, one.top1, one.images) for one in after.card.measured] == [
+        (128, own["top1"], 7),
+        (96, small["top1"], 7),
+    ]
+    assert after.card.measured[0].photos == photos.name
+    assert after.card.model_copy(update={"measured": ()}) == before.card
+    pixels = np.random.default_rng(0).integers(0, 256, (1, 128, 128, 3), np.uint8)
+    assert np.array_equal(before.probabilities(pixels), after.probabilities(pixels))
+    least = {"model": "auto", "min_top1": str(own["top1"])}
+    photo = next(photos.rglob("*.png")).read_bytes()
+    with served(Settings(store=tmp_path, measure_s=0)) as client:
+        [listed] = client.get("/models").json()["models"]
+        answer = client.post("/predict", content=photo, params=least).json()
+        beyond = client.post("/predict", content=photo, params=least | {"min_top1": "99"})
+    assert listed["top1"] == {
+        "percent": own["top1"],
+        "source": f"measured on 7 photos of {photos.name}",
+    }
+    assert (answer["choice"]["top1"], answer["choice"]["top1_basis"]) == (own["top1"], "measured")
+    assert beyond.status_code == 422
+    assert before.card.accuracy is not None
+    assert before.card.accuracy.top1 < own["top1"]  # which alone would not have been enough
+    evaluated(capsys, tmp_path, SMALL_V1, str(photos), "--write")
+    assert [one.resolution for one in load_model(path).card.measured] == [128]
+
+
+@pytest.mark.parametrize("option", ["--decode=full,reduced", "--preprocessing=central_crop"])
+def test_figures_that_do_not_stand_for_the_model_are_not_written(
+    capsys: Capture, store: Path, photos: Path, tmp_path: Path, option: str
+) -> None:
+    path = Path(shutil.copy(store / f"{SMALL_V1}.onnx", tmp_path))
+    content = path.read_bytes()
+    text = refused(
+        capsys, "models", "evaluate", SMALL_V1, str(photos), option, "--write",
+        "--store", str(tmp_path),
+    )  # fmt: skip
+    assert text.startswith("--write keeps one figure a resolution")
+    assert path.read_bytes() == content
 
 
 @pytest.mark.parametrize(

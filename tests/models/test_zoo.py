@@ -10,9 +10,11 @@ import pytest
 from onnx import helper
 from pydantic import ValidationError
 
-from app.card import CARD_KEY
+from app.card import CARD_KEY, parse_card
 from models import resolution as resolutions
+from models.export import read_metadata
 from models.fetch import Fetcher
+from models.measured import keep_accuracy
 from models.zoo import (
     DEFAULT_MODEL,
     ZOO_FILE,
@@ -242,6 +244,17 @@ def test_exporting_an_entry_makes_it_current(shared_weights: Path, tmp_path: Pat
     assert not is_current(entry, tmp_path)
     path = export_entry(entry, Fetcher(tmp_path, (shared_weights,), offline=True).locate, tmp_path)
     assert path == tmp_path / f"{entry.name}.onnx"
+    assert is_current(entry, tmp_path)
+
+
+def test_what_was_measured_of_a_model_leaves_it_current(
+    shared_weights: Path, tmp_path: Path
+) -> None:
+    entry = find("mobilenet_v1_0.25_128_int8")
+    path = export_entry(entry, Fetcher(tmp_path, (shared_weights,), offline=True).locate, tmp_path)
+    row = {"resolution": 128, "top1": 50.0, "top5": 75.0, "images": 4}
+    keep_accuracy(path, [row], "photos")
+    assert parse_card(read_metadata(path)[CARD_KEY]).measured
     assert is_current(entry, tmp_path)
 
 
