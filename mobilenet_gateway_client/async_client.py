@@ -14,7 +14,7 @@ from mobilenet_gateway_client.errors import Closed
 from mobilenet_gateway_client.images import Several, Source
 from mobilenet_gateway_client.results import Classification, Info, LayerTable, Model
 from mobilenet_gateway_client.retry import Retry
-from mobilenet_gateway_client.transport import DEFAULT_URL, TIMEOUT_S, http_options
+from mobilenet_gateway_client.transport import DEFAULT_URL, TIMEOUT_S, open_http
 
 T = TypeVar("T")
 S = TypeVar("S", bound=Source)
@@ -24,7 +24,8 @@ class AsyncClient:
     """What `Client` is, with `await`, `async with` and `async for`.
 
     Raises:
-        ValueError: the address is none of HTTP.
+        ValueError: the address is none of HTTP, the key can be none, or the environment names a
+            proxy or certificates that cannot be used.
     """
 
     def __init__(
@@ -37,7 +38,7 @@ class AsyncClient:
         concurrency: int | None = None,
         verify: ssl.SSLContext | bool = True,
     ) -> None:
-        self._http = httpx.AsyncClient(**http_options(url, api_key, timeout_s, verify))
+        self._http = open_http(httpx.AsyncClient, url, api_key, timeout_s, verify)
         self._retry = retry or Retry()
         self._concurrency = concurrency
 

@@ -1,12 +1,13 @@
 """`mobilenet-gateway classify`: a folder of images through a gateway, into a table."""
 
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
@@ -56,6 +57,12 @@ def classify(
     from mobilenet_gateway_client.run import check_output, classify_folder
     from mobilenet_gateway_client.run_file import Identity
 
+    console = Console(stderr=True)
+
+    def leave() -> NoReturn:
+        console.show_cursor()  # which a bar hides
+        os._exit(INTERRUPTED)
+
     try:
         check_output(output)
         retry = Retry(patience_s)
@@ -64,8 +71,8 @@ def classify(
             identity = Identity(
                 url.rstrip("/"), str(folder.resolve()), named, resolution, top_k, recursive
             )
-            with _progress(Console(stderr=True)) as started:
-                summary = classify_folder(client, identity, output, started)
+            with _progress(console) as started:
+                summary = classify_folder(client, identity, output, started, leave)
     except (ClientError, ValueError) as error:
         sys.exit(f"error: {error}")
     except OSError as error:

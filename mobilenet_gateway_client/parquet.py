@@ -1,6 +1,7 @@
 """A table of rows in Parquet, which cannot be appended to: written once, from lines of JSON."""
 
 import json
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,24 +30,28 @@ def check_pyarrow() -> None:
 
 
 def write_parquet(lines: Path, path: Path, top_k: int) -> None:
-    """Write the rows of a JSON Lines file as a table; an older one is replaced at once."""
+    """Write the rows of a JSON Lines file as a table; an older one is replaced at once.
+
+    Raises:
+        OSError: it cannot be written, such as on a full disk; nothing of it is left.
+    """
     import pyarrow
     import pyarrow.parquet
 
     schema = _schema(top_k)
     partial = path.with_name(f".{path.name}.partial")
-    with (
-        lines.open(encoding="utf-8") as file,
-        pyarrow.parquet.ParquetWriter(partial, schema) as writer,
-    ):
-        rows: list[dict[str, Any]] = []
-        for line in file:
-            rows.append(_clean(flatten(json.loads(line))))
-            if len(rows) == ROWS_A_GROUP:
-                writer.write_table(pyarrow.Table.from_pylist(rows, schema))
-                rows = []
-        writer.write_table(pyarrow.Table.from_pylist(rows, schema))
-    partial.replace(path)
+    try:
+        with (
+            lines.open(encoding="utf-8") as file,
+            pyarrow.parquet.ParquetWriter(partial, schema) as writer,
+        ):
+            while rows := [json.loads(line) for line in islice(file, ROWS_A_GROUP)]:
+                table = [_clean(flatten(row)) for row in rows]
+                writer.write_table(pyarrow.Table.from_pylist(table, schema))
+        partial.replace(path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
 
 
 def _schema(top_k: int) -> "pyarrow.Schema":

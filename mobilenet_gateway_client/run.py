@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from mobilenet_gateway_client.calls import Options
 from mobilenet_gateway_client.client import Client
@@ -37,14 +37,18 @@ class Summary:
 
 @dataclass(slots=True)
 class Stop:
-    """Whether the run shall end: no new files, but those that were sent are written."""
+    """Whether the run shall end: no new files, but those that were sent are written.
+
+    Asked again, it calls `leave`, which does not return.
+    """
 
     client: Client
+    leave: Callable[[], NoReturn]
     asked: bool = field(default=False)
 
     def __call__(self, *_: Any) -> None:
         if self.asked:
-            raise KeyboardInterrupt
+            self.leave()
         self.asked = True
         self.client.stop_retrying()
 
@@ -66,10 +70,13 @@ def classify_folder(
     identity: Identity,
     output: Path,
     started: Callable[[Summary], Progress],
+    leave: Callable[[], NoReturn],
 ) -> Summary:
     """Classify every image of a folder that has no row in `output` yet.
 
-    `started` is told what there is to do, and returns what is called after each row.
+    `started` is told what there is to do, and returns what is called after each row. `leave` ends
+    the process when a second signal asks for it: threads that wait for an answer would hold up an
+    end in good order. At most the row that is being written is lost.
 
     Raises:
         ClientError: no image can be classified: the gateway is away, the model is not there. What
@@ -85,7 +92,7 @@ def classify_folder(
         left = [name for name in listing.names if name not in rows.done]
         summary.done_before = summary.files - len(left)
         progress = started(summary)
-        with _stoppable(client) as stop:
+        with _stoppable(Stop(client, leave)) as stop:
             began = time.monotonic()
             for row in _rows(client, folder, left, options, stop):
                 rows.append(row)
@@ -122,9 +129,8 @@ def _rows(
 
 
 @contextmanager
-def _stoppable(client: Client) -> Iterator[Stop]:
+def _stoppable(stop: Stop) -> Iterator[Stop]:
     """While this lasts, the first SIGINT or SIGTERM asks for a stop, the second ends at once."""
-    stop = Stop(client)
     before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield stop

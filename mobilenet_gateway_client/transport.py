@@ -1,7 +1,7 @@
 """What both clients tell httpx: address, key, time-outs, connections."""
 
 import ssl
-from typing import Any
+from typing import TypeVar
 
 import httpx
 
@@ -11,23 +11,46 @@ TIMEOUT_S = 60.0  # more than the longest deadline that a gateway has unless it 
 CONNECT_S = 5.0
 
 
-def http_options(
-    url: str, api_key: str | None, timeout_s: float, verify: ssl.SSLContext | bool
-) -> dict[str, Any]:
-    """Arguments for an httpx client. Connections are as many as calls at once, and are kept.
+Http = TypeVar("Http", httpx.Client, httpx.AsyncClient)
+
+
+def open_http(
+    kind: type[Http],
+    url: str,
+    api_key: str | None,
+    timeout_s: float,
+    verify: ssl.SSLContext | bool,
+) -> Http:
+    """An HTTP client of that kind. Connections are as many as calls at once, and are kept.
 
     Raises:
-        ValueError: the address is none of HTTP.
+        ValueError: the address is none of HTTP, the key can be none, or the environment names a
+            proxy or certificates that cannot be used.
     """
-    if not url.startswith(("http://", "https://")) or not httpx.URL(url).host:
+    if not _is_address(url):
         raise ValueError(f"{url!r} is no address such as {DEFAULT_URL}")
     headers = {"User-Agent": USER_AGENT, "Accept-Encoding": "identity"}
     if api_key:
+        if not (api_key.isascii() and api_key.isprintable()):
+            raise ValueError("the API key has characters that none has: accents or line ends")
         headers["X-API-Key"] = api_key
-    return {
-        "base_url": url.rstrip("/"),
-        "headers": headers,
-        "timeout": httpx.Timeout(timeout_s, connect=min(CONNECT_S, timeout_s)),
-        "limits": httpx.Limits(max_connections=None, max_keepalive_connections=None),
-        "verify": verify if url.startswith("https://") else False,  # certificates take long to read
-    }
+    try:
+        return kind(
+            base_url=url.rstrip("/"),
+            headers=headers,
+            timeout=httpx.Timeout(timeout_s, connect=min(CONNECT_S, timeout_s)),
+            limits=httpx.Limits(max_connections=None, max_keepalive_connections=None),
+            # certificates take long to read
+            verify=verify if url.startswith("https://") else False,
+        )
+    except (ImportError, OSError, ValueError) as error:
+        raise ValueError(
+            f"the environment's proxy or certificates cannot be used: {error}"
+        ) from error
+
+
+def _is_address(url: str) -> bool:
+    try:
+        return url.startswith(("http://", "https://")) and bool(httpx.URL(url).host)
+    except httpx.InvalidURL:
+        return False

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
+from threading import Event, Thread
 from time import monotonic
 from typing import Any
 
@@ -14,9 +14,9 @@ from app import examples
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """One answer; status 0 closes the connection instead."""
+    """One answer; status 0 closes the connection instead, None never answers."""
 
-    status: int = 200
+    status: int | None = 200
     body: Any = None
     headers: dict[str, str] = field(default_factory=dict)
 
@@ -47,6 +47,7 @@ class Script:
 def scripted(replies: Sequence[Reply]) -> Iterator[Script]:
     """A server that answers with these, whatever is asked."""
     script = Script("", [], [])
+    over = Event()
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -56,6 +57,8 @@ def scripted(replies: Sequence[Reply]) -> Iterator[Script]:
             reply = replies[min(len(script.seen), len(replies) - 1)]
             script.seen.append(monotonic())
             script.headers.append(dict(self.headers))
+            if reply.status is None:
+                over.wait()
             if not reply.status:
                 self.close_connection = True
                 return
@@ -78,6 +81,7 @@ def scripted(replies: Sequence[Reply]) -> Iterator[Script]:
     try:
         yield script
     finally:
+        over.set()
         server.shutdown()
         thread.join()
         server.server_close()

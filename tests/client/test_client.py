@@ -196,10 +196,25 @@ def test_nobody_there_is_said_with_the_address(do: Do) -> None:
 
 
 @pytest.mark.parametrize("kind", [Client, AsyncClient])
-@pytest.mark.parametrize("address", ["", "gateway:8000", "ftp://gateway", "http://"])
+@pytest.mark.parametrize(
+    "address",
+    ["", "gateway:8000", "ftp://gateway", "http://", "http://[::1", "http://gateway:port"],
+)
 def test_an_address_that_is_none_is_refused(kind: type, address: str) -> None:
     with pytest.raises(ValueError, match="is no address such as http"):
         kind(address)
+
+
+@pytest.mark.parametrize("kind", [Client, AsyncClient])
+def test_a_key_or_a_proxy_that_cannot_be_used_is_refused(
+    kind: type, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for key in ("schlüssel", "two\nlines"):
+        with pytest.raises(ValueError, match="the API key has characters"):
+            kind("http://gateway", api_key=key)
+    monkeypatch.setenv("ALL_PROXY", "pigeon://gateway")
+    with pytest.raises(ValueError, match="proxy or certificates cannot be used"):
+        kind("http://gateway")
 
 
 def test_closing_ends_the_wait_for_another_attempt() -> None:

@@ -19,6 +19,9 @@ from tests.processes import COMMAND, LIVELINESS_S, Service, environment, running
 from tests.processes import launch as start_service
 
 FILES = 400
+INFO = Reply(200, {
+    "version": "1", "workers": 1, "models": ["m"], "default_model": "m", "settings": {},
+})  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -163,12 +166,22 @@ def test_a_restart_of_the_service_in_the_middle_loses_nothing(
     assert sorted(names(output)) == all_names(folder)
 
 
+def test_a_second_signal_ends_a_run_that_waits_for_an_answer(folder: Path, tmp_path: Path) -> None:
+    with (
+        scripted([INFO, INFO, Reply(None)]) as script,
+        command(folder, "--url", script.url, "--output", tmp_path / "rows.csv") as process,
+    ):
+        until(lambda: len(script.seen) > 2, "images are sent")
+        process.send_signal(signal.SIGINT)
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(0.5)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(LIVELINESS_S / 2) == 130  # the client itself gives up later
+
+
 def test_patience_that_ends_is_an_error_of_one_line(folder: Path, tmp_path: Path) -> None:
-    info = Reply(200, {
-        "version": "1", "workers": 1, "models": ["m"], "default_model": "m", "settings": {},
-    })  # fmt: skip
     output = tmp_path / "rows.csv"
-    with scripted([info, info, GOOD, Reply(0)]) as script:
+    with scripted([INFO, INFO, GOOD, Reply(0)]) as script:
         outcome = finished(
             "classify", str(folder), "--url", script.url, "--output", str(output),
             "--patience-s", "0.5", "--concurrency", "1",

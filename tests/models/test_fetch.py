@@ -9,8 +9,8 @@ from pydantic import HttpUrl
 from models.fetch import Fetcher, FetchError, WrongHash, verify
 from models.zoo import find
 from models.zoo_table import ArchiveOrigin, UrlOrigin, ZooFile
+from tests.full_disk import full_disk
 from tests.models.fetching import NAME, SHA256, fetch, pinned, published
-from tests.models.full_disk import full_disk
 from tests.models.publisher import CONTENT, Habit, Publisher, publishing
 
 

@@ -7,7 +7,7 @@ from threading import Thread
 import pytest
 
 from models.placing import alone_in, placing
-from tests.models.full_disk import full_disk
+from tests.full_disk import full_disk
 
 
 def test_a_file_is_there_when_it_is_whole(tmp_path: Path) -> None:
