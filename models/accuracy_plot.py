@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from models.comparison import comparisons
+from models.plot_file import check_plot
 from models.zoo import zoo
 
-FORMATS = (".png", ".svg", ".pdf")
 STAMP = "data "  # what an SVG's description starts with, before the hash of what it shows
 STYLES = {
     "MobileNetV1": ("#1f77b4", "o"),
@@ -67,15 +67,9 @@ def draw(path: Path) -> None:
     Raises:
         ValueError: another ending, or matplotlib is not there.
     """
-    if path.suffix not in FORMATS:
-        raise ValueError(f"{path} has to end in {', '.join(FORMATS)}")
-    try:
-        import matplotlib as mpl
-        from matplotlib.figure import Figure
-    except ModuleNotFoundError as error:
-        raise ValueError(
-            "a plot needs matplotlib: pip install 'mobilenet-gateway[plot]'"
-        ) from error
+    check_plot(path)
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
 
     shown = points()
     with mpl.rc_context(

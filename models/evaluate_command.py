@@ -10,9 +10,10 @@ from rich.console import Console, Group
 from rich.text import Text
 
 from app.settings import load_settings
+from models.placing import naming
+from models.stored import stored_model
 from models.tables import millions, plain_table
 from models.terminal import (
-    CommandError,
     JsonOption,
     StoreOption,
     errors_reported,
@@ -54,40 +55,40 @@ def evaluate(
     from app.images import ImageLimits
     from models.evaluate import evaluate as run
     from models.evaluate import row, settings
-    from models.evaluation_plot import check_plot, plot_accuracy
     from models.labelled import read_labelled
     from models.measured import check_writable, keep_accuracy
+    from models.plot_file import check_plot
 
     folder, options = store_folder(store), load_settings()
-    paths = [folder / f"{name}.onnx" for name in names]
-    if missing := [path.stem for path in paths if not path.is_file()]:
-        raise CommandError(f"the store {folder} has no {', '.join(missing)}")
+    paths = [stored_model(folder, name) for name in names]
     limits = ImageLimits(options.max_pixels, options.min_side_pixels)
     found = []
     with errors_reported(ValueError, OSError), task_bars(Console(stderr=True)) as progress:
         if plot:
             check_plot(plot)
+        for file in (csv_file, plot):
+            if file and not file.parent.is_dir():
+                raise ValueError(f"{file.parent} is not a folder")
         sides = [_side(text) for text in _parts(resolution)]
         ways, crops = _some(decode, "decode"), _some(preprocessing, "preprocessing")
         if write:
             check_writable(paths, ways, crops)
         every = list(settings(paths, sides, ways, crops))
-        labelled = {one.path: read_labelled(photos, one.model.card.labels) for one in every}
+        classes = {one.path: one.model.card.labels for one in every}
+        labelled = {path: read_labelled(photos, labels) for path, labels in classes.items()}
         for setting in every:
             found.append(run(setting, labelled[setting.path], limits, progress))
         rows = [row(one, found[0]) for one in found]
-        if csv_file:
-            _write_csv(rows, csv_file)
-        if plot:
-            plot_accuracy(rows, plot)
     show(rows, lambda: evaluation_table(rows), as_json)
     _tell_damaged(found[0].damaged)
-    if write:
-        with errors_reported(ValueError, OSError):
+    # last, so that a full disk does not cost what was measured
+    with errors_reported(ValueError, OSError):
+        _write_files(rows, csv_file, plot)
+        if write:
             for path in paths:
                 mine = [one for one, of in zip(rows, every, strict=True) if of.path == path]
                 keep_accuracy(path, mine, photos.resolve().name)
-        _tell_written(rows)
+            _tell_written(rows)
 
 
 def evaluation_table(rows: Sequence[dict[str, Any]]) -> Group:
@@ -125,16 +126,22 @@ def _some(text: str, option: str) -> list[str]:
 
 
 def _side(text: str) -> int:
-    if not text.isdigit():
+    if not text.isdecimal():
         raise ValueError(f"resolution is {text!r}; it has to be numbers, as 128,160,224")
     return int(text)
 
 
-def _write_csv(rows: Sequence[dict[str, Any]], path: Path) -> None:
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, rows[0])
-        writer.writeheader()
-        writer.writerows(rows)
+def _write_files(rows: Sequence[dict[str, Any]], csv_file: Path | None, plot: Path | None) -> None:
+    from models.evaluation_plot import plot_accuracy
+
+    if csv_file:
+        with naming(csv_file), csv_file.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.DictWriter(file, rows[0])
+            writer.writeheader()
+            writer.writerows(rows)
+    if plot:
+        with naming(plot):
+            plot_accuracy(rows, plot)
 
 
 def _tell_written(rows: Sequence[dict[str, Any]]) -> None:

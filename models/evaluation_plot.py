@@ -4,11 +4,8 @@ Needs matplotlib (extra `plot`), which is imported only to draw.
 """
 
 from collections.abc import Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
-
-from models.accuracy_plot import FORMATS
 
 # column, how much of it is one unit, what the axis says
 AXES = (
@@ -17,18 +14,6 @@ AXES = (
 )
 MOST_IN_LEGEND = 20
 LINES = ("model", "decode", "preprocessing")
-
-
-def check_plot(path: Path) -> None:
-    """Tell before a long run whether `plot_accuracy` can write this file.
-
-    Raises:
-        ValueError: the ending is none that is drawn, or matplotlib is not there.
-    """
-    if path.suffix not in FORMATS:
-        raise ValueError(f"{path} has to end in {', '.join(FORMATS)}")
-    if find_spec("matplotlib") is None:
-        raise ValueError("a plot needs matplotlib: pip install 'mobilenet-gateway[plot]'")
 
 
 def plot_accuracy(rows: Sequence[dict[str, Any]], path: Path) -> None:

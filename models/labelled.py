@@ -1,8 +1,8 @@
 """Labelled photos: a folder for each class, files named by their class, or a CSV of file,label.
 
 A label is an ImageNet synset id (n02123045), a class index (281), or a name, in whatever case and
-with spaces, `_` or `-`. Names are the model's own, and ImageNet's synonyms where they mean one
-class only.
+with spaces, `_` or `-`. Names are the model's own, which go before indices where they are numbers,
+and ImageNet's synonyms where they mean one class only.
 """
 
 import csv
@@ -52,10 +52,10 @@ class Labels:
         Raises:
             LabelError: none or several.
         """
-        if text.strip().isdigit() and int(text) < self.count:
-            return int(text)
-        if text in self._exact:  # Cardigan is a dog, cardigan is worn
+        if text in self._exact:  # Cardigan is a dog, cardigan is worn; "7" may be another's name
             return self._exact[text]
+        if text.strip().isdecimal() and int(text) < self.count:
+            return int(text)
         found = self._classes.get(_plain(text), set())
         if not found:
             raise LabelError(f"{text!r} is no class of the model")
@@ -97,11 +97,17 @@ def _of_folder(folder: Path) -> list[tuple[Path, str]]:
 
 def _of_csv(path: Path) -> list[tuple[Path, str]]:
     """Rows of file, relative to the CSV, and label."""
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        rows = csv.DictReader(file)
-        if not {"file", "label"} <= set(rows.fieldnames or ()):
-            raise ValueError(f"{path} has no columns file and label")
-        pairs = [(path.parent / (row["file"] or ""), row["label"] or "") for row in rows]
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            rows = csv.DictReader(file)
+            columns = set(rows.fieldnames or ())
+            pairs = [
+                (path.parent / (row.get("file") or ""), row.get("label") or "") for row in rows
+            ]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise ValueError(f"{path} is neither a folder nor a CSV file in UTF-8: {error}") from error
+    if not {"file", "label"} <= columns:
+        raise ValueError(f"{path} has no columns file and label")
     if missing := [str(file) for file, _ in pairs if not file.is_file()]:
         raise ValueError(f"{path} names files that are not there: {_some(missing)}")
     return pairs

@@ -62,10 +62,13 @@ def collect_views(
 ) -> list[Images]:
     """`count` views, or as many as there are: every photo's first one before any second one.
 
+    Of more photos than that, those taken are spread over all: names often go by class or by day.
+
     Raises:
         ValueError: a file is damaged; the text names it.
     """
-    chosen = files[:: max(1, len(files) // count)]
+    taken = min(count, len(files))
+    chosen = [files[at * len(files) // taken] for at in range(taken)]
     rounds = zip_longest(*(_named(path, card, limits) for path in chosen))
     every = (view for views in rounds for view in views if view is not None)
     return list(islice(every, count))

@@ -87,7 +87,8 @@ def pictures(
     """Read the photos and part them; `holdout` is a folder for the card's figures alone.
 
     Raises:
-        ValueError: a folder is missing, too small, or has a file that is no image.
+        ValueError: a folder is missing, too small, or has a file that is no image, or both have
+            the same one.
     """
     files = photo_files(calibration)
     if len(files) < LEAST_PHOTOS:
@@ -95,13 +96,18 @@ def pictures(
             f"{calibration} has {len(files)} photos; {LEAST_PHOTOS} are the fewest that can be "
             "parted into what calibrates and what compares, and 100 are better"
         )
-    compared = files[::HELD_BACK]
-    kept = [path for path in files if path not in set(compared)]
-    comparison = collect_views(compared, card, limits, count)
+    others = photo_files(holdout) if holdout else []
+    if shared := {path.resolve() for path in files} & {path.resolve() for path in others}:
+        raise ValueError(
+            f"{min(shared)} is in {calibration} and in {holdout}: what calibrates cannot tell how "
+            "others fare"
+        )
+    kept = [path for at, path in enumerate(files) if at % HELD_BACK]
+    comparison = collect_views(files[::HELD_BACK], card, limits, count)
     return Pictures(
         collect_views(kept, card, limits, count),
         comparison,
-        collect_views(photo_files(holdout), card, limits, count) if holdout else comparison,
+        collect_views(others, card, limits, count) if others else comparison,
     )
 
 

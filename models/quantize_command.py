@@ -10,6 +10,7 @@ from rich.text import Text
 
 from app.errors import CardError
 from app.settings import load_settings
+from models.stored import stored_model
 from models.tables import plain_table
 from models.terminal import (
     CommandError,
@@ -52,11 +53,7 @@ def quantize(
     from models.quantize import quantize as run
 
     folder, settings = store_folder(store), load_settings()
-    path = folder / f"{name}.onnx"
-    if not path.is_file():
-        raise CommandError(
-            f"{path} is not a file; `mobilenet-gateway models pull {name}` fetches it"
-        )
+    path = stored_model(folder, name)
     methods = {rung.name: rung for rung in LADDER}
     if method is not None and method not in methods:
         raise CommandError(f"no method {method!r}; there are: {', '.join(methods)}")

@@ -12,12 +12,17 @@ def stored_model(folder: Path, name: str) -> Path:
     Raises:
         CommandError: it is not there.
     """
+    from models.zoo import zoo
+
     path = folder / f"{name}.onnx"
-    if not path.is_file():
-        raise CommandError(
-            f"{path} is not a file; `mobilenet-gateway models pull {name}` fetches it"
-        )
-    return path
+    if path.is_file():
+        return path
+    there = ", ".join(sorted(file.stem for file in folder.glob("*.onnx")))
+    if name in zoo():
+        hint = f"`mobilenet-gateway models pull {name}` fetches it"
+    else:
+        hint = f"the store has {there or 'no model'}"
+    raise CommandError(f"{path} is not a file; {hint}")
 
 
 def find_model(name: str, folder: Path) -> tuple[Path | None, ModelCard | None]:

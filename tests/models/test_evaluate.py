@@ -16,6 +16,7 @@ from app.settings import Settings
 from models.evaluate import variant
 from tests.app.commands import refused, run
 from tests.conftest import REAL_MODEL, SMALL_V1, SMALL_V2
+from tests.full_disk import full_disk
 from tests.serving import served
 
 Capture = pytest.CaptureFixture[str]
@@ -165,9 +166,20 @@ def test_figures_that_do_not_stand_for_the_model_are_not_written(
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        pytest.param((SMALL_V2, "gone"), "the store STORE has no gone", id="model"),
+        pytest.param(
+            (SMALL_V2, "gone"),
+            f"STORE/gone.onnx is not a file; the store has {SMALL_V1}, {SMALL_V2}",
+            id="model",
+        ),
+        pytest.param(
+            (SMALL_V1, "mobilenet_v2_1.0_224"),
+            "`mobilenet-gateway models pull mobilenet_v2_1.0_224` fetches it",
+            id="not pulled",
+        ),
         pytest.param((SMALL_V1, "--decode", "half"), "decode is 'half'; it has to be", id="decode"),
         pytest.param((SMALL_V1, "--resolution", "big"), "resolution is 'big'", id="no-number"),
+        pytest.param((SMALL_V1, "--resolution", "²"), "resolution is '²'", id="odd-digit"),
+        pytest.param((SMALL_V1, "--csv", "no/x.csv"), "no is not a folder", id="no-folder"),
         pytest.param((SMALL_V1, "--resolution", "100"), "takes 96 to 512 in steps", id="odd"),
         pytest.param(
             (SMALL_V1, "--preprocessing", "squash"), "preprocessing 'squash' is", id="crop"
@@ -186,6 +198,19 @@ def test_what_cannot_be_evaluated_is_refused(
     text = refused(capsys, "models", "evaluate", *models, str(photos), *rest, "--store", str(store))
     assert reason.replace("STORE", str(store)) in text
     assert "\n" not in text
+
+
+def test_a_full_disk_does_not_cost_what_was_measured(
+    capsys: Capture, store: Path, photos: Path, tmp_path: Path
+) -> None:
+    rows = tmp_path / "rows.csv"
+    with full_disk(10):
+        outcome = run(
+            capsys, "models", "evaluate", SMALL_V1, str(photos), "--store", str(store), "--json",
+            "--csv", str(rows),
+        )  # fmt: skip
+    assert json.loads(outcome.out)[0]["images"] == 7
+    assert outcome.err == f"error: {rows}: File too large\n"
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ def test_every_own_label_and_synset_means_its_class() -> None:
     assert [labels.find(name) for name in LABELS] == list(range(1000))
 
 
-@pytest.mark.parametrize("text", ["unicorn", "1000", "-1", "n00000000", ""])
+@pytest.mark.parametrize("text", ["unicorn", "1000", "-1", "²", "n00000000", ""])
 def test_an_unknown_label_is_refused(text: str) -> None:
     with pytest.raises(LabelError, match="is no class of the model"):
         Labels(LABELS).find(text)
@@ -43,6 +43,11 @@ def test_a_name_of_two_classes_is_refused_with_both() -> None:
 def test_the_exact_label_of_a_class_means_it_whatever_else_is_nearly_called_so() -> None:
     labels = Labels(LABELS)
     assert (labels.find("Cardigan"), labels.find("cardigan")) == (264, 474)
+
+
+def test_labels_that_are_numbers_go_before_indices() -> None:
+    labels = Labels(("1", "2", "10"))
+    assert [labels.find(text) for text in ("1", "2", "10", "0")] == [0, 1, 2, 0]
 
 
 def test_names_of_other_classes_than_imagenets_are_the_models_own() -> None:
@@ -77,6 +82,9 @@ def test_a_csv_names_files_beside_it(tmp_path: Path) -> None:
         read_labelled(rows, LABELS)
     rows.write_text("path;class\n")
     with pytest.raises(ValueError, match="no columns file and label"):
+        read_labelled(rows, LABELS)
+    rows.write_bytes(b"\xff\xd8\xff\xe0 a photo and no folder of them")
+    with pytest.raises(ValueError, match=f"{rows} is neither a folder nor a CSV file in UTF-8"):
         read_labelled(rows, LABELS)
 
 

@@ -121,10 +121,11 @@ def mixed_graph(path: Path, scenes: Path, rung: Any) -> Any:
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
-        pytest.param(("gone",), "gone.onnx is not a file; `mobilenet-gateway", id="model"),
+        pytest.param(("gone",), "gone.onnx is not a file; the store has m", id="model"),
         pytest.param(("m", "--method", "magic"), "no method 'magic'; there are: per_", id="method"),
         pytest.param(("m", "--name", "Ünfit"), "name is 'Ünfit'; it has to be", id="name"),
         pytest.param(("m", "--name", "m"), "m.onnx is there already; --name", id="taken"),
+        pytest.param(("m", "--holdout", "SCENES"), "0.png is in SCENES and in SCENES", id="shared"),
         pytest.param(("m", "--holdout", "nowhere"), "nowhere is not a folder", id="holdout"),
     ],
 )
@@ -133,7 +134,9 @@ def test_what_cannot_be_quantized_is_refused(
 ) -> None:
     export_random(tmp_path, "mobilenet_v2", 0.1, 96).rename(tmp_path / "m.onnx")
     arguments = ("--calibration", str(scenes), "--store", str(tmp_path))
-    assert reason in refused(capsys, "models", "quantize", *options, *arguments)
+    options = tuple(option.replace("SCENES", str(scenes)) for option in options)
+    text = refused(capsys, "models", "quantize", *options, *arguments)
+    assert reason.replace("SCENES", str(scenes)) in text
 
 
 def test_photos_that_are_missing_few_or_damaged_are_refused(
@@ -153,6 +156,14 @@ def test_photos_that_are_missing_few_or_damaged_are_refused(
     assert "has 3 photos; 4 are the fewest" in reason()
     (folder / "broken.jpg").write_bytes(b"\xff\xd8\xff junk")
     assert f"{folder}/broken.jpg: " in reason()
+
+
+def test_views_of_many_photos_are_of_photos_from_first_to_last(tmp_path: Path) -> None:
+    card = read_exported(export_random(tmp_path, "mobilenet_v2", 0.1, 96)).card
+    for shade in range(0, 250, 25):
+        Image.new("L", (96, 96), shade).save(tmp_path / f"{shade:03}.png")
+    images = collect_views(photo_files(tmp_path), card, LIMITS, 6)
+    assert [int(image.mean()) for image in images] == [0, 25, 75, 125, 150, 200]
 
 
 def test_an_int8_model_is_not_quantized_again(
