@@ -145,14 +145,12 @@ def _write_files(rows: Sequence[dict[str, Any]], csv_file: Path | None, plot: Pa
 
 
 def _tell_written(rows: Sequence[dict[str, Any]]) -> None:
-    console = Console(stderr=True, highlight=False, markup=False)
     for one in rows:
-        console.print(
+        tell(
             f"in the card of {one['model']}: top-1 {one['top1']:g} % of {one['images']} photos at "
-            f"{one['resolution']} pixels",
-            soft_wrap=True,
+            f"{one['resolution']} pixels"
         )
-    console.print("a running service takes it up when it reads the store again", soft_wrap=True)
+    tell("a running service takes it up when it reads the store again")
 
 
 def _tell_damaged(damaged: dict[Path, str]) -> None:
