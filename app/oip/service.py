@@ -8,6 +8,7 @@ that a call can be refused before its message is read.
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any, NoReturn
 
 import grpc
@@ -100,43 +101,41 @@ class InferenceService:
 
     async def _infer(self, _: object, context: Context) -> Message:
         record = self._record("ModelInfer", context)
-        inference = Inference(self.gateway, record)
-
-        async def answer() -> Message:
-            try:
-                inference.admit(_headers(context))
-                inference.deadline_ms = _sooner(inference.deadline_ms, context)
-                return await _answer_in_time(inference, context.read())
-            except RequestError as error:
-                inference.fail(error)
-                raise
-            except asyncio.CancelledError:
-                inference.fail(ClientGone("the client ended the call before its answer"))
-                raise
-            finally:
-                inference.close()
-
+        answer = partial(self._infer_one, record, context, context.read)
         return await self._guard(record, context, answer)
 
     async def _stream_infer(self, _: object, context: Context) -> None:
         """Answer one request after the other; an error is the answer to one of them."""
         while isinstance(body := await context.read(), bytes):
             record = self._record("ModelStreamInfer", context)
-            inference = Inference(self.gateway, record)
-            try:
-                inference.admit(_headers(context))
-                inference.deadline_ms = _sooner(inference.deadline_ms, context)
-                message = await _answer_in_time(inference, _at_once(body))
-                answer = pb.ModelStreamInferResponse(infer_response=message)
-                record.status = OK
-            except RequestError as error:
-                inference.fail(error)
-                answer = pb.ModelStreamInferResponse(error_message=error.detail)
-                record.status = error.status
-            finally:
-                inference.close()
-                self.gateway.ledger.enter(record)
-            await context.write(answer)
+            answer = partial(self._infer_in_stream, record, context, body)
+            await context.write(await self._guard(record, context, answer))
+
+    async def _infer_in_stream(self, record: Record, context: Context, body: bytes) -> Message:
+        try:
+            message = await self._infer_one(record, context, partial(_at_once, body))
+            return pb.ModelStreamInferResponse(infer_response=message)
+        except RequestError as error:
+            record.status = error.status
+            return pb.ModelStreamInferResponse(error_message=error.detail)
+
+    async def _infer_one(
+        self, record: Record, context: Context, read: Callable[[], Awaitable[Any]]
+    ) -> pb.ModelInferResponse:
+        """Admit a request before `read` gives its message, and answer it."""
+        inference = Inference(self.gateway, record)
+        try:
+            inference.admit(_headers(context))
+            inference.deadline_ms = _sooner(inference.deadline_ms, context)
+            return await _answer_in_time(inference, read())
+        except RequestError as error:
+            inference.fail(error)
+            raise
+        except asyncio.CancelledError:
+            inference.fail(ClientGone("the client ended the call before its answer"))
+            raise
+        finally:
+            inference.close()
 
     # --- everything else
 
@@ -218,7 +217,7 @@ class InferenceService:
         """Answer, count and log a call; errors end it with their status."""
         try:
             message = await answer()
-            record.status = OK
+            record.status = record.status or OK
             return message
         except RequestError as error:
             await _abort(context, record, error)

@@ -60,6 +60,15 @@ def stub(channel: grpc.Channel, name: str) -> Call:
     )
 
 
+def stream(channel: grpc.Channel) -> Call:
+    """ModelStreamInfer: requests in, answers out."""
+    return channel.stream_stream(
+        f"/{SERVICE}/ModelStreamInfer",
+        lambda message: message.SerializeToString(),
+        pb.ModelStreamInferResponse.FromString,
+    )
+
+
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -223,15 +232,31 @@ def test_every_error_has_a_status_of_grpc() -> None:
 
 
 def test_a_stream_answers_in_order_and_survives_a_wrong_request(both: Channel) -> None:
-    stream = both.grpc.stream_stream(
-        f"/{SERVICE}/ModelStreamInfer",
-        lambda message: message.SerializeToString(),
-        pb.ModelStreamInferResponse.FromString,
-    )
     requests = [asked(PHOTO, id="1"), asked(b"text", id="2"), asked(PHOTO, id="3")]
-    first, second, third = stream(iter(requests), timeout=20)
+    first, second, third = stream(both.grpc)(iter(requests), timeout=20)
     assert [first.infer_response.id, third.infer_response.id] == ["1", "3"]
     assert "No known image" in second.error_message
+
+
+def test_a_stream_that_its_client_leaves_is_counted_as_such(store: Path) -> None:
+    port = free_port()
+    settings = Settings(
+        store=store, models=(SMALL_V1,), grpc_port=port, workers=1, reduced_decode=False
+    )
+    slow = encode(chelsea().resize((3000, 2000)), quality=30)
+    requests = [asked(b"text"), asked(*[slow] * 32)]
+    with served(settings) as client, grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+        answers = stream(channel)(iter(requests), timeout=60)
+        assert "No known image" in next(answers).error_message
+        in_use = "gateway_permits_in_use"
+        until(lambda: metric_of(client.get("/metrics").text, in_use) > 0, "work")
+        answers.cancel()
+        until(lambda: metric_of(client.get("/metrics").text, in_use) == 0, "rest")
+        route = f"/{SERVICE}/ModelStreamInfer"
+        text = client.get("/metrics").text
+        for status in ("400", "499"):
+            assert metric_of(text, "gateway_requests_total", route=route, status=status) == 1
+        assert metric_of(text, "gateway_requests_total", route=route) == 2
 
 
 def test_a_call_is_counted_and_has_an_id(both: Channel) -> None:
