@@ -36,10 +36,11 @@ export const getText = async (path) => (await ask(path)).text();
 /**
  * Classify one image; waits and asks again while the service is overloaded.
  * @param {Blob} image
- * @param {{model: string, resolution: number, topK?: number}} choice
+ * @param {Object<string, *>} asked the query, where null stands for what is not asked
  */
-export async function predict(image, { model, resolution, topK = 5 }) {
-  const query = new URLSearchParams({ model, resolution, top_k: topK });
+export async function predict(image, asked) {
+  const given = Object.entries(asked).filter(([, value]) => value !== null);
+  const query = new URLSearchParams(given);
   const options = {
     method: "POST",
     body: image,

@@ -75,9 +75,10 @@ async function keepGoing() {
   while (stream && byId("camera-keep").checked) {
     const began = performance.now();
     try {
-      const found = await predict(await frame(), choice.current());
+      const found = await predict(await frame(), choice.asked());
       const [result] = found.results;
       timings.note(found.model, found.resolution, result.inference_ms);
+      await choice.follow(found);
       answer.replaceChildren(...shown(found, result));
     } catch (error) {
       answer.replaceChildren(refusal(error));

@@ -1,11 +1,13 @@
-/** Which model at which resolution, and what that costs. */
+/** Which model at which resolution, or the service's own choice, and what that costs. */
 
 import { getJson } from "./api.js";
 import { announce, bar, byId, make } from "./dom.js";
 import { bytes, count, ms, ratio } from "./format.js";
 import * as timings from "./timings.js";
 
+/** "change": another model or resolution is shown; "ask": images are to be answered anew. */
 export const changes = new EventTarget();
+const AUTO = "auto";
 const details = new Map(); // model -> GET /models/{name}
 const tables = new Map(); // "model@resolution" -> GET /models/{name}/layers
 let models = [];
@@ -13,19 +15,31 @@ let chosen = null;
 let latest = null; // the name that was wanted last
 let resolution = 0;
 let table = null;
+let auto = false; // the service chooses for each request; what is shown is what answered last
 
-/** @returns {{model: string, resolution: number}} */
+/** What to ask for: the query of /predict. */
+export const asked = () =>
+  auto
+    ? { model: AUTO, max_latency_ms: byId("latency").value || null }
+    : { model: chosen.name, resolution };
+/** What is shown. @returns {{model: string, resolution: number}} */
 export const current = () => ({ model: chosen.name, resolution });
 export const chosenModel = () => chosen;
 /** The layers of the chosen model at the chosen resolution, with their sums; null if not known. */
 export const chosenTable = () => table;
 
-/** Offer these models; the default one is chosen. */
+/** Offer these models, and `auto` if there is something to choose by; the default one is chosen. */
 export async function install(found) {
   models = found;
   const select = byId("model");
-  select.replaceChildren(...models.map(({ name }) => make("option", { value: name }, name)));
-  select.addEventListener("change", () => choose(select.value).catch(announce));
+  const option = (name, text = name) => make("option", { value: name }, text);
+  select.replaceChildren(...models.map(({ name }) => option(name)));
+  if (timings.offered().some(({ top1 }) => top1 !== null))
+    select.prepend(option(AUTO, "auto: the most accurate in time"));
+  select.addEventListener("change", () =>
+    select.value === AUTO ? chooseAuto() : choose(select.value).catch(announce),
+  );
+  byId("latency").addEventListener("change", () => changes.dispatchEvent(new Event("ask")));
   const slider = byId("resolution");
   slider.addEventListener("input", () => {
     byId("resolution-shown").textContent = `${slider.value} px`;
@@ -37,23 +51,55 @@ export async function install(found) {
   });
   timings.changes.addEventListener("change", () => chosen && showCost());
   await choose(basis().name);
+  if (!models.some((model) => model.default)) chooseAuto(); // as the service does unasked
+}
+
+/** Let the service choose, or not. */
+function setAuto(on) {
+  auto = on;
+  byId("latency-field").hidden = !on;
+  byId("resolution-field").hidden = on;
+}
+
+function chooseAuto() {
+  setAuto(true);
+  byId("model").value = AUTO;
+  changes.dispatchEvent(new Event("ask"));
 }
 
 /** Take another model, at the resolution that it was trained for if no other is wanted. */
 export async function choose(name, wanted = null) {
+  setAuto(false);
+  if (await take(name, wanted)) changes.dispatchEvent(new Event("ask"));
+}
+
+/** Show what the service has chosen, if it was to choose. */
+export async function follow({ model, resolution: side, choice }) {
+  const known = models.some(({ name }) => name === model); // not if it came after the page
+  const other = model !== chosen.name || side !== resolution;
+  if (auto && choice && known && other) await take(model, side);
+}
+
+/** Show another model; whether it is still wanted when it is known. */
+async function take(name, wanted) {
   latest = name;
   if (!details.has(name)) details.set(name, await getJson(`models/${encodeURIComponent(name)}`));
-  if (latest !== name) return; // chosen anew meanwhile
+  if (latest !== name) return false; // chosen anew meanwhile
   chosen = models.find((model) => model.name === name);
-  byId("model").value = name;
+  byId("model").value = auto ? AUTO : name;
   const { minimum, maximum, step } = details.get(name).card.resolutions;
   const slider = byId("resolution");
   Object.assign(slider, { min: minimum, max: maximum, step, disabled: minimum === maximum });
-  await setResolution(wanted ?? chosen.resolution);
+  return showAt(wanted ?? chosen.resolution);
 }
 
-/** @param {number} wanted */
 async function setResolution(wanted) {
+  if (await showAt(wanted)) changes.dispatchEvent(new Event("ask"));
+}
+
+/** Show the chosen model at a resolution; whether it is still wanted when its cost is known.
+ * @param {number} wanted */
+async function showAt(wanted) {
   resolution = wanted;
   byId("resolution").value = wanted;
   byId("resolution-shown").textContent = `${wanted} px`;
@@ -63,10 +109,11 @@ async function setResolution(wanted) {
   byId("resolution-reset").hidden = asTrained;
   const model = chosen;
   const found = await layersAt(model.name, wanted);
-  if (model !== chosen || wanted !== resolution) return; // chosen anew meanwhile
+  if (model !== chosen || wanted !== resolution) return false; // chosen anew meanwhile
   table = found;
   showCost();
   changes.dispatchEvent(new Event("change"));
+  return true;
 }
 
 /** The layers of a model at a resolution; null where a network's cost does not follow the area. */

@@ -2,7 +2,7 @@
 
 import { predict } from "./api.js";
 import * as choice from "./choice.js";
-import { bar, byId, make } from "./dom.js";
+import { announce, bar, byId, make } from "./dom.js";
 import { ms, percent } from "./format.js";
 import * as timings from "./timings.js";
 
@@ -40,7 +40,7 @@ export function install() {
     show([...event.dataTransfer.files]);
   });
   document.addEventListener("paste", (event) => show([...event.clipboardData.files]));
-  choice.changes.addEventListener("change", () => {
+  choice.changes.addEventListener("ask", () => {
     if (items.length) classifyAll();
   });
 }
@@ -102,11 +102,11 @@ async function classifyAll() {
 
 async function classifyOne(item, wanted) {
   item.card.classList.add("busy");
-  const asked = choice.current();
   try {
-    const answer = await predict(item.image, asked);
+    const answer = await predict(item.image, choice.asked());
     const [result] = answer.results;
     timings.note(answer.model, answer.resolution, result.inference_ms);
+    choice.follow(answer).catch(announce);
     if (wanted()) item.answer.replaceChildren(...shown(answer, result));
     return true;
   } catch (error) {
@@ -149,7 +149,8 @@ export function shown(answer, result) {
       make("span", { className: `key ${name}` }, `${name} ${ms(result[field])}`),
     ),
   );
-  const by = make("p", { className: "hint" }, `${answer.model} at ${answer.resolution} px`);
+  const why = answer.choice ? `: ${answer.choice.reason}` : "";
+  const by = make("p", { className: "hint" }, `${answer.model} at ${answer.resolution} px${why}`);
   return [labels, strip, times, by];
 }
 

@@ -15,11 +15,10 @@ async function start() {
   key.install();
   classify.install();
   camera.install();
-  const { models, broken } = await getJson("models");
+  const [{ models, broken }] = await Promise.all([getJson("models"), timings.refresh()]);
   await choice.install(models);
   live.state(true);
   modelTable.install(models);
-  await timings.refresh();
   layers.install();
   live.install();
   const lost = Object.entries(broken);

@@ -8,8 +8,10 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from app.settings import Settings
 from tests.conftest import REAL_MODEL, SMALL_V1, SMALL_V2
 from tests.page.browser import DESK, PHONE, SCREENS, Screen, choose_photos, visit, wait_for_answers
+from tests.serving import served
 
 screens = pytest.mark.parametrize("screen", SCREENS, ids=lambda screen: screen.name)
 
@@ -66,6 +68,58 @@ def test_the_whole_way_from_a_photo_to_the_cost_of_each_layer(
         expect(page.locator("#layers table tbody tr")).to_have_count(29)
 
         assert not overflows(page)
+        assert seen.complaints == []
+
+
+@pytest.mark.parametrize("screen", [DESK, PHONE], ids=lambda screen: screen.name)
+def test_the_service_can_be_left_to_choose_within_a_time(
+    browser: Browser, address: str, photo: Path, screen: Screen
+) -> None:
+    with visit(browser, f"{address}/", screen) as seen:
+        page = seen.page
+        expect(page.locator("#state")).to_have_text("ready")
+        choose_photos(page, photo)
+        wait_for_answers(page, REAL_MODEL)
+        page.get_by_label("Model", exact=True).select_option("auto")
+        answer = page.locator(".answer")
+        expect(answer).to_contain_text(f"{REAL_MODEL} at 224 px: the most accurate of")
+        expect(page.get_by_label("Resolution")).to_be_hidden()
+
+        page.get_by_label("Answer within").fill("0.01")
+        page.get_by_label("Answer within").press("Enter")
+        expect(page.locator(".refusal")).to_contain_text("Impossible budget")
+        page.get_by_label("Answer within").fill("9000")
+        page.get_by_label("Answer within").press("Enter")
+        expect(answer).to_contain_text("keeps max_latency_ms=9000")
+        assert figure(page, "Multiply-adds") == "301 M"
+        seen.shoot(f"{screen.name}-10-auto")
+
+        page.get_by_label("Model", exact=True).select_option(SMALL_V1)
+        expect(answer).to_contain_text(f"{SMALL_V1} at 128 px")
+        expect(answer).not_to_contain_text("the most accurate")
+        expect(page.get_by_label("Answer within")).to_be_hidden()
+        expect(page.get_by_label("Resolution")).to_be_visible()
+        assert not overflows(page)
+        [refused] = seen.complaints  # the browser's own line
+        assert "422" in refused
+
+
+def test_what_is_shown_follows_what_the_service_chooses(
+    browser: Browser, page_store: Path, photo: Path
+) -> None:
+    """Where `auto` is the default, as the service does unasked."""
+    budget = "max_madds=12000000"
+    settings = Settings(
+        store=page_store, default_model="auto", auto_budget=budget, measure_s=0, cache=False
+    )
+    with served(settings) as client, visit(browser, f"{client.base_url}/", DESK) as seen:
+        page = seen.page
+        expect(page.locator("#model")).to_have_value("auto")
+        choose_photos(page, photo)
+        wait_for_answers(page, SMALL_V2)
+        expect(page.locator("#layers-lead")).to_contain_text(f"{SMALL_V2} at 96 px")
+        expect(page.locator("#cost")).to_contain_text("less")  # than the first model
+        expect(page.locator("#model")).to_have_value("auto")
         assert seen.complaints == []
 
 
