@@ -8,7 +8,13 @@ from app import assets
 from app.errors import Forbidden, SettingError, Unauthorized
 from app.settings import Settings
 
-OPEN_PATHS = frozenset({"/healthz", "/readyz", "/v2/health/live", "/v2/health/ready"})
+OIP_SERVICE = "inference.GRPCInferenceService"  # of the Open Inference Protocol
+OPEN_PATHS = frozenset(
+    {
+        *("/healthz", "/readyz", "/v2/health/live", "/v2/health/ready"),
+        *(f"/{OIP_SERVICE}/{call}" for call in ("ServerLive", "ServerReady")),
+    }
+)
 Headers = Iterable[tuple[bytes, bytes]]
 
 

@@ -52,6 +52,7 @@ class Gateway:
     ledger: Ledger
     keys: Keys
     reloading: asyncio.Lock
+    measuring: asyncio.Lock
     untimed: asyncio.Event  # there may be models that were never timed
     timings: Timings
     measurer: Measurer
@@ -75,8 +76,12 @@ class Gateway:
             return changes
 
     async def measure(self, limit_s: float, *, again: bool = True) -> Report:
-        """Time the loaded models on a thread of its own, for at most `limit_s`."""
-        report = await asyncio.to_thread(self.measurer.measure, limit_s, again=again)
+        """Time the loaded models on a thread of its own, one call after the other.
+
+        `limit_s` is the most that it takes, once it is its turn.
+        """
+        async with self.measuring:
+            report = await asyncio.to_thread(self.measurer.measure, limit_s, again=again)
         if report.measured:  # runs at many resolutions leave memory in pieces that fit none
             await asyncio.to_thread(rest, self.store)
         return report
@@ -197,9 +202,7 @@ def open_gateway(settings: Settings) -> Gateway:
     cores = usable_cores()
     scheduler = Scheduler(settings.workers or cores.count, settings.queue_limit)
     limits = ImageLimits(settings.max_pixels, settings.min_side_pixels)
-    batcher = (
-        Batcher(settings.batch_max, settings.batch_window_ms) if settings.batch_max > 1 else None
-    )
+    batcher = open_batcher(settings, scheduler.workers)
     timings = Timings()
     measurer = Measurer(
         store,
@@ -236,12 +239,30 @@ def open_gateway(settings: Settings) -> Gateway:
         ledger=Ledger(metrics, tracing),
         keys=read_keys(settings),
         reloading=asyncio.Lock(),
+        measuring=asyncio.Lock(),
         untimed=asyncio.Event(),
         timings=timings,
         measurer=measurer,
         chooser=chooser,
         tracing=tracing,
     )
+
+
+def open_batcher(settings: Settings, workers: int) -> Batcher | None:
+    """What gathers batches, if there are any to gather.
+
+    Each image of a batch holds a worker, so a larger batch than there are workers would never be
+    full: every image would wait for the end of the window.
+    """
+    most = min(settings.batch_max, workers)
+    if most < settings.batch_max:
+        log.warning(
+            "batch_max is %s, but %s workers bring %s images at most",
+            settings.batch_max,
+            workers,
+            most,
+        )
+    return Batcher(most, settings.batch_window_ms) if most > 1 else None
 
 
 def open_tracing(settings: Settings) -> "Tracing | None":

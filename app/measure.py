@@ -64,7 +64,6 @@ class Measurer:
         self._resolutions = tuple(resolutions)
         self._busy = busy
         self._keep = keep
-        self._turn = threading.Lock()
         self._stopped = threading.Event()
 
     def stop(self) -> None:
@@ -87,35 +86,34 @@ class Measurer:
 
         With `again` false, variants that have a figure keep it.
         """
-        with self._turn:
-            began = time.monotonic()
-            give_up_at = began + limit_s
-            loaded = self._by_model()
-            wanted = [
-                (model, variant)
-                for model, variants in loaded
-                for variant in variants
-                if again or variant.key not in self._timings.measured
-            ]
-            kept = sum(len(variants) for _, variants in loaded) - len(wanted)
-            wanted.sort(key=lambda pair: pair[1].resolution != pair[0].card.resolution)
-            measured = 0
-            if wanted:
-                self._measure_decoding(give_up_at)
-            for model, variant in wanted:
-                if (found := self._time(model, variant.resolution, give_up_at)) is None:
-                    break
-                if self._store.holds(model):  # a reload may have replaced it meanwhile
-                    self._timings.measure(variant, found)
-                    measured += 1
-            if measured:
-                self._write(loaded)
-            report = Report(measured, kept, len(wanted) - measured, time.monotonic() - began)
-            log.info(
-                "measured %s variants in %.1f s, %s known before, %s left out",
-                report.measured, report.took_s, report.kept, report.left_out,
-            )  # fmt: skip
-            return report
+        began = time.monotonic()
+        give_up_at = began + limit_s
+        loaded = self._by_model()
+        wanted = [
+            (model, variant)
+            for model, variants in loaded
+            for variant in variants
+            if again or variant.key not in self._timings.measured
+        ]
+        kept = sum(len(variants) for _, variants in loaded) - len(wanted)
+        wanted.sort(key=lambda pair: pair[1].resolution != pair[0].card.resolution)
+        measured = 0
+        if wanted:
+            self._measure_decoding(give_up_at)
+        for model, variant in wanted:
+            if (found := self._time(model, variant.resolution, give_up_at)) is None:
+                break
+            if self._store.holds(model):  # a reload may have replaced it meanwhile
+                self._timings.measure(variant, found)
+                measured += 1
+        if measured:
+            self._write(loaded)
+        report = Report(measured, kept, len(wanted) - measured, time.monotonic() - began)
+        log.info(
+            "measured %s variants in %.1f s, %s known before, %s left out",
+            report.measured, report.took_s, report.kept, report.left_out,
+        )  # fmt: skip
+        return report
 
     def _by_model(self) -> list[tuple[Model, list[Variant]]]:
         return [

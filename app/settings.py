@@ -121,7 +121,10 @@ class Settings(BaseSettings):
         description="Time that a request may take; X-Deadline-Ms can ask for less. Later is a 504.",
     )
     batch_max: int = Field(
-        1, ge=1, le=256, description="Most images to run in one go; for accelerators, 1 on a CPU."
+        1,
+        ge=1,
+        le=256,
+        description="Most images to run in one go, one a worker; for accelerators, 1 on a CPU.",
     )
     batch_window_ms: float = Field(
         2, ge=0, le=1000, description="How long the first image of a batch waits for others."
@@ -175,6 +178,12 @@ class Settings(BaseSettings):
         if value and not names:
             raise ValueError("it has commas or spaces, but no name")
         return names
+
+    @field_validator("admin_key", mode="before")
+    @classmethod
+    def strip(cls, value: Any) -> Any:
+        """A line's end from a file of secrets is no part of the key, and no header can bring it."""
+        return value.strip() if isinstance(value, str) else value
 
     @field_validator("store", mode="before")
     @classmethod

@@ -15,6 +15,7 @@ import grpc
 from google.protobuf.json_format import ParseDict
 from google.protobuf.message import DecodeError, Message
 
+from app.auth import OIP_SERVICE as SERVICE
 from app.auth import Headers
 from app.errors import (
     MISTAKE,
@@ -33,10 +34,8 @@ from app.oip.inference import Inference, find_model
 from app.record import Record, start_record
 
 log = logging.getLogger(__name__)
-SERVICE = "inference.GRPCInferenceService"
 METHOD = "GRPC"  # where HTTP has GET or POST, in the log and the metrics
 OK = 200
-OPEN_CALLS = {"ServerLive", "ServerReady"}
 Context = grpc.aio.ServicerContext[Any, Any]
 Answer = Callable[[Any, Headers], Awaitable[Message]]
 
@@ -195,8 +194,7 @@ class InferenceService:
             record, headers = self._record(name, context), _headers(context)
 
             async def checked() -> Message:
-                if name not in OPEN_CALLS:
-                    self.gateway.keys.check(record.path, headers)
+                self.gateway.keys.check(record.path, headers)
                 return await answer(message, headers)
 
             return await self._guard(record, context, checked)

@@ -178,7 +178,7 @@ async function measure() {
     await timings.refresh();
     byId("measure-state").textContent = `Median of ${RUNS} runs each, one at a time.`;
   } catch (error) {
-    byId("measure-state").textContent = `${error.title}: ${error.message}`;
+    byId("measure-state").textContent = `${error.title ?? "Error"}: ${error.message}`;
   } finally {
     button.disabled = false;
   }

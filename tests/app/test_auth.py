@@ -82,6 +82,12 @@ def test_the_admin_key_opens_everything_and_others_do_not_reload() -> None:
         Keys(["key"], None).check_admin(bearer("key"))
 
 
+def test_white_space_around_a_key_is_no_part_of_it() -> None:
+    keys = read_keys(Settings.model_validate({"api_keys": " one\n", "admin_key": "boss\n"}))
+    keys.check("/predict", bearer("one"))
+    keys.check_admin(bearer("boss"))
+
+
 def test_keys_come_from_settings_and_file(tmp_path: Path) -> None:
     file = tmp_path / "keys"
     file.write_text("# cameras\n  one  \n\n\t# more\ntwo\n", "utf-8")

@@ -95,7 +95,10 @@ def test_a_path_cannot_forge_a_line(lines: list[logging.LogRecord], path: str) -
         assert formatter.format(lines[0]).isprintable()
 
 
-@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/metrics"])
+@pytest.mark.parametrize(
+    "path",
+    ["/healthz", "/readyz", "/metrics", "/inference.GRPCInferenceService/ServerReady"],
+)
 def test_probes_and_scrapes_are_for_debugging(lines: list[logging.LogRecord], path: str) -> None:
     log_request(Record("id-1", "GET", path, status=200))
     assert lines[0].levelno == logging.DEBUG

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from app.settings import load_settings, variable
 from tests.conftest import ROOT
@@ -37,6 +38,14 @@ def check_service(service: dict[str, Any]) -> None:
     assert service["restart"] == "unless-stopped"
     assert service["logging"]["options"]["max-size"]
     assert int(service["deploy"]["resources"]["limits"]["memory"]) > 0
+
+
+def test_every_gateway_sees_new_models() -> None:
+    services = yaml.safe_load((ROOT / "docker-compose.yml").read_text("utf-8"))["services"]
+    gateways = [one for one in services.values() if "models:/models" in one.get("volumes", ())]
+    assert len(gateways) == 3
+    for gateway in gateways:
+        assert float(gateway["environment"][variable("reload_poll_s")]) <= 10
 
 
 def test_without_options_it_starts_the_gateway_alone() -> None:
