@@ -7,9 +7,10 @@ from contextlib import asynccontextmanager
 
 import grpc
 
+from app.auth import OIP_SERVICE
 from app.errors import SettingError
 from app.gateway import Gateway
-from app.oip.service import SERVICE, InferenceService
+from app.oip.service import InferenceService
 from app.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -38,7 +39,7 @@ async def serving_grpc(settings: Settings, gateway: Gateway, port: int) -> Async
         ],
     )
     handlers = InferenceService(gateway).handlers()
-    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(OIP_SERVICE, handlers),))
     bound = _listen(server, settings, port)
     await server.start()
     log.info("gRPC on %s", _address(settings.host, bound))

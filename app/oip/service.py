@@ -15,8 +15,7 @@ import grpc
 from google.protobuf.json_format import ParseDict
 from google.protobuf.message import DecodeError, Message
 
-from app.auth import OIP_SERVICE as SERVICE
-from app.auth import Headers
+from app.auth import OIP_SERVICE, Headers
 from app.errors import (
     MISTAKE,
     BadRequest,
@@ -202,7 +201,7 @@ class InferenceService:
         return handle
 
     def _record(self, name: str, context: Context) -> Record:
-        path = f"/{SERVICE}/{name}"
+        path = f"/{OIP_SERVICE}/{name}"
         headers = _headers(context)
         record = start_record(METHOD, path, headers, path)
         if self.gateway.tracing:

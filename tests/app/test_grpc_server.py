@@ -14,6 +14,7 @@ import httpx
 import numpy as np
 import pytest
 
+from app.auth import OIP_SERVICE
 from app.errors import (
     Forbidden,
     Overloaded,
@@ -25,7 +26,7 @@ from app.errors import (
     UnknownModel,
 )
 from app.oip import inference_pb2 as pb
-from app.oip.service import CODES, SERVICE, code_of
+from app.oip.service import CODES, code_of
 from app.oip.tensors import pack_bytes
 from app.settings import Settings
 from tests.app.pictures import chelsea, encode, noise
@@ -54,7 +55,7 @@ class Channel(NamedTuple):
 
 def stub(channel: grpc.Channel, name: str) -> Call:
     answer = getattr(pb, f"{name}Response")
-    method = f"/{SERVICE}/{name}"
+    method = f"/{OIP_SERVICE}/{name}"
     return channel.unary_unary(
         method, lambda message: message.SerializeToString(), answer.FromString
     )
@@ -63,7 +64,7 @@ def stub(channel: grpc.Channel, name: str) -> Call:
 def stream(channel: grpc.Channel) -> Call:
     """ModelStreamInfer: requests in, answers out."""
     return channel.stream_stream(
-        f"/{SERVICE}/ModelStreamInfer",
+        f"/{OIP_SERVICE}/ModelStreamInfer",
         lambda message: message.SerializeToString(),
         pb.ModelStreamInferResponse.FromString,
     )
@@ -198,7 +199,7 @@ def test_a_wrong_request_has_a_status_and_a_reason(
 
 
 def test_bytes_that_are_no_message_are_refused(both: Channel) -> None:
-    method = both.grpc.unary_unary(f"/{SERVICE}/ModelInfer", bytes, bytes)
+    method = both.grpc.unary_unary(f"/{OIP_SERVICE}/ModelInfer", bytes, bytes)
     said = refused(lambda: method(b"\xff\xff", timeout=20), grpc.StatusCode.INVALID_ARGUMENT)
     assert "not a ModelInferRequest" in said
 
@@ -210,7 +211,7 @@ def test_a_client_that_speaks_something_else_harms_nobody(both: Channel) -> None
             connection.sendall(nonsense)
             while connection.recv(4096):
                 pass
-    unknown = both.grpc.unary_unary(f"/{SERVICE}/TraceSetting", bytes, bytes)
+    unknown = both.grpc.unary_unary(f"/{OIP_SERVICE}/TraceSetting", bytes, bytes)
     refused(lambda: unknown(b"", timeout=20), grpc.StatusCode.UNIMPLEMENTED)
     both.call("ModelInfer", asked(PHOTO))
 
@@ -252,7 +253,7 @@ def test_a_stream_that_its_client_leaves_is_counted_as_such(store: Path) -> None
         until(lambda: metric_of(client.get("/metrics").text, in_use) > 0, "work")
         answers.cancel()
         until(lambda: metric_of(client.get("/metrics").text, in_use) == 0, "rest")
-        route = f"/{SERVICE}/ModelStreamInfer"
+        route = f"/{OIP_SERVICE}/ModelStreamInfer"
         text = client.get("/metrics").text
         for status in ("400", "499"):
             assert metric_of(text, "gateway_requests_total", route=route, status=status) == 1
@@ -268,7 +269,7 @@ def test_a_call_is_counted_and_has_an_id(both: Channel) -> None:
     both.call("ModelInfer", asked(PHOTO, PHOTO))
     text = both.http.get("/metrics").text
     assert metric_of(text, "gateway_images_total", outcome="ok") == before + 2
-    route = f"/{SERVICE}/ModelInfer"
+    route = f"/{OIP_SERVICE}/ModelInfer"
     assert metric_of(text, "gateway_requests_total", route=route, method="GRPC", status="404") >= 1
     counted = both.call("ModelStatistics", pb.ModelStatisticsRequest(name=SMALL_V1))
     assert counted.model_stats[0].inference_count == before + 2
@@ -287,7 +288,7 @@ def test_the_deadline_of_the_client_is_kept(store: Path) -> None:
 
         def failed() -> float:
             text = client.get("/metrics").text
-            route = f"/{SERVICE}/ModelInfer"
+            route = f"/{OIP_SERVICE}/ModelInfer"
             ends = ("499", "504")  # by the client hanging up, or by its deadline having passed
             return sum(
                 metric_of(text, "gateway_requests_total", route=route, status=end) for end in ends

@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 from google.protobuf.descriptor import Descriptor
 
+from app.auth import OIP_SERVICE
 from app.oip import inference_pb2 as pb
-from app.oip.service import SERVICE, InferenceService
+from app.oip.service import InferenceService
 from tests.clients.environment import answer_of
 
 # KServe's own form of the two calls, which the service also takes, see inference.proto.
@@ -32,7 +33,7 @@ def test_every_message_is_that_of_the_client(client: str) -> None:
     if client == "tritonclient":
         assert ours.keys() - common == ANSWERS_FOR_KSERVE
     [service] = pb.DESCRIPTOR.services_by_name.values()
-    assert service.full_name == SERVICE
+    assert service.full_name == OIP_SERVICE
     for call in service.methods:
         known = theirs["calls"].get(call.name)
         assert known in (None, [call.input_type.name, call.output_type.name])

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from app.settings import load_settings, variable
 from tests.conftest import ROOT
 
+yaml = pytest.importorskip("yaml", reason="needs PyYAML, of the development requirements")
 ENVIRONMENTS = sorted(ROOT.glob("deploy/*.env"))
 
 
