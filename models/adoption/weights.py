@@ -23,7 +23,7 @@ from models.checkpoints import (
     torchvision,
 )
 from models.checkpoints.canonical import Array, Checkpoint, CheckpointError, template
-from models.checkpoints.tflite_graph import IDENTIFIER, read_graph
+from models.checkpoints.tflite_graph import IDENTIFIER, Graph, read_graph
 from models.design import PAPER, Design, define
 from models.export import kernel_shapes
 from models.zoo import formats
@@ -164,12 +164,28 @@ def _tflite(path: Path) -> Network:
     graph = read_graph(path)
     found = sum(operator.kind == "DEPTHWISE_CONV_2D" for operator in graph.operators)
     family = _by_depthwise(path, found)
-    checkpoint = tflite.read([path], family)
+    checkpoint = tflite.read([path], family, _similar_width(graph, family))
     sides = graph.tensors[graph.input].shape[1:3]
     if len(sides) != 2 or sides[0] != sides[1]:
         raise CheckpointError(f"{path.name}: it takes {sides}, served are squares")
     form = "tflite_float" if checkpoint.quantization is None else "tflite_quantized"
     return _network(path, checkpoint, family, PAPER, form, sides[0])
+
+
+def _similar_width(graph: Graph, family: Family) -> float:
+    """A width with as many channels in its first layer and as many residual sums."""
+    first = next(one for one in graph.operators if one.kind == "CONV_2D")
+    channels = graph.tensors[first.outputs[0]].shape[-1]
+    summed = sum(
+        operator.kind == "ADD" and all(graph.tensors[at].values is None for at in operator.inputs)
+        for operator in graph.operators
+    )
+    for alpha in dict.fromkeys(WIDTHS):
+        network = define(family, alpha, ANY_SIZE)
+        adds = sum(node.layer.kind == "add" for node in network.nodes)
+        if (next(network.steps()).output_shape[0], adds) == (channels, summed):
+            return alpha
+    return 1.0
 
 
 def _by_depthwise(path: Path, found: int) -> Family:

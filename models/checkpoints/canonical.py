@@ -78,14 +78,16 @@ class Checkpoint:
     quantization: Quantization | None = None
 
 
-def template(family: Family, design: Design = PAPER) -> Network:
+def template(family: Family, design: Design = PAPER, alpha: float = 1.0) -> Network:
     """The family's layers, names, strides and wiring; the channels of a checkpoint may differ.
+
+    Only a V2 narrower than 0.3 has more residual sums: there more channels in a row are the same.
 
     Raises:
         CheckpointError: there is no such family to read weights for.
     """
     try:
-        return define(family, design=design)
+        return define(family, alpha, design=design)
     except ValueError as error:
         raise CheckpointError(str(error)) from None
 

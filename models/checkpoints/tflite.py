@@ -34,7 +34,8 @@ from models.checkpoints.canonical import (
 )
 from models.checkpoints.tflite_graph import Graph, Operator, Tensor, join, read_graph
 from models.checkpoints.tflite_integers import is_quantized, quantized
-from models.checkpoints.tflite_kernels import kernel_and_bias, to_oihw, values_of
+from models.checkpoints.tflite_kernels import as_floats, kernel_and_bias, to_oihw, values_of
+from models.checkpoints.tflite_scaling import without_scaling
 from models.network import INPUT, Network, Node
 
 RESHAPING = {"RESHAPE", "SQUEEZE"}
@@ -52,17 +53,18 @@ OPERATORS = {
 }
 
 
-def read(paths: Sequence[Path], family: Family) -> Checkpoint:
+def read(paths: Sequence[Path], family: Family, alpha: float = 1.0) -> Checkpoint:
     """Weights of a network in one file, or in several that feed each other in the order given.
 
-    A quantised file gives its weights as floats, and the integers as `quantization`.
+    A quantised file gives its weights as floats, and the integers as `quantization`. `alpha` is a
+    width with the same residual sums.
 
     Raises:
         CheckpointError: a file cannot be read, or is not a network of that family.
     """
     if not paths:
         raise CheckpointError("no file to read")
-    network = template(family)
+    network = template(family, alpha=alpha)
     graphs = [read_graph(path) for path in paths]
     try:
         graph = reduce(join, graphs)
@@ -104,12 +106,13 @@ class _Walk:
         return operators, outputs
 
     def entry(self) -> int:
-        """The tensor that the first layer sees: the input, or the same pixels as int8."""
+        """The tensor that the first layer sees: the input, as int8 or scaled if need be."""
+        pixels = self.graph.input
         if self.operators and self.operators[0].kind == "QUANTIZE":
             first = self.operators.pop(0)
-            if first.inputs[0] == self.graph.input:
-                return self.signed(first)
-        return self.graph.input
+            if first.inputs[0] == pixels:
+                pixels = self.signed(first)
+        return without_scaling(self.graph, self.operators, pixels)
 
     def signed(self, operator: Operator) -> int:
         source, target = (
@@ -187,11 +190,8 @@ def _float(graph: Graph, operators: dict[str, Operator]) -> Checkpoint:
     layers = {}
     for name, operator in operators.items():
         kernel, bias = kernel_and_bias(graph, name, operator)
-        for tensor in (kernel, bias):
-            if tensor and tensor.dtype != np.float32:
-                raise CheckpointError(f"{tensor.name!r} is {tensor.dtype} in a float32 file")
-        values = to_oihw(kernel, operator)
-        shift = values_of(bias) if bias else np.zeros(len(values))
+        values = to_oihw(as_floats(kernel), operator)
+        shift = values_of(as_floats(bias)) if bias else np.zeros(len(values))
         layers[name] = LayerWeights(values, shift.astype(np.float32))
     return Checkpoint(layers)
 

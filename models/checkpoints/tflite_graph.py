@@ -41,6 +41,8 @@ KINDS = {
         "CONV_2D",
         "DEPTHWISE_CONV_2D",
         "ADD",
+        "SUB",
+        "MUL",
         "AVERAGE_POOL_2D",
         "MEAN",
         "FULLY_CONNECTED",
@@ -54,11 +56,15 @@ KINDS = {
         "PACK",
     )
 }
+# every other one, for the error
+NAMES = {number: name for name, number in vars(tflite.BuiltinOperator).items() if name.isupper()}
 # operators whose options matter here
 OPTIONS = {
     "CONV_2D": tflite.Conv2DOptions,
     "DEPTHWISE_CONV_2D": tflite.DepthwiseConv2DOptions,
     "ADD": tflite.AddOptions,
+    "SUB": tflite.SubOptions,
+    "MUL": tflite.MulOptions,
     "AVERAGE_POOL_2D": tflite.Pool2DOptions,
     "FULLY_CONNECTED": tflite.FullyConnectedOptions,
     "SOFTMAX": tflite.SoftmaxOptions,
@@ -239,7 +245,8 @@ def _operator(model: Any, operator: Any, tensors: int) -> Operator:
     number = model.OperatorCodes(operator.OpcodeIndex()).BuiltinCode()
     kind = KINDS.get(number)
     if kind is None:
-        raise CheckpointError(f"has operator number {number}, which MobileNets do not have")
+        name = NAMES.get(number, f"number {number}")
+        raise CheckpointError(f"has operator {name}, which MobileNets do not have")
     ends = []
     for length, item in (
         (operator.InputsLength(), operator.Inputs),
@@ -269,7 +276,7 @@ def _with_options(record: Operator, operator: Any) -> Operator:
     if record.kind == "SOFTMAX":
         return replace(record, beta=options.Beta())
     record = replace(record, activation=_named(ACTIVATIONS, options.FusedActivationFunction()))
-    if record.kind in {"ADD", "FULLY_CONNECTED"}:
+    if record.kind in {"ADD", "SUB", "MUL", "FULLY_CONNECTED"}:
         return record
     record = replace(
         record,

@@ -1,5 +1,6 @@
 """Kernels and biases of a `.tflite` file, as ONNX wants them."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -40,6 +41,27 @@ def to_oihw(kernel: Tensor, operator: Operator) -> NDArray[Any]:
     if values.ndim != 4 or len(axes) != 4:
         raise CheckpointError(f"{kernel.name!r} has shape {kernel.shape}")
     return np.ascontiguousarray(values.transpose(axes))
+
+
+def as_floats(tensor: Tensor) -> Tensor:
+    """A weight of a float network, as float32.
+
+    The converter's dynamic range quantisation keeps kernels as int8, which stand for floats by one
+    scale or by one for each index of an axis.
+
+    Raises:
+        CheckpointError: it is of another type.
+    """
+    if tensor.dtype == np.float32:
+        return tensor
+    if tensor.dtype != np.int8 or not tensor.scales or any(tensor.zero_points):
+        raise CheckpointError(f"{tensor.name!r} is {tensor.dtype} in a float32 file")
+    scales = np.array(tensor.scales, np.float32)
+    if len(scales) > 1:
+        if not 0 <= tensor.axis < len(tensor.shape) or len(scales) != tensor.shape[tensor.axis]:
+            raise CheckpointError(f"{tensor.name!r} has {len(scales)} scales for {tensor.shape}")
+        scales = scales.reshape([-1 if at == tensor.axis else 1 for at in range(len(tensor.shape))])
+    return replace(tensor, dtype=np.dtype(np.float32), values=values_of(tensor) * scales)
 
 
 def values_of(tensor: Tensor) -> NDArray[Any]:

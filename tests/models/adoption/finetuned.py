@@ -17,7 +17,8 @@ from tests.models.adoption.inputs import SIDE
 
 FOLDER = Path(__file__).with_name("finetuned")
 KERAS, KERAS_H5, TORCH = "tutorial.keras", "tutorial.h5", "loop.pth.tar"
-FILES = (KERAS, KERAS_H5, TORCH)
+TFLITE, TFLITE_DYNAMIC = "tutorial.tflite", "dynamic.tflite"
+FILES = (KERAS, KERAS_H5, TORCH, TFLITE)
 
 
 def unpack(name: str, folder: Path) -> Path:

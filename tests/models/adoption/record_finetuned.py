@@ -1,16 +1,19 @@
 """Let the real frameworks save fine-tuned networks as people do, and record what they answer.
 
-Run once, from the folder of the project, in an environment of its own:
+Run once each, from the folder of the project, in environments of their own:
 
     python -m venv /tmp/own
     /tmp/own/bin/pip install keras==3.15.1 torch==2.13.0 torchvision==0.28.0 h5py onnx numpy
-    KERAS_BACKEND=torch /tmp/own/bin/python -m tests.models.adoption.record_finetuned
+    KERAS_BACKEND=torch /tmp/own/bin/python -m tests.models.adoption.record_finetuned save
+    python -m venv /tmp/tf && /tmp/tf/bin/pip install tensorflow-cpu==2.21.0 onnx
+    /tmp/tf/bin/python -m tests.models.adoption.record_finetuned convert
 
 The files in `finetuned/` are what the frameworks saved, packed.
 """
 
 import gzip
 import json
+import sys
 from argparse import Namespace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -18,9 +21,6 @@ from typing import Any
 
 import keras
 import numpy as np
-import torch
-from torch import nn
-from torchvision.models import mobilenet_v2
 
 from tests.models.adoption.inputs import LABELS, SIDE, images, scaled, weights
 from tests.models.adoption.record_exports import ALPHA, MEAN, SOFTER, STD
@@ -70,6 +70,10 @@ def record_keras(folder: Path) -> None:
 
 def record_torch(folder: Path) -> None:
     """torchvision's MobileNetV2 with a head of its own, as a training loop saves it."""
+    import torch
+    from torch import nn
+    from torchvision.models import mobilenet_v2
+
     network = mobilenet_v2(weights=None, width_mult=ALPHA)
     network.classifier = nn.Linear(network.last_channel, len(LABELS))
     network.eval()
@@ -95,8 +99,28 @@ def record_torch(folder: Path) -> None:
     keep(path, answers)
 
 
+def convert(folder: Path) -> None:
+    """Keras' network as TensorFlow's converter writes it: with its weights in 32 bits, and in 8."""
+    import tensorflow as tf
+
+    saved = folder / "tutorial.keras"
+    saved.write_bytes(gzip.decompress((FOLDER / f"{saved.name}.gz").read_bytes()))
+    network = keras.models.load_model(saved)
+    pixels = images().astype(np.float32)
+    answers = network(pixels, training=False).numpy()
+    for name, optimizations in (("tutorial", []), ("dynamic", [tf.lite.Optimize.DEFAULT])):
+        converter = tf.lite.TFLiteConverter.from_keras_model(network)
+        converter.optimizations = optimizations
+        path = folder / f"{name}.tflite"
+        path.write_bytes(converter.convert())
+        keep(path, answers)
+
+
+def save(folder: Path) -> None:
+    record_keras(folder)
+    record_torch(folder)
+
+
 if __name__ == "__main__":
-    FOLDER.mkdir(exist_ok=True)
     with TemporaryDirectory() as temporary:
-        record_keras(Path(temporary))
-        record_torch(Path(temporary))
+        {"save": save, "convert": convert}[sys.argv[1]](Path(temporary))

@@ -34,6 +34,7 @@ from tests.models.adoption.finetuned import (
     FILES,
     KERAS,
     KERAS_H5,
+    TFLITE_DYNAMIC,
     TORCH,
     adopted,
     recorded,
@@ -74,6 +75,14 @@ def test_a_fine_tuned_network_answers_as_its_framework_did(name: str, tmp_path: 
     assert (card.labels, card.accuracy, card.origin.kind) == (LABELS, None, "imported")
     assert card.cost == network_cost(define("mobilenet_v2", 0.05, SIDE, CLASSES))
     assert all(finding.known_by for finding in adoption.findings)
+
+
+def test_kernels_that_tensorflow_put_in_8_bits_answer_nearly_as_before(tmp_path: Path) -> None:
+    adoption = adopted(unpack(TFLITE_DYNAMIC, tmp_path), resolution=None)
+    probabilities, _ = answers_of(adoption.model)
+    assert abs(probabilities - recorded(TFLITE_DYNAMIC)).max() < 0.01
+    card = adoption.card
+    assert (card.precision, card.family, card.resolution) == ("fp32", "mobilenet_v2", SIDE)
 
 
 def test_weights_of_keras_alone_are_the_same_as_in_the_whole_file(tmp_path: Path) -> None:

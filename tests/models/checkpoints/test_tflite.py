@@ -18,6 +18,7 @@ from tests.models.checkpoints.tflite_changes import (
     put_before,
     put_behind,
     save,
+    tensor,
 )
 from tests.models.checkpoints.tflite_files import (
     CLASSES,
@@ -179,3 +180,19 @@ def test_the_published_files_are_read(
     if checkpoint.quantization:
         assert checkpoint.quantization.activations["image"] == Affine(1 / 128, 128)
         assert checkpoint.quantization.activations["pool"].zero_point == 0
+
+
+@pytest.mark.parametrize("scales", [1, 8])
+def test_kernels_of_dynamic_range_quantisation_are_floats_again(
+    tmp_path: Path, scales: int
+) -> None:
+    file = network("mobilenet_v1", quantized=False)
+    steps = [(at + 1) / 64 for at in range(scales)]
+    stored = np.random.default_rng(0).integers(-127, 128, (1, 3, 3, 8), np.int8)
+    tensor(
+        "Conv2d_1_depthwise/kernel", dtype="int8", values=stored, affine=(steps, [0] * scales),
+        axis=3,
+    )(file)  # fmt: skip
+    layers = tflite.read(save(tmp_path, file), "mobilenet_v1").layers
+    real = (stored * np.array(steps)).transpose(3, 0, 1, 2)
+    np.testing.assert_array_equal(layers["Conv2d_1_depthwise"].kernel, real)

@@ -2,7 +2,9 @@
 
 import copy
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import tflite as schema
 from hypothesis import given, settings
@@ -49,7 +51,7 @@ WRONG: dict[str, tuple[Change, str]] = {
     "pool of a part": (options("AVERAGE_POOL_2D", FilterWidth=2), "pool sees"),
     "softmax with a temperature": (options("SOFTMAX", Beta=2.0), "a plain softmax"),
     "no options": (operator("CONV_2D", options=None), "CONV_2D comes without its options"),
-    "other operator": (operator("ADD", kind="MUL"), "has operator number 18"),
+    "other operator": (operator("ADD", kind="DIV"), "has operator DIV, which Mob"),
     "operator out of place": (operator("ADD", kind="SOFTMAX"), "block_2_add is a SOFTMAX, not ADD"),
     "another input": (operator("CONV_2D", 2, inputs=[0, 1, 2]), "block_1_expand is fed by another"),
     "no bias": (operator("CONV_2D", inputs=[0, 1]), "stem does not have a kernel and a bias"),
@@ -137,6 +139,25 @@ def test_an_integer_kernel_among_floats_is_refused(tmp_path: Path) -> None:
     file = network("mobilenet_v1", quantized=False)
     tensor("Conv2d_0/bias", dtype="int32")(file)
     with pytest.raises(CheckpointError, match="'Conv2d_0/bias' is int32 in a float32 file"):
+        tflite.read(save(tmp_path, file), "mobilenet_v1")
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ({"affine": (1.0, 3)}, "is int8 in a float32 file"),
+        ({"affine": None}, "is int8 in a float32 file"),
+        ({"affine": ([1.0] * 3, [0] * 3), "axis": 0}, "has 3 scales for"),
+        ({"affine": ([1.0] * 8, [0] * 8), "axis": 9}, "has 8 scales for"),
+    ],
+)
+def test_kernels_in_integers_that_stand_for_no_floats_are_refused(
+    tmp_path: Path, fields: dict[str, Any], reason: str
+) -> None:
+    file = network("mobilenet_v1", quantized=False)
+    values = np.ones((1, 3, 3, 8), np.int8)
+    tensor("Conv2d_1_depthwise/kernel", **({"dtype": "int8", "values": values} | fields))(file)
+    with pytest.raises(CheckpointError, match=f"'Conv2d_1_depthwise/kernel' {reason}"):
         tflite.read(save(tmp_path, file), "mobilenet_v1")
 
 

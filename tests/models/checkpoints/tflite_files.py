@@ -64,6 +64,8 @@ OPTIONS = {
     "CONV_2D": "Conv2DOptions",
     "DEPTHWISE_CONV_2D": "DepthwiseConv2DOptions",
     "ADD": "AddOptions",
+    "SUB": "SubOptions",
+    "MUL": "MulOptions",
     "AVERAGE_POOL_2D": "Pool2DOptions",
     "FULLY_CONNECTED": "FullyConnectedOptions",
     "SOFTMAX": "SoftmaxOptions",
