@@ -7,10 +7,10 @@ from rich.console import Group
 from rich.table import Table
 
 from app.card import Cost, ModelCard
-from models.recommend import Candidate
 
 if TYPE_CHECKING:
     from models.adoption.findings import Finding
+    from models.recommend import Candidate
 
 
 def zoo_row(
@@ -49,7 +49,7 @@ def zoo_table(rows: list[dict[str, Any]]) -> Table:
     return table
 
 
-def recommendation_row(candidate: Candidate) -> dict[str, Any]:
+def recommendation_row(candidate: "Candidate") -> dict[str, Any]:
     """What `models recommend` says of one model at a resolution."""
     variant = candidate.variant
     assert variant.top1 is not None  # noqa: S101  what has none is not recommended
