@@ -190,10 +190,20 @@ def test_without_the_half_that_prepares_models_its_commands_say_what_is_missing(
     assert "mobilenet-gateway[build]" in outcome.stderr
 
 
-def test_what_serves_imports_nothing_that_prints_tables() -> None:
-    code = "import sys, app.cli, app.server; print(sorted({'rich', 'models'} & sys.modules.keys()))"
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert run.stdout == "[]\n"
+def test_a_service_loads_only_what_serves() -> None:
+    code = (
+        "import atexit, sys; from app.cli import main;"
+        "sys.argv[1:] = ['serve', '--store', '/nowhere'];"
+        "atexit.register(lambda: print(*{name.partition('.')[0] for name in sys.modules}));"
+        "main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=ROOT
+    )
+    assert "the store /nowhere is not a folder" in done.stderr
+    loaded = set(done.stdout.split())
+    assert {"app", "uvicorn", "onnxruntime"} <= loaded
+    assert not {"rich", "models", "onnx", "httpx", "mobilenet_gateway_client"} & loaded
 
 
 def test_auto_is_for_a_service(capsys: Capture) -> None:

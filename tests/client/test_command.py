@@ -15,7 +15,7 @@ from tests.app.commands import finished
 from tests.app.pictures import encode, noise
 from tests.client.scripted import GOOD, Reply, scripted
 from tests.conftest import SMALL_V1
-from tests.processes import COMMAND, LIVELINESS_S, Service, environment, running, until
+from tests.processes import COMMAND, LIVELINESS_S, Service, running, until
 from tests.processes import launch as start_service
 
 FILES = 400
@@ -212,17 +212,3 @@ def test_folders_below_are_for_the_asking(service: Service, folder: Path, tmp_pa
     assert "below/source.jpg" in files
     refused = finished(*base, "--top-k", "1")
     assert "recursive was True and is now False" in refused.err
-
-
-def test_the_command_line_does_not_load_the_client_to_serve(store: Path) -> None:
-    code = (
-        "import sys; from app.cli import _add_installed_commands as add; add();"
-        "sys.exit('httpx' in sys.modules)"
-    )
-    done = subprocess.run(
-        [str(Path(COMMAND).with_name("python")), "-c", code],
-        env=environment(store),
-        check=False,
-        timeout=LIVELINESS_S,
-    )
-    assert done.returncode == 0
