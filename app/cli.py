@@ -100,13 +100,16 @@ def _option_type(annotation: Any) -> Any:
 @setting_options
 def serve(config: Path | None, **given: Any) -> None:
     """Load the models and answer HTTP requests."""
+    from app import memory
+
+    memory.begin_start()
     if config:
         os.environ[CONFIG_VARIABLE] = str(config)
     settings = load_settings({name: value for name, value in given.items() if value is not None})
     from app.lifecycle import signals_heeded
 
     with signals_heeded():
-        from app import log, memory
+        from app import log
         from app.gateway import open_gateway
         from app.server import serve as run
 

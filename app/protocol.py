@@ -5,6 +5,7 @@ before any limit of the application has seen a request.
 """
 
 import asyncio
+from collections.abc import Sized
 from typing import Any
 
 import httptools
@@ -43,7 +44,7 @@ class Protocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
         super().connection_made(transport)
-        self.flow = _PipelineFlow(transport, self)
+        self.flow = _PipelineFlow(transport, self.pipeline)
         self._expect_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -52,6 +53,7 @@ class Protocol(HttpToolsProtocol):
         super().connection_lost(exc)
         if isinstance(self.cycle, Exchange):
             self.cycle.leave()
+            self.cycle = None  # it holds this connection: a cycle, which would wait for collection
 
     def data_received(self, data: bytes) -> None:
         self._unset_keepalive_if_required()
@@ -158,10 +160,10 @@ class Protocol(HttpToolsProtocol):
 class _PipelineFlow(FlowControl):
     """Reads no further while requests wait on the connection; uvicorn would, at every answer."""
 
-    def __init__(self, transport: asyncio.Transport, connection: Protocol) -> None:
+    def __init__(self, transport: asyncio.Transport, pipeline: Sized) -> None:
         super().__init__(transport)
-        self._connection = connection
+        self._pipeline = pipeline
 
     def resume_reading(self) -> None:
-        if not self._connection.pipeline:
+        if not self._pipeline:
             super().resume_reading()

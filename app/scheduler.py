@@ -77,9 +77,10 @@ class Ticket(Generic[Result]):
 
     def on_done(self, call: Callable[["Ticket[Result]"], None]) -> None:
         """Let the event loop call this, once, when all is done or abandoned."""
-        self._call = call
         if self._settled:
             call(self)
+        else:
+            self._call = call
 
     def outcomes(self) -> list[Result | Exception]:
         """Results in the order of the jobs; an exception stands in the place of its job.
@@ -131,8 +132,9 @@ class Ticket(Generic[Result]):
         self._settled = True
         self._error = error
         self._jobs = ()  # lets go of the images, before the turn of an abandoned ticket comes
-        if self._call is not None:
-            self._call(self)
+        call, self._call = self._call, None  # whom it calls holds the ticket: no cycle stays
+        if call is not None:
+            call(self)
 
 
 class Scheduler:

@@ -8,6 +8,7 @@ from types import FrameType
 
 import uvicorn
 
+from app import memory
 from app.errors import SettingError
 from app.gateway import Gateway
 from app.main import create_app
@@ -45,6 +46,7 @@ class Server(uvicorn.Server):
         if hasattr(signal, "SIGHUP"):
             loop = asyncio.get_running_loop()
             loop.add_signal_handler(signal.SIGHUP, self._reload)
+        memory.end_start()
         for server in self.servers:
             for sock in server.sockets:
                 log.info("listening on %s", address(self.config, sock))

@@ -127,6 +127,7 @@ class Work:
     def fail(self, error: RequestError) -> None:
         """Enter an error that ends the request, and drop its images that no worker has started."""
         self.record.error = error.type
+        error.__traceback__ = None  # its frames hold the request, which would wait for collection
         if self.ticket is not None:
             self.ticket.abandon(error)
 

@@ -1,5 +1,6 @@
 """Runs the command line: in this process, as the entry point does, or in one of its own."""
 
+import gc
 import os
 import subprocess
 import sys
@@ -33,6 +34,8 @@ def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> Outcome:
             main()
         except SystemExit as end:
             status = end.code
+        finally:
+            gc.enable()  # a start that fails ends the process, so it does not
     out, err = capsys.readouterr()
     if isinstance(status, str):  # what the interpreter does with a text
         return Outcome(1, out, f"{err}{status}\n")

@@ -1,6 +1,7 @@
 """The short way to an answer is the same as the long way, for every kind of request."""
 
 import asyncio
+import gc
 import json
 import re
 from collections.abc import Iterator
@@ -10,9 +11,14 @@ from typing import Any
 import httpx
 import pytest
 
+from app.exchange import Exchange
 from app.main import create_app
+from app.prediction import Prediction
+from app.record import Record
+from app.scheduler import Ticket
 from app.settings import Settings
 from tests.app.pictures import encode, noise
+from tests.processes import until
 from tests.serving import served, serving
 
 TIMES = re.compile(r'"(queue|decode|inference)_ms":[0-9.]+')
@@ -119,3 +125,28 @@ def test_a_mistake_of_ours_at_the_head_is_a_500_and_not_bad_http(
     answers = [client.post("/predict", content=JPEG, headers={"X-API-Key": KEY}) for client in both]
     assert [answer.status_code for answer in answers] == [500, 500]
     assert answers[0].json() == answers[1].json()
+
+
+@pytest.mark.parametrize(
+    "kind", ["raw", "form", "JSON", "not an image", "unknown parameter", "too late", "close"]
+)
+def test_an_answered_request_is_forgotten_without_a_search_for_cycles(
+    both: tuple[httpx.Client, httpx.Client], kind: str
+) -> None:
+    """Else every photo would stay until the collector comes, which stops all for 0.1 s."""
+    late = {"content": JPEG, "headers": {"X-Deadline-Ms": "0.01"}}
+    request = (REQUESTS | {"too late": late})[kind]
+
+    def held() -> int:
+        kinds = (Exchange, Prediction, Ticket, Record)
+        return sum(isinstance(one, kinds) for one in gc.get_objects())
+
+    gc.collect()
+    gc.disable()
+    try:
+        before = held()
+        for _ in range(20):
+            ask(both[0], request)
+        until(lambda: held() < before + 20, "the requests are still held")
+    finally:
+        gc.enable()

@@ -3,11 +3,14 @@
 import mmap
 import subprocess
 import sys
+from pathlib import Path
+from subprocess import PIPE
 
 import pytest
 
 from app import memory
-from tests.conftest import ROOT
+from tests.conftest import ROOT, SMALL_V1
+from tests.processes import LIVELINESS_S
 
 
 def test_memory_can_be_given_back_again_and_again() -> None:
@@ -49,3 +52,21 @@ def test_an_image_is_decoded_in_the_memory_of_the_one_before() -> None:
     )
     pages_of_one = 640 * 360 * 4 // mmap.PAGESIZE
     assert int(done.stdout) < pages_of_one, done.stderr
+
+
+def test_a_service_searches_for_cycles_but_not_among_what_it_loaded(store: Path) -> None:
+    code = (
+        "import atexit, gc, sys; from app.cli import main;"
+        f"sys.argv[1:] = ['serve', '--store', {str(store)!r}, '--port', '0'];"
+        f"sys.argv += ['--default-model', {SMALL_V1!r}];"
+        "atexit.register(lambda: print(gc.isenabled(), gc.get_freeze_count() > 50_000));"
+        "main()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdout=PIPE, stderr=PIPE, text=True, cwd=ROOT
+    ) as service:
+        log = iter(service.stderr or ())
+        assert any("listening" in line for line in log)
+        service.terminate()
+        out, _ = service.communicate(timeout=LIVELINESS_S)
+    assert out == "True True\n"
