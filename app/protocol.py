@@ -53,7 +53,8 @@ class Protocol(HttpToolsProtocol):
         super().connection_lost(exc)
         if isinstance(self.cycle, Exchange):
             self.cycle.leave()
-            self.cycle = None  # it holds this connection: a cycle, which would wait for collection
+            # It holds this connection, and both would wait for the garbage collector.
+            self.cycle = None  # type: ignore[assignment]  # as before the first request
 
     def data_received(self, data: bytes) -> None:
         self._unset_keepalive_if_required()
