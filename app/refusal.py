@@ -14,7 +14,10 @@ def explain(
     For each limit: how far it would have to move if all others stand.
     """
     if not variants:
-        return "of no loaded model the accuracy is known, so nothing can be chosen: name a model"
+        return (
+            "of no loaded model the accuracy is known, so nothing can be chosen: name a model, or "
+            "let `mobilenet-gateway models evaluate --write` measure them"
+        )
     at_side = [each for each in variants if resolution in (None, each.resolution)]
     if not at_side:
         sides = sorted({variant.resolution for variant in variants})

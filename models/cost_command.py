@@ -91,12 +91,12 @@ def _of_model(model: str, resolution: int | None, folder: Path) -> tuple[str, Co
     from models.graph_cost import graph_cost
 
     path, card = find_model(model, folder)
-    if card is None or card.origin.kind == "imported":
-        assert path is not None  # noqa: S101  whatever is in the zoo has a card of our own
-        side = card.resolution if card and resolution is None else resolution
-        return f"{path.stem} at {side or 'its own size'}", graph_cost(path, side)
-    if resolution is None or resolution == card.resolution:
+    if card and resolution in (None, card.resolution):
         return card.name, card.cost
+    if card is None or card.family == "other":
+        assert path is not None  # noqa: S101  whatever is in the zoo has a card and a family
+        return f"{path.stem} at {resolution or 'its own size'}", graph_cost(path, resolution)
+    assert resolution is not None  # noqa: S101  the card's own is told above
     return f"{card.name} at {resolution}", cost_at(card, resolution)
 
 

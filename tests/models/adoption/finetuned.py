@@ -1,4 +1,4 @@
-"""What the real frameworks saved of fine-tuned networks (see `record_finetuned.py`)."""
+"""Fine-tuned networks: some that real frameworks saved (`record_finetuned.py`), some made here."""
 
 import gzip
 import json
@@ -12,13 +12,18 @@ from models.adoption.checkpoint import adopt_checkpoint
 from models.adoption.choices import Choices
 from models.adoption.findings import Adoption
 from models.adoption.weights import kind_of
+from models.checkpoints import torchvision
+from models.design import define
 from tests.models.adoption.exported import write_labels
-from tests.models.adoption.inputs import SIDE
+from tests.models.adoption.inputs import LABELS, SIDE
+from tests.models.checkpoints import torch_files as write
+from tests.models.checkpoints.state_dicts import Tensors, state_dict
 
 FOLDER = Path(__file__).with_name("finetuned")
 KERAS, KERAS_H5, TORCH = "tutorial.keras", "tutorial.h5", "loop.pth.tar"
 TFLITE, TFLITE_DYNAMIC = "tutorial.tflite", "dynamic.tflite"
 FILES = (KERAS, KERAS_H5, TORCH, TFLITE)
+CLASSES = len(LABELS)
 
 
 def unpack(name: str, folder: Path) -> Path:
@@ -40,3 +45,15 @@ def adopted(path: Path, name: str | None = None, **said: Any) -> Adoption:
     kind = kind_of(path)
     assert kind is not None
     return adopt_checkpoint(path, kind, Choices(**given), name)
+
+
+def save_torch(path: Path, tensors: Tensors) -> Path:
+    """A `.pth` of a state dict."""
+    path.write_bytes(write.zipped(*write.state_dict(tensors)))
+    return path
+
+
+def torchvision_tensors(alpha: float = 0.1, classes: int = CLASSES, head: str = "") -> Tensors:
+    """torchvision's state dict with another number of classes."""
+    network = define("mobilenet_v2", alpha, SIDE, classes, "symmetric")
+    return state_dict(network, torchvision.convolutions(), head or torchvision.CLASSIFIER)

@@ -1,16 +1,12 @@
 """Weights of fine-tuned networks become models that answer as their frameworks did."""
 
-import gzip
 import json
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import h5py
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 from PIL import Image
 from safetensors.numpy import save_file
 
@@ -19,11 +15,11 @@ from app.model import load_model
 from app.settings import Settings
 from models.adoption.admission import Refused
 from models.adoption.checkpoint import scaling_of
-from models.checkpoints import timm, torchvision
+from models.checkpoints import timm
 from models.checkpoints.canonical import Affine
 from models.cost import network_cost
 from models.design import PAPER, Design, define
-from models.export import read_metadata
+from models.export import read_metadata, write_model
 from models.fetch import Fetcher
 from models.zoo import export_entry, find, formats
 from tests.app.commands import refused, run
@@ -31,37 +27,23 @@ from tests.app.pictures import encode
 from tests.models.adoption.exported import run as answers_of
 from tests.models.adoption.exported import write_labels
 from tests.models.adoption.finetuned import (
+    CLASSES,
     FILES,
     KERAS,
-    KERAS_H5,
     TFLITE_DYNAMIC,
     TORCH,
     adopted,
     recorded,
+    save_torch,
+    torchvision_tensors,
     unpack,
 )
 from tests.models.adoption.inputs import LABELS, SIDE, images
-from tests.models.checkpoints import torch_files as write
 from tests.models.checkpoints.state_dicts import state_dict
 from tests.serving import served
 
 Capture = pytest.CaptureFixture[str]
-Tensors = dict[str, NDArray[np.float32]]
 TOLERANCE = 1e-4
-CLASSES = len(LABELS)
-
-
-def save_torch(path: Path, tensors: Tensors) -> Path:
-    path.write_bytes(write.zipped(*write.state_dict(tensors)))
-    return path
-
-
-def torchvision_tensors(alpha: float = 0.1, classes: int = CLASSES, head: str = "") -> Tensors:
-    network = define("mobilenet_v2", alpha, SIDE, classes, "symmetric")
-    return state_dict(network, torchvision.convolutions(), head or torchvision.CLASSIFIER)
-
-
-# --- what is adopted ---------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -184,9 +166,6 @@ def test_what_is_said_goes_before_what_is_usual(tmp_path: Path) -> None:
     assert known_by["preprocessing"] == "--crop-fraction, --interpolation, usual for torchvision"
 
 
-# --- on the command line -----------------------------------------------------------------------
-
-
 def test_own_weights_are_served_with_own_labels(
     capsys: Capture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -219,133 +198,47 @@ def test_own_weights_are_served_with_own_labels(
     assert smaller.status_code == 200
 
 
-# --- what is refused ---------------------------------------------------------------------------
-
-
-def other_network(tensors: Tensors) -> Tensors:
-    return {name.replace("features", "layers"): values for name, values in tensors.items()}
-
-
-def without_a_block(tensors: Tensors) -> Tensors:
-    return {name: values for name, values in tensors.items() if "features.9." not in name}
-
-
-def with_two_layers(tensors: Tensors) -> Tensors:
-    return tensors | {"classifier.4.weight": np.ones((4, CLASSES), np.float32)}
-
-
-def headless(tensors: Tensors) -> Tensors:
-    return {name: values for name, values in tensors.items() if "classifier" not in name}
-
-
-def with_a_stranger(tensors: Tensors) -> Tensors:
-    return tensors | {"temperature": np.ones(1, np.float32)}
-
-
-def overflowing(tensors: Tensors) -> Tensors:
-    name = "classifier.1.weight"
-    return tensors | {name: np.full_like(tensors[name], 3e38)}
-
-
-def not_finite(tensors: Tensors) -> Tensors:
-    name = "classifier.1.weight"
-    return tensors | {name: np.full_like(tensors[name], np.nan)}
-
-
-def with_one_class(_: Tensors) -> Tensors:
-    return torchvision_tensors(classes=1)
-
-
-def of_no_width(tensors: Tensors) -> Tensors:
-    """Twelve channels, not eight, between the first block's two layers."""
-    changed = dict(tensors)
-    for name in tensors:
-        if name.startswith("features.1.conv.1.") or name.startswith("features.1.conv.2."):
-            shape = tensors[name].shape
-            changed[name] = np.ones((12, *shape[1:]), np.float32) if shape else tensors[name]
-    expand = "features.2.conv.0.0.weight"
-    changed[expand] = np.ones((tensors[expand].shape[0], 12, 1, 1), np.float32)
-    return changed
-
-
-@pytest.mark.parametrize(
-    ("change", "reason"),
-    [
-        (other_network, r"not a MobileNetV1 or V2 as .*; another network comes in as ONNX"),
-        (without_a_block, r"\(features\.9\.conv\.0\.0, .*\); another network comes in as ONNX"),
-        (with_two_layers, r"2 linear layers \(classifier\.1, classifier\.4\)"),
-        (headless, r"0 linear layers, and a MobileNet has one"),
-        (with_a_stranger, r"tensors are not of this mobilenet_v2: temperature"),
-        (overflowing, r"values that are not numbers: the weights are damaged"),
-        (not_finite, r"classifier has a weight that is not a finite number"),
-        (with_one_class, r"it has one score, as for a yes or no"),
-        (of_no_width, r"no width multiplier from 0\.01 to 2\.0 gives the channels"),
-    ],
-)
-def test_weights_of_something_else_are_one_clear_error(
-    change: Callable[[Tensors], Tensors], reason: str, tmp_path: Path
+def test_the_cost_of_own_weights_is_that_of_the_family_at_every_size(
+    capsys: Capture, tmp_path: Path
 ) -> None:
-    path = save_torch(tmp_path / "own.pth", change(torchvision_tensors()))
-    with pytest.raises(Refused, match=reason) as caught:
-        adopted(path)
-    assert "\n" not in str(caught.value)
+    adoption = adopted(unpack(TORCH, tmp_path), "own")
+    write_model(adoption.model, tmp_path / "own.onnx")
+    for side in (SIDE, 224):
+        arguments = ("own", "--store", str(tmp_path), "--json", "--resolution", str(side))
+        told = json.loads(run(capsys, "models", "cost", *arguments).out)
+        wanted = network_cost(define("mobilenet_v2", 0.05, side, CLASSES)).model_dump()
+        assert {name: told[name] for name in told.keys() & wanted.keys()} == {
+            name: wanted[name] for name in told.keys() & wanted.keys()
+        }
+        assert told["params"] == adoption.card.cost.params
 
 
-@pytest.mark.parametrize(
-    ("said", "reason"),
-    [
-        ({"resolution": 100}, "resolution is 100; it has to be a multiple of 32"),
-        ({"layout": "nchw"}, "--layout is for ONNX files; tutorial.h5 has weights: leave it out"),
-        ({"output": "x"}, "--output is for ONNX files"),
-        ({"like": "foo"}, "no preset 'foo'; there are torchvision, "),
-        ({"labels": "imagenet"}, "it has 10 classes, imagenet has 1000 names"),
-        ({"background": True}, "it has 9 classes and a background, .* has 10 names"),
-        ({"std": (0.0,)}, "--std is of pixel / 255, so above 0"),
-    ],
-)
-def test_what_cannot_be_meant_is_refused(said: dict[str, Any], reason: str, tmp_path: Path) -> None:
-    with pytest.raises(Refused, match=reason):
-        adopted(unpack(KERAS_H5, tmp_path), **said)
-
-
-def test_a_quantised_file_scales_its_own_pixels(shared_weights: Path) -> None:
-    path = shared_weights / "mobilenet_v1_0.25_128_quant.tflite"
-    with pytest.raises(Refused, match="scales them itself: leave out --mean"):
-        adopted(path, labels="imagenet", mean=(0.5,), resolution=None)
-    with pytest.raises(Refused, match="it is made for 128 pixels, not for 96"):
-        adopted(path, labels="imagenet", resolution=96)
-
-
-DAMAGES: dict[str, Callable[[bytes], bytes]] = {
-    "empty": lambda _: b"",
-    "cut early": lambda whole: whole[:40],
-    "cut": lambda whole: whole[: len(whole) // 2],
-    "cut late": lambda whole: whole[:-9],
-    "text": lambda _: b"these are no weights\n" * 99,
-    "compressed": gzip.compress,
-    "zip of something": lambda _: write.zipped(b"", {}).replace(b"data.pkl", b"data.txt"),
-}
-
-
-@pytest.mark.parametrize("name", [*FILES, "own.tflite", "own.safetensors", "own.weights.h5"])
-@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
-def test_a_damaged_file_is_one_line_by_the_name_of_the_file(
-    damage: Callable[[bytes], bytes], name: str, capsys: Capture, tmp_path: Path
-) -> None:
-    whole = unpack(name if name in FILES else KERAS_H5, tmp_path).read_bytes()
-    (tmp_path / name).write_bytes(damage(whole))
-    text = refused(
-        capsys, "models", "import", str(tmp_path / name), "--resolution", "96",
-        "--labels", str(write_labels(tmp_path)), "--store", str(tmp_path / "store"),
-    )  # fmt: skip
-    assert "\n" not in text
-    assert text.startswith(name)
-    assert not (tmp_path / "store").exists()
-
-
-def test_a_pickle_that_asks_for_more_than_tensors_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "own.pt"
-    code = write.call("posix system", write.text("true"))
-    path.write_bytes(write.zipped(write.mapping({"state_dict": code}), {}))
-    with pytest.raises(Refused, match=r"asks for posix\.system, which is not allowed"):
-        adopted(path)
+def test_two_classes_are_measured_and_then_chosen_by_auto(capsys: Capture, tmp_path: Path) -> None:
+    """Of weights with classes of their own nothing is known until somebody measures them."""
+    store, photos = tmp_path / "store", tmp_path / "photos"
+    tensors = torchvision_tensors(classes=2)
+    tensors["classifier.1.bias"][:] = (0, 9)
+    (tmp_path / "names.txt").write_text("cat\ndog\n")
+    adoption = adopted(
+        save_torch(tmp_path / "own.pth", tensors), labels=str(tmp_path / "names.txt")
+    )
+    write_model(adoption.model, store / "own.onnx")
+    for name, pixels in zip(("cat", "dog", "dog"), images(3), strict=True):
+        place = photos / name
+        place.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).save(place / f"{len(list(photos.rglob('*.png')))}.png")
+    photo = next(photos.rglob("*.png")).read_bytes()
+    asked = {"model": "auto", "min_top1": "50"}
+    with served(Settings(store=store, measure_s=0)) as client:
+        before = client.post("/predict", content=photo, params=asked)
+        assert client.get("/models").json()["models"][0]["top1"] is None
+    assert before.status_code == 422
+    assert "models evaluate --write" in before.json()["detail"]
+    outcome = run(
+        capsys, "models", "evaluate", "own", str(photos), "--write", "--store", str(store)
+    )
+    assert outcome.status == 0, outcome.err
+    with served(Settings(store=store, measure_s=0)) as client:
+        after = client.post("/predict", content=photo, params=asked).json()
+    assert after["choice"]["top1"] == pytest.approx(200 / 3, abs=0.01)
+    assert after["choice"]["top1_basis"] == "measured"
