@@ -6,6 +6,7 @@ from typing import Annotated, cast
 import typer
 
 from app.card import Cost, Precision
+from app.errors import BadQuery
 from models import tables
 from models.comparison_command import compare_with_papers
 from models.stored import find_model
@@ -91,13 +92,18 @@ def _of_model(model: str, resolution: int | None, folder: Path) -> tuple[str, Co
     from models.graph_cost import graph_cost
 
     path, card = find_model(model, folder)
-    if card and resolution in (None, card.resolution):
-        return card.name, card.cost
-    if card is None or card.family == "other":
-        assert path is not None  # noqa: S101  whatever is in the zoo has a card and a family
+    if card is None:
+        assert path is not None  # noqa: S101  whatever is in the zoo has a card
         return f"{path.stem} at {resolution or 'its own size'}", graph_cost(path, resolution)
-    assert resolution is not None  # noqa: S101  the card's own is told above
-    return f"{card.name} at {resolution}", cost_at(card, resolution)
+    if resolution is None or resolution == card.resolution:
+        return card.name, card.cost
+    title = f"{card.name} at {resolution}"
+    try:
+        return title, cost_at(card, resolution)
+    except BadQuery:
+        if path is None or resolution not in card.resolutions:
+            raise
+        return title, graph_cost(path, resolution)  # maps of others need not halve evenly
 
 
 def _refuse_given(context: typer.Context, names: tuple[str, ...] | list[str], why: str) -> None:

@@ -7,11 +7,13 @@ import onnx
 import pytest
 from onnx import helper
 
+from app.card import Origin
 from models.export import export, untrained
 from models.zoo import zoo
 from tests.app.commands import refused, run
 from tests.conftest import SMALL_V1, SMALL_V2
 from tests.models.commands import DEFAULT, Capture, data, small_graph
+from tests.models.test_graph_cost import Sketch
 
 pytestmark = pytest.mark.usefixtures("empty_folder")
 
@@ -146,3 +148,36 @@ def test_a_quantised_model_keeps_what_a_publisher_changed_of_the_network(
     path = export(recipe, untrained(recipe.network()), "fp32", tmp_path)
     other = data(capsys, "cost", str(path), "--resolution", "224", "--layers")
     assert {**other, "model": source} == data(capsys, "cost", source, "--layers")
+
+
+def test_weights_of_somebodys_own_cost_what_their_card_says(
+    capsys: Capture, tmp_path: Path
+) -> None:
+    origin = Origin(kind="imported", source="flowers.pth", files=(), licence=None)
+    recipe = replace(zoo()[DEFAULT].recipe, alpha=0.35, origin=origin)
+    path = export(recipe, untrained(recipe.network()), "fp32", tmp_path)
+    own, smaller = (data(capsys, "cost", str(path), "--resolution", side) for side in ("224", "96"))
+    defined = data(capsys, "cost", "--alpha", "0.35", "--resolution", "96")
+    assert own["params"] == smaller["params"]
+    assert {**smaller, "model": ""} == {**defined, "model": ""}
+
+
+def test_maps_that_do_not_halve_evenly_are_counted_in_the_graph(
+    capsys: Capture, tmp_path: Path
+) -> None:
+    sketch = Sketch(["N", 3, "H", "W"])
+    kernel = sketch.const("kernel", 8, 3, 3, 3)
+    sketch.node("Conv", ["x", kernel], "conv", strides=[2, 2])  # no padding
+    sketch.node("GlobalAveragePool", ["conv"], "pooled")
+    sketch.node("Flatten", ["pooled"], "flat")
+    sketch.node("MatMul", ["flat", sketch.const("matrix", 8, 10)], "out")
+    (tmp_path / "labels.txt").write_text("\n".join("abcdefghij"))
+    onnx.save(sketch.model("out"), tmp_path / "odd.onnx")
+    adopted = run(
+        capsys, "models", "import", "odd.onnx", "--like", "keras", "--labels", "labels.txt",
+        "--resolution", "96",
+    )  # fmt: skip
+    assert adopted.status == 0, adopted.err
+    cost = data(capsys, "cost", "odd", "--resolution", "160")
+    assert cost["model"] == "odd at 160"
+    assert cost["madds"] == 8 * 3 * 3 * 3 * 79 * 79 + 80
