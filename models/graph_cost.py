@@ -42,6 +42,8 @@ SAME_STORE = {
     "Unsqueeze", "Div",
 }  # fmt: skip
 QUANTIZING = {"QuantizeLinear", "DequantizeLinear"}
+# What comes of a type, an attribute or an output that there is not; shape inference lets them pass.
+DAMAGE = (IndexError, KeyError, TypeError, ValueError)
 
 
 class GraphCostError(ValueError):
@@ -66,7 +68,7 @@ def graph_cost(model: onnx.ModelProto | Path, resolution: int | None = None) -> 
     """Cost of a graph for one image, symbolic height and width replaced by `resolution`.
 
     Raises:
-        GraphCostError: there is no single image input, or a shape stays unknown.
+        GraphCostError: there is no single image input, a shape stays unknown, or it is damaged.
         OnnxFileError: the path leads to no readable ONNX file.
     """
     own = read_model(model) if isinstance(model, Path) else onnx.ModelProto()
@@ -78,7 +80,12 @@ def graph_cost(model: onnx.ModelProto | Path, resolution: int | None = None) -> 
         inferred = shape_inference.infer_shapes(own, strict_mode=True, data_prop=True)
     except shape_inference.InferenceError as error:
         raise GraphCostError(f"shape inference failed: {error}") from error
-    return _Walk(inferred.graph).cost()
+    try:
+        return _Walk(inferred.graph).cost()
+    except GraphCostError:
+        raise
+    except DAMAGE as error:
+        raise GraphCostError(f"the graph is damaged: {error}") from error
 
 
 class _Walk:

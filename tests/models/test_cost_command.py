@@ -13,7 +13,7 @@ from models.zoo import zoo
 from tests.app.commands import refused, run
 from tests.conftest import SMALL_V1, SMALL_V2
 from tests.models.commands import DEFAULT, Capture, data, small_graph
-from tests.models.test_graph_cost import Sketch
+from tests.models.sketch import Sketch
 
 pytestmark = pytest.mark.usefixtures("empty_folder")
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, helper
 
 from app.card import Cost, Family, LayerRow
 from models.cost import network_cost, stored_params
@@ -17,6 +17,7 @@ from models.graph_cost import GraphCostError, graph_cost
 from models.network import Network
 from models.zoo import export_entry, find, zoo
 from tests.exports import random_recipe
+from tests.models.sketch import Sketch, classifier
 
 TOTALS = (
     "stored_params", "madds", "classifier_madds", "peak_activation_bytes", "standard_madds",
@@ -76,50 +77,6 @@ def test_a_path_can_stand_for_the_model_that_it_holds(tmp_path: Path) -> None:
     path = tmp_path / "small.onnx"
     onnx.save(classifier(), path)
     assert graph_cost(path, 32) == graph_cost(classifier(), 32)
-
-
-class Sketch:
-    """A graph in the making, as other exporters write it."""
-
-    def __init__(self, shape: list[int | str], element: int = TensorProto.FLOAT) -> None:
-        self.image = helper.make_tensor_value_info("x", element, shape)
-        self.nodes: list[onnx.NodeProto] = []
-        self.constants: list[onnx.TensorProto] = []
-
-    def const(self, name: str, *shape: int, dtype: type = np.float32) -> str:
-        self.constants.append(numpy_helper.from_array(np.ones(shape, dtype), name))
-        return name
-
-    def node(self, op: str, inputs: list[str], output: str, **attributes: Any) -> str:
-        self.nodes.append(helper.make_node(op, inputs, [output], **attributes))
-        return output
-
-    def model(self, output: str, element: int = TensorProto.FLOAT) -> onnx.ModelProto:
-        graph = helper.make_graph(
-            self.nodes,
-            "sketch",
-            [self.image],
-            [helper.make_tensor_value_info(output, element, None)],
-            self.constants,
-        )
-        domains = [helper.make_opsetid("", 17), helper.make_opsetid("com.microsoft", 1)]
-        return helper.make_model(graph, opset_imports=domains, ir_version=8)
-
-
-def classifier(shape: list[int | str] | None = None) -> onnx.ModelProto:
-    """A convolution with unfolded batch norm, a grouped one, ReduceMean, MatMul and Add."""
-    sketch = Sketch(shape or ["N", 3, "H", "W"])
-    kernel = sketch.const("k1", 8, 3, 3, 3)
-    sketch.node("Conv", ["x", kernel], "c1", strides=[2, 2], pads=[1, 1, 1, 1])
-    norm = [sketch.const(f"bn{at}", 8) for at in range(4)]
-    sketch.node("BatchNormalization", ["c1", *norm], "n1")
-    sketch.node("Relu", ["n1"], "r1")
-    grouped = [sketch.const("k2", 16, 2, 3, 3), sketch.const("b2", 16)]
-    sketch.node("Conv", ["r1", *grouped], "c2", group=4, pads=[1, 1, 1, 1])
-    sketch.node("ReduceMean", ["c2"], "pooled", axes=[2, 3], keepdims=0)
-    sketch.node("MatMul", ["pooled", sketch.const("w", 16, 10)], "scores")
-    sketch.node("Add", ["scores", sketch.const("b", 10)], "out")
-    return sketch.model("out")
 
 
 def rows_of(cost: Cost) -> list[tuple[str, str, int, int, int, int]]:
@@ -243,57 +200,3 @@ def test_a_matrix_is_used_once_a_row_of_what_it_is_given() -> None:
     sketch = Sketch([1, 4, 8, 16])
     sketch.node("MatMul", ["x", sketch.const("w", 16, 10)], "out")
     assert graph_cost(sketch.model("out")).madds == 4 * 8 * 160
-
-
-def two_inputs() -> onnx.ModelProto:
-    model = classifier()
-    model.graph.input.append(helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 3, 8, 8]))
-    return model
-
-
-def of_another_domain() -> onnx.ModelProto:
-    sketch = Sketch([1, 3, 8, 8])
-    sketch.node("Mystery", ["x"], "out", domain="com.microsoft")
-    return sketch.model("out")
-
-
-def of_free_shape() -> onnx.ModelProto:
-    """The shape of its output is an input's value, which nobody knows before a run."""
-    sketch = Sketch([1, 3, 8, 8])
-    sketch.node("NonZero", ["x"], "out")
-    return sketch.model("out", TensorProto.INT64)
-
-
-def without_a_type() -> onnx.ModelProto:
-    sketch = Sketch([1, 3, 8, 8], TensorProto.UNDEFINED)
-    sketch.node("Mystery", ["x"], "out", domain="com.microsoft")
-    return sketch.model("out")
-
-
-def with_wrong_shapes() -> onnx.ModelProto:
-    sketch = Sketch([1, 3, 8, 8])
-    sketch.node("MatMul", ["x", sketch.const("w", 5, 10)], "out")
-    return sketch.model("out")
-
-
-@pytest.mark.parametrize(
-    ("model", "resolution", "text"),
-    [
-        pytest.param(two_inputs(), 32, "one input with four axes", id="two inputs"),
-        pytest.param(Sketch([1, 3]).model("x"), 32, "one input with four axes", id="no image"),
-        pytest.param(classifier(), None, "a resolution is needed", id="free size"),
-        pytest.param(classifier(["N", "C", "H", "W"]), 32, "all free", id="free channels"),
-        pytest.param(classifier([1, 3, 32, 32]), 64, "64 does not go in", id="fixed size"),
-        pytest.param(
-            of_another_domain(), None, r"'out' \(Mystery\) stays unknown", id="unknown op"
-        ),
-        pytest.param(of_free_shape(), None, r"'out' \(NonZero\) stays unknown", id="free shape"),
-        pytest.param(without_a_type(), None, "has no type", id="no type"),
-        pytest.param(with_wrong_shapes(), None, "shape inference failed", id="shapes clash"),
-    ],
-)
-def test_a_graph_whose_cost_cannot_be_told_is_refused_with_the_reason(
-    model: onnx.ModelProto, resolution: int | None, text: str
-) -> None:
-    with pytest.raises(GraphCostError, match=text):
-        graph_cost(model, resolution)

@@ -19,7 +19,7 @@ from tests.models.adoption.graphs import (
     small,
 )
 from tests.models.adoption.inputs import LABELS, images
-from tests.models.test_graph_cost import Sketch
+from tests.models.sketch import Sketch
 
 
 def test_a_graph_that_takes_pixels_gets_them(tmp_path: Path) -> None:
