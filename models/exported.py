@@ -29,6 +29,18 @@ class NotExportedError(ValueError):
     """A file is not a float model that this project exported; the text says why."""
 
 
+class ForeignGraphError(NotExportedError):
+    """An imported model has the graph of another exporter; the text says the way out."""
+
+    def __init__(self, card: ModelCard, reason: str) -> None:
+        super().__init__(
+            f"the layers of {card.name} cannot be told ({reason}); import the weights that it was "
+            "exported from (.pth, .safetensors, .h5, .keras, .tflite), or quantise it with "
+            "onnxruntime's own tool and import what that makes"
+        )
+        self.card = card
+
+
 @dataclass(frozen=True, slots=True)
 class Exported:
     """A float model of the store, taken apart.
@@ -50,6 +62,7 @@ def read_exported(path: Path) -> Exported:
     Raises:
         OnnxFileError: it is not an ONNX file.
         NotExportedError: it is another one than this project's float exports.
+        ForeignGraphError: it was imported with its graph.
         CardError: the card in it is not valid.
     """
     model = read_model(path)
@@ -60,11 +73,7 @@ def read_exported(path: Path) -> Exported:
     if card.precision != "fp32":
         raise NotExportedError(f"{card.name} is {card.precision} already; a float model is needed")
     if card.origin.kind == "imported" and not _is_ours(model.graph):
-        raise NotExportedError(
-            f"{card.name} has the graph of another exporter, whose layers cannot be told apart; "
-            "import the weights that it was exported from (.pth, .safetensors, .h5, .keras, "
-            ".tflite), or quantise it with onnxruntime's own tool and import what that makes"
-        )
+        raise ForeignGraphError(card, "this project did not write it")
     return _Reader(model.graph, card).read()
 
 

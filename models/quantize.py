@@ -18,11 +18,12 @@ from app.card import ModelCard, QuantizationReport
 from app.cpu import device
 from app.images import ImageLimits
 from app.runtime import new_session
+from models.adoption.rebuilt import float_form
 from models.agreement import Agreement, Floats, agreement, probabilities
 from models.calibration import Activations, observe
 from models.cost import network_cost
 from models.export import write_checked
-from models.exported import Exported, read_exported
+from models.exported import Exported
 from models.graph import build_graph
 from models.methods import LADDER, Method, Prepared, prepare
 from models.pictures import collect_views, photo_files
@@ -184,12 +185,13 @@ def quantize(
     """Quantise the float model at `path` and write it into `folder`.
 
     Raises:
-        ValueError: the model is not a float export, photos are missing, or the name is no name.
+        ValueError: the model's layers cannot be told or are integers, photos are missing, or the
+            name is no name.
     """
-    model = read_exported(path)
-    draft = _draft(model, name or f"{model.card.name}{SUFFIX}")
-    material = pictures(model.card, calibration, holdout, images, limits)
-    quantizer = Quantizer(path, model, material, progress)
+    with float_form(path) as (model, file):
+        draft = _draft(model, name or f"{model.card.name}{SUFFIX}")
+        material = pictures(model.card, calibration, holdout, images, limits)
+        quantizer = Quantizer(file, model, material, progress)
     rungs = tuple(quantizer.climb([method] if method else LADDER))
     best = choose(rungs)
     prepared = prepare(model, quantizer.activations, best.method)

@@ -61,7 +61,7 @@ def test_an_imported_graph_is_refused_with_a_way_out(tmp_path: Path) -> None:
         TORCH_EXPORT.unpack(tmp_path), TORCH_EXPORT.choices(write_labels(tmp_path)), "foreign"
     )
     path = write_model(adoption.model, tmp_path / "foreign.onnx")
-    with pytest.raises(NotExportedError, match=r"foreign has the graph of .*; import the weights"):
+    with pytest.raises(NotExportedError, match=r"layers of foreign cannot .*; import the weights"):
         read_exported(path)
 
 
