@@ -39,7 +39,7 @@ def import_model(
         str | None, typer.Option(help="nchw or nhwc, if the file is unclear.")
     ] = None,
     resolution: Annotated[
-        int | None, typer.Option(help="Side it was trained at, if the file takes any.")
+        int | None, typer.Option(help="Side it was trained at, if the file does not say.")
     ] = None,
     output: Annotated[
         str | None, typer.Option(help="The output with the scores, if there are several.")

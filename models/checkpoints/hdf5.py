@@ -65,6 +65,22 @@ def group(parent: h5py.Group, path: str) -> h5py.Group:
     return found
 
 
+def groups(parent: h5py.Group) -> dict[str, h5py.Group]:
+    """The groups in a group that has nothing else, by name.
+
+    Raises:
+        CheckpointError: something in it is no group, a link leads elsewhere, or there are too many.
+    """
+    if len(parent) > MAX_NAMES:
+        raise CheckpointError(f"{parent.name} has {len(parent)} groups, more than {MAX_NAMES}")
+    return {name: group(parent, name) for name in parent}
+
+
+def place(of: h5py.Group) -> int:
+    """Where in the file a group is: the same for every name that it has."""
+    return int(h5py.h5o.get_info(of.id).addr)
+
+
 def has(parent: h5py.Group, name: str) -> bool:
     """Whether `parent` has a direct member of that name."""
     return parent.get(name, getlink=True) is not None

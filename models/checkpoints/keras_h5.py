@@ -54,6 +54,8 @@ PARTS: dict[KerasClass, tuple[str, ...]] = {
 FAMILIES: tuple[Family, ...] = ("mobilenet_v1", "mobilenet_v2")
 # layers of augmentation keep the state of their random numbers, which is no weight
 SEEDS = "seed_generator"
+# MobileNetV2 as a layer has 156 of its own.
+MAX_PARTS = 500
 # what older versions call the kernel of a depthwise layer
 DEPTHWISE_KERNEL = "depthwise_kernel"
 
@@ -249,15 +251,25 @@ def _groups(saved: h5py.Group) -> tuple[dict[str, h5py.Group], dict[str, h5py.Gr
 
 def _with_weights(stored: h5py.Group) -> dict[str, h5py.Group]:
     """The layers that keep anything that others (ReLU, padding, augmentation) do not."""
-    layers = {name: hdf5.group(stored, name) for name in stored}
+    layers = hdf5.groups(stored)
     return {name: layer for name, layer in layers.items() if _has_weights(layer)}
 
 
-def _has_weights(layer: h5py.Group, depth: int = 4) -> bool:
-    if hdf5.has(layer, "vars") and len(hdf5.group(layer, "vars")):
-        return True
-    inner = [key for key in layer if key not in ("vars", SEEDS)]
-    return any(depth == 0 or _has_weights(hdf5.group(layer, key), depth - 1) for key in inner)
+def _has_weights(layer: h5py.Group) -> bool:
+    """Whether there are values in it, however deep; a file may hold a group within itself."""
+    waiting, seen = [layer], set()
+    while waiting:
+        found = waiting.pop()
+        if (place := hdf5.place(found)) in seen:
+            continue
+        seen.add(place)
+        if len(seen) > MAX_PARTS:
+            raise CheckpointError(f"{layer.name} has more than {MAX_PARTS} parts")
+        parts = hdf5.groups(found)
+        if len(parts.pop("vars", ())):
+            return True
+        waiting += [part for name, part in parts.items() if name != SEEDS]
+    return False
 
 
 def _fold(

@@ -210,6 +210,18 @@ def test_a_named_file_that_is_damaged_or_hostile_is_one_clear_error(
     assert "\n" not in str(caught.value)
 
 
+def within_itself(file: h5py.File) -> None:
+    """Groups without weights that hold each other under many names."""
+    del file["layers"]
+    layers = file.create_group("layers")
+    for index in range(60):
+        layers[f"again_{index}"] = layers
+
+
+def endless(file: h5py.File) -> None:
+    file.create_group("layers/sequential/" + "/".join(["layers"] * 600))
+
+
 @pytest.mark.parametrize(
     ("damage", "text"),
     [
@@ -239,6 +251,8 @@ def test_a_named_file_that_is_damaged_or_hostile_is_one_clear_error(
             id="external link",
         ),
         pytest.param(lambda f: f.__delitem__("layers"), "no Keras weights", id="no layers"),
+        pytest.param(within_itself, "layers/conv2d, which is conv1 of", id="cycle"),
+        pytest.param(endless, "has more than 500 parts", id="deep"),
     ],
 )  # fmt: skip
 def test_a_counted_file_that_is_damaged_or_hostile_is_one_clear_error(
