@@ -1,0 +1,80 @@
+"""The requests and commands that README and docs print."""
+
+import re
+import shlex
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from app.settings import Settings
+from tests.app.commands import run
+from tests.app.pictures import encode, noise
+from tests.conftest import REAL_MODEL, ROOT
+from tests.exports import export_random
+from tests.serving import served
+
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+BLOCK = re.compile(r"```console\n(.*?)```", re.DOTALL)
+# a command ends where the next one begins, or at an answer in JSON
+COMMAND = re.compile(r"^\$ (curl .*?)(?=\n\$ |\n\{|\Z)", re.DOTALL | re.MULTILINE)
+
+
+def printed() -> Iterator[tuple[str, str]]:
+    """Name of the page and command."""
+    for page in PAGES:
+        for block in BLOCK.findall(page.read_text("utf-8")):
+            for command in COMMAND.findall(block.strip()):
+                yield page.name, command
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    store = tmp_path_factory.mktemp("store")
+    path = export_random(store, "mobilenet_v2", 1.0, 224)
+    assert path.stem == REAL_MODEL
+    with served(Settings(store=store)) as client:
+        yield str(client.base_url).removeprefix("http://").rstrip("/")
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl")
+@pytest.mark.parametrize(("page", "command"), list(printed()))
+def test_a_request_is_answered_as_it_is_printed(
+    page: str, command: str, address: str, tmp_path: Path
+) -> None:
+    (tmp_path / "cat.jpg").write_bytes(encode(noise(640, 480)))
+    # whether 20 ms can be kept is this machine's affair
+    sent = command.replace("localhost:8000", address).replace("ms=20", "ms=20000")
+    sent = sent.replace("curl ", "curl --silent --fail-with-body ", 1)
+    done = subprocess.run(
+        ["bash", "-c", sent], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, f"{page}: {done.stdout}{done.stderr}"
+
+
+def test_requests_are_found_on_several_pages() -> None:
+    assert {"README.md", "choosing.md", "protocol.md"} <= {page for page, _ in printed()}
+
+
+def documented() -> Iterator[tuple[str, str]]:
+    """Name of the page and what stands behind `mobilenet-gateway`."""
+    line = re.compile(r"^(?:\$ | {4,})mobilenet-gateway (.*?)(?:\s+#.*)?$", re.MULTILINE)
+    for page in PAGES:
+        for arguments in line.findall(page.read_text("utf-8")):
+            yield page.name, arguments
+
+
+@pytest.mark.parametrize(("page", "arguments"), list(documented()))
+def test_a_command_has_the_options_that_are_printed(
+    page: str, arguments: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What it does is tested where it is made; help is given once all options are known."""
+    words = [word for word in shlex.split(arguments) if word != "..."]
+    outcome = run(capsys, *words, "--help")
+    assert outcome.status == 0, f"{page}: {outcome.err}"
+
+
+def test_an_option_that_there_is_not_would_be_noticed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(capsys, "models", "cost", "--depth", "2", "--help").status == 2
