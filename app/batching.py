@@ -5,6 +5,7 @@ brings the first image of a batch waits a moment for others, runs all of them, a
 own row. What is counted are images, whichever requests they belong to.
 """
 
+import logging
 import threading
 from collections.abc import Hashable
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+log = logging.getLogger(__name__)
 Image = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 
@@ -78,3 +80,15 @@ class Batcher:
             batch.error = error
         finally:
             batch.done.set()
+
+
+def open_batcher(max_images: int, window_ms: float, workers: int) -> Batcher | None:
+    """What gathers batches, if there are any to gather.
+
+    Each image of a batch holds a worker, so a larger batch than there are workers would never be
+    full: every image would wait for the end of the window.
+    """
+    most = min(max_images, workers)
+    if most < max_images:
+        log.warning("batch_max is %s, but %s workers bring one image each", max_images, workers)
+    return Batcher(most, window_ms) if most > 1 else None

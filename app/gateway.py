@@ -11,7 +11,7 @@ from fastapi import Depends, Request
 from app import memory, runtime
 from app.auth import Keys, read_keys
 from app.auto import Chooser
-from app.batching import Batcher
+from app.batching import open_batcher
 from app.budget import ByteBudget
 from app.cache import GraphCache
 from app.classify import Classifier
@@ -202,7 +202,7 @@ def open_gateway(settings: Settings) -> Gateway:
     cores = usable_cores()
     scheduler = Scheduler(settings.workers or cores.count, settings.queue_limit)
     limits = ImageLimits(settings.max_pixels, settings.min_side_pixels)
-    batcher = open_batcher(settings, scheduler.workers)
+    batcher = open_batcher(settings.batch_max, settings.batch_window_ms, scheduler.workers)
     timings = Timings()
     measurer = Measurer(
         store,
@@ -246,23 +246,6 @@ def open_gateway(settings: Settings) -> Gateway:
         chooser=chooser,
         tracing=tracing,
     )
-
-
-def open_batcher(settings: Settings, workers: int) -> Batcher | None:
-    """What gathers batches, if there are any to gather.
-
-    Each image of a batch holds a worker, so a larger batch than there are workers would never be
-    full: every image would wait for the end of the window.
-    """
-    most = min(settings.batch_max, workers)
-    if most < settings.batch_max:
-        log.warning(
-            "batch_max is %s, but %s workers bring %s images at most",
-            settings.batch_max,
-            workers,
-            most,
-        )
-    return Batcher(most, settings.batch_window_ms) if most > 1 else None
 
 
 def open_tracing(settings: Settings) -> "Tracing | None":

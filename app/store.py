@@ -2,26 +2,17 @@
 
 import logging
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from app.errors import LastModel, ModelFileError, UnknownModel
 from app.model import Model
+from app.model_files import FileStamp, find_files, look, stamp
 
 log = logging.getLogger(__name__)
 
 AUTO = "auto"  # stands where a model's name may stand: choose one
 Load = Callable[[Path], Model]
-
-
-@dataclass(frozen=True, slots=True)
-class FileStamp:
-    """What tells a file from the one that lay at its path before."""
-
-    inode: int
-    modified_ns: int
-    size_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,68 +246,3 @@ class Store:
                 "to serve it all the same, for cost and latency studies"
             )
         return Loaded(model, path, found)
-
-
-def look(folder: Path) -> dict[Path, FileStamp]:
-    """The stamps of the .onnx files of a folder, as far as they can be had."""
-    stamps = {}
-    with suppress(OSError):
-        for path in onnx_files(folder):
-            with suppress(ModelFileError):
-                stamps[path] = stamp(path)
-    return stamps
-
-
-def stamp(path: Path) -> FileStamp:
-    """The stamp of a file.
-
-    Raises:
-        ModelFileError: it cannot be read.
-    """
-    try:
-        found = path.stat()
-    except OSError as error:
-        raise ModelFileError(f"{path}: {error.strerror or error}") from error
-    return FileStamp(found.st_ino, found.st_mtime_ns, found.st_size)
-
-
-def onnx_files(folder: Path) -> list[Path]:
-    """The .onnx files of a folder in order, hidden ones (exports in the making) left out.
-
-    Raises:
-        OSError: the folder cannot be read.
-    """
-    return sorted(
-        path
-        for path in folder.iterdir()
-        if path.suffix == ".onnx" and not path.name.startswith(".")
-    )
-
-
-def find_files(folder: Path, names: tuple[str, ...] = ()) -> list[Path]:
-    """The .onnx files of a folder, or those of these names in their order.
-
-    Raises:
-        ModelFileError: the folder cannot be read, holds none, or lacks a named one.
-    """
-    try:
-        found = {path.stem: path for path in onnx_files(folder)}
-    except (FileNotFoundError, NotADirectoryError):
-        raise ModelFileError(f"the store {folder} is not a folder; {_ADVICE}") from None
-    except OSError as error:
-        raise ModelFileError(
-            f"the store {folder} cannot be read: {error.strerror or error}; whoever runs this "
-            "has to be allowed to list it"
-        ) from error
-    if not found:
-        raise ModelFileError(f"the store {folder} holds no .onnx file; {_ADVICE}")
-    if missing := [name for name in names if name not in found]:
-        raise ModelFileError(
-            f"the store {folder} has no {', '.join(missing)}; it has {', '.join(found)}"
-        )
-    return [found[name] for name in names] if names else list(found.values())
-
-
-_ADVICE = (
-    "`mobilenet-gateway models pull` fetches the default model, GATEWAY_STORE names another folder"
-)

@@ -1,5 +1,6 @@
 """Batches: everybody gets the row of its own image, whoever it ran with."""
 
+import logging
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -8,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.batching import Batcher, Floats, Image
+from app.batching import Batcher, Floats, Image, open_batcher
 
 LONG_MS = 5_000  # never waited for to its end: the batches of these tests fill up
 
@@ -84,3 +85,19 @@ def test_a_lonely_image_runs_when_its_window_is_over() -> None:
     run = Recorder()
     assert Batcher(8, window_ms=1).infer("m", image(7), run)[0] == 7
     assert run.sizes == [1]
+
+
+@pytest.mark.parametrize(("batch_max", "workers", "most"), [(8, 4, 4), (8, 8, 8), (2, 8, 2)])
+def test_a_batch_is_as_large_as_workers_can_fill(
+    batch_max: int, workers: int, most: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.WARNING):
+        batcher = open_batcher(batch_max, LONG_MS, workers)
+    assert batcher is not None
+    assert batcher.max_images == most
+    assert ("batch_max is 8, but 4 workers" in caplog.text) == (most < batch_max)
+
+
+@pytest.mark.parametrize(("batch_max", "workers"), [(1, 8), (8, 1)])
+def test_a_single_image_is_no_batch(batch_max: int, workers: int) -> None:
+    assert open_batcher(batch_max, LONG_MS, workers) is None

@@ -10,7 +10,7 @@ import pytest
 from app.card import CARD_KEY
 from app.errors import LastModel, ModelFileError, UnknownModel
 from app.model import load_model
-from app.store import Selection, Store, find_files
+from app.store import Selection, Store
 from models.export import read_metadata
 from tests.app.commands import finished
 from tests.conftest import SMALL_V1, SMALL_V2
@@ -63,12 +63,6 @@ def test_the_default_model_answers_or_else_the_first(
 def test_an_unknown_name_is_refused_with_those_there_are(store: Path, name: str) -> None:
     with pytest.raises(UnknownModel, match=f"{name!r}; loaded are: {SMALL_V1}, {SMALL_V2}"):
         opened(store).get(name)
-
-
-def test_files_in_the_making_and_other_files_are_left_alone(tmp_path: Path) -> None:
-    for name in ("b.onnx", "a.onnx", ".a.onnx.123", ".c.onnx", "notes.txt", "d.onnx.part"):
-        (tmp_path / name).touch()
-    assert [path.name for path in find_files(tmp_path)] == ["a.onnx", "b.onnx"]
 
 
 def test_a_file_in_the_making_is_no_change(store: Path, tmp_path: Path) -> None:
