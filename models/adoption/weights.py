@@ -174,8 +174,8 @@ def _tflite(path: Path) -> Network:
 
 def _similar_width(graph: Graph, family: Family) -> float:
     """A width with as many channels in its first layer and as many residual sums."""
-    first = next(one for one in graph.operators if one.kind == "CONV_2D")
-    channels = graph.tensors[first.outputs[0]].shape[-1]
+    made = (one.outputs[0] for one in graph.operators if one.kind == "CONV_2D")
+    channels = next((graph.tensors[at].shape[-1:] for at in made), ())
     summed = sum(
         operator.kind == "ADD" and all(graph.tensors[at].values is None for at in operator.inputs)
         for operator in graph.operators
@@ -183,7 +183,7 @@ def _similar_width(graph: Graph, family: Family) -> float:
     for alpha in dict.fromkeys(WIDTHS):
         network = define(family, alpha, ANY_SIZE)
         adds = sum(node.layer.kind == "add" for node in network.nodes)
-        if (next(network.steps()).output_shape[0], adds) == (channels, summed):
+        if (next(network.steps()).output_shape[:1], adds) == (channels, summed):
             return alpha
     return 1.0
 

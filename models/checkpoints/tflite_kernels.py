@@ -61,7 +61,9 @@ def as_floats(tensor: Tensor) -> Tensor:
         if not 0 <= tensor.axis < len(tensor.shape) or len(scales) != tensor.shape[tensor.axis]:
             raise CheckpointError(f"{tensor.name!r} has {len(scales)} scales for {tensor.shape}")
         scales = scales.reshape([-1 if at == tensor.axis else 1 for at in range(len(tensor.shape))])
-    return replace(tensor, dtype=np.dtype(np.float32), values=values_of(tensor) * scales)
+    with np.errstate(over="ignore"):  # a weight that is not finite is refused with its layer
+        values = values_of(tensor) * scales
+    return replace(tensor, dtype=np.dtype(np.float32), values=values)
 
 
 def values_of(tensor: Tensor) -> NDArray[Any]:

@@ -22,6 +22,7 @@ from tests.models.adoption.finetuned import (
 )
 from tests.models.checkpoints import torch_files as write
 from tests.models.checkpoints.state_dicts import Tensors
+from tests.models.checkpoints.tflite_files import network
 
 Capture = pytest.CaptureFixture[str]
 
@@ -118,6 +119,22 @@ def test_a_quantised_file_scales_its_own_pixels(shared_weights: Path) -> None:
         adopted(path, labels="imagenet", mean=(0.5,), resolution=None)
     with pytest.raises(Refused, match="it is made for 128 pixels, not for 96"):
         adopted(path, labels="imagenet", resolution=96)
+
+
+@pytest.mark.parametrize(
+    ("kept", "reason"),
+    [
+        ("CONV_2D", "has 0 depthwise convolutions; mobilenet_v1 has 13, mobilenet_v2 has 17"),
+        ("DEPTHWISE_CONV_2D", "Conv2d_0 is a DEPTHWISE_CONV_2D, not CONV_2D"),
+    ],
+)
+def test_a_tflite_file_of_something_else_is_refused(kept: str, reason: str, tmp_path: Path) -> None:
+    file = network("mobilenet_v1", quantized=False)
+    file.operators = [one for one in file.operators if one.kind == kept]
+    path = tmp_path / "own.tflite"
+    path.write_bytes(file.encode())
+    with pytest.raises(Refused, match=rf"own\.tflite: {reason}"):
+        adopted(path)
 
 
 DAMAGES: dict[str, Callable[[bytes], bytes]] = {
