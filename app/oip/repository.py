@@ -1,6 +1,7 @@
 """The model repository extension: which models there are; load one, unload one."""
 
 import logging
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -39,7 +40,9 @@ def index(gateway: Gateway, *, ready: bool = False) -> list[IndexEntry]:
     ]
 
 
-async def load(gateway: Gateway, headers: Headers, name: str, parameters: Any = None) -> None:
+async def load(
+    gateway: Gateway, headers: Headers, name: str, parameters: Mapping[str, Any]
+) -> None:
     """Load one model of the store, or load it again; needs the admin key.
 
     Raises:
@@ -49,31 +52,32 @@ async def load(gateway: Gateway, headers: Headers, name: str, parameters: Any = 
         StoreUnusable: the file cannot be served; what was loaded goes on.
     """
     gateway.keys.check_admin(headers)
-    _refuse(parameters, "load")
+    _refuse(parameters.keys(), "load")
     try:
         await gateway.load(name)
     except ModelFileError as error:
         raise _unusable(error) from error
 
 
-async def unload(gateway: Gateway, headers: Headers, name: str, parameters: Any = None) -> None:
+async def unload(
+    gateway: Gateway, headers: Headers, name: str, parameters: Mapping[str, Any]
+) -> None:
     """Stop serving one model; needs the admin key. Requests under way are answered.
 
     Raises:
         Unauthorized, Forbidden: the admin key was not sent, or none is set.
+        BadRequest: there is nothing to choose but `unload_dependents`.
         UnknownModel: none of that name is loaded.
         LastModel: no other is loaded.
     """
     gateway.keys.check_admin(headers)
-    given = dict(parameters or {})
-    given.pop("unload_dependents", None)  # no model here depends on another
-    _refuse(given, "unload")
+    _refuse(parameters.keys() - {"unload_dependents"}, "unload")  # no model depends on another
     await gateway.unload(name)
 
 
-def _refuse(parameters: Any, call: str) -> None:
-    for name in parameters or {}:
-        raise BadRequest(f"{call}: there is no parameter {name!r} here")
+def _refuse(names: Iterable[str], call: str) -> None:
+    if named := ", ".join(map(repr, sorted(names))):
+        raise BadRequest(f"{call}: there is no parameter {named} here")
 
 
 def _unusable(error: ModelFileError) -> StoreUnusable:

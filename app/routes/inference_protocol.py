@@ -206,8 +206,7 @@ async def index(request: Request, gateway: Current) -> Response:
 )
 async def load(request: Request, gateway: Current, name: str) -> Response:
     """Load a model of the store, or load it again; needs the admin key."""
-    parameters = (await _options(request, "parameters")).get("parameters")
-    await repository.load(gateway, request.headers.raw, name, parameters)
+    await repository.load(gateway, request.headers.raw, name, await _parameters(request))
     return JSONResponse({})
 
 
@@ -219,9 +218,17 @@ async def load(request: Request, gateway: Current, name: str) -> Response:
 )
 async def unload(request: Request, gateway: Current, name: str) -> Response:
     """Stop serving a model; needs the admin key."""
-    parameters = (await _options(request, "parameters")).get("parameters")
-    await repository.unload(gateway, request.headers.raw, name, parameters)
+    await repository.unload(gateway, request.headers.raw, name, await _parameters(request))
     return JSONResponse({})
+
+
+async def _parameters(request: Request) -> Mapping[str, Any]:
+    found = (await _options(request, "parameters")).get("parameters")
+    if found is None:
+        return {}
+    if not isinstance(found, dict):
+        raise BadRequest("parameters: they are a JSON object")
+    return found
 
 
 async def _options(request: Request, known: str) -> Mapping[str, Any]:

@@ -382,6 +382,10 @@ def test_steering_needs_the_admin_key_and_names_that_there_are(admin: httpx.Clie
     assert error_of(steer(admin, "load", "..%2F..%2Fetc%2Fpasswd"), 404)
     assert "'config'" in error_of(steer(admin, "load", SMALL_V2, parameters={"config": "{}"}), 400)
     assert "'parameters'" in error_of(steer(admin, "load", SMALL_V2, config="{}"), 400)
+    for call, name in (("load", SMALL_V2), ("unload", SMALL_V1)):
+        for parameters in ([None], ["config"], 5, "x"):
+            said = error_of(steer(admin, call, name, parameters=parameters), 400)
+            assert "they are a JSON object" in said
     wrong = admin.post("/v2/repository/index", content=b"[]")
     assert "JSON object" in error_of(wrong, 400)
 
