@@ -198,9 +198,11 @@ def _claim(path: Path, identity: Identity) -> IO[str]:
     note = named.open("a+", encoding="utf-8")
     try:
         fcntl.flock(note, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
+    except BlockingIOError as error:
         note.close()
         raise OutputError(f"another run is writing {path}") from error
+    except OSError:
+        pass  # a network's file system may have no locks
     note.seek(0)
     wanted = asdict(identity)
     try:

@@ -1,6 +1,8 @@
 """Rows that survive whatever ends the run."""
 
 import csv
+import errno
+import fcntl
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -98,6 +100,17 @@ def test_two_runs_do_not_write_one_file(tmp_path: Path) -> None:
         pytest.raises(OutputError, match="another run is writing"),
     ):
         RunFile(path, FORMS["csv"], RUN)
+
+
+def test_a_file_system_without_locks_is_written_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    write(tmp_path / "rows.csv", FORMS["csv"], ["a"])
+    assert (tmp_path / "rows.csv").read_bytes().count(b"\n") > 1
 
 
 def test_a_run_that_wrote_nothing_leaves_nothing(tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 """Files that take their place whole."""
 
+import errno
+import fcntl
 import re
 from pathlib import Path
 from threading import Thread
@@ -58,3 +60,16 @@ def test_two_that_want_to_be_alone_take_turns(tmp_path: Path) -> None:
         entered.append("first")
     other.join()
     assert entered == ["first", "second"]
+
+
+def test_where_there_are_no_locks_nobody_waits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on NFS, which refuses a lock on a folder."""
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EBADF, "Bad file descriptor")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with alone_in(tmp_path / "folder"):
+        assert (tmp_path / "folder").is_dir()
