@@ -3,6 +3,7 @@
 import asyncio
 import ssl
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from contextlib import suppress
 from itertools import islice
 from typing import Any, Self, TypeVar, overload
 
@@ -121,27 +122,36 @@ class AsyncClient:
     ) -> AsyncIterator[tuple[T, Classification]]:
         pace = calls.pace(await self.info(), self._concurrency)
         waiting: dict[asyncio.Task[list[Classification]], list[T]] = {}
-        remaining = iter(items)
+        remaining, over = iter(items), asyncio.Event()
+        failure: BaseException | None = None
         try:
             while True:
                 while len(waiting) < pace.requests and (
                     group := list(islice(remaining, pace.images))
                 ):
                     steps = calls.classify_group([*map(source, group)], options, self._retry)
-                    waiting[asyncio.create_task(self._run(steps))] = group
+                    waiting[asyncio.create_task(self._run(steps, over))] = group
                 if not waiting:
-                    return
+                    break
                 ready, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
                 for done in ready:
-                    for pair in zip(waiting.pop(done), done.result(), strict=True):
+                    group = waiting.pop(done)
+                    if error := done.exception():  # what the others have found is not lost
+                        failure = failure or error
+                        remaining = iter(())
+                        over.set()
+                        continue
+                    for pair in zip(group, done.result(), strict=True):
                         yield pair
         finally:
             for task in waiting:
                 task.cancel()
             await asyncio.gather(*waiting, return_exceptions=True)
+        if failure:
+            raise failure
 
-    async def _run(self, steps: Steps[T]) -> T:
-        """Do what a conversation asks for, until it ends."""
+    async def _run(self, steps: Steps[T], over: asyncio.Event | None = None) -> T:
+        """Do what a conversation asks for, until it ends; `over` ends waiting for an attempt."""
         answer: Any = None
         try:
             while True:
@@ -149,7 +159,7 @@ class AsyncClient:
                 if isinstance(step, Send):
                     answer = await self._send(step)
                 elif isinstance(step, Wait):
-                    await asyncio.sleep(step.seconds)
+                    await _wait(step.seconds, over or asyncio.Event())
                     answer = None
                 else:
                     answer = await asyncio.to_thread(step.call)
@@ -170,3 +180,9 @@ class AsyncClient:
             )
         except httpx.TransportError as error:
             return error
+
+
+async def _wait(seconds: float, over: asyncio.Event) -> None:
+    with suppress(TimeoutError):
+        await asyncio.wait_for(over.wait(), seconds)
+        raise Closed("another request failed before the gateway could be asked again")

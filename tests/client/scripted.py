@@ -14,11 +14,12 @@ from app import examples
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """One answer; status 0 closes the connection instead, None never answers."""
+    """One answer, some time after so many requests; status 0 hangs up instead, None never ends."""
 
     status: int | None = 200
     body: Any = None
     headers: dict[str, str] = field(default_factory=dict)
+    after_requests: int = 0
 
 
 OVERLOADED = {
@@ -27,6 +28,9 @@ OVERLOADED = {
     "status": 503,
     "detail": "64 images wait",
 }
+INFO = Reply(200, {
+    "version": "1", "workers": 1, "models": ["m"], "default_model": "m", "settings": {},
+})  # fmt: skip
 GOOD = Reply(200, {**examples.ANSWER, "results": examples.ANSWER["results"][:1]})
 
 
@@ -59,6 +63,10 @@ def scripted(replies: Sequence[Reply]) -> Iterator[Script]:
             script.headers.append(dict(self.headers))
             if reply.status is None:
                 over.wait()
+            if reply.after_requests:
+                while len(script.seen) < reply.after_requests and not over.wait(0.01):
+                    pass
+                over.wait(0.3)
             if not reply.status:
                 self.close_connection = True
                 return

@@ -4,6 +4,7 @@ import asyncio
 import inspect
 import socket
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -37,7 +38,7 @@ from mobilenet_gateway_client import (
 from mobilenet_gateway_client.calls import pace
 from mobilenet_gateway_client.results import Info
 from tests.app.pictures import encode, noise
-from tests.client.scripted import GOOD, Reply, overloaded, scripted
+from tests.client.scripted import GOOD, INFO, Reply, overloaded, scripted
 from tests.conftest import SMALL_V1, SMALL_V2
 from tests.serving import served
 
@@ -260,6 +261,43 @@ def test_only_as_much_is_taken_from_a_stream_as_is_under_way(url: str) -> None:
         next(answers)
         answers.close()
     assert taken <= 2 * 8
+
+
+async def _collected(url: str, images: list[bytes]) -> tuple[list[Any], ClientError | None]:
+    """What the client with an event loop gives of a stream, and what ended it."""
+    found = []
+    async with AsyncClient(url, retry=NEVER, concurrency=2) as client:
+        try:
+            async for pair in client.classify_each(images):
+                found.append(pair)
+        except ClientError as error:
+            return found, error
+    return found, None
+
+
+def collected_sync(url: str, images: list[bytes]) -> tuple[list[Any], ClientError | None]:
+    found = []
+    with Client(url, retry=NEVER, concurrency=2) as client:
+        try:
+            for pair in client.classify_each(images):
+                found.append(pair)
+        except ClientError as error:
+            return found, error
+    return found, None
+
+
+@pytest.mark.parametrize(
+    "collect",
+    [collected_sync, lambda *given: asyncio.run(collected(*given))],
+    ids=["sync", "async"],
+)
+def test_what_others_have_found_is_not_lost_when_one_request_fails(collect: Do) -> None:
+    slow = replace(GOOD, after_requests=3)
+    with scripted([INFO, slow, Reply(502, {})]) as script:
+        found, error = collect(script.url, [b"x", b"y", b"z"])
+    assert [one.label for _, one in found] == [GOOD.body["results"][0]["predictions"][0]["label"]]
+    assert isinstance(error, Problem)
+    assert len(script.seen) == 3  # nothing is begun any more
 
 
 def test_both_clients_have_the_same_methods_and_arguments() -> None:

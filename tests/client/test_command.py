@@ -13,15 +13,12 @@ import pytest
 
 from tests.app.commands import finished
 from tests.app.pictures import encode, noise
-from tests.client.scripted import GOOD, Reply, scripted
+from tests.client.scripted import GOOD, INFO, Reply, scripted
 from tests.conftest import SMALL_V1
 from tests.processes import COMMAND, LIVELINESS_S, Service, running, until
 from tests.processes import launch as start_service
 
 FILES = 400
-INFO = Reply(200, {
-    "version": "1", "workers": 1, "models": ["m"], "default_model": "m", "settings": {},
-})  # fmt: skip
 
 
 @pytest.fixture(scope="module")
