@@ -286,11 +286,11 @@ def collected_sync(url: str, images: list[bytes]) -> tuple[list[Any], ClientErro
     return found, None
 
 
-@pytest.mark.parametrize(
-    "collect",
-    [collected_sync, lambda *given: asyncio.run(collected(*given))],
-    ids=["sync", "async"],
-)
+def collected_async(url: str, images: list[bytes]) -> tuple[list[Any], ClientError | None]:
+    return asyncio.run(_collected(url, images))
+
+
+@pytest.mark.parametrize("collect", [collected_sync, collected_async])
 def test_what_others_have_found_is_not_lost_when_one_request_fails(collect: Do) -> None:
     slow = replace(GOOD, after_requests=3)
     with scripted([INFO, slow, Reply(502, {})]) as script:
