@@ -65,8 +65,9 @@ class Demand:
 class Chooser:
     """Chooses the model for every request; event loop only.
 
-    `variants` has all that are loaded; what has no accuracy is never chosen. It chooses among the
-    models that it was told of last, so that one which a reload drops just now still answers.
+    `variants` has all that are loaded; what has no accuracy is never chosen, nor what tells other
+    classes apart than the default model. It chooses among the models that it was told of last, so
+    that one which a reload drops just now still answers.
     """
 
     def __init__(
@@ -90,7 +91,7 @@ class Chooser:
         self._defaults = defaults
         self._auto_by_default = auto_by_default
         self._clock = clock
-        self._models = {model.name: model for model in store}
+        self._models = alike(store)
         self.variants = loaded_variants(store, self._resolutions)
         self._ordered: list[Variant] = []  # those of known accuracy, most accurate first
         self._fastest: list[Variant] = []  # those that no more accurate one outruns
@@ -150,8 +151,8 @@ class Chooser:
 
     async def reload(self, changed: set[str]) -> None:
         """Look at the store again; takes a millisecond a model, on another thread."""
-        models = {model.name: model for model in self._store}
-        self.variants = await asyncio.to_thread(loaded_variants, models.values(), self._resolutions)
+        models = alike(self._store)
+        self.variants = await asyncio.to_thread(loaded_variants, self._store, self._resolutions)
         self._models = models
         self._spread = {key: seen for key, seen in self._spread.items() if key[0] not in changed}
         self._held = {}
@@ -164,7 +165,7 @@ class Chooser:
             return
         self._refreshed_s = now_s
         usual = Demand(1, self._timings.usual_bytes)
-        known = [variant for variant in self.variants if variant.top1]
+        known = [each for each in self.variants if each.top1 and each.model in self._models]
         times = {variant.key: self._expected_ms(variant, usual) for variant in known}
         self._ordered = sorted(
             known, key=lambda variant: (*variant.by_accuracy, times[variant.key], variant.madds)
@@ -305,6 +306,18 @@ class Chooser:
             expected_ms=round(expected_ms, 3),
             brownout_step=step,
         )
+
+
+def alike(store: Store) -> dict[str, Model]:
+    """The models, by name, that tell the same classes apart as the default one."""
+    labels = store.get().card.labels
+    found = {model.name: model for model in store if model.card.labels == labels}
+    if others := [model.name for model in store if model.name not in found]:
+        log.info(
+            "auto never chooses %s: the classes are not those of the default model, %s",
+            ", ".join(others), store.default,
+        )  # fmt: skip
+    return found
 
 
 def faster(ordered: Sequence[Variant], times: Mapping[Key, float], share: float) -> list[Variant]:

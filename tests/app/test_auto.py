@@ -4,6 +4,7 @@ import asyncio
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from math import inf
 from pathlib import Path
@@ -23,10 +24,11 @@ from app.settings import Settings
 from app.store import Selection, Store
 from app.timing import ENOUGH, FRESH_S, Measured, Timings
 from app.variant import Key
+from models.export import export, untrained
 from tests.app.pictures import encode, noise
 from tests.app.problems import assert_problem
 from tests.app.test_scheduler import blocked, scheduling
-from tests.exports import export_random
+from tests.exports import export_random, random_recipe
 from tests.processes import metric_of
 from tests.serving import served
 
@@ -327,6 +329,20 @@ def test_a_model_that_is_just_dropped_still_answers(folder: Path, tmp_path: Path
         assert chosen.ask() == (V1, 128)
         with pytest.raises(ImpossibleBudget):
             chosen.ask(resolution=224)
+
+
+def test_only_models_with_the_classes_of_the_default_one_are_chosen(
+    folder: Path, tmp_path: Path
+) -> None:
+    recipe = random_recipe("mobilenet_v1", 0.25, 96)
+    cats = replace(recipe, labels=tuple(f"cat {index}" for index in range(1000)))
+    other = export(cats, untrained(recipe.network()), "fp32", tmp_path).stem
+    shutil.copy(folder / f"{V2}.onnx", tmp_path)
+    for default, expected in ((V2, {V2}), (other, {other})):
+        with choosing(Store(Selection(tmp_path, default=default), load_model)) as chosen:
+            found = {chosen.ask(resolution=96)[0], chosen.ask()[0], chosen.ask(max_madds=10**8)[0]}
+            assert found == expected
+            assert {variant.model for variant in chosen.chooser.variants} == {V2, other}
 
 
 def test_a_model_called_auto_cannot_be_loaded(folder: Path, tmp_path: Path) -> None:
