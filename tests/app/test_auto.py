@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from app.auto import HOLD_S, HTTP_MS, USUAL_SPREAD, Chooser, Demand
-from app.errors import BadQuery, ImpossibleBudget, ModelFileError, UnknownModel
+from app.errors import BadQuery, ImpossibleBudget, UnknownModel
 from app.limits import Limits, parse_limits
 from app.metrics import Metrics
 from app.model import load_model
@@ -343,21 +343,6 @@ def test_only_models_with_the_classes_of_the_default_one_are_chosen(
             found = {chosen.ask(resolution=96)[0], chosen.ask()[0], chosen.ask(max_madds=10**8)[0]}
             assert found == expected
             assert {variant.model for variant in chosen.chooser.variants} == {V2, other}
-
-
-def test_a_model_called_auto_cannot_be_loaded(folder: Path, tmp_path: Path) -> None:
-    import onnx
-
-    from app.card import CARD_KEY, parse_card
-    from models.export import read_metadata
-
-    source = folder / f"{V1}.onnx"
-    card = parse_card(read_metadata(source)[CARD_KEY]).model_copy(update={"name": "auto"})
-    proto = onnx.load(source)
-    onnx.helper.set_model_props(proto, {CARD_KEY: card.model_dump_json()})
-    onnx.save(proto, tmp_path / "auto.onnx")
-    with pytest.raises(ModelFileError, match="no model can be called auto"):
-        Store(Selection(tmp_path), load_model)
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ from pathlib import Path
 import onnx
 import pytest
 
-from app.card import CARD_KEY
+from app.card import CARD_KEY, parse_card
 from app.errors import LastModel, ModelFileError, UnknownModel
 from app.model import load_model
 from app.store import Selection, Store
@@ -36,6 +36,13 @@ def with_unknown_field(model: Path, folder: Path) -> None:
     text = read_metadata(model)[CARD_KEY].replace('"name"', '"colour":"red","name"', 1)
     onnx.helper.set_model_props(proto, {CARD_KEY: text})
     onnx.save(proto, folder / "coloured.onnx")
+
+
+def called_auto(model: Path, folder: Path) -> None:
+    card = parse_card(read_metadata(model)[CARD_KEY]).model_copy(update={"name": "auto"})
+    proto = onnx.load(model)
+    onnx.helper.set_model_props(proto, {CARD_KEY: card.model_dump_json()})
+    onnx.save(proto, folder / "auto.onnx")
 
 
 def test_every_model_of_the_folder_is_loaded(store: Path) -> None:
@@ -104,6 +111,7 @@ def test_untrained_models_are_served_if_that_is_allowed(tmp_path: Path) -> None:
             "{folder}/coloured.onnx: its model card is not valid: colour: ",
             id="unknown-field",
         ),
+        pytest.param(called_auto, "{folder}/auto.onnx: no model can be called auto", id="auto"),
         pytest.param(
             lambda _, folder: export_random(folder, kind="untrained"),
             f"{{folder}}/{SMALL_V2}.onnx: its weights are random (untrained); "
