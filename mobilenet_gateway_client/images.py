@@ -16,13 +16,15 @@ else:
     Source: TypeAlias = Any
 
 Several: TypeAlias = list[Any] | tuple[Any, ...]  # of sources; a string is a sequence, but a path
+UNSCALED = ("F", "I")  # floats and 32-bit integers: Pillow would cut them off at 255
 FAST = 1  # zlib's level: pixels go to a machine nearby, once
 
 
 def encode(source: Source) -> bytes:
     """An encoded image: files and bytes as they are, pixels as PNG.
 
-    Pixels are a PIL image or an array of uint8, [H, W] grey or [H, W, 3] RGB or [H, W, 4] RGBA.
+    Pixels are a PIL image, turned as its EXIF orientation says, or an array of uint8, [H, W] grey
+    or [H, W, 3] RGB or [H, W, 4] RGBA.
 
     Raises:
         UnreadableImage: the file cannot be read, or the pixels are of another form.
@@ -40,7 +42,7 @@ def encode(source: Source) -> bytes:
 
 def _encode_pixels(source: Any) -> bytes:
     try:
-        from PIL import Image
+        from PIL import Image, ImageOps
     except ModuleNotFoundError as error:
         raise UnreadableImage("to send pixels, Pillow is needed: pip install pillow") from error
     if not isinstance(source, Image.Image):
@@ -58,10 +60,23 @@ def _encode_pixels(source: Any) -> bytes:
         if 0 in shape:
             raise UnreadableImage(f"an array of shape {list(shape)} has no pixels")
         source = Image.fromarray(source)
+    if source.mode in UNSCALED:
+        raise UnreadableImage(
+            f"an image of mode {source.mode} does not say which values are black and white; "
+            "scale it to 0 ... 255 and give RGB or L"
+        )
+    try:  # pixels of an opened file are read now
+        # the tag goes with the file, so that an opened photo and its path are the same image
+        return _png(ImageOps.exif_transpose(source))
+    except OSError as error:
+        raise UnreadableImage(f"the image cannot be read: {error}") from error
+
+
+def _png(image: "Image") -> bytes:
     buffer = io.BytesIO()
     try:
-        source.save(buffer, "PNG", compress_level=FAST)
+        image.save(buffer, "PNG", compress_level=FAST)
     except OSError:  # a mode that PNG has not, such as CMYK
         buffer = io.BytesIO()
-        source.convert("RGB").save(buffer, "PNG", compress_level=FAST)
+        image.convert("RGB").save(buffer, "PNG", compress_level=FAST)
     return buffer.getvalue()

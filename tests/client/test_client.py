@@ -2,6 +2,7 @@
 
 import asyncio
 import inspect
+import io
 import socket
 from collections.abc import Callable
 from dataclasses import replace
@@ -14,7 +15,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import ExifTags, Image, ImageOps
 
 import mobilenet_gateway_client as package
 from app import errors as server_errors
@@ -36,6 +37,7 @@ from mobilenet_gateway_client import (
     UnreadableImage,
 )
 from mobilenet_gateway_client.calls import pace
+from mobilenet_gateway_client.images import encode as encode_source
 from mobilenet_gateway_client.results import Info
 from tests.app.pictures import encode, noise
 from tests.client.scripted import GOOD, INFO, Reply, overloaded, scripted
@@ -366,3 +368,26 @@ def test_pixels_of_any_mode_arrive(url: str) -> None:
         for mode in ("L", "RGBA", "CMYK", "P", "1", "I;16"):
             assert client.classify(Image.new(mode, (40, 30))).predictions
         assert client.classify(np.zeros((30, 40), np.uint8)).predictions
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_an_opened_photo_is_turned_as_its_file_is(orientation: int, tmp_path: Path) -> None:
+    path, exif = tmp_path / "photo.jpg", Image.Exif()
+    exif[ExifTags.Base.Orientation] = orientation
+    noise(48, 32).save(path, exif=exif)
+    with Image.open(path) as opened, Image.open(io.BytesIO(encode_source(opened))) as sent:
+        assert np.array_equal(np.asarray(sent), np.asarray(ImageOps.exif_transpose(opened)))
+
+
+@pytest.mark.parametrize("mode", ["F", "I"])
+def test_pixels_without_a_scale_are_refused(mode: str) -> None:
+    with pytest.raises(UnreadableImage, match=f"mode {mode} does not say which values are black"):
+        encode_source(Image.new(mode, (40, 30)))
+
+
+def test_an_opened_file_that_is_cut_off_is_an_unreadable_image() -> None:
+    with (
+        Image.open(io.BytesIO(encode(noise(400, 300))[:-2000])) as opened,
+        pytest.raises(UnreadableImage, match="cannot be read: image file is truncated"),
+    ):
+        encode_source(opened)
