@@ -7,12 +7,13 @@ and ImageNet's synonyms where they mean one class only.
 
 import csv
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from models.labels import imagenet_labels, imagenet_names
-from models.pictures import SUFFIXES
+from models.pictures import photo_files
 
 NUMBER = re.compile(r"[\W_]+\d+$")
 MOST_NAMED = 10
@@ -80,18 +81,17 @@ def read_labelled(source: Path, labels: Sequence[str]) -> list[Labelled]:
     else:
         raise ValueError(f"{source} is neither a folder nor a CSV file")
     if not pairs:
-        raise ValueError(f"{source} holds no image ({', '.join(sorted(SUFFIXES))})")
+        raise ValueError(f"{source} has no rows")
     return _resolve(pairs, Labels(labels))
 
 
 def _of_folder(folder: Path) -> list[tuple[Path, str]]:
     """By the folder that a file lies in, or by its own name where it lies at the top."""
-    files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
     return [
         (path, NUMBER.sub("", path.stem) or path.stem)
         if path.parent == folder
         else (path, path.relative_to(folder).parts[0])
-        for path in files
+        for path in photo_files(folder)
     ]
 
 
@@ -110,6 +110,9 @@ def _of_csv(path: Path) -> list[tuple[Path, str]]:
         raise ValueError(f"{path} has no columns file and label")
     if missing := [str(file) for file, _ in pairs if not file.is_file()]:
         raise ValueError(f"{path} names files that are not there: {_some(missing)}")
+    times = Counter(file for file, _ in pairs)
+    if again := [str(file) for file, count in times.items() if count > 1]:
+        raise ValueError(f"{path} names files more than once: {_some(again)}")
     return pairs
 
 

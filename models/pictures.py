@@ -21,14 +21,18 @@ PLACES = ((1, 1), (0, 0), (0, 2), (2, 0), (2, 2))
 
 
 def photo_files(folder: Path) -> list[Path]:
-    """Every image file in a folder and below, by name.
+    """Every image file in a folder and below, by name; hidden ones, as macOS leaves, are none.
 
     Raises:
         ValueError: it is not a folder or holds none.
     """
     if not folder.is_dir():
         raise ValueError(f"{folder} is not a folder")
-    found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
+    found = sorted(
+        path
+        for path in folder.rglob("*")
+        if path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
+    )
     if not found:
         raise ValueError(f"{folder} holds no image ({', '.join(sorted(SUFFIXES))})")
     return found

@@ -6,6 +6,7 @@ import pytest
 
 from models.labelled import LabelError, Labels, read_labelled
 from models.labels import imagenet_labels
+from models.pictures import photo_files
 
 LABELS = imagenet_labels()
 
@@ -61,7 +62,9 @@ def test_folders_and_files_are_named_by_class(tmp_path: Path) -> None:
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
-    (tmp_path / "notes.txt").touch()
+    for name in ("notes.txt", "._tractor.jpg", "285/._b.jpg"):
+        (tmp_path / name).touch()
+    assert [path.name for path in photo_files(tmp_path / "285")] == ["b.jpg"]
     found = {
         str(one.path.relative_to(tmp_path)): one.class_id for one in read_labelled(tmp_path, LABELS)
     }
@@ -79,6 +82,12 @@ def test_a_csv_names_files_beside_it(tmp_path: Path) -> None:
     assert (one.path, one.class_id) == (tmp_path / "a.jpg", 162)
     rows.write_text("file,label\nb.jpg,beagle\n")
     with pytest.raises(ValueError, match=r"files that are not there: .*b\.jpg"):
+        read_labelled(rows, LABELS)
+    rows.write_text("file,label\na.jpg,beagle\na.jpg,tractor\n")
+    with pytest.raises(ValueError, match=r"files more than once: .*a\.jpg"):
+        read_labelled(rows, LABELS)
+    rows.write_text("file,label\n")
+    with pytest.raises(ValueError, match=f"{rows} has no rows"):
         read_labelled(rows, LABELS)
     rows.write_text("path;class\n")
     with pytest.raises(ValueError, match="no columns file and label"):
