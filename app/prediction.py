@@ -87,6 +87,11 @@ class Prediction(Work):
         self.fail(error)
         return respond(error)
 
+    def close(self) -> None:
+        """Give everything back, the model too: a reload may drop it while the connection idles."""
+        super().close()
+        self._choice = None
+
     def _chosen(self, images: Sequence[bytes]) -> Choice:
         """What the client named, or what is best for these images now."""
         if self._choice is not None:

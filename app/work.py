@@ -119,9 +119,9 @@ class Work:
     def too_late(self) -> SlowBody | DeadlineExceeded:
         """The error for a deadline that passed, which says where the time went."""
         if self.ticket is None:
-            return SlowBody(f"the body did not arrive within {self.deadline_ms:.0f} ms")
+            return SlowBody(f"the body did not arrive within {self.deadline_ms:g} ms")
         return DeadlineExceeded(
-            f"the deadline of {self.deadline_ms:.0f} ms passed: {self.ticket.progress()}"
+            f"the deadline of {self.deadline_ms:g} ms passed: {self.ticket.progress()}"
         )
 
     def fail(self, error: RequestError) -> None:

@@ -13,6 +13,7 @@ from fastapi import FastAPI
 
 from app.main import create_app
 from app.protocol import Protocol
+from app.server import KEEP_ALIVE_S
 from app.settings import Settings
 
 START_S = 30
@@ -28,7 +29,9 @@ def serving(
     app: FastAPI, http: type[asyncio.Protocol] | Literal["httptools"] = "httptools"
 ) -> Iterator[httpx.Client]:
     """A client of an application, on a free port; any application runs on uvicorn's own HTTP."""
-    config = uvicorn.Config(app, port=0, http=http, log_config=None, access_log=False)
+    config = uvicorn.Config(
+        app, port=0, http=http, log_config=None, access_log=False, timeout_keep_alive=KEEP_ALIVE_S
+    )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()

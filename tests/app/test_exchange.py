@@ -3,7 +3,9 @@
 import asyncio
 import gc
 import json
+import os
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ import pytest
 
 from app.exchange import Exchange
 from app.main import create_app
+from app.model import Model
 from app.prediction import Prediction
 from app.record import Record
 from app.scheduler import Ticket
@@ -150,3 +153,23 @@ def test_an_answered_request_is_forgotten_without_a_search_for_cycles(
         until(lambda: held() < before + 20, "the requests are still held")
     finally:
         gc.enable()
+
+
+def test_an_idle_connection_holds_no_model(store: Path, tmp_path: Path) -> None:
+    """Else a reload would have both the old and the new one in memory until it is closed."""
+
+    def loaded() -> int:
+        gc.collect()  # of the tests' own services
+        return sum(isinstance(one, Model) for one in gc.get_objects())
+
+    [file, *_] = sorted(store.glob("*.onnx"))
+    copied = Path(shutil.copy(file, tmp_path))
+    with served(Settings(store=tmp_path, admin_key=KEY, measure_s=0)) as client:
+        before = loaded()
+        client.post("/predict", content=JPEG).raise_for_status()
+        os.utime(copied)
+        answer = httpx.post(
+            f"{client.base_url}/models/reload", headers={"X-API-Key": KEY}, trust_env=False
+        )
+        assert answer.json()["loaded"] == [copied.stem]
+        until(lambda: loaded() == before, "the model that was replaced is still held")

@@ -184,7 +184,7 @@ def test_typed_contents_are_raw_contents(both: Channel) -> None:
         pytest.param(
             asked(PHOTO, parameters={"timeout": pb.InferParameter(int64_param=1)}),
             "DEADLINE_EXCEEDED",
-            "the deadline of 0 ms passed",
+            "the deadline of 0.001 ms passed",
             id="timeout",
         ),
         pytest.param(pb.ModelInferRequest(), "INVALID_ARGUMENT", "empty", id="empty"),
