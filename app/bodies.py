@@ -21,6 +21,7 @@ RAW_TYPES = (
     "application/octet-stream",
 )
 ALIASES = {"image/jpg", "image/pjpeg", "image/x-ms-bmp", "image/x-png", "image/apng"}
+ALIASES |= {"application/x-www-form-urlencoded"}  # what curl calls any --data-binary
 MULTIPART, JSON = "multipart/form-data", "application/json"
 
 
