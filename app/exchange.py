@@ -36,13 +36,14 @@ class Connection(Interface):
 class Exchange:
     """One request and its answer, in the place of uvicorn's cycle and with its attributes."""
 
+    message_event = asyncio.Event()  # uvicorn sets it, nobody waits for it
+
     def __init__(
         self, connection: Connection, gateway: Gateway, headers: list[tuple[bytes, bytes]]
     ) -> None:
         self.keep_alive = True
         self.disconnected = False
         self.response_complete = False
-        self.message_event = asyncio.Event()  # uvicorn sets it, nobody waits for it
         self._connection = connection
         self._headers = headers
         self._gateway = gateway

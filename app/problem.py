@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import from_json, to_json
 from starlette.datastructures import QueryParams
 from starlette.exceptions import HTTPException
@@ -31,6 +31,8 @@ Query = TypeVar("Query", bound=BaseModel)
 
 class Problem(BaseModel):
     """What went wrong and what a person can do about it (RFC 9457)."""
+
+    model_config = ConfigDict(frozen=True)
 
     type: str = Field(description="Stable name of the kind of problem, as a URI.")
     title: str = Field(description="The kind of problem in words.")
@@ -56,14 +58,14 @@ class ErrorResponse(BaseModel):
 def respond(error: RequestError, path: str = "") -> Response:
     """The response for an error: a problem, or what the protocol spoken at `path` has for it."""
     if _speaks_oip(path):
-        text = to_json(ErrorResponse(error=error.detail))
-        return Response(text, error.status, error.headers, media_type="application/json")
-    return Response(
-        to_problem(error).model_dump_json(),
-        error.status,
-        media_type=MEDIA_TYPE,
-        headers=error.headers,
-    )
+        text, media_type = to_json(ErrorResponse(error=error.detail)), "application/json"
+        return Response(text, error.status, error.headers, media_type)
+    return _respond(to_problem(error), tuple(error.headers.items()))
+
+
+@lru_cache(64)  # under a flood, the same refusal again and again
+def _respond(problem: Problem, headers: tuple[tuple[str, str], ...]) -> Response:
+    return Response(problem.model_dump_json(), problem.status, dict(headers), MEDIA_TYPE)
 
 
 def install(app: FastAPI, reference: str = "/docs") -> None:
