@@ -282,3 +282,23 @@ class Forbidden(RequestError):
     status = 403
     type = "forbidden"
     title = "Forbidden"
+
+
+# What any request for classification can end with, whichever protocol it speaks.
+CLASSIFYING: tuple[type[RequestError], ...] = (
+    BadRequest,
+    EmptyBody,
+    NotAnImage,
+    DamagedImage,
+    UnknownModel,
+    SlowBody,
+    TooManyBytes,
+    TooManyImages,
+    TooManyPixels,
+    UnsupportedFormat,
+    BadQuery,
+    ImageTooSmall,
+    Overloaded,
+    Stopping,
+    DeadlineExceeded,
+)

@@ -13,25 +13,15 @@ from starlette.types import Receive, Scope
 
 from app import asgi
 from app.errors import (
+    CLASSIFYING,
     BadQuery,
     BadRequest,
-    DamagedImage,
-    DeadlineExceeded,
-    EmptyBody,
     Forbidden,
-    ImageTooSmall,
     LastModel,
-    NotAnImage,
-    Overloaded,
-    SlowBody,
     Stopping,
     StoreUnusable,
-    TooManyBytes,
-    TooManyImages,
-    TooManyPixels,
     Unauthorized,
     UnknownModel,
-    UnsupportedFormat,
 )
 from app.examples import DETAILS
 from app.gateway import Current, Gateway
@@ -46,23 +36,6 @@ keyed = partial(refused, Unauthorized)  # all but health
 MODEL, VERSION = "/models/{name}", "/models/{name}/versions/{version}"
 INFER = re.compile(rf"{OIP}/models/(?P<name>[^/]+)(/versions/(?P<version>[^/]+))?/infer")
 INFER_ROUTE = f"{OIP}{MODEL}/infer"  # in the metrics
-PROBLEMS = (
-    BadRequest,
-    EmptyBody,
-    NotAnImage,
-    DamagedImage,
-    UnknownModel,
-    SlowBody,
-    TooManyBytes,
-    TooManyImages,
-    TooManyPixels,
-    UnsupportedFormat,
-    BadQuery,
-    ImageTooSmall,
-    Overloaded,
-    Stopping,
-    DeadlineExceeded,
-)
 BINARY = {"schema": {"type": "string", "format": "binary"}}
 INFER_BODY = {
     "description": "JSON, which raw tensors may follow; or one encoded image, with a header "
@@ -149,7 +122,7 @@ async def stats(found: Found, gateway: Current) -> Response:
 @router.post(
     f"{MODEL}/infer",
     response_model=schemas.InferenceResponse,
-    responses=keyed(*PROBLEMS),
+    responses=keyed(*CLASSIFYING),
     openapi_extra={"requestBody": INFER_BODY},
 )
 @router.post(f"{VERSION}/infer", include_in_schema=False)

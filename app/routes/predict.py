@@ -10,23 +10,9 @@ from starlette.types import Receive, Scope
 from app import asgi, examples
 from app.bodies import RAW_TYPES
 from app.errors import (
-    BadQuery,
-    BadRequest,
-    DamagedImage,
-    DeadlineExceeded,
-    EmptyBody,
-    ImageTooSmall,
+    CLASSIFYING,
     ImpossibleBudget,
-    NotAnImage,
-    Overloaded,
-    SlowBody,
-    Stopping,
-    TooManyBytes,
-    TooManyImages,
-    TooManyPixels,
     Unauthorized,
-    UnknownModel,
-    UnsupportedFormat,
 )
 from app.gateway import Gateway
 from app.prediction import PATH, Prediction
@@ -54,25 +40,6 @@ BODY: dict[str, Any] = {
         },
     },
 }
-PROBLEMS = (
-    BadRequest,
-    EmptyBody,
-    NotAnImage,
-    DamagedImage,
-    Unauthorized,
-    UnknownModel,
-    SlowBody,
-    TooManyBytes,
-    TooManyImages,
-    TooManyPixels,
-    UnsupportedFormat,
-    BadQuery,
-    ImageTooSmall,
-    ImpossibleBudget,
-    Overloaded,
-    Stopping,
-    DeadlineExceeded,
-)
 
 
 async def answer(gateway: Gateway, record: Record, scope: Scope, receive: Receive) -> Response:
@@ -89,7 +56,7 @@ router = APIRouter(tags=["classification"])
     PATH,
     response_model=Answer,
     openapi_extra={"requestBody": BODY},
-    responses=documented(*PROBLEMS),
+    responses=documented(*CLASSIFYING, Unauthorized, ImpossibleBudget),
 )
 async def predict(
     query: Annotated[PredictQuery, Query()],
