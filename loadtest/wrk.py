@@ -15,7 +15,7 @@ MARK = "RESULT "
 
 @dataclass(frozen=True, slots=True)
 class ClosedLoop:
-    """What one run of wrk saw; latencies of all answers, in milliseconds."""
+    """What one run of wrk saw; latencies are of all answers, or of those that the script picks."""
 
     requests: int
     seconds: float
@@ -53,9 +53,11 @@ def run_wrk(
     seconds: int,
     script: Path = SCRIPT,
     arguments: tuple[str, ...] = (),
+    threads: int = 1,
 ) -> ClosedLoop:
-    """Post a file over `connections` kept-alive connections, one thread, for whole seconds."""
-    command = [check_wrk(), "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "10s"]
+    """Post a file over `connections` kept-alive connections for whole seconds."""
+    command = [check_wrk(), f"-t{threads}", f"-c{connections}", f"-d{seconds}s"]
+    command += ["--timeout", "10s"]
     command += ["-s", str(script), url, "--", str(body), content_type, *arguments]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         output = cast(IO[str], process.stdout).read()
