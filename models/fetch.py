@@ -11,7 +11,7 @@ should be (`Fetcher.proving`), and from then on it is pinned like any other.
 
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +21,7 @@ from zipfile import ZipFile
 from models.archive import ArchiveError, take_member
 from models.download import DownloadError, Progress, download
 from models.hashes import BadRecord, HashRecord, sha256_of
-from models.placing import alone_in, naming, place
+from models.placing import alone_in, naming, place, without_a_word
 from models.zoo import Entry, ZooError
 from models.zoo_table import ArchiveOrigin, FileOrigin, PackageOrigin, UrlOrigin, ZooFile
 
@@ -45,12 +45,16 @@ def silent(name: str, done_bytes: int, total_bytes: int) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Fetcher:
-    """Finds files in `folders` (read only), else in `cache`, else fetches them into `cache`."""
+    """Finds files in `folders` (read only), else in `cache`, else fetches them into `cache`.
+
+    `on_wait` is told of a cache into which another process fetches just now.
+    """
 
     cache: Path
     folders: tuple[Path, ...] = ()
     progress: Progress = silent
     offline: bool = False
+    on_wait: Callable[[Path], None] = without_a_word
 
     def locate(self, entry: Entry) -> list[Path]:
         """Paths of an entry's files, in order, every one verified.
@@ -74,7 +78,7 @@ class Fetcher:
         if self.offline:
             raise FetchError(_advice(name, expected, file.origins, [], offline=True))
         part = self.cache / f"{name}.part"
-        with alone_in(self.cache), naming(part):
+        with alone_in(self.cache, self.on_wait), naming(part):
             if path := _local(name, (self.cache,), expected, why):  # fetched while this one waited
                 return path
             reasons = []
@@ -103,7 +107,7 @@ class Fetcher:
         new = [name for name in unpinned if name not in self._recorded()]
         hashes = {name: sha256_of(self.file(name, entry.files[name])) for name in new}
         if hashes:
-            with alone_in(self.cache):
+            with alone_in(self.cache, self.on_wait):
                 self._record.add(hashes)
 
     @property

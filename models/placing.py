@@ -2,7 +2,7 @@
 
 import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import NamedTemporaryFile
@@ -49,14 +49,25 @@ def naming(path: Path) -> Iterator[None]:
         raise OSError(error.errno, error.strerror, str(path)) from error
 
 
+def without_a_word(folder: Path) -> None:
+    """Wait for another process without saying so."""
+
+
 @contextmanager
-def alone_in(folder: Path) -> Iterator[None]:
-    """Wait until no other process is in this block for the same folder, which is made if needed."""
+def alone_in(folder: Path, on_wait: Callable[[Path], None] = without_a_word) -> Iterator[None]:
+    """Wait until no other process is in this block for the same folder, which is made if needed.
+
+    `on_wait` is told the folder if there is one to wait for.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     handle = os.open(folder, os.O_RDONLY)
     try:
         with suppress(OSError):  # a network's file system may have no locks: then nobody waits
-            fcntl.flock(handle, fcntl.LOCK_EX)
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                on_wait(folder)
+                fcntl.flock(handle, fcntl.LOCK_EX)
         yield
     finally:
         os.close(handle)

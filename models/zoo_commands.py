@@ -93,7 +93,7 @@ def pull(
     columns = (DownloadColumn(), TransferSpeedColumn())
     failed = []
     with errors_reported(ZooError, OSError), task_bars(Console(stderr=True), columns) as progress:
-        fetcher = Fetcher(cache, tuple(weights), progress, offline)
+        fetcher = Fetcher(cache, tuple(weights), progress, offline, _tell_of_another)
         # all of them first: a slip of the pen shall not come up behind a long download
         entries = [find(name) for name in (zoo() if everything else names or [DEFAULT_MODEL])]
         for entry in entries:
@@ -111,3 +111,7 @@ def pull(
             tell(f"{entry.name}: {path} ({path.stat().st_size / 1e6:.1f} MB)")
     if failed:
         raise CommandError("\n".join(["not all could be pulled:", *failed]))
+
+
+def _tell_of_another(cache: Path) -> None:
+    tell(f"another pull is fetching into {cache}: waiting for it")

@@ -4,6 +4,7 @@ import errno
 import fcntl
 import re
 from pathlib import Path
+from queue import SimpleQueue
 from threading import Thread
 
 import pytest
@@ -46,20 +47,23 @@ def test_a_full_disk_is_said_with_the_file(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_two_that_want_to_be_alone_take_turns(tmp_path: Path) -> None:
+def test_two_that_want_to_be_alone_take_turns_and_the_second_is_told(tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    told: SimpleQueue[Path] = SimpleQueue()
     entered = []
 
     def enter() -> None:
-        with alone_in(tmp_path / "folder"):
+        with alone_in(folder, told.put):
             entered.append("second")
 
     other = Thread(target=enter)
-    with alone_in(tmp_path / "folder"):
+    with alone_in(folder, told.put):
         other.start()
-        other.join(0.1)
+        assert told.get(timeout=10) == folder
         entered.append("first")
     other.join()
     assert entered == ["first", "second"]
+    assert told.empty()
 
 
 def test_where_there_are_no_locks_nobody_waits(
