@@ -65,7 +65,10 @@ def adopt_checkpoint(
         raise Refused(f"{option} is for ONNX files; {path.name} has weights: leave it out")
     network = identify(path, kind)
     _, habits = TITLES[network.format]
-    choices = replace(choices, file=preset_of(network.format, f"usual for {habits}"))
+    preset = preset_of(network.format, f"usual for {habits}")
+    if network.scaling is not None:
+        preset = replace(preset, scaling=network.scaling)
+    choices = replace(choices, file=preset)
     integers = network.checkpoint.quantization
     precision: Precision = "int8" if integers else "fp32"
     resolution = _resolution(network, choices)
@@ -112,15 +115,16 @@ def _resolution(network: Network, choices: Choices) -> int:
     found, asked = network.resolution, choices.resolution
     if found is None and asked is None:
         raise Refused(
-            "no file of weights says at how many pixels it was trained: give --resolution, as 224"
+            "the file does not say at how many pixels it was trained: give --resolution, as 224"
         )
-    if found is not None and asked not in (None, found):
+    if network.fixed and asked not in (None, found):
         raise Refused(f"it is made for {found} pixels, not for {asked}: leave out --resolution")
     resolution = asked or found or 0
     try:
         check_resolution(resolution)
     except ValueError as error:
-        raise Refused(str(error)) from error
+        hint = "" if asked or network.fixed else ": give the nearest one with --resolution"
+        raise Refused(f"{error}{hint}") from error
     return resolution
 
 
@@ -139,11 +143,13 @@ def _findings(
     card = recipe.card(precision)
     shapes = "every layer's shape"
     title, habits = TITLES[network.format]
-    own_scaling = "the file" if precision == "int8" else choices.by("mean", "std")
+    said = (choices.like, choices.mean, choices.std)
+    of_file = network.scaling is not None and not any(said)
+    own_scaling = "the file" if of_file or precision == "int8" else choices.by("mean", "std")
     rows = [
         ("file", title, "what is in it"),
         ("family", family_text(card), shapes),
-        ("resolution", str(card.resolution), "the file" if network.resolution else "--resolution"),
+        ("resolution", str(card.resolution), "--resolution" if choices.resolution else "the file"),
         ("takes", str(card.resolutions), "the family"),
         ("padding", recipe.padding, habits),
         ("scaling", scaling_text(recipe.scaling), own_scaling),

@@ -6,7 +6,7 @@ tflite      `.tflite`, float or quantised: a graph, but one whose layers are the
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -23,9 +23,11 @@ from models.checkpoints import (
     torchvision,
 )
 from models.checkpoints.canonical import Array, Checkpoint, CheckpointError, template
+from models.checkpoints.keras_config import read_pictures
 from models.checkpoints.tflite_graph import IDENTIFIER, Graph, read_graph
 from models.design import PAPER, Design, define
 from models.export import kernel_shapes
+from models.graph import InputScaling
 from models.zoo import formats
 
 Kind = Literal["torch", "keras", "tflite"]
@@ -74,7 +76,8 @@ NAMINGS = (
 class Network:
     """What was read, and which network that is.
 
-    `format` is that of the zoo's table, `resolution` None where the file does not say it.
+    `format` is that of the zoo's table. `resolution` and `scaling` are None where the file does not
+    say them; with `fixed` the graph in it takes no other resolution.
     """
 
     checkpoint: Checkpoint
@@ -83,6 +86,8 @@ class Network:
     design: Design
     format: str
     resolution: int | None = None
+    fixed: bool = False
+    scaling: InputScaling | None = None
 
 
 def kind_of(path: Path) -> Kind | None:
@@ -157,7 +162,14 @@ def _classifier(path: Path, tensors: Mapping[str, Array]) -> str:
 
 def _keras(path: Path) -> Network:
     family = keras_h5.family_of(path)
-    return _network(path, keras_h5.read(path, family), family, PAPER, "keras")
+    network = _network(path, keras_h5.read(path, family), family, PAPER, "keras")
+    side, scale, offset = read_pictures(path)
+    if scale is None:
+        return replace(network, resolution=side)
+    if not scale > 0:
+        raise CheckpointError(f"{path.name}: multiplies its pixels by {scale:g}")
+    mean, std = (0 - offset) / (255 * scale), 1 / (255 * scale)  # -offset could be -0.0
+    return replace(network, resolution=side, scaling=InputScaling((mean,) * 3, (std,) * 3))
 
 
 def _tflite(path: Path) -> Network:
@@ -169,7 +181,8 @@ def _tflite(path: Path) -> Network:
     if len(sides) != 2 or sides[0] != sides[1]:
         raise CheckpointError(f"{path.name}: it takes {sides}, served are squares")
     form = "tflite_float" if checkpoint.quantization is None else "tflite_quantized"
-    return _network(path, checkpoint, family, PAPER, form, sides[0])
+    network = _network(path, checkpoint, family, PAPER, form)
+    return replace(network, resolution=sides[0], fixed=True)
 
 
 def _similar_width(graph: Graph, family: Family) -> float:
@@ -207,7 +220,6 @@ def _network(
     family: Family,
     design: Design,
     form: str,
-    resolution: int | None = None,
 ) -> Network:
     """With the width multiplier that gives just these layers."""
     found = {name: layer.kernel.shape for name, layer in checkpoint.layers.items()}
@@ -218,7 +230,7 @@ def _network(
             continue
         wanted = kernel_shapes(network)
         if all(found[name] == shape for name, shape in wanted.items() if name != "classifier"):
-            return Network(checkpoint, family, alpha, design, form, resolution)
+            return Network(checkpoint, family, alpha, design, form)
     raise CheckpointError(
         f"{path.name}: no width multiplier from {min(WIDTHS)} to {max(WIDTHS)} gives the channels "
         f"of its {family}; such a network comes in as ONNX"

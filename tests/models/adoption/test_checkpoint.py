@@ -2,6 +2,7 @@
 
 import json
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import h5py
@@ -30,6 +31,7 @@ from tests.models.adoption.finetuned import (
     CLASSES,
     FILES,
     KERAS,
+    KERAS_H5,
     TFLITE_DYNAMIC,
     TORCH,
     adopted,
@@ -166,14 +168,87 @@ def test_what_is_said_goes_before_what_is_usual(tmp_path: Path) -> None:
     assert known_by["preprocessing"] == "--crop-fraction, --interpolation, usual for torchvision"
 
 
+@pytest.mark.parametrize("name", [KERAS, KERAS_H5])
+def test_a_whole_model_of_keras_says_its_resolution_and_scaling(name: str, tmp_path: Path) -> None:
+    adoption = adopted(unpack(name, tmp_path), resolution=None)
+    assert abs(answers_of(adoption.model)[0] - recorded(name)).max() < TOLERANCE
+    assert adoption.card.resolution == SIDE
+    known_by = {finding.what: finding.known_by for finding in adoption.findings}
+    assert (known_by["resolution"], known_by["scaling"]) == ("the file", "the file")
+    said = adopted(unpack(name, tmp_path), resolution=128, mean=(0.4,), std=(0.2,))
+    assert said.card.resolution == 128
+    known_by = {finding.what: finding.known_by for finding in said.findings}
+    assert (known_by["resolution"], known_by["scaling"]) == ("--resolution", "--mean, --std")
+
+
+def test_the_scaling_in_a_file_of_keras_goes_before_the_usual_one(tmp_path: Path) -> None:
+    """`pixel / 255`, as many write it, where `preprocess_input` stood."""
+    path = rescaled(unpack(KERAS, tmp_path), {"TrueDivide": 255.0, "Subtract": 0.0})
+    found = adopted(path)
+    said = adopted(unpack(KERAS, tmp_path), mean=(0.0,), std=(1.0,))
+    usual = adopted(unpack(KERAS, tmp_path))
+    answers = [answers_of(one.model)[0] for one in (found, said, usual)]
+    assert np.allclose(answers[0], answers[1], atol=1e-6)
+    assert not np.allclose(answers[0], answers[2], atol=1e-3)
+    scaling = next(finding for finding in found.findings if finding.what == "scaling")
+    assert (scaling.value, scaling.known_by) == ("(pixel / 255 - 0) / 1", "the file")
+
+
+@pytest.mark.parametrize(
+    ("constants", "message"),
+    [
+        ({"TrueDivide": -255.0}, "multiplies its pixels by -0.0039"),
+        ({"Subtract": -2.0}, "--mean is of pixel / 255, so from 0 to 1"),
+        ({"TrueDivide": float("nan")}, "multiplies its pixels by nan"),
+    ],
+)
+def test_a_scaling_that_no_pixels_have_is_refused(
+    constants: dict[str, float], message: str, tmp_path: Path
+) -> None:
+    path = rescaled(unpack(KERAS, tmp_path), constants)
+    with pytest.raises(Refused, match=message):
+        adopted(path)
+
+
+def test_a_size_that_is_not_served_is_refused_with_the_way_out(tmp_path: Path) -> None:
+    path = reconfigured(unpack(KERAS, tmp_path), lambda text: text.replace("96, 96", "180, 180"))
+    with pytest.raises(Refused, match=r"180; it has to be .*: give the nearest one with --resol"):
+        adopted(path, resolution=None)
+    assert adopted(path, resolution=192).card.resolution == 192
+
+
+def rescaled(path: Path, constants: dict[str, float]) -> Path:
+    """The file with other numbers in the arithmetic in front of the network."""
+
+    def replace(text: str) -> str:
+        config = json.loads(text)
+        for layer in config["config"]["layers"]:
+            if layer["class_name"] in constants:
+                layer["inbound_nodes"][0]["args"][1] = constants[layer["class_name"]]
+        return json.dumps(config)
+
+    return reconfigured(path, replace)
+
+
+def reconfigured(path: Path, change: Callable[[str], str]) -> Path:
+    """The file with another configuration beside its weights."""
+    with zipfile.ZipFile(path) as archive:
+        entries = {name: archive.read(name) for name in archive.namelist()}
+    entries["config.json"] = change(entries["config.json"].decode()).encode()
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in entries.items():
+            archive.writestr(name, content)
+    return path
+
+
 def test_own_weights_are_served_with_own_labels(
     capsys: Capture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GATEWAY_STORE", str(tmp_path / "store"))
-    arguments = ["models", "import", str(unpack(KERAS, tmp_path)), "--name", "mine"]
+    arguments = ["models", "import", str(unpack(TORCH, tmp_path)), "--name", "mine"]
     text = refused(capsys, *arguments)
     assert text == (
-        "no file of weights says at how many pixels it was trained: give --resolution, as 224"
+        "the file does not say at how many pixels it was trained: give --resolution, as 224"
     )
     arguments += ["--resolution", str(SIDE)]
     assert refused(capsys, *arguments).startswith(

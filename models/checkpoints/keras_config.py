@@ -1,0 +1,139 @@
+"""What a whole saved model of Keras says of its pictures: their size, and how they are scaled.
+
+A `.keras` file has it in `config.json`, an `.h5` of `Model.save` in its attribute `model_config`;
+files of weights alone say nothing.
+"""
+
+import json
+from collections.abc import Iterable, Iterator
+from itertools import takewhile
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from models.checkpoints import hdf5
+from models.checkpoints.canonical import CheckpointError
+
+CONVOLUTIONS = {"Conv2D", "DepthwiseConv2D"}
+# Arithmetic on a layer's output is a layer of its own, with the number among its arguments.
+COMMUTATIVE = {"Multiply", "Add"}
+ARITHMETIC = {"TrueDivide", "Divide", "Subtract", *COMMUTATIVE}
+STEPS = ("scale", "offset")  # of a Rescaling layer
+ADVICE = "save the weights alone, and say what it does with --mean and --std"
+SHAPES = ("batch_shape", "batch_input_shape")  # as Keras 3 and 2 call it
+# what reading a configuration raises that Keras did not write
+DAMAGE = (ValueError, LookupError, TypeError, AttributeError, RecursionError, ArithmeticError)
+
+Layer = dict[str, Any]
+
+
+class Pictures(NamedTuple):
+    """What goes into the network: pixel * `scale` + `offset`, `side` x `side`.
+
+    `side` is None where the model takes any or several sizes, `scale` where it scales nothing.
+    """
+
+    side: int | None = None
+    scale: float | None = None
+    offset: float = 0.0
+
+
+def read_pictures(path: Path) -> Pictures:
+    """Read the configuration in a file of Keras, if it has one.
+
+    Raises:
+        CheckpointError: it is damaged, or scales in a way that is not one for all channels.
+    """
+    text = hdf5.keras_config(path)
+    if text is None:
+        return Pictures()
+    try:
+        layers = list(_before_network(_layers(json.loads(text))))
+        scale, offset = _scaling(layers)
+    except CheckpointError as error:
+        raise CheckpointError(f"{path.name}: {error}") from error
+    except DAMAGE as error:
+        raise CheckpointError(f"{path.name}: its configuration is damaged: {error!r}") from error
+    return Pictures(_side(layers), None if (scale, offset) == (1, 0) else scale, offset)
+
+
+def _layers(config: Any) -> Iterator[Layer]:
+    """Every layer in order, those of models in the model where these stand."""
+    waiting = [config]
+    while waiting:
+        found = waiting.pop()
+        if isinstance(found, dict):
+            inner = found.get("config")
+            if "class_name" in found and isinstance(inner, dict):
+                if "layers" not in inner:
+                    yield found
+                waiting.append(inner.get("layers"))
+        elif isinstance(found, list):
+            waiting += reversed(found)
+
+
+def _before_network(layers: Iterable[Layer]) -> Iterator[Layer]:
+    """Those in front of the first convolution."""
+    return takewhile(lambda layer: layer["class_name"] not in CONVOLUTIONS, layers)
+
+
+def _side(layers: Iterable[Layer]) -> int | None:
+    """The side of the squares that the innermost input takes."""
+    shape: Any = None
+    for layer in layers:
+        if layer["class_name"] == "InputLayer":
+            config = layer["config"]
+            shape = next((config[name] for name in SHAPES if name in config), None)
+    if not isinstance(shape, list) or len(shape) != 4:
+        return None
+    height, width = shape[1:3]
+    return height if isinstance(height, int) and height == width else None
+
+
+def _scaling(layers: Iterable[Layer]) -> tuple[float, float]:
+    """What all steps together make of a pixel: times the first, plus the second."""
+    scale, offset = 1.0, 0.0
+    for layer in layers:
+        if layer["class_name"] == "Rescaling":
+            factor, shift = (_number(layer, layer["config"].get(name)) for name in STEPS)
+        elif layer["class_name"] in ARITHMETIC:
+            factor, shift = _arithmetic(layer)
+        else:
+            continue
+        scale, offset = scale * factor, offset * factor + shift
+    return scale, offset
+
+
+def _arithmetic(layer: Layer) -> tuple[float, float]:
+    """What a sum, difference, product or quotient of the pixels and a number makes of them."""
+    [arguments] = [node["args"] for node in layer["inbound_nodes"]]
+    kind = layer["class_name"]
+    if kind in COMMUTATIVE and _is_number(arguments[0]):
+        arguments = arguments[::-1]
+    if len(arguments) != 2 or not _is_pixels(arguments[0]):
+        raise CheckpointError(f"its {kind} is no scaling of pixels: {ADVICE}")
+    number = _number(layer, arguments[1])
+    match kind:
+        case "Multiply":
+            return number, 0.0
+        case "Add":
+            return 1.0, number
+        case "Subtract":
+            return 1.0, -number
+    return 1 / number, 0.0
+
+
+def _number(layer: Layer, value: Any) -> float:
+    if not _is_number(value):
+        raise CheckpointError(
+            f"its {layer['class_name']} takes {str(value)[:60]}, not one number: {ADVICE}"
+        )
+    return float(value)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _is_pixels(value: Any) -> bool:
+    """Whether it is the output of the layer before."""
+    return isinstance(value, dict) and value.get("class_name") == "__keras_tensor__"
