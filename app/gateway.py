@@ -135,15 +135,16 @@ class Gateway:
     async def tidy(self) -> None:
         """Give memory back to the system each time that work has come to rest, for ever.
 
-        It also lets a brown-out end if nobody asks for `auto` any more.
+        Bodies that were refused take memory too, so requests count and not images. It also lets a
+        brown-out end if nobody asks for `auto` any more.
         """
         tidied = 0
         while True:
             await asyncio.sleep(TIDY_S)
             self.chooser.watch(self.settings.deadline_ms)
-            admitted = self.scheduler.admitted
-            if admitted != tidied and not self.scheduler.unfinished:
-                tidied = admitted
+            finished = self.lifecycle.finished
+            if finished != tidied and not self.scheduler.unfinished:
+                tidied = finished
                 await asyncio.to_thread(rest, self.store)
 
     async def try_reload(self) -> None:

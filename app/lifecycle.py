@@ -9,11 +9,15 @@ from typing import Any
 
 
 class Lifecycle:
-    """Counts accepted requests, so that a stop can wait for the last; event loop only."""
+    """Counts accepted requests, so that a stop can wait for the last; event loop only.
+
+    `finished` is how many have ended since the start, whatever their answer was.
+    """
 
     def __init__(self) -> None:
         self.stopping = False
         self.active = 0
+        self.finished = 0
         self._idle = asyncio.Event()
 
     def enter(self) -> None:
@@ -21,6 +25,7 @@ class Lifecycle:
 
     def leave(self) -> None:
         self.active -= 1
+        self.finished += 1
         if self.stopping and not self.active:
             self._idle.set()
 
