@@ -123,11 +123,12 @@ def _capacity(server: Server, body: BodyFile, seconds: int) -> float:
 def _flood(server: Server, body: BodyFile, capacity: float, seconds: int) -> ClosedLoop:
     """As many clients as it takes when each sends about once a second."""
     clients = OVERLOAD * capacity * MEAN_DELAY_MS / 1000
+    clients_a_thread = max(1, round(clients / THREADS))
     return run_wrk(
         server.url(PATH),
         body.path,
         body.content_type,
-        THREADS * round(clients / THREADS),
+        THREADS * clients_a_thread,
         seconds,
         script=SCRIPT,
         arguments=(str(MEAN_DELAY_MS),),

@@ -31,8 +31,8 @@ LAST_ANSWER_S = 15.0
 class OpenLoop:
     """What became of the requests of one run, which ended with the last answer.
 
-    `p*_ms` are of answered ones (200); `refused_p99_ms` of those with a 503. `late_p99_ms` is how
-    far the generator itself fell behind its schedule; `unsent` found no free connection.
+    `p*_ms` are of answered ones (200). `late_p99_ms` is how far the generator itself fell behind its
+    schedule; `unsent` found no free connection.
     """
 
     offered_a_s: float
@@ -46,7 +46,6 @@ class OpenLoop:
     p95_ms: float
     p99_ms: float
     max_ms: float
-    refused_p99_ms: float
     late_p99_ms: float
     generator_cpu_s: float
     histogram: str  # of answered ones in microseconds, HdrHistogram's encoding
@@ -95,7 +94,6 @@ class Tally:
             p95_ms=percentile_ms(self.answered, 95),
             p99_ms=percentile_ms(self.answered, 99),
             max_ms=self.answered.get_max_value() / 1000,
-            refused_p99_ms=percentile_ms(self.refused, 99),
             late_p99_ms=percentile_ms(self.late, 99),
             generator_cpu_s=time.process_time(),
             histogram=self.answered.encode().decode(),

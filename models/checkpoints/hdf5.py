@@ -18,8 +18,6 @@ from models.checkpoints.canonical import CheckpointError, Float32
 
 # The HDF5 file in a `.keras` archive.
 KERAS_WEIGHTS = "model.weights.h5"
-# The description of a model: beside those weights, and as an attribute of a whole `.h5`.
-KERAS_CONFIG, CONFIG_ATTRIBUTE = "config.json", "model_config"
 # The family's largest tensor is the classifier of MobileNetV2 1.4, with 1.8 million values.
 MAX_VALUES = 8_000_000
 MAX_NAMES = 2_000
@@ -45,36 +43,13 @@ def open_file(path: Path) -> Iterator[h5py.Group]:
         raise CheckpointError(f"{path.name}: {error}") from error
 
 
-def _is_zip(path: Path) -> bool:
-    with path.open("rb") as file:
-        return file.read(len(stored_zip.START)) == stored_zip.START
-
-
 def _source(path: Path) -> Path | io.BytesIO:
-    if not _is_zip(path):
+    if not stored_zip.is_zip(path):
         return path
     entries = stored_zip.read_entries(path.read_bytes())
     if KERAS_WEIGHTS not in entries:
         raise CheckpointError(f"a zip without {KERAS_WEIGHTS}: not a .keras file")
     return io.BytesIO(entries[KERAS_WEIGHTS])
-
-
-def keras_config(path: Path) -> str | None:
-    """The description of the model in a file of Keras, as JSON; None in a file of weights alone.
-
-    Raises:
-        CheckpointError: the file cannot be read, or what stands there is no text.
-    """
-    if _is_zip(path):
-        config = stored_zip.read_entries(path.read_bytes()).get(KERAS_CONFIG)
-        return None if config is None else config.decode("utf-8", "replace")
-    with open_file(path) as root:
-        config = root.attrs.get(CONFIG_ATTRIBUTE)
-    if isinstance(config, bytes):  # as older versions of h5py wrote it
-        return config.decode("utf-8", "replace")
-    if not isinstance(config, str | None):
-        raise CheckpointError(f"{path.name}: its {CONFIG_ATTRIBUTE} is no text")
-    return config
 
 
 def group(parent: h5py.Group, path: str) -> h5py.Group:

@@ -10,9 +10,10 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from models.checkpoints import hdf5
+from models.checkpoints import hdf5, stored_zip
 from models.checkpoints.canonical import CheckpointError
 
+CONFIG, CONFIG_ATTRIBUTE = "config.json", "model_config"
 CONVOLUTIONS = {"Conv2D", "DepthwiseConv2D"}
 # Arithmetic on a layer's output is a layer of its own, with the number among its arguments.
 COMMUTATIVE = {"Multiply", "Add"}
@@ -43,7 +44,7 @@ def read_pictures(path: Path) -> Pictures:
     Raises:
         CheckpointError: it is damaged, or scales in a way that is not one for all channels.
     """
-    text = hdf5.keras_config(path)
+    text = _configuration(path)
     if text is None:
         return Pictures()
     try:
@@ -54,6 +55,21 @@ def read_pictures(path: Path) -> Pictures:
     except DAMAGE as error:
         raise CheckpointError(f"{path.name}: its configuration is damaged: {error!r}") from error
     return Pictures(_side(layers), None if (scale, offset) == (1, 0) else scale, offset)
+
+
+def _configuration(path: Path) -> str | None:
+    """The description of the model in a file, as JSON; None in a file of weights alone."""
+    config: object
+    if stored_zip.is_zip(path):
+        config = stored_zip.read_entries(path.read_bytes()).get(CONFIG)
+    else:
+        with hdf5.open_file(path) as root:
+            config = root.attrs.get(CONFIG_ATTRIBUTE)
+    if isinstance(config, bytes):  # in an `.h5`, older versions of h5py wrote them
+        return config.decode("utf-8", "replace")
+    if not isinstance(config, str | None):
+        raise CheckpointError(f"{path.name}: its {CONFIG_ATTRIBUTE} is no text")
+    return config
 
 
 def _layers(config: Any) -> Iterator[Layer]:

@@ -2,6 +2,7 @@
 
 import io
 import zipfile
+from pathlib import Path
 
 from models.checkpoints.canonical import CheckpointError
 
@@ -15,6 +16,12 @@ DAMAGED = (
     RuntimeError,
     ValueError,
 )
+
+
+def is_zip(path: Path) -> bool:
+    """Whether a file starts like an archive that has something in it."""
+    with path.open("rb") as file:
+        return file.read(len(START)) == START
 
 
 def read_entries(content: bytes) -> dict[str, bytes]:

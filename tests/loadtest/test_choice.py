@@ -30,7 +30,6 @@ def loop_of(*latencies_ms: float) -> OpenLoop:
         p95_ms=at(95),
         p99_ms=at(99),
         max_ms=max(latencies_ms),
-        refused_p99_ms=0,
         late_p99_ms=0,
         generator_cpu_s=0,
         histogram=histogram.encode().decode(),

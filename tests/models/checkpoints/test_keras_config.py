@@ -11,8 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.checkpoints.canonical import CheckpointError
-from models.checkpoints.hdf5 import CONFIG_ATTRIBUTE, KERAS_CONFIG, KERAS_WEIGHTS
-from models.checkpoints.keras_config import Pictures, _scaling, read_pictures
+from models.checkpoints.hdf5 import KERAS_WEIGHTS
+from models.checkpoints.keras_config import (
+    CONFIG,
+    CONFIG_ATTRIBUTE,
+    Pictures,
+    _scaling,
+    read_pictures,
+)
 from tests.models.adoption.finetuned import KERAS, KERAS_H5, unpack
 
 PIXELS = {"class_name": "__keras_tensor__", "config": {"shape": [None, 96, 96, 3]}}
@@ -39,7 +45,7 @@ def saved(folder: Path, config: Any) -> Path:
     path = folder / "own.keras"
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr(KERAS_WEIGHTS, b"")
-        archive.writestr(KERAS_CONFIG, config if isinstance(config, str) else json.dumps(config))
+        archive.writestr(CONFIG, config if isinstance(config, str) else json.dumps(config))
     return path
 
 
