@@ -31,8 +31,8 @@ LAST_ANSWER_S = 15.0
 class OpenLoop:
     """What became of the requests of one run, which ended with the last answer.
 
-    `p*_ms` are of answered ones (200). `late_p99_ms` is how far the generator itself fell behind its
-    schedule; `unsent` found no free connection.
+    `p*_ms` are of answered ones (200). `late_p99_ms` is how far the generator itself fell behind
+    its schedule; `unsent` found no free connection.
     """
 
     offered_a_s: float
