@@ -87,6 +87,9 @@ def visit(browser: Browser, address: str, screen: Screen) -> Iterator[Visit]:
         lambda said: found.complaints.append(said.text) if said.type == "error" else None,
     )
     page.on("request", lambda request: found.asked.append(request.url))
+    # Chromium hands file choosers over only while somebody listens, and is not waited for when
+    # that begins: a key pressed right after `expect_file_chooser` would come too soon.
+    page.on("filechooser", lambda _: None)
     try:
         page.goto(address)
         yield found
