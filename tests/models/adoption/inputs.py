@@ -7,6 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 SIDE = 96
+ALPHA = 0.05
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 LABELS = tuple(f"class {index}" for index in range(10))
 
 

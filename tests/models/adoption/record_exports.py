@@ -12,7 +12,6 @@ source each node comes from.
 """
 
 import gzip
-import json
 import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -21,12 +20,10 @@ from typing import Any
 import numpy as np
 import onnx
 
-from tests.models.adoption.inputs import LABELS, SIDE, images, scaled, weights
+from tests.models.adoption.filling import fill_keras, fill_torch, write_answers
+from tests.models.adoption.inputs import ALPHA, LABELS, MEAN, SIDE, STD, images, scaled
 
 FOLDER = Path(__file__).with_name("exports")
-MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-ALPHA = 0.05
-SOFTER = 16  # keeps the scores, and with them the probabilities, near one another
 
 
 def keep(path: Path, name: str, answers: Any) -> None:
@@ -41,8 +38,7 @@ def keep(path: Path, name: str, answers: Any) -> None:
     model.graph.doc_string = ""
     packed = gzip.compress(model.SerializeToString(deterministic=True), mtime=0)
     (FOLDER / f"{name}.onnx.gz").write_bytes(packed)
-    rows = [[float(f"{value:.8g}") for value in row] for row in answers]
-    (FOLDER / f"{name}.json").write_text(json.dumps(rows) + "\n")
+    write_answers(FOLDER / f"{name}.json", answers)
     print(name, len(packed), np.round(answers, 3).tolist())
 
 
@@ -74,18 +70,7 @@ def record_torch() -> None:
             return made
 
     network = Narrow().eval()
-    with torch.no_grad():
-        for name, module in network.named_modules():
-            if isinstance(module, nn.BatchNorm2d):
-                module.running_var.fill_(1 - module.eps)
-                module.bias.copy_(torch.from_numpy(weights(name, tuple(module.bias.shape), 8)))
-            elif isinstance(module, nn.Conv2d | nn.Linear):
-                shape = tuple(module.weight.shape)
-                fan_in = int(np.prod(shape[1:])) * SOFTER ** isinstance(module, nn.Linear)
-                module.weight.copy_(torch.from_numpy(weights(name, shape, fan_in)))
-                if module.bias is not None:
-                    bias = weights(f"{name}.bias", tuple(module.bias.shape), 8)
-                    module.bias.copy_(torch.from_numpy(bias))
+    fill_torch(network)
     fed = torch.from_numpy(scaled(images(), MEAN, STD).transpose(0, 3, 1, 2).copy())
     with torch.inference_mode():
         answers = network(fed).softmax(1).numpy()
@@ -109,20 +94,7 @@ def record_keras() -> None:
 
     shape = (SIDE, SIDE, 3)
     network = keras.applications.MobileNetV2(shape, ALPHA, weights=None, classes=len(LABELS))
-    for layer in network.layers:
-        if isinstance(layer, keras.layers.BatchNormalization):
-            channels = layer.gamma.shape
-            layer.beta.assign(weights(layer.name, tuple(channels), 8))
-            layer.moving_variance.assign(np.full(channels, 1 - layer.epsilon, np.float32))
-        for variable in layer.trainable_variables:
-            if variable.name == "kernel":
-                sizes = tuple(variable.shape)
-                depthwise = isinstance(layer, keras.layers.DepthwiseConv2D)
-                fan_in = int(np.prod(sizes[:2] if depthwise else sizes[:-1]))
-                fan_in *= SOFTER ** isinstance(layer, keras.layers.Dense)
-                variable.assign(weights(layer.name, sizes, fan_in))
-            elif variable.name == "bias":
-                variable.assign(weights(f"{layer.name}.bias", tuple(variable.shape), 8))
+    fill_keras(network.layers)
     answers = network(scaled(images(), 0.5, 0.5), training=False).numpy()
     signature = [tf.TensorSpec((None, *shape), tf.float32, name="image")]
     function = tf.function(lambda image: network(image, training=False), signature)

@@ -12,7 +12,6 @@ The files in `finetuned/` are what the frameworks saved, packed.
 """
 
 import gzip
-import json
 import sys
 from argparse import Namespace
 from pathlib import Path
@@ -22,8 +21,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from tests.models.adoption.inputs import LABELS, SIDE, images, scaled, weights
-from tests.models.adoption.record_exports import ALPHA, MEAN, SOFTER, STD
+from tests.models.adoption.filling import fill_keras, fill_torch, write_answers
+from tests.models.adoption.inputs import ALPHA, LABELS, MEAN, SIDE, STD, images, scaled
 
 FOLDER = Path(__file__).with_name("finetuned")
 
@@ -32,8 +31,7 @@ def keep(path: Path, answers: Any) -> None:
     """Pack a file and what its framework answers."""
     packed = gzip.compress(path.read_bytes(), mtime=0)
     (FOLDER / f"{path.name}.gz").write_bytes(packed)
-    rows = [[float(f"{value:.8g}") for value in row] for row in answers]
-    (FOLDER / f"{path.name}.json").write_text(json.dumps(rows) + "\n")
+    write_answers(FOLDER / f"{path.name}.json", answers)
     print(path.name, len(packed), np.round(answers, 3).tolist())
 
 
@@ -48,18 +46,7 @@ def record_keras(folder: Path) -> None:
     pooled = layers.GlobalAveragePooling2D()(base(centred, training=False))
     classes = layers.Dense(len(LABELS), activation="softmax")(layers.Dropout(0.2)(pooled))
     network = keras.Model(image, classes)
-    for layer in [*base.layers, network.layers[-1]]:
-        for variable in layer.weights:
-            sizes = tuple(variable.shape)
-            if variable.name == "kernel":
-                depthwise = isinstance(layer, layers.DepthwiseConv2D)
-                fan_in = int(np.prod(sizes[:2] if depthwise else sizes[:-1]))
-                fan_in *= SOFTER ** isinstance(layer, layers.Dense)
-                variable.assign(weights(layer.name, sizes, fan_in))
-            elif variable.name in ("beta", "bias"):
-                variable.assign(weights(f"{layer.name}.{variable.name}", sizes, 8))
-            elif variable.name == "moving_variance":
-                variable.assign(np.full(sizes, 1 - layer.epsilon, np.float32))
+    fill_keras([*base.layers, network.layers[-1]])
     pixels = images().astype(np.float32)
     answers = keras.ops.convert_to_numpy(network(pixels, training=False))
     for suffix in ("keras", "h5"):
@@ -77,15 +64,8 @@ def record_torch(folder: Path) -> None:
     network = mobilenet_v2(weights=None, width_mult=ALPHA)
     network.classifier = nn.Linear(network.last_channel, len(LABELS))
     network.eval()
-    with torch.no_grad():
-        for name, module in network.named_modules():
-            if isinstance(module, nn.BatchNorm2d):
-                module.running_var.fill_(1 - module.eps)
-                module.bias.copy_(torch.from_numpy(weights(name, tuple(module.bias.shape), 8)))
-            elif isinstance(module, nn.Conv2d | nn.Linear):
-                shape = tuple(module.weight.shape)
-                fan_in = int(np.prod(shape[1:])) * SOFTER ** isinstance(module, nn.Linear)
-                module.weight.copy_(torch.from_numpy(weights(name, shape, fan_in)))
+    fill_torch(network)
+    with torch.inference_mode():
         fed = torch.from_numpy(scaled(images(), MEAN, STD).transpose(0, 3, 1, 2).copy())
         answers = network(fed).softmax(1).numpy()
     loop = {

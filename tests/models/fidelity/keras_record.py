@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from app.card import Family
 from models import derived_weights
+from tests.models.fidelity.answers import Answer, pairs
 from tests.models.fidelity.inputs import Input, packaged_inputs
-from tests.models.fidelity.torch_record import Answer, pairs
 
 RECORD = Path(__file__).with_name("keras_mobilenets.json")
 CASES: tuple[tuple[Family, float, int], ...] = (

@@ -19,10 +19,10 @@ import h5py
 import keras
 import numpy as np
 
+from tests.models.fidelity.answers import record_of
 from tests.models.fidelity.inputs import Input
 from tests.models.fidelity.keras_record import CASES, RECORD, derived_tensor, inputs
 
-TOP = 20
 APPLICATIONS = {
     "mobilenet_v1": (keras.applications.MobileNet, keras.applications.mobilenet),
     "mobilenet_v2": (keras.applications.MobileNetV2, keras.applications.mobilenet_v2),
@@ -63,18 +63,11 @@ def layout(model: Any) -> tuple[dict[str, Any], list[list[int]]]:
 
 
 def answer(model: Any, family: str, given: Input) -> dict[str, Any]:
-    """Name and hash of the input, its first classes, their probabilities, the sum of the others."""
+    """What the network makes of an input, as it is recorded."""
     _, module = APPLICATIONS[family]
     scaled = module.preprocess_input(given.pixels.astype(np.float32)[np.newaxis])
     [probabilities] = keras.ops.convert_to_numpy(model(scaled, training=False))
-    first = np.argsort(-probabilities, kind="stable")[:TOP]
-    return {
-        "name": given.name,
-        "sha256": given.sha256,
-        "class_ids": first.tolist(),
-        "probabilities": [float(f"{value:.8g}") for value in probabilities[first]],
-        "rest": float(f"{1 - probabilities[first].sum(dtype=np.float64):.6g}"),
-    }
+    return record_of(given, probabilities)
 
 
 def main() -> None:

@@ -12,19 +12,18 @@ Apart from the inputs and the rule for the weights, nothing of this project take
 
 import hashlib
 import json
-from pathlib import Path
+from typing import Any
 
-import numpy as np
 import timm
 import torch
 import torchvision
 from torch import nn
 
+from tests.models.fidelity.answers import record_of
 from tests.models.fidelity.inputs import Input, packaged_inputs
+from tests.models.fidelity.timm_record import RECORD
 from tests.models.fidelity.torch_names import derive
 
-RECORD = Path(__file__).with_name("timm.json")
-TOP = 20
 INPUTS = ("chelsea/centre", "rocket/top_left")
 TIMM = (
     "mobilenetv1_100",
@@ -56,22 +55,15 @@ def shapes(network: nn.Module) -> dict[str, tuple[int, ...]]:
     return {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
 
 
-def answer(network: nn.Module, given: Input, mean: tuple[float, ...], std: tuple[float, ...]) -> (
-    dict[str, object]
-):  # fmt: skip
-    """Name and hash of the input, its first classes, their probabilities, the sum of the others."""
+def answer(
+    network: nn.Module, given: Input, mean: tuple[float, ...], std: tuple[float, ...]
+) -> dict[str, Any]:
+    """What the network makes of an input, as it is recorded."""
     pixels = torch.from_numpy(given.pixels).permute(2, 0, 1).float() / 255
     scaled = (pixels - torch.tensor(mean)[:, None, None]) / torch.tensor(std)[:, None, None]
     with torch.inference_mode():
         probabilities = network(scaled[None])[0].softmax(0).numpy()
-    first = np.argsort(-probabilities, kind="stable")[:TOP]
-    return {
-        "name": given.name,
-        "sha256": given.sha256,
-        "class_ids": first.tolist(),
-        "probabilities": [float(f"{value:.8g}") for value in probabilities[first]],
-        "rest": float(f"{1 - probabilities[first].sum(dtype=np.float64):.6g}"),
-    }
+    return record_of(given, probabilities)
 
 
 def main() -> None:

@@ -14,15 +14,15 @@ that is written here once more, with the module names that the file has.
 import argparse
 import json
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 
+from tests.models.fidelity.answers import record_of
 from tests.models.fidelity.inputs import Input, packaged_inputs, photo_inputs
+from tests.models.fidelity.torch_record import RECORD
 
-RECORD = Path(__file__).with_name("torch_mobilenet_v2.json")
-TOP = 20
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 # t, c, n, s (arXiv 1801.04381, Table 2)
 TABLE = (
@@ -80,20 +80,13 @@ class MobileNetV2(nn.Module):  # type: ignore[misc]  # its base has no types
         return logits
 
 
-def answer(network: MobileNetV2, given: Input) -> dict[str, object]:
-    """Name and hash of the input, its first classes, their probabilities, the sum of the others."""
+def answer(network: MobileNetV2, given: Input) -> dict[str, Any]:
+    """What the network makes of an input, as it is recorded."""
     pixels = torch.from_numpy(given.pixels).permute(2, 0, 1).float() / 255
     scaled = (pixels - torch.tensor(MEAN)[:, None, None]) / torch.tensor(STD)[:, None, None]
     with torch.inference_mode():
         probabilities = network(scaled[None])[0].softmax(0).numpy()
-    first = np.argsort(-probabilities, kind="stable")[:TOP]
-    return {
-        "name": given.name,
-        "sha256": given.sha256,
-        "class_ids": first.tolist(),
-        "probabilities": [float(f"{value:.8g}") for value in probabilities[first]],
-        "rest": float(f"{1 - probabilities[first].sum(dtype=np.float64):.6g}"),
-    }
+    return record_of(given, probabilities)
 
 
 def main() -> None:

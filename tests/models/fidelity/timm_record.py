@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from tests.models.fidelity.torch_record import Answer, answer_of
+from tests.models.fidelity.answers import Answer, answer_of
 
 RECORD = Path(__file__).with_name("timm.json")
 
