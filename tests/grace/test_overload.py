@@ -7,7 +7,15 @@ from pathlib import Path
 from app.errors import DeadlineExceeded, Overloaded
 from tests.app.problems import assert_problem
 from tests.grace.sockets import connection, upload
-from tests.grace.traffic import SLOW, busy, classify, heavy_image, light_image, many
+from tests.grace.traffic import (
+    ONE_WORKER,
+    busy,
+    classify,
+    large_image,
+    light_image,
+    many,
+    slow_image,
+)
 from tests.processes import Service, running, until
 
 QUEUE_LIMIT = 4
@@ -17,8 +25,8 @@ DECODED = "gateway_decode_seconds_count"
 
 def test_beyond_the_queue_requests_get_a_503_and_all_others_their_answer(store: Path) -> None:
     requests = 24
-    with running(store, queue_limit=QUEUE_LIMIT, max_images=1, **SLOW) as service:
-        with many(service, heavy_image(), requests) as sent:
+    with running(store, queue_limit=QUEUE_LIMIT, max_images=1, **ONE_WORKER) as service:
+        with many(service, slow_image(), requests) as sent:
             statuses = Counter(future.result().status_code for future in sent)
         refused = [future.result() for future in sent if future.result().status_code == 503]
         assert statuses[200] >= 1 + QUEUE_LIMIT
@@ -36,8 +44,8 @@ def test_beyond_the_queue_requests_get_a_503_and_all_others_their_answer(store: 
 
 def test_a_refusal_does_not_wait_for_the_work_before_it(store: Path) -> None:
     with (
-        running(store, queue_limit=QUEUE_LIMIT, max_images=1, **SLOW) as service,
-        many(service, heavy_image(), 1 + QUEUE_LIMIT) as accepted,
+        running(store, queue_limit=QUEUE_LIMIT, max_images=1, **ONE_WORKER) as service,
+        many(service, slow_image(), 1 + QUEUE_LIMIT) as accepted,
     ):
         busy(service, 1 + QUEUE_LIMIT)
         assert_problem(classify(service, light_image()), Overloaded)
@@ -46,7 +54,7 @@ def test_a_refusal_does_not_wait_for_the_work_before_it(store: Path) -> None:
 
 
 def test_work_whose_deadline_passed_is_dropped_before_it_is_decoded(store: Path) -> None:
-    with running(store, **SLOW) as service, many(service, heavy_image(), 4) as before:
+    with running(store, **ONE_WORKER) as service, many(service, slow_image(), 4) as before:
         busy(service, 4)
         late = classify(service, light_image(), **{"X-Deadline-Ms": "100"})
         detail = assert_problem(late, DeadlineExceeded)
@@ -59,7 +67,7 @@ def test_work_whose_deadline_passed_is_dropped_before_it_is_decoded(store: Path)
 
 
 def test_work_whose_client_has_gone_is_dropped_before_it_is_decoded(store: Path) -> None:
-    with running(store, **SLOW) as service, many(service, heavy_image(), 4) as before:
+    with running(store, **ONE_WORKER) as service, many(service, slow_image(), 4) as before:
         busy(service, 4)
         with connection(service) as opened:
             opened.sendall(upload(light_image()))
@@ -74,16 +82,16 @@ def test_work_whose_client_has_gone_is_dropped_before_it_is_decoded(store: Path)
 def test_a_client_that_goes_in_the_middle_of_its_body_leaves_nothing_behind(store: Path) -> None:
     with running(store) as service:
         with connection(service) as opened:
-            opened.sendall(upload(heavy_image())[:500_000])
+            opened.sendall(upload(large_image())[:500_000])
             until(lambda: service.metric("gateway_inflight_body_bytes") > 0, "it arrives")
         until(lambda: service.metric("gateway_requests_total", status="499") == 1, "it is noticed")
         _nothing_left(service)
 
 
 def test_a_large_request_does_not_hold_up_a_small_one(store: Path) -> None:
-    images = [("image", (f"{number}.jpg", heavy_image())) for number in range(6)]
+    images = [("image", (f"{number}.webp", slow_image())) for number in range(6)]
     with (
-        running(store, max_body_bytes=100_000_000, **SLOW) as service,
+        running(store, **ONE_WORKER) as service,
         service.client() as client,
         ThreadPoolExecutor(1) as pool,
     ):

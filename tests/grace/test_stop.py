@@ -10,7 +10,16 @@ import pytest
 from app.errors import Stopping
 from tests.app.problems import assert_problem
 from tests.grace.sockets import connection, reply, upload
-from tests.grace.traffic import SLOW, busy, classify, heavy_image, light_image, load, many
+from tests.grace.traffic import (
+    ONE_WORKER,
+    busy,
+    classify,
+    large_image,
+    light_image,
+    load,
+    many,
+    slow_image,
+)
 from tests.processes import LIVELINESS_S, launch, running, until
 
 FOR_EVER = {"deadline_ms": 10_000_000, "stop_timeout_s": 10_000}
@@ -19,9 +28,9 @@ HELD = "gateway_inflight_body_bytes"
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_accepted_work_is_answered_and_new_work_refused(store: Path, number: int) -> None:
-    requests = 8
-    with running(store, drain_s=1, **SLOW) as service, service.client() as other:
-        with many(service, heavy_image(), requests) as accepted:
+    requests = 6
+    with running(store, drain_s=1, **ONE_WORKER) as service, service.client() as other:
+        with many(service, slow_image(), requests) as accepted:
             busy(service, requests)
             service.signal(number)
             until(lambda: other.get("/readyz").status_code == 503, "it is not ready any more")
@@ -48,7 +57,7 @@ def test_a_stop_under_load_loses_no_request_that_was_accepted(store: Path) -> No
 
 def test_an_upload_under_way_may_still_be_finished(store: Path) -> None:
     with running(store) as service, connection(service) as opened:
-        request = upload(heavy_image())
+        request = upload(large_image())
         opened.sendall(request[:500_000])
         until(lambda: service.metric(HELD) > 0, "the upload began")
         service.signal(signal.SIGTERM)
