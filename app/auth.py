@@ -75,7 +75,7 @@ def read_keys(settings: Settings) -> Keys:
 
 def _read_file(path: Path) -> list[str]:
     try:
-        lines = path.read_text("utf-8").splitlines()
+        lines = path.read_text("utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise SettingError(f"api_keys_file {path} cannot be read: {error}") from error
     keys = [line.strip() for line in lines]
@@ -87,10 +87,14 @@ def _read_file(path: Path) -> list[str]:
 
 def _sent(headers: Headers) -> bytes:
     for name, value in headers:
-        if name == b"x-api-key":
-            return value
         if name == b"authorization" and value[:7].lower() == b"bearer ":
-            return value[7:].strip()
+            key = value[7:].strip()
+        elif name == b"x-api-key":
+            key = value.strip()
+        else:
+            continue
+        if key:
+            return key
     return b""
 
 

@@ -18,6 +18,7 @@
         ├── Forbidden                 403  the key that was sent does not allow this
         ├── SlowBody                  408  the body did not arrive in time
         ├── Overloaded                503  as many images wait as may
+        ├── OutOfMemory               503  no memory for the pixels of this image, now
         ├── Stopping                  503  the service is being stopped
         ├── DeadlineExceeded          504  the answer would come too late
         ├── ClientGone                499  the client closed the connection; for log and metrics
@@ -224,6 +225,18 @@ class Overloaded(RequestError):
         self.headers["Retry-After"] = str(max(1, ceil(retry_after_s)))
 
 
+class OutOfMemory(RequestError):
+    """There is no memory for the pixels of an image, which says nothing against the image."""
+
+    status = 503
+    type = "out-of-memory"
+    title = "Out of memory"
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail)
+        self.headers["Retry-After"] = "1"
+
+
 class Stopping(RequestError):
     """The service is being stopped and takes no new work."""
 
@@ -299,6 +312,7 @@ CLASSIFYING: tuple[type[RequestError], ...] = (
     BadQuery,
     ImageTooSmall,
     Overloaded,
+    OutOfMemory,
     Stopping,
     DeadlineExceeded,
 )

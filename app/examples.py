@@ -227,6 +227,8 @@ DETAILS = {
     ),
     "image-too-small": "The image is 1 x 1 pixels; the least side is 8.",
     "not-an-image": NOT_AN_IMAGE["detail"],
+    "out-of-memory": "There is no memory to decode this PNG image now; with less at once there "
+    "may be.",
     "overloaded": "64 images wait already and the limit is 64",
     "slow-body": "the body did not arrive within 10000 ms",
     "stopping": "the service is being stopped; ask another one",

@@ -13,6 +13,7 @@ the first picture counts. ICC profiles are ignored, as the evaluation of the pub
 """
 
 import io
+import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,8 +27,17 @@ from PIL.TiffImagePlugin import TiffImageFile
 
 from app.card import Preprocessing
 from app.crop import crop_box, exif_orientation, needed_side
-from app.errors import DamagedImage, ImageError, ImageTooSmall, TooManyPixels, UnsupportedFormat
+from app.errors import (
+    DamagedImage,
+    ImageError,
+    ImageTooSmall,
+    OutOfMemory,
+    TooManyPixels,
+    UnsupportedFormat,
+)
 from app.image_format import PLUGINS, sniff
+
+log = logging.getLogger(__name__)
 
 # ImageLimits is checked before anything is decoded; Pillow's own limit would only get in its way.
 Image.MAX_IMAGE_PIXELS = None
@@ -84,7 +94,8 @@ def load_image(
     as many pixels as the resize needs. Thread-safe; Pillow releases the GIL for the heavy steps.
 
     Raises:
-        ImageError: one of its kinds, see `app.errors`; nothing else is raised for any bytes.
+        ImageError: one of its kinds, see `app.errors`.
+        OutOfMemory: there is no memory for its pixels; nothing else is raised for any bytes.
     """
     name = sniff(data)
     with _damage_reported(name):
@@ -109,6 +120,11 @@ def _damage_reported(name: str) -> Iterator[None]:
         yield
     except ImageError:
         raise
+    except MemoryError as error:
+        log.error("no memory to decode a %s image", name)
+        raise OutOfMemory(
+            f"There is no memory to decode this {name} image now; with less at once there may be."
+        ) from error
     except Exception as error:
         cut_off = isinstance(error, EOFError) or "truncated" in str(error).lower()
         fault = (

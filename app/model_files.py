@@ -13,6 +13,7 @@ class FileStamp:
 
     inode: int
     modified_ns: int
+    changed_ns: int  # of the inode: a file that may be read now is worth another look
     size_bytes: int
 
 
@@ -36,7 +37,7 @@ def stamp(path: Path) -> FileStamp:
         found = path.stat()
     except OSError as error:
         raise ModelFileError(f"{path}: {error.strerror or error}") from error
-    return FileStamp(found.st_ino, found.st_mtime_ns, found.st_size)
+    return FileStamp(found.st_ino, found.st_mtime_ns, found.st_ctime_ns, found.st_size)
 
 
 def onnx_files(folder: Path) -> list[Path]:

@@ -214,8 +214,7 @@ class Scheduler:
 
         Tickets that were abandoned before take no time.
         """
-        for _ in self._threads:
-            self._queue.put(None)
+        self._queue.put(None)
         give_up_at = time.monotonic() + patience_s
         for thread in self._threads:
             thread.join(max(0, give_up_at - time.monotonic()))
@@ -224,9 +223,10 @@ class Scheduler:
         while True:
             ticket = self._queue.get()
             if ticket is None:
-                if self._queue.empty():
+                nothing_left = self._queue.empty()
+                self._queue.put(None)  # for the others; what went back behind it comes first
+                if nothing_left:
                     return
-                self._queue.put(None)  # a ticket went back behind the end: it comes first
                 continue
             self._take(ticket, slot)
 

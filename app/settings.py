@@ -185,12 +185,12 @@ class Settings(BaseSettings):
         """A line's end from a file of secrets is no part of the key, and no header can bring it."""
         return value.strip() if isinstance(value, str) else value
 
-    @field_validator("store", mode="before")
+    @field_validator("store", "host", mode="before")
     @classmethod
     def refuse_empty(cls, value: Any) -> Any:
-        """An empty name would be the current folder."""
+        """An empty name would be the current folder, and an empty address every one there is."""
         if value == "":
-            raise ValueError("it names no folder")
+            raise ValueError("it is empty")
         return value
 
     @field_validator("auto_resolutions")
@@ -220,6 +220,11 @@ class Settings(BaseSettings):
             raise ValueError(
                 f"max_body_bytes ({self.max_body_bytes}) is more than max_inflight_bytes "
                 f"({self.max_inflight_bytes}), so the largest bodies could never be admitted"
+            )
+        if self.drain_s > self.stop_timeout_s:
+            raise ValueError(
+                f"drain_s ({self.drain_s:g}) is more than stop_timeout_s "
+                f"({self.stop_timeout_s:g}), so every stop would be cut short"
             )
         if self.port and self.port == self.grpc_port:
             raise ValueError(f"port and grpc_port are both {self.port}; choose two")

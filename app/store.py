@@ -138,7 +138,7 @@ class Store:
                 if rival and rival.path != path and rival.path in paths:
                     raise ModelFileError(f"{path}: a second model called {entry.model.name}")
             except ModelFileError as error:
-                broken[path.name] = str(error).removeprefix(f"{path}: ")  # no folder of ours
+                broken[path.name] = _without_folder(error, path)
                 entry = before.get(path)
                 log.error("not loaded: %s", error)
             if entry is not None:
@@ -246,3 +246,8 @@ class Store:
                 "to serve it all the same, for cost and latency studies"
             )
         return Loaded(model, path, found)
+
+
+def _without_folder(error: ModelFileError, path: Path) -> str:
+    """The reason alone: clients read it, and the folders of this machine are none of theirs."""
+    return str(error).removeprefix(f"{path}: ").replace(str(path), path.name)

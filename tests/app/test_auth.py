@@ -88,6 +88,25 @@ def test_white_space_around_a_key_is_no_part_of_it() -> None:
     keys.check_admin(bearer("boss"))
 
 
+@pytest.mark.parametrize(
+    "headers",
+    [
+        [(b"x-api-key", b" key ")],
+        [(b"authorization", b"Bearer  key ")],
+        [(b"x-api-key", b""), (b"authorization", b"Bearer key")],
+        [(b"authorization", b"Bearer "), (b"x-api-key", b"key")],
+    ],
+)
+def test_a_key_is_found_among_spaces_and_empty_headers(headers: Headers) -> None:
+    Keys(["key"], None).check("/predict", headers)
+
+
+def test_a_byte_order_mark_of_the_file_is_no_part_of_its_first_key(tmp_path: Path) -> None:
+    file = tmp_path / "keys"
+    file.write_text("one\n", "utf-8-sig")
+    read_keys(Settings(api_keys_file=file)).check("/predict", bearer("one"))
+
+
 def test_keys_come_from_settings_and_file(tmp_path: Path) -> None:
     file = tmp_path / "keys"
     file.write_text("# cameras\n  one  \n\n\t# more\ntwo\n", "utf-8")

@@ -1,9 +1,12 @@
 """Hostile and broken files: refused with one clear error, or decoded to their pixels."""
 
 import struct
+import subprocess
+import sys
 import zlib
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,6 +23,7 @@ from app.errors import (
     ImageError,
     ImageTooSmall,
     NotAnImage,
+    OutOfMemory,
     TooManyPixels,
     UnsupportedFormat,
 )
@@ -182,3 +186,25 @@ def test_threads_decode_side_by_side() -> None:
     with ThreadPoolExecutor(4) as pool:
         together = list(pool.map(load, files))
     assert all(np.array_equal(load(data), got) for data, got in zip(files, together, strict=True))
+
+
+WITHOUT_MEMORY = """
+import resource, sys
+from pathlib import Path
+from app.images import load_image
+from tests.app.test_image_refusals import LIMITS, TORCHVISION
+taken = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (taken + 60_000_000,) * 2)
+data = Path(sys.argv[1]).read_bytes()
+load_image(data, 32, TORCHVISION, LIMITS, reduced_decode=False)
+"""
+
+
+@pytest.mark.parametrize("image_format", ["PNG", "JPEG", "GIF"])
+def test_a_lack_of_memory_is_no_fault_of_the_image(tmp_path: Path, image_format: str) -> None:
+    path = tmp_path / "sound"
+    path.write_bytes(encode(Image.new("RGB", (6300, 6300)), image_format))
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_MEMORY, str(path)], capture_output=True, text=True
+    )
+    assert done.stderr.splitlines()[-1].startswith(f"app.errors.{OutOfMemory.__name__}: ")

@@ -25,6 +25,15 @@ def test_a_file_is_told_from_the_one_that_lay_there_before(tmp_path: Path) -> No
     assert look(tmp_path) == look(tmp_path)
 
 
+def test_a_file_that_may_be_read_now_looks_different(tmp_path: Path) -> None:
+    path = tmp_path / "a.onnx"
+    path.write_bytes(b"one")
+    path.chmod(0)
+    before = look(tmp_path)
+    path.chmod(0o600)
+    assert look(tmp_path) != before
+
+
 def test_what_is_gone_has_no_stamp_and_no_look(tmp_path: Path) -> None:
     assert look(tmp_path / "nothing") == {}
     with pytest.raises(ModelFileError, match="No such file"):

@@ -131,7 +131,8 @@ def test_an_unknown_key_of_the_file_is_refused_with_the_nearest_one(toml: Path) 
         ("max_images", "0", "1"),
         ("workers", "-1", "0"),
         ("allow_untrained", "perhaps", "boolean"),
-        ("store", "", "names no folder"),
+        ("store", "", "it is empty"),
+        ("host", "", "it is empty"),
         ("deadline_ms", "0", "greater than 0"),
         ("deadline_ms", "inf", "finite"),
         ("log_format", "xml", "json"),
@@ -169,6 +170,7 @@ def test_a_bad_secret_is_refused_without_saying_it(toml: Path) -> None:
         pytest.param({"tls_cert": __file__}, "go together", id="tls"),
         pytest.param({"max_inflight_bytes": 1_000_000}, "never be admitted", id="bytes"),
         pytest.param({"port": 8000, "grpc_port": 8000}, "both 8000", id="ports"),
+        pytest.param({"drain_s": 5, "stop_timeout_s": 2}, "cut short", id="stop"),
     ],
 )
 def test_settings_that_contradict_each_other_are_refused(

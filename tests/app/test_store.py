@@ -185,6 +185,16 @@ def test_a_broken_file_or_a_rival_is_not_loaded_and_changes_nothing(
     assert models.get(SMALL_V1) is not before
 
 
+def test_what_clients_read_of_a_broken_file_names_no_folder(store: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(store, tmp_path / "store")
+    models = opened(folder)
+    cut_off = (folder / f"{SMALL_V1}.onnx").read_bytes()[:-1000]
+    (folder / "cut.onnx").write_bytes(cut_off)
+    models.reload()
+    assert "cut.onnx" in models.broken["cut.onnx"]  # onnxruntime says it in the middle
+    assert str(folder) not in models.broken["cut.onnx"]
+
+
 def test_loading_a_model_does_not_make_another_the_default(store: Path, tmp_path: Path) -> None:
     models = opened(shutil.copytree(store, tmp_path / "store"))
     assert models.default == SMALL_V1
