@@ -5,22 +5,19 @@ where they are installed, they are added through the entry point group `mobilene
 """
 
 import inspect
-import json
 import os
 import sys
 from collections.abc import Callable
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from app import __version__
-from app.errors import GatewayError, RequestError, SettingError
+from app.errors import GatewayError
+from app.predict_command import predict
 from app.settings import CONFIG_VARIABLE, Settings, load_settings, variable
-
-if TYPE_CHECKING:
-    from rich.table import Table
 
 PROGRAM = "mobilenet-gateway"
 COMMANDS = "mobilenet_gateway.commands"
@@ -118,74 +115,7 @@ def serve(config: Path | None, **given: Any) -> None:
         run(settings, open_gateway(settings))
 
 
-@cli.command()
-def predict(
-    files: Annotated[list[Path], typer.Argument(help="Images to classify.", show_default=False)],
-    model: Annotated[str | None, typer.Option(help="A model of the store.")] = None,
-    top_k: Annotated[int, typer.Option(min=1, max=100, help="How many classes to rank.")] = 5,
-    resolution: Annotated[int | None, typer.Option(help="Side of the square to look at.")] = None,
-    store: Annotated[Path | None, typer.Option(help="Folder of the .onnx files.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
-) -> None:
-    """Classify files here, without a server."""
-    settings = load_settings({"store": store} if store else {})
-    # Rich only here: what serves does without the 3 MB that it takes.
-    from rich.console import Console
-    from rich.progress import track
-
-    from app.classify import Classifier
-    from app.images import ImageLimits
-    from app.model import load_model
-    from app.store import AUTO, Selection, Store
-
-    name = model or settings.default_model
-    if name == AUTO:
-        raise SettingError("auto chooses by the load of a service; name a model with --model")
-    selection = Selection(settings.store, (name,), name, settings.allow_untrained)
-    loaded = Store(selection, load_model).get(name)
-    side = loaded.check_resolution(resolution)
-    limits = ImageLimits(settings.max_pixels, settings.min_side_pixels)
-    classifier = Classifier(limits, settings.reduced_decode)
-    answers: list[dict[str, Any]] = []
-    stderr = Console(stderr=True)
-    quiet = not stderr.is_terminal
-    for file in track(files, "classifying", console=stderr, transient=True, disable=quiet):
-        answer: dict[str, Any] = {"file": str(file)}
-        try:
-            data = file.read_bytes()
-            result = classifier.classify(data, model=loaded, resolution=side, top_k=top_k)
-            answer |= result.model_dump(exclude_none=True)
-        except RequestError as error:
-            answer["error"] = error.detail
-        except OSError as error:
-            answer["error"] = error.strerror or str(error)
-        answers.append(answer)
-    if as_json:
-        print(json.dumps({"model": name, "resolution": side, "results": answers}, indent=2))
-    else:
-        Console().print(_prediction_table(answers, f"{name} at {side}"))
-    if any("error" in answer for answer in answers):
-        raise typer.Exit(1)
-
-
-def _prediction_table(answers: list[dict[str, Any]], title: str) -> "Table":
-    from rich import box
-    from rich.markup import escape
-    from rich.table import Table
-
-    table = Table("file", "label", "probability", "decode", "inference", title=title)
-    table.box = box.SIMPLE_HEAD
-    for answer in answers:
-        file = escape(Path(answer["file"]).name)
-        if "error" in answer:
-            table.add_row(file, f"[red]{escape(answer['error'])}[/red]")
-            continue
-        times = [f"{answer[key]:.1f} ms" for key in ("decode_ms", "inference_ms")]
-        for prediction in answer["predictions"]:
-            table.add_row(file, prediction["label"], f"{prediction['probability']:.3f}", *times)
-            file, times = "", []
-        table.add_section()
-    return table
+cli.command()(predict)
 
 
 @cli.command()

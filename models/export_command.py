@@ -3,6 +3,7 @@
 from typing import Annotated
 
 import typer
+from rich.console import Console
 
 from app.card import Origin
 from models.terminal import (
@@ -46,5 +47,6 @@ def export_untrained(
             labels=imagenet_labels(),
         )
         check_size(recipe, "fp32")
-        path = export(recipe, untrained(recipe.network()), "fp32", store_folder(store))
+        with Console(stderr=True).status("drawing and writing the weights"):
+            path = export(recipe, untrained(recipe.network()), "fp32", store_folder(store))
     tell(f"{path} ({path.stat().st_size / 1e6:.1f} MB)")

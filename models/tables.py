@@ -133,8 +133,8 @@ def findings_table(name: str, findings: Iterable["Finding"]) -> Table:
 
 
 def plain_table(*headings: str, numbers: bool = True) -> Table:
-    """A table that fits 80 columns: the first one whole, the others to the right."""
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    """A table of figures, which never wrap, or of texts, which may."""
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold")
     for heading in headings:
         number = numbers and heading != headings[0]
         table.add_column(heading, justify="right" if number else "left", no_wrap=numbers)

@@ -1,7 +1,6 @@
 """What the commands of `models` share: their common options, output and errors."""
 
 import json
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,10 +18,10 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from app import console
 from app.errors import GatewayError
 from app.settings import load_settings
 
-PIPE_COLUMNS = 120
 StoreOption = Annotated[
     Path | None, typer.Option(help="Folder of the .onnx files. [env: GATEWAY_STORE]")
 ]
@@ -45,14 +44,12 @@ def show(data: Any, table: Callable[[], Any], as_json: bool) -> None:
     if as_json:
         print(json.dumps(data, indent=2))
     else:
-        width = None if sys.stdout.isatty() else PIPE_COLUMNS
-        Console(width=width, markup=False, emoji=False).print(table())
+        console.show(table())
 
 
 def tell(text: str) -> None:
     """Say beside the output what was done, paths in it as they are."""
-    console = Console(stderr=True, markup=False, emoji=False, highlight=False)
-    console.print(text, soft_wrap=True)
+    Console(stderr=True, markup=False, emoji=False, highlight=False).print(text, soft_wrap=True)
 
 
 @contextmanager
@@ -68,14 +65,14 @@ def errors_reported(*kinds: type[Exception]) -> Iterator[None]:
 
 @contextmanager
 def task_bars(
-    console: Console, columns: Sequence[ProgressColumn] | None = None
+    stderr: Console, columns: Sequence[ProgressColumn] | None = None
 ) -> Iterator[Callable[[str, int, int], None]]:
     """A bar for each task that tells how much of it is done; nothing where nobody looks."""
     shown = columns or (MofNCompleteColumn(), TimeRemainingColumn())
-    quiet = not console.is_terminal
+    quiet = not stderr.is_terminal
     with Progress(
         TextColumn("{task.description}", markup=False), BarColumn(), *shown,
-        console=console, transient=True, disable=quiet,
+        console=stderr, transient=True, disable=quiet,
     ) as bars:  # fmt: skip
         tasks: dict[str, TaskID] = {}
 

@@ -1,16 +1,20 @@
 """The command line: `predict`, `version`, and how errors end."""
 
 import json
+import os
 import subprocess
 import sys
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
+from models.export import export, untrained
 from tests.app.commands import finished, refused, run
 from tests.app.pictures import chelsea, encode, noise
 from tests.conftest import ROOT, SMALL_V1, SMALL_V2
+from tests.exports import random_recipe
 
 Capture = pytest.CaptureFixture[str]
 
@@ -101,6 +105,36 @@ def test_a_file_that_fails_does_not_keep_the_others_from_their_answer(
 def test_a_strange_file_name_is_shown_as_it_is(capsys: Capture, tmp_path: Path, name: str) -> None:
     (tmp_path / Path(name).name).write_text("hello")
     assert Path(name).name in run(capsys, "predict", str(tmp_path / Path(name).name)).out
+
+
+def test_without_the_default_model_the_first_answers_as_in_a_service(
+    capsys: Capture, photo: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GATEWAY_DEFAULT_MODEL", "not-there")
+    assert f"{SMALL_V1} at 128" in run(capsys, "predict", photo).out
+    monkeypatch.setenv("GATEWAY_MODELS", SMALL_V2)
+    assert f"{SMALL_V2} at" in run(capsys, "predict", photo).out
+
+
+def test_what_is_no_file_or_too_large_is_named_and_not_read(
+    capsys: Capture, photo: str, tmp_path: Path
+) -> None:
+    pipe, large = tmp_path / "pipe.jpg", tmp_path / "large.jpg"
+    os.mkfifo(pipe)
+    with large.open("wb") as file:
+        file.truncate(40_000_000_000)
+    outcome = run(capsys, "predict", str(pipe), photo, str(large), "--json")
+    errors = [result.get("error") for result in json.loads(outcome.out)["results"]]
+    assert errors[0].startswith("not a file")
+    assert errors[1] is None
+    assert errors[2] == "40000000000 bytes are more than max_body_bytes (16777216)"
+
+
+def test_labels_are_shown_as_they_are(capsys: Capture, photo: str, tmp_path: Path) -> None:
+    recipe = random_recipe("mobilenet_v1", 0.25, 128)
+    odd = replace(recipe, labels=tuple(f"[/b]:smile:{index}" for index in range(1000)))
+    export(odd, untrained(odd.network()), "fp32", tmp_path)
+    assert "[/b]:smile:" in run(capsys, "predict", photo, "--store", str(tmp_path)).out
 
 
 def test_an_unknown_model_is_refused_with_those_there_are(capsys: Capture, photo: str) -> None:
