@@ -161,22 +161,24 @@ def test_an_unknown_variable_is_refused(
 
 
 @pytest.mark.parametrize(
-    "arguments",
+    ("arguments", "said"),
     [
-        pytest.param(("predict",), id="no-file"),
-        pytest.param(("predict", "a.jpg", "--top-k", "0"), id="top-k"),
-        pytest.param(("predict", "a.jpg", "--resolution", "big"), id="resolution"),
-        pytest.param(("predict", "a.jpg", "--colour"), id="unknown-option"),
-        pytest.param(("serve", "now"), id="argument"),
-        pytest.param(("classify",), id="unknown-command"),
+        pytest.param(("predict",), "Missing argument 'files'", id="no-file"),
+        pytest.param(("predict", "a.jpg", "--top-k", "0"), "'--top-k'", id="top-k"),
+        pytest.param(("predict", "a.jpg", "--resolution", "big"), "'--resolution'", id="side"),
+        pytest.param(("predict", "a.jpg", "--colour"), "--colour", id="unknown-option"),
+        pytest.param(("serve", "now"), "(now)", id="argument"),
+        pytest.param(("classify",), "Missing argument 'folder'", id="no-folder"),
+        pytest.param(("clasify",), "No such command 'clasify'", id="unknown-command"),
     ],
 )
-def test_wrong_usage_ends_with_a_hint_and_status_2(
-    capsys: Capture, arguments: tuple[str, ...]
+def test_wrong_usage_ends_with_what_is_wrong_a_hint_and_status_2(
+    capsys: Capture, arguments: tuple[str, ...], said: str
 ) -> None:
     outcome = run(capsys, *arguments)
     assert outcome.status == 2
     assert "Try 'mobilenet-gateway" in outcome.err
+    assert said in outcome.err
     assert "Traceback" not in outcome.err
 
 

@@ -2,12 +2,14 @@
 
 import json
 from itertools import pairwise
+from typing import Any
 
 import pytest
 
+from app.card import Precision
 from app.limits import Limits
-from models.latency import Timed, fit
-from models.probe import NETWORKS, Probe, probe, time_network
+from models.network import Network
+from models.probe import NETWORKS, RUNS, Probe, network_session, probe, time_network
 from models.recommend import Candidate, candidates, recommend
 from models.zoo import zoo
 from tests.app.commands import refused, run
@@ -30,12 +32,35 @@ def test_the_probe_finds_a_model_of_this_machine_for_each_precision(probed: Prob
     assert probed.decode_ms > 0
 
 
-def test_a_network_is_timed_at_each_resolution_that_is_asked_for() -> None:
+class Watched:
+    """A session that notes the shapes of the images that it is run on."""
+
+    def __init__(self, session: Any) -> None:
+        self._session = session
+        self.shapes: list[tuple[int, ...]] = []
+
+    def run(self, outputs: list[str], inputs: dict[str, Any]) -> Any:
+        self.shapes += [image.shape for image in inputs.values()]
+        return self._session.run(outputs, inputs)
+
+
+def test_a_network_is_timed_at_each_resolution_that_is_asked_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    opened: list[Watched] = []
+
+    def watched(network: Network, precision: Precision) -> Watched:
+        opened.append(Watched(network_session(network, precision)))
+        return opened[-1]
+
+    monkeypatch.setattr("models.probe.network_session", watched)
     family, alpha, _ = NETWORKS[0]
     small, large = time_network(family, alpha, (96, 224), "int8")
     assert min(small.milliseconds, large.milliseconds) > 0
-    assert fit([small, large], "int8").predict_ms(large.layers) > 0
-    assert isinstance(small, Timed)
+    assert sum(row.madds for row in small.layers) < sum(row.madds for row in large.layers)
+    [session] = opened  # one for both
+    runs = RUNS + 1
+    assert session.shapes == [(1, 96, 96, 3)] * runs + [(1, 224, 224, 3)] * runs
 
 
 def test_every_model_of_known_accuracy_is_offered_as_trained_and_smaller(
