@@ -10,13 +10,26 @@ from app import assets
 
 MOST_BYTES = 150_000  # of everything together, as it is sent
 OWN = sorted(name for name in assets.names() if not name.startswith("vendor/"))
-ADDRESS = re.compile(r"""(?:href|src)="([^"]+)"|from "\./([^"]+)\"""")
+LINK = re.compile(r"""\b(?:href|src)=(["'])(.+?)\1""")
+IMPORT = re.compile(r"""\b(?:from|import)\s*\(?\s*(["'`])(.+?)\1""")
 INLINE = re.compile(r"<script(?![^>]*\bsrc=)|<style|\son\w+=|\sstyle=|javascript:", re.IGNORECASE)
 MARKUP = re.compile(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval\(|new Function")
 
 
 def text_of(name: str) -> str:
     return assets.asset(name).plain.decode()
+
+
+def links(name: str) -> set[str]:
+    """The addresses in a document."""
+    return {found[1] for found in LINK.findall(text_of(name))}
+
+
+def imports(name: str) -> set[str]:
+    """What a module imports, at once or later, as a document would have to call it."""
+    named = {found[1] for found in IMPORT.findall(text_of(name))}
+    assert all(one.startswith("./") for one in named), named
+    return {f"static/{one.removeprefix('./')}" for one in named}
 
 
 def test_the_whole_page_is_small_compressed_or_not() -> None:
@@ -28,18 +41,36 @@ def test_the_whole_page_is_small_compressed_or_not() -> None:
 @pytest.mark.parametrize("name", [name for name in OWN if not name.endswith(".svg")])
 def test_a_file_points_only_at_what_is_served(name: str) -> None:
     served = assets.paths() | {"/openapi.json"}
-    for from_html, from_js in ADDRESS.findall(text_of(name)):
-        address = from_html or f"static/{from_js}"
+    for address in links(name) | imports(name):
         if not address.startswith("#"):
             assert f"/{address.removeprefix('./')}" in served, address
 
 
 @pytest.mark.parametrize("document", assets.DOCUMENTS.values())
 def test_a_document_asks_at_once_for_all_that_its_modules_import(document: str) -> None:
-    asked = {found[0] for found in ADDRESS.findall(text_of(document))}
-    for address in {one for one in asked if one.endswith(".js") and "vendor" not in one}:
-        for _, imported in ADDRESS.findall(text_of(address.removeprefix("static/"))):
-            assert f"static/{imported}" in asked, f"{document} lacks a modulepreload of {imported}"
+    asked = links(document)
+    imported = [
+        imports(address.removeprefix("static/"))
+        for address in asked
+        if address.endswith(".js") and "vendor" not in address
+    ]
+    assert any(imported)
+    assert set().union(*imported) <= asked, f"{document} lacks a modulepreload"
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        """import { a } from "./x.js";""",
+        """import { a } from './x.js';""",
+        """import {\n  a,\n} from "./x.js";""",
+        """import "./x.js";""",
+        """const { a } = await import('./x.js');""",
+        """export * from "./x.js";""",
+    ],
+)
+def test_an_import_is_seen_in_every_form_of_it(code: str) -> None:
+    assert [found[1] for found in IMPORT.findall(code)] == ["./x.js"]
 
 
 @pytest.mark.parametrize("name", OWN)
