@@ -14,7 +14,7 @@ import tarfile
 from collections import Counter
 from pathlib import Path, PurePosixPath
 
-from tests.container.engine import inspect
+from container.docker import inspect
 
 SIZES = Path(__file__).with_name("sizes.json")
 PARTS = {

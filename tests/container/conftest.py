@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.container.engine import docker
+from container.docker import docker
 
 FIGURES = pytest.StashKey[list[str]]()
 

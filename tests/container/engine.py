@@ -1,6 +1,5 @@
 """Containers of the image under test, which always end with the test."""
 
-import json
 import os
 import subprocess
 from collections.abc import Iterator
@@ -11,30 +10,10 @@ from typing import Any
 
 import httpx
 
+from container.docker import docker, inspect
 from tests.processes import LIVELINESS_S, until
 
 EMULATED = ("--init", "--tmpfs", "/sys/devices/system/cpu")  # qemu 7.2 fails on what is there
-
-
-def docker(*arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-    """Run the engine's client to its end."""
-    run = subprocess.run(
-        ["docker", *arguments],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=4 * LIVELINESS_S,
-        check=False,
-    )
-    assert not check or run.returncode == 0, f"docker {' '.join(arguments)}: {run.stderr}"
-    return run
-
-
-def inspect(name: str) -> dict[str, Any]:
-    """What the engine knows of a container or an image."""
-    [found] = json.loads(docker("inspect", name).stdout)
-    assert isinstance(found, dict)
-    return found
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 from pip._internal.models import index
 
+from container.docker import docker, inspect
 from tests.conftest import REAL_MODEL, ROOT
-from tests.container.engine import docker, inspect
 
 MOST_BYTES, MOST_COMPRESSED_BYTES = 160e6, 60e6
 GROWTH = 1.03

@@ -12,9 +12,10 @@ from threading import Event
 import httpx
 import pytest
 
+from container.docker import docker, inspect
 from tests.app.pictures import chelsea, encode
 from tests.conftest import REAL_MODEL
-from tests.container.engine import Container, docker, failed_start, inspect, running, started
+from tests.container.engine import Container, failed_start, running, started
 from tests.exports import export_random
 from tests.processes import until
 
