@@ -1,9 +1,7 @@
 """What `models recommend` predicts of this machine, beside what the same networks take on it."""
 
-import time
 from collections.abc import Iterable
 from dataclasses import dataclass
-from statistics import median
 from typing import Any
 
 import numpy as np
@@ -12,11 +10,12 @@ from app.card import Family, Precision
 from app.dial import dial_layers
 from app.model import Model
 from models.cost import network_cost
+from models.design import define
 from models.latency import LatencyModel
-from models.probe import define, network_session
+from models.probe import network_session
 from models.resolution import ALL
+from models.timing import core_ms
 
-RUNS = 25
 TOLERANCE = 0.25
 # Widths and designs that the probe does not time.
 OTHERS: tuple[tuple[Family, float, tuple[int, ...]], ...] = (
@@ -77,9 +76,4 @@ def check_networks(factors: dict[Precision, LatencyModel]) -> list[Predicted]:
 
 def _median_ms(session: Any, side: int) -> float:
     image = np.random.default_rng(1).integers(0, 256, (1, side, side, 3), dtype=np.uint8)
-    took_s = []
-    for _ in range(3 + RUNS):
-        began = time.thread_time()
-        session.run(["probabilities"], {"image": image})
-        took_s.append(time.thread_time() - began)
-    return median(took_s[3:]) * 1000
+    return core_ms([session], [image])[0]

@@ -72,17 +72,12 @@ def _by_dials(
     family: str, alpha: float, resolution: int, classes: int, expansion: int, precision: str
 ) -> Cost:
     from models.cost import network_cost
-    from models.design import check_family
-    from models.mobilenet_v1 import mobilenet_v1
-    from models.mobilenet_v2 import mobilenet_v2
+    from models.design import Design, check_family, define
 
     if precision not in ("fp32", "int8"):
         raise ValueError(f"precision is {precision!r}; it has to be fp32 or int8")
-    network = (
-        mobilenet_v2(alpha, resolution, classes, expansion)
-        if check_family(family) == "mobilenet_v2"
-        else mobilenet_v1(alpha, resolution, classes)
-    )
+    design = Design(expansion=expansion)
+    network = define(check_family(family), alpha, resolution, classes, design=design)
     return network_cost(network, cast(Precision, precision))
 
 

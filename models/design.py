@@ -12,15 +12,17 @@ from models.network import Network
 
 
 class Design(BaseModel):
-    """Departures from the papers, as timm publishes them (`timm/models/efficientnet.py`).
+    """Departures from the papers; all but `expansion` as timm publishes them (`efficientnet.py`).
 
-    `depth` multiplies how often a stage of V2 repeats its block, rounded up; `fixed_ends` leaves
-    V2's stem, head, first and last stage as the paper has them (width of the two stages aside).
+    `expansion` stands in for every t of V2's table but the 1; `depth` multiplies how often a stage
+    of V2 repeats its block, rounded up; `fixed_ends` leaves V2's stem, head, first and last stage
+    as the paper has them (width of the two stages aside).
     `head` puts a pointwise convolution of 1024 channels between V1's last block and its pooling.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    expansion: int = Field(default=6, ge=1)
     depth: float = Field(default=1.0, gt=0, allow_inf_nan=False)
     fixed_ends: bool = False
     head: bool = False
@@ -44,15 +46,18 @@ def define(
             one that it does not have.
     """
     if family == "mobilenet_v1":
-        if design.depth != 1 or design.fixed_ends:
-            raise ValueError("depth and fixed_ends are of mobilenet_v2; mobilenet_v1 has head")
+        if design != Design(head=design.head):
+            raise ValueError(
+                "expansion, depth and fixed_ends are of mobilenet_v2; mobilenet_v1 has head"
+            )
         return mobilenet_v1(alpha, resolution, classes, padding, head=design.head)
     if family == "mobilenet_v2":
         if design.head:
-            raise ValueError("head is of mobilenet_v1; mobilenet_v2 has depth and fixed_ends")
-        depth, fixed_ends = design.depth, design.fixed_ends
+            raise ValueError(
+                "head is of mobilenet_v1; mobilenet_v2 has expansion, depth and fixed_ends"
+            )
         return mobilenet_v2(
-            alpha, resolution, classes, padding=padding, depth=depth, fixed_ends=fixed_ends
+            alpha, resolution, classes, design.expansion, padding, design.depth, design.fixed_ends
         )
     raise _no_such(family)
 

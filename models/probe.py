@@ -14,15 +14,15 @@ import numpy as np
 from PIL import Image
 
 from app import runtime
-from app.card import Family, Precision, Preprocessing
+from app.card import Family, Precision
 from app.images import ImageLimits, load_image
+from app.measure import USUAL
 from models.checkpoints.canonical import Affine, Quantization, QuantizedLayer
 from models.cost import network_cost
+from models.design import define
 from models.export import kernel_shapes, untrained
 from models.graph import build_graph, float_writer, quantized_writer
 from models.latency import LatencyModel, Timed, fit
-from models.mobilenet_v1 import mobilenet_v1
-from models.mobilenet_v2 import mobilenet_v2
 from models.network import INPUT, Network
 from models.zoo import formats
 
@@ -37,7 +37,6 @@ NETWORKS: tuple[tuple[Family, float, tuple[int, ...]], ...] = (
 RUNS = 8
 PHOTO = (1280, 720)
 DECODES = 5
-USUAL = Preprocessing(resize="shortest_edge", crop_fraction=0.875, interpolation="bilinear")
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,10 +99,6 @@ def time_decoding(size: tuple[int, int] = PHOTO) -> float:
         load_image(file.getvalue(), 224, USUAL, ImageLimits())
         took_s.append(time.thread_time() - began)
     return min(took_s) * 1000
-
-
-def define(family: Family, alpha: float, side: int) -> Network:
-    return (mobilenet_v1 if family == "mobilenet_v1" else mobilenet_v2)(alpha, side)
 
 
 def network_session(network: Network, precision: Precision) -> Any:

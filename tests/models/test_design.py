@@ -39,6 +39,8 @@ def test_the_papers_designs_are_the_papers_networks() -> None:
     assert define("mobilenet_v1", 0.5, 160).nodes == mobilenet_v1(0.5, 160).nodes
     wanted = mobilenet_v2(1.4, 224, padding="symmetric")
     assert define("mobilenet_v2", 1.4, 224, padding="symmetric", design=PAPER).nodes == wanted.nodes
+    narrow = mobilenet_v2(expansion=3, padding="same")
+    assert define("mobilenet_v2", design=Design(expansion=3)).nodes == narrow.nodes
 
 
 def test_depth_rounds_up_and_leaves_fixed_ends_alone() -> None:
@@ -51,6 +53,7 @@ def test_depth_rounds_up_and_leaves_fixed_ends_alone() -> None:
     ("family", "design", "text"),
     [
         ("mobilenet_v1", Design(depth=1.2), "mobilenet_v1 has head"),
+        ("mobilenet_v1", Design(expansion=3), "mobilenet_v1 has head"),
         ("mobilenet_v1", Design(fixed_ends=True), "mobilenet_v1 has head"),
         ("mobilenet_v2", Design(head=True), "head is of mobilenet_v1"),
         ("other", PAPER, "family is 'other'"),
