@@ -44,6 +44,14 @@ def silent(name: str, done_bytes: int, total_bytes: int) -> None:
 
 
 @dataclass(frozen=True, slots=True)
+class Pin:
+    """The SHA-256 that a file has to have, and who says so."""
+
+    sha256: str
+    why: str = "pinned"
+
+
+@dataclass(frozen=True, slots=True)
 class Fetcher:
     """Finds files in `folders` (read only), else in `cache`, else fetches them into `cache`.
 
@@ -72,22 +80,21 @@ class Fetcher:
             WrongHash, FetchError: as `locate`.
             OSError: the cache cannot be written, such as on a full disk.
         """
-        expected, why = self._expected(name, file)
-        if path := _local(name, (*self.folders, self.cache), expected, why):
+        pin = self._pin(name, file)
+        if path := _local(name, (*self.folders, self.cache), pin):
             return path
         if self.offline:
-            raise FetchError(_advice(name, expected, file.origins, [], offline=True))
-        part = self.cache / f"{name}.part"
-        with alone_in(self.cache, self.on_wait), naming(part):
-            if path := _local(name, (self.cache,), expected, why):  # fetched while this one waited
+            raise FetchError(_advice(name, pin, file.origins, [], offline=True))
+        with alone_in(self.cache, self.on_wait), naming(self._part(name)):
+            if path := _local(name, (self.cache,), pin):  # fetched while this one waited
                 return path
             reasons = []
             for origin in file.origins:
                 try:
-                    return self._fetch(name, part, file.file_bytes, expected, why, origin)
+                    return self._fetch(name, file.file_bytes, pin, origin)
                 except (FetchError, ArchiveError, DownloadError) as error:
                     reasons.append(f"{_address(origin)}: {error}")
-        raise FetchError(_advice(name, expected, file.origins, reasons, offline=False))
+        raise FetchError(_advice(name, pin, file.origins, reasons, offline=False))
 
     @contextmanager
     def proving(self, entry: Entry) -> Iterator[None]:
@@ -120,27 +127,25 @@ class Fetcher:
         except BadRecord as error:
             raise FetchError(str(error)) from error
 
-    def _expected(self, name: str, file: ZooFile) -> tuple[str | None, str]:
-        """The hash that a file has to have, if one is known, and who says so."""
+    def _pin(self, name: str, file: ZooFile) -> Pin | None:
         if file.sha256:
-            return file.sha256, "pinned"
-        recorded = self._recorded().get(name)
-        return recorded, (
-            f"recorded in {self._record.path} when first pulled; "
-            "without its line there any file counts as new"
-        )
+            return Pin(file.sha256)
+        if recorded := self._recorded().get(name):
+            return Pin(
+                recorded,
+                f"recorded in {self._record.path} when first pulled; "
+                "without its line there any file counts as new",
+            )
+        return None
+
+    def _part(self, name: str) -> Path:
+        return self.cache / f"{name}.part"
 
     def _fetch(
-        self,
-        name: str,
-        part: Path,
-        file_bytes: int | None,
-        expected: str | None,
-        why: str,
-        origin: FileOrigin,
+        self, name: str, file_bytes: int | None, pin: Pin | None, origin: FileOrigin
     ) -> Path:
-        limit = file_bytes or MAX_UNPINNED_BYTES
-        if expected is None:
+        part, limit = self._part(name), file_bytes or MAX_UNPINNED_BYTES
+        if pin is None:
             part.unlink(missing_ok=True)  # nothing would tell if two halves did not belong together
         match origin:
             case PackageOrigin():
@@ -150,12 +155,12 @@ class Fetcher:
                 self._from_archive(origin, part, limit)
             case UrlOrigin(url=url):
                 resumed = download(str(url), part, name, limit, self.progress)
-                if resumed and sha256_of(part) != expected:
+                if resumed and pin and sha256_of(part) != pin.sha256:
                     part.unlink()  # what was there may have come from elsewhere: once more, from 0
                     download(str(url), part, name, limit, self.progress)
-        if expected and (found := sha256_of(part)) != expected:
+        if pin and (found := sha256_of(part)) != pin.sha256:
             part.unlink()
-            raise WrongHash(f"gave SHA-256 {found}, expected {expected} ({why})")
+            raise WrongHash(f"gave SHA-256 {found}, expected {pin.sha256} ({pin.why})")
         size = part.stat().st_size
         self.progress(name, size, size)
         return place(part, self.cache / name)
@@ -169,23 +174,24 @@ class Fetcher:
             take_member(archive, origin.member, part, limit_bytes)
 
 
-def _local(name: str, folders: Iterable[Path], expected: str | None, why: str) -> Path | None:
+def _local(name: str, folders: Iterable[Path], pin: Pin | None) -> Path | None:
     """The file in the first of the folders that has it, verified if there is a hash for it."""
     found = next((path for folder in folders if (path := folder / name).is_file()), None)
-    if found and expected:
-        verify(found, expected, why)
+    if found and pin:
+        verify(found, pin)
     return found
 
 
-def verify(path: Path, sha256: str, why: str = "pinned") -> None:
+def verify(path: Path, pin: Pin) -> None:
     """Compare a file's hash.
 
     Raises:
         WrongHash: it differs; the text says where the expected one stands.
     """
-    if (found := sha256_of(path)) != sha256:
+    if (found := sha256_of(path)) != pin.sha256:
         raise WrongHash(
-            f"{path} has SHA-256 {found}, expected {sha256} ({why}); remove the file and try again"
+            f"{path} has SHA-256 {found}, expected {pin.sha256} ({pin.why}); "
+            "remove the file and try again"
         )
 
 
@@ -219,7 +225,7 @@ def _address(origin: FileOrigin) -> str:
 
 def _advice(
     name: str,
-    expected: str | None,
+    pin: Pin | None,
     origins: Iterable[FileOrigin],
     reasons: list[str],
     offline: bool,
@@ -232,7 +238,7 @@ def _advice(
         tried += ", ".join(addresses)
     else:
         tried = "\n  it has no public address"
-    sha256 = f" (SHA-256 {expected})" if expected else ""
+    sha256 = f" (SHA-256 {pin.sha256})" if pin else ""
     return (
         f"{name} could not be had:{tried}\n"
         f"Put the file{sha256} into a folder and name that folder "

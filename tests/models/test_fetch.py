@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from pydantic import HttpUrl
 
-from models.fetch import Fetcher, FetchError, WrongHash, verify
+from models.fetch import Fetcher, FetchError, Pin, WrongHash, verify
 from models.zoo import find
 from models.zoo_table import ArchiveOrigin, UrlOrigin, ZooFile
 from tests.full_disk import full_disk
@@ -120,7 +120,7 @@ def test_all_files_of_an_entry_are_located_in_order(cache: Path, shared_weights:
     assert len(paths) == 2
     for path, file in zip(paths, entry.files.values(), strict=True):
         assert file.sha256
-        verify(path, file.sha256)
+        verify(path, Pin(file.sha256))
         assert path.stat().st_size == file.file_bytes
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from models.fetch import verify
+from models.fetch import Pin, verify
 from models.zoo import DEFAULT_MODEL, find
 from tests.conftest import ROOT
 
@@ -17,5 +17,5 @@ def default_weights() -> Path:
     if not path.is_file():
         pytest.skip(f"needs {path.name} in {path.parent}: run `mobilenet-gateway models pull`")
     assert file.sha256
-    verify(path, file.sha256)
+    verify(path, Pin(file.sha256))
     return path
