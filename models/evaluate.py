@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 from statistics import median
-from typing import Any, Literal, cast, get_args
+from typing import Literal, cast, get_args
 
 import numpy as np
 from pydantic import ValidationError
 
-from app.card import Interpolation, Preprocessing
+from app.card import Interpolation, Measurement, Precision, Preprocessing
 from app.classify import Classifier
 from app.cores import usable_cores
 from app.errors import ImageError
@@ -30,7 +30,7 @@ Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Setting:
+class Condition:
     """One way to answer: a loaded model, how large it looks, how photos become squares."""
 
     model: Model
@@ -41,7 +41,7 @@ class Setting:
 
     @property
     def crop(self) -> str:
-        """The preprocessing in one word, as `variant` reads it."""
+        """The preprocessing in one word, as `parse_preprocessing` reads it."""
         one = self.preprocessing
         return f"{one.resize}:{one.interpolation}:{one.crop_fraction:g}"
 
@@ -52,13 +52,13 @@ class Setting:
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """What one setting came to.
+    """What one condition came to.
 
     `images_per_s` and `decode_ms`, a median, are of the run on every core; `inference_ms` is one
     image on one core.
     """
 
-    setting: Setting
+    condition: Condition
     answers: dict[Path, Answer]
     damaged: dict[Path, str]
     images_per_s: float
@@ -66,7 +66,46 @@ class Evaluation:
     inference_ms: float
 
 
-def variant(text: str, own: Preprocessing) -> Preprocessing:
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What is told of an evaluation; the fields are the columns of the CSV and the keys in JSON.
+
+    Accuracy and `same_first_class`, None where no photo is common, are in percent, the bounds are
+    those of the 95 % interval; `calibration_error` is a share of 1, `resolution` is in pixels.
+    """
+
+    model: str
+    precision: Precision
+    resolution: int
+    decode: Decode
+    preprocessing: str
+    images: int
+    damaged: int
+    top1: float
+    top1_low: float
+    top1_high: float
+    top5: float
+    top5_low: float
+    top5_high: float
+    calibration_error: float
+    same_first_class: float | None
+    images_per_s: float
+    decode_ms: float
+    inference_ms: float
+    madds: int
+
+    def measurement(self, photos: str) -> Measurement:
+        """What a model's card keeps of it; `photos` is their name."""
+        return Measurement(
+            resolution=self.resolution,
+            top1=self.top1,
+            top5=self.top5,
+            images=self.images,
+            photos=photos,
+        )
+
+
+def parse_preprocessing(text: str, own: Preprocessing) -> Preprocessing:
     """Read `RESIZE[:INTERPOLATION[:CROP_FRACTION]]`; what is left out is the model's own.
 
     Raises:
@@ -89,12 +128,12 @@ def variant(text: str, own: Preprocessing) -> Preprocessing:
         ) from error
 
 
-def settings(
+def conditions(
     paths: Iterable[Path],
     resolutions: Sequence[int],
     decodes: Sequence[str],
-    variants: Sequence[str],
-) -> Iterator[Setting]:
+    preprocessings: Sequence[str],
+) -> Iterator[Condition]:
     """Every combination; no resolution stands for the trained one.
 
     Raises:
@@ -106,36 +145,36 @@ def settings(
     for path in paths:
         model = load_model(path)
         sides = [model.check_resolution(side) for side in resolutions] or [model.card.resolution]
-        for side, decode, text in product(sides, decodes, variants):
-            crop = variant(text, model.card.preprocessing)
-            yield Setting(model, path, side, cast(Decode, decode), crop)
+        for side, decode, text in product(sides, decodes, preprocessings):
+            preprocessing = parse_preprocessing(text, model.card.preprocessing)
+            yield Condition(model, path, side, cast(Decode, decode), preprocessing)
 
 
 def evaluate(
-    setting: Setting, photos: Sequence[Labelled], limits: ImageLimits, progress: Progress
+    condition: Condition, photos: Sequence[Labelled], limits: ImageLimits, progress: Progress
 ) -> Evaluation:
     """Classify every photo as the service does: one thread a core, one image a thread.
 
     Raises:
         ValueError: none of the photos can be classified.
     """
-    card = setting.model.card.model_copy(update={"preprocessing": setting.preprocessing})
-    model = replace(setting.model, card=card)
-    classifier = Classifier(limits, reduced_decode=setting.decode == "reduced")
-    done = 0
+    card = condition.model.card.model_copy(update={"preprocessing": condition.preprocessing})
+    model = replace(condition.model, card=card)
+    classifier = Classifier(limits, reduced_decode=condition.decode == "reduced")
+    side, done = condition.resolution, 0
 
     def classify(photo: Labelled) -> ImageResult | str:
         nonlocal done
         try:
             data = photo.path.read_bytes()
-            return classifier.classify(data, model=model, resolution=setting.resolution, top_k=TOP)
+            return classifier.classify(data, model=model, resolution=side, top_k=TOP)
         except ImageError as error:
             return error.detail
         except OSError as error:
             return error.strerror or str(error)
         finally:
             done += 1  # a bar that is one off now and then does no harm
-            progress(setting.title, done, len(photos))
+            progress(condition.title, done, len(photos))
 
     started = time.perf_counter()
     with ThreadPoolExecutor(usable_cores().count) as pool:
@@ -154,9 +193,8 @@ def evaluate(
     if not results:
         path, reason = next(iter(damaged.items()))
         raise ValueError(f"none of the photos can be classified; {path}: {reason}")
-    side = setting.resolution
     return Evaluation(
-        setting,
+        condition,
         {photo.path: _answer(result, photo.class_id) for photo, result in results},
         damaged,
         images_per_s=len(results) / elapsed_s,
@@ -172,34 +210,31 @@ def _answer(result: ImageResult, class_id: int) -> Answer:
     )
 
 
-def row(found: Evaluation, reference: Evaluation) -> dict[str, Any]:
-    """What is told of an evaluation; `reference` is the one that first classes are compared with.
-
-    Shares are in percent, intervals the 95 % ones; `calibration_error` is a share of 1.
-    """
-    setting, answers = found.setting, list(found.answers.values())
+def row(found: Evaluation, reference: Evaluation) -> Row:
+    """The row of an evaluation; `reference` is the one that first classes are compared with."""
+    condition, answers = found.condition, list(found.answers.values())
     top1 = wilson(sum(answer.right for answer in answers), len(answers))
     top5 = wilson(sum(answer.right_in_top5 for answer in answers), len(answers))
     both = found.answers.keys() & reference.answers.keys()
     same = sum(found.answers[path].first == reference.answers[path].first for path in both)
-    return {
-        "model": setting.model.name,
-        "precision": setting.model.card.precision,
-        "resolution": setting.resolution,
-        "decode": setting.decode,
-        "preprocessing": setting.crop,
-        "images": len(answers),
-        "damaged": len(found.damaged),
-        "top1": round(100 * top1.share, 2),
-        "top1_low": round(100 * top1.low, 2),
-        "top1_high": round(100 * top1.high, 2),
-        "top5": round(100 * top5.share, 2),
-        "top5_low": round(100 * top5.low, 2),
-        "top5_high": round(100 * top5.high, 2),
-        "calibration_error": round(calibration_error(answers), 4),
-        "same_first_class": round(100 * same / len(both), 2) if both else None,
-        "images_per_s": round(found.images_per_s, 1),
-        "decode_ms": round(found.decode_ms, 3),
-        "inference_ms": round(found.inference_ms, 3),
-        "madds": graph_cost(setting.path, setting.resolution).madds,
-    }
+    return Row(
+        model=condition.model.name,
+        precision=condition.model.card.precision,
+        resolution=condition.resolution,
+        decode=condition.decode,
+        preprocessing=condition.crop,
+        images=len(answers),
+        damaged=len(found.damaged),
+        top1=round(100 * top1.share, 2),
+        top1_low=round(100 * top1.low, 2),
+        top1_high=round(100 * top1.high, 2),
+        top5=round(100 * top5.share, 2),
+        top5_low=round(100 * top5.low, 2),
+        top5_high=round(100 * top5.high, 2),
+        calibration_error=round(calibration_error(answers), 4),
+        same_first_class=round(100 * same / len(both), 2) if both else None,
+        images_per_s=round(found.images_per_s, 1),
+        decode_ms=round(found.decode_ms, 3),
+        inference_ms=round(found.inference_ms, 3),
+        madds=graph_cost(condition.path, condition.resolution).madds,
+    )

@@ -2,8 +2,9 @@
 
 import csv
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console, Group
@@ -23,10 +24,12 @@ from models.terminal import (
     tell,
 )
 
+if TYPE_CHECKING:
+    from models.evaluate import Row
+
 MOST_NAMED = 5
 # Columns only where they tell rows apart.
 VARIED = ("model", "resolution", "decode", "preprocessing")
-TOPS = ("top1", "top5")
 
 
 def evaluate(
@@ -53,8 +56,8 @@ def evaluate(
 ) -> None:
     """Measure accuracy and speed on labelled photos, for any models and settings at once."""
     from app.images import ImageLimits
+    from models.evaluate import conditions, row
     from models.evaluate import evaluate as run
-    from models.evaluate import row, settings
     from models.labelled import read_labelled
     from models.measured import check_writable, keep_accuracy
     from models.plot_file import check_plot
@@ -73,13 +76,13 @@ def evaluate(
         ways, crops = _some(decode, "decode"), _some(preprocessing, "preprocessing")
         if write:
             check_writable(paths, ways, crops)
-        every = list(settings(paths, sides, ways, crops))
+        every = list(conditions(paths, sides, ways, crops))
         classes = {one.path: one.model.card.labels for one in every}
         labelled = {path: read_labelled(photos, labels) for path, labels in classes.items()}
-        for setting in every:
-            found.append(run(setting, labelled[setting.path], limits, progress))
+        for condition in every:
+            found.append(run(condition, labelled[condition.path], limits, progress))
         rows = [row(one, found[0]) for one in found]
-    show(rows, lambda: evaluation_table(rows), as_json)
+    show([asdict(one) for one in rows], lambda: evaluation_table(rows), as_json)
     _tell_damaged(found[0].damaged)
     # last, so that a full disk does not cost what was measured
     with errors_reported(ValueError, OSError):
@@ -87,30 +90,31 @@ def evaluate(
         if write:
             for path in paths:
                 mine = [one for one, of in zip(rows, every, strict=True) if of.path == path]
-                keep_accuracy(path, mine, photos.resolve().name)
+                keep_accuracy(path, [one.measurement(photos.resolve().name) for one in mine])
             _tell_written(rows)
 
 
-def evaluation_table(rows: Sequence[dict[str, Any]]) -> Group:
-    """A row a setting; what is the same in all of them stands above."""
-    varied = [name for name in VARIED if len({one[name] for one in rows}) > 1]
-    constant = [f"{name} {rows[0][name]}" for name in VARIED if name not in varied]
+def evaluation_table(rows: Sequence["Row"]) -> Group:
+    """A row a condition; what is the same in all of them stands above."""
+    varied = [name for name in VARIED if len({getattr(one, name) for one in rows}) > 1]
+    constant = [f"{name} {getattr(rows[0], name)}" for name in VARIED if name not in varied]
     table = plain_table(
         *(varied or ["model"]), "top-1 (95 %)", "top-5 (95 %)", "ECE", "as 1st", "img/s",
         "decode ms", "ms", "MAdds",
     )  # fmt: skip
-    title = Text(f"{rows[0]['images']} photos, {', '.join(constant)}")
+    title = Text(f"{rows[0].images} photos, {', '.join(constant)}")
     for one in rows:
-        same = one["same_first_class"]
+        same = one.same_first_class
         table.add_row(
-            *(str(one[name]) for name in varied or ["model"]),
-            *(f"{one[k]:.1f} ({one[f'{k}_low']:.0f}-{one[f'{k}_high']:.0f})" for k in TOPS),
-            f"{one['calibration_error']:.3f}",
+            *(str(getattr(one, name)) for name in varied or ["model"]),
+            f"{one.top1:.1f} ({one.top1_low:.0f}-{one.top1_high:.0f})",
+            f"{one.top5:.1f} ({one.top5_low:.0f}-{one.top5_high:.0f})",
+            f"{one.calibration_error:.3f}",
             "-" if same is None else f"{same:.1f}",
-            f"{one['images_per_s']:.0f}",
-            f"{one['decode_ms']:.2f}",
-            f"{one['inference_ms']:.2f}",
-            millions(one["madds"]),
+            f"{one.images_per_s:.0f}",
+            f"{one.decode_ms:.2f}",
+            f"{one.inference_ms:.2f}",
+            millions(one.madds),
         )
     return Group(title, table)
 
@@ -131,24 +135,24 @@ def _side(text: str) -> int:
     return int(text)
 
 
-def _write_files(rows: Sequence[dict[str, Any]], csv_file: Path | None, plot: Path | None) -> None:
+def _write_files(rows: Sequence["Row"], csv_file: Path | None, plot: Path | None) -> None:
     from models.evaluation_plot import plot_accuracy
 
     if csv_file:
         with naming(csv_file), csv_file.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.DictWriter(file, rows[0])
+            writer = csv.DictWriter(file, asdict(rows[0]))
             writer.writeheader()
-            writer.writerows(rows)
+            writer.writerows(asdict(one) for one in rows)
     if plot:
         with naming(plot):
             plot_accuracy(rows, plot)
 
 
-def _tell_written(rows: Sequence[dict[str, Any]]) -> None:
+def _tell_written(rows: Sequence["Row"]) -> None:
     for one in rows:
         tell(
-            f"in the card of {one['model']}: top-1 {one['top1']:g} % of {one['images']} photos at "
-            f"{one['resolution']} pixels"
+            f"in the card of {one.model}: top-1 {one.top1:g} % of {one.images} photos at "
+            f"{one.resolution} pixels"
         )
     tell("a running service takes it up when it reads the store again")
 

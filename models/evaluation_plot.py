@@ -3,20 +3,22 @@
 Needs matplotlib (extra `plot`), which is imported only to draw.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-# column, how much of it is one unit, what the axis says
-AXES = (
-    ("madds", 1e6, "multiply-adds of one image (millions)"),
-    ("inference_ms", 1.0, "inference of one image here (ms)"),
+from models.evaluate import Row
+
+Cost = Callable[[Row], float]
+AXES: tuple[tuple[Cost, str], ...] = (
+    (lambda row: row.madds / 1e6, "multiply-adds of one image (millions)"),
+    (lambda row: row.inference_ms, "inference of one image here (ms)"),
 )
 MOST_IN_LEGEND = 20
 LINES = ("model", "decode", "preprocessing")
 
 
-def plot_accuracy(rows: Sequence[dict[str, Any]], path: Path) -> None:
+def plot_accuracy(rows: Sequence[Row], path: Path) -> None:
     """Draw top-1 with its confidence interval over multiply-adds and over milliseconds.
 
     A line joins the resolutions of one model.
@@ -29,20 +31,15 @@ def plot_accuracy(rows: Sequence[dict[str, Any]], path: Path) -> None:
 
     figure = Figure(figsize=(11, 5.2), layout="constrained")
     panels = figure.subplots(1, 2, sharey=True)
-    varied = [name for name in LINES if name == "model" or len({one[name] for one in rows}) > 1]
-    lines: dict[str, list[dict[str, Any]]] = {}
+    varied = [
+        name for name in LINES if name == "model" or len({getattr(one, name) for one in rows}) > 1
+    ]
+    lines: dict[str, list[Row]] = {}
     for one in rows:
-        lines.setdefault(", ".join(str(one[name]) for name in varied), []).append(one)
-    for panel, (column, unit, label) in zip(panels, AXES, strict=True):
+        lines.setdefault(", ".join(str(getattr(one, name)) for name in varied), []).append(one)
+    for panel, (cost, label) in zip(panels, AXES, strict=True):
         for index, (title, points) in enumerate(lines.items()):
-            _draw(
-                panel,
-                title,
-                sorted(points, key=lambda one: float(one[column])),
-                column,
-                unit,
-                index,
-            )
+            _draw(panel, title, sorted(points, key=cost), cost, index)
         panel.set_xscale("log")
         panel.set_xlabel(label)
         panel.grid(visible=True, which="both", alpha=0.25)
@@ -50,7 +47,7 @@ def plot_accuracy(rows: Sequence[dict[str, Any]], path: Path) -> None:
         panel.xaxis.set_major_formatter("{x:g}")
         panel.xaxis.set_minor_formatter("")
     panels[0].set_ylabel("top-1 accuracy (%), 95 % interval")
-    images = max(one["images"] for one in rows)
+    images = max(one.images for one in rows)
     figure.suptitle(f"{images} labelled photos")
     if len(lines) <= MOST_IN_LEGEND:
         figure.legend(
@@ -59,16 +56,13 @@ def plot_accuracy(rows: Sequence[dict[str, Any]], path: Path) -> None:
     figure.savefig(path, dpi=120)
 
 
-def _draw(
-    panel: Any, title: str, points: Sequence[dict[str, Any]], column: str, unit: float, index: int
-) -> None:
-    top1 = [one["top1"] for one in points]
-    below = [one["top1"] - one["top1_low"] for one in points]
-    above = [one["top1_high"] - one["top1"] for one in points]
-    int8 = points[0]["precision"] == "int8"
+def _draw(panel: Any, title: str, points: Sequence[Row], cost: Cost, index: int) -> None:
+    below = [one.top1 - one.top1_low for one in points]
+    above = [one.top1_high - one.top1 for one in points]
+    int8 = points[0].precision == "int8"
     panel.errorbar(
-        [one[column] / unit for one in points],
-        top1,
+        [cost(one) for one in points],
+        [one.top1 for one in points],
         yerr=[below, above],
         label=title,
         color=f"C{index % 10}",
@@ -80,6 +74,6 @@ def _draw(
     )
     for one in points:
         panel.annotate(
-            str(one["resolution"]), (one[column] / unit, one["top1"]),
+            str(one.resolution), (cost(one), one.top1),
             textcoords="offset points", xytext=(5, 4), fontsize=7, color=f"C{index % 10}",
         )  # fmt: skip

@@ -1,9 +1,8 @@
 """Accuracy that was measured on labelled photos, kept in the card of the model."""
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 from app.card import CARD_KEY, Measurement, parse_card
 from models.evaluate import OWN
@@ -27,22 +26,13 @@ def check_writable(paths: Iterable[Path], decodes: Sequence[str], crops: Sequenc
             raise ValueError(f"--write: {folder} cannot be written")
 
 
-def keep_accuracy(path: Path, rows: Iterable[Mapping[str, Any]], photos: str) -> None:
-    """Put the rows of `models.evaluate` into a model's card, in place of what was measured before.
+def keep_accuracy(path: Path, measured: Iterable[Measurement]) -> None:
+    """Put measurements into a model's card, one a resolution, in place of what was measured before.
 
     Raises:
         OSError: the file cannot be written; it is then as it was.
     """
-    measured = {
-        row["resolution"]: Measurement(
-            resolution=row["resolution"],
-            top1=row["top1"],
-            top5=row["top5"],
-            images=row["images"],
-            photos=photos,
-        )
-        for row in rows
-    }
+    by_side = {one.resolution: one for one in measured}
     card = parse_card(read_metadata(path)[CARD_KEY])
-    ordered = tuple(measured[side] for side in sorted(measured, reverse=True))
+    ordered = tuple(by_side[side] for side in sorted(by_side, reverse=True))
     replace_card(path, card.model_copy(update={"measured": ordered}))

@@ -13,13 +13,18 @@ from PIL import Image
 from app.card import Preprocessing
 from app.model import load_model
 from app.settings import Settings
-from models.evaluate import variant
+from models.evaluate import parse_preprocessing
 from tests.app.commands import refused, run
 from tests.conftest import REAL_MODEL, SMALL_V1, SMALL_V2
 from tests.full_disk import full_disk
 from tests.serving import served
 
 Capture = pytest.CaptureFixture[str]
+COLUMNS = [
+    "model", "precision", "resolution", "decode", "preprocessing", "images", "damaged",
+    "top1", "top1_low", "top1_high", "top5", "top5_low", "top5_high",
+    "calibration_error", "same_first_class", "images_per_s", "decode_ms", "inference_ms", "madds",
+]  # fmt: skip
 OWN = Preprocessing(resize="shortest_edge", crop_fraction=0.875, interpolation="bilinear")
 
 
@@ -77,6 +82,7 @@ def test_models_resolutions_decodings_and_crops_are_compared_at_once(
     assert by_side[128] > by_side[96]
     with rows_file.open(newline="") as file:
         rows = list(csv.DictReader(file))
+    assert list(rows[0]) == list(found[0]) == COLUMNS
     assert [float(row["top1"]) for row in rows] == [one["top1"] for one in found]
     with Image.open(picture) as drawn:
         assert drawn.format == "PNG"
@@ -225,7 +231,7 @@ def test_a_full_disk_does_not_cost_what_was_measured(
 def test_a_preprocessing_is_the_models_own_but_for_what_is_said(
     text: str, changes: dict[str, Any]
 ) -> None:
-    assert variant(text, OWN) == OWN.model_copy(update=changes)
+    assert parse_preprocessing(text, OWN) == OWN.model_copy(update=changes)
 
 
 @pytest.mark.parametrize(
@@ -233,7 +239,7 @@ def test_a_preprocessing_is_the_models_own_but_for_what_is_said(
 )
 def test_a_preprocessing_that_there_is_not_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="is not own or RESIZE"):
-        variant(text, OWN)
+        parse_preprocessing(text, OWN)
 
 
 def test_the_default_model_knows_the_labelled_photos(

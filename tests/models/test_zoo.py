@@ -10,7 +10,7 @@ import pytest
 from onnx import helper
 from pydantic import ValidationError
 
-from app.card import CARD_KEY, parse_card
+from app.card import CARD_KEY, Measurement, parse_card
 from models import resolution as resolutions
 from models.export import read_metadata
 from models.fetch import Fetcher
@@ -252,8 +252,8 @@ def test_what_was_measured_of_a_model_leaves_it_current(
 ) -> None:
     entry = find("mobilenet_v1_0.25_128_int8")
     path = export_entry(entry, Fetcher(tmp_path, (shared_weights,), offline=True).locate, tmp_path)
-    row = {"resolution": 128, "top1": 50.0, "top5": 75.0, "images": 4}
-    keep_accuracy(path, [row], "photos")
+    one = Measurement(resolution=128, top1=50.0, top5=75.0, images=4, photos="photos")
+    keep_accuracy(path, [one])
     assert parse_card(read_metadata(path)[CARD_KEY]).measured
     assert is_current(entry, tmp_path)
 
