@@ -4,7 +4,6 @@ A table stands between `<!-- name -->` and `<!-- /name -->`. `python -m docs.fil
 them anew, `python -m docs.fill --check` fails if one has fallen behind.
 """
 
-import re
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -13,6 +12,7 @@ from app.errors import RequestError
 from app.metrics import Metrics
 from app.problem import TYPE_PREFIX
 from app.settings import settings_table
+from loadtest.report import fill_block
 from models.accuracy_plot import draw, is_current
 from models.comparison import comparisons, widest_tensors
 from models.comparison_tables import (
@@ -115,10 +115,8 @@ TABLES: dict[str, Callable[[], str]] = {
 def fill(text: str) -> str:
     """A page with all of its tables as the code has them now."""
     for name, make in TABLES.items():
-        block = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.DOTALL)
-        if block.search(text):
-            made = make()
-            text = block.sub(lambda found, made=made: f"{found[1]}{made}\n{found[2]}", text)  # type: ignore[misc]  # a default in a lambda
+        if f"<!-- {name} -->" in text:
+            text = fill_block(text, name, make())
     return text
 
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from loadtest.choice import BudgetStudy, NewResolution, Overload
 from loadtest.openloop import OpenLoop
 from loadtest.predicted import TOLERANCE, Predicted
-from loadtest.report import describe, number, percent, table
+from loadtest.report import describe, number, percent, table, verdict
 
 if TYPE_CHECKING:
     from loadtest.bench_auto import Result
@@ -43,32 +43,32 @@ def _promises(result: "Result") -> str:
             f"p95 of `auto` over {budget.auto.scheduled} requests",
             f"at most {number(budget.budget_ms)} ms",
             f"{number(budget.auto.p95_ms)} ms",
-            _verdict(budget.kept),
+            verdict(budget.kept),
         ),
         (
             f"least p95 of the {len(above)} more accurate variants",
             f"more than {number(budget.budget_ms)} ms",
             f"{number(least_ms)} ms" if above else "there are none",
-            _verdict(not above or least_ms > budget.budget_ms),
+            verdict(not above or least_ms > budget.budget_ms),
         ),
         (
             f"answered within {overload.deadline_ms:.0f} ms at 3 x capacity, brown-out on",
             "at least 95 %",
             percent(overload.in_time["on"]),
-            _verdict(overload.in_time["on"] >= IN_TIME),
+            verdict(overload.in_time["on"] >= IN_TIME),
         ),
         ("the same, off", "-", percent(overload.in_time["off"]), "-"),
         (
             f"variants predicted within {TOLERANCE:.0%} of what they take",
             "at least 8",
             f"{len(good)} of {len(result.predicted)}",
-            _verdict(len(good) >= 8),
+            verdict(len(good) >= 8),
         ),
         (
             "p99 that new resolutions add to others",
             f"at most {ADDED_MS} ms",
             f"{new.added_p99_ms:.1f} ms",
-            _verdict(new.added_p99_ms <= ADDED_MS),
+            verdict(new.added_p99_ms <= ADDED_MS),
         ),
     ]
     return table(("", "promised", "seen", "kept"), rows)
@@ -148,7 +148,3 @@ def _new(study: NewResolution) -> str:
 
 def _latencies(loop: OpenLoop) -> tuple[str, ...]:
     return str(loop.answered), number(loop.p50_ms), number(loop.p95_ms), number(loop.p99_ms)
-
-
-def _verdict(kept: bool) -> str:
-    return "yes" if kept else "**no**"

@@ -16,11 +16,12 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from loadtest import bench_report, processes, report
 from loadtest.bare import BareLoop
+from loadtest.body import FORMS
 from loadtest.closed import PATH, Bench, BodyFile, Sample, middle, select, write_bodies
 from loadtest.copies import Held, measure_held
 from loadtest.machine import Disturbance, Machine, cpu_times, disturbance, this_machine
 from loadtest.openloop import OpenLoop, run_open_loop
-from loadtest.photos import SHARED, Photo, prepare_photos
+from loadtest.photos import SHARED, SIZES, Photo, prepare_photos
 from loadtest.plan import FULL, HEADLINE_FORM, LOADS, MANY, QUICK, Plan, connections
 from loadtest.processes import Memory
 from loadtest.server import GATEWAY, HOST, start_gateway
@@ -152,10 +153,9 @@ def _models(*arguments: str | Path, store: Path) -> bool:
 
 
 def _steps(plan: Plan, cores: int) -> int:
-    """How often `study` says that it begins something."""
-    a_visit = len(connections(cores)) * 4
-    headline = len(connections(cores)) * 2
-    return 2 + plan.rounds * 3 * a_visit + plan.headline_rounds * headline + len(LOADS)
+    """How often `study` says that it begins something: a bare loop and one for each body."""
+    loops = plan.rounds * len(SIZES) * (1 + len(FORMS)) + plan.headline_rounds * (1 + 1)
+    return 2 + len(connections(cores)) * loops + len(LOADS)
 
 
 def main(

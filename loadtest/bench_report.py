@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from loadtest.closed import Sample, middle, select
 from loadtest.photos import SIZES
 from loadtest.plan import FEW, HEADLINE_FORM, HEADLINE_PHOTO, LOADS, MANY, connections
-from loadtest.report import describe, megabytes, number, percent, table
+from loadtest.report import describe, megabytes, number, percent, table, verdict
 
 if TYPE_CHECKING:
     from loadtest.bench import Result, Study
@@ -51,14 +51,14 @@ def _promises(studies: "list[Study]", cores: int) -> str:
                 f"at least {percent(least)}",
                 percent(ratio),
                 _spread(crowd, lambda sample: sample.ratio, percent),
-                _verdict(ratio >= least),
+                verdict(ratio >= least),
             ),
             (
                 f"`{study.model}`: p50 at 1 connection, beyond the bare loop's",
                 f"at most {EXTRA_AT_MOST_MS:.1f} ms",
                 f"{extra:.2f} ms",
                 _spread(single, lambda sample: sample.extra_ms, "{:.2f}".format),
-                _verdict(extra <= EXTRA_AT_MOST_MS),
+                verdict(extra <= EXTRA_AT_MOST_MS),
             ),
             (
                 f"`{study.model}`: processor time of a bare image, of that of a request",
@@ -179,7 +179,3 @@ def _spread(
 
 def _size(photo: str) -> str:
     return "x".join(map(str, SIZES[photo]))
-
-
-def _verdict(kept: bool) -> str:
-    return "yes" if kept else "**no**"

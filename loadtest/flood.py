@@ -41,7 +41,7 @@ CONSOLE = Console(stderr=True)
 
 @dataclass(frozen=True, slots=True)
 class Flood:
-    """One flood. Rates are requests a second, memory is resident bytes.
+    """One flood. Rates are requests a second; a sample of the memory (PSS) is taken each second.
 
     `statuses` counts the answers by status as the service does.
     """
@@ -49,11 +49,10 @@ class Flood:
     machine: Machine
     disturbed: Disturbance
     took_s: float
-    workers: int
     capacity_before: float
     flood: ClosedLoop
     statuses: dict[str, int]
-    memory: list[int]
+    pss_bytes: list[int]
     recovered: float
     capacity_after: float
 
@@ -79,9 +78,11 @@ class Flood:
 
     @property
     def bound_ms(self) -> float:
-        """What the p99 of accepted requests may be: the whole queue ahead of it, and 50 ms."""
-        service_s = self.workers / self.capacity
-        return QUEUE_LIMIT * service_s / self.workers * 1000 + 50
+        """What the p99 of accepted requests may be: queue_limit x service time / workers + 50 ms.
+
+        The service time divided by the workers is the time for one request at capacity.
+        """
+        return QUEUE_LIMIT / self.capacity * 1000 + 50
 
 
 def flood(store: Path, seconds: int) -> Flood:
@@ -104,11 +105,10 @@ def flood(store: Path, seconds: int) -> Flood:
         machine=machine,
         disturbed=disturbance(before, cpu_times()),
         took_s=time.monotonic() - began,
-        workers=machine.cores,
         capacity_before=capacity,
         flood=loop,
         statuses=dict(statuses),
-        memory=sampler.samples,
+        pss_bytes=sampler.pss_bytes,
         recovered=recovered,
         capacity_after=after,
     )
@@ -147,10 +147,10 @@ def count_statuses(metrics: str) -> Counter[str]:
 
 
 class Sampler:
-    """Looks at the resident memory of a server once a second."""
+    """Looks at the memory of a server, as PSS, once a second."""
 
     def __init__(self, server: Server) -> None:
-        self.samples: list[int] = []
+        self.pss_bytes: list[int] = []
         self._server = server
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._run)
@@ -165,12 +165,12 @@ class Sampler:
 
     def _run(self) -> None:
         while not self._over.wait(1):
-            self.samples.append(self._server.memory().pss_bytes)
+            self.pss_bytes.append(self._server.memory().pss_bytes)
 
 
 def text(found: Flood) -> str:
     """The table, with each promise beside its figure."""
-    third = max(1, len(found.memory) // 3)
+    third = max(1, len(found.pss_bytes) // 3)
     rows = [
         ("capacity before and after", f"{found.capacity:.0f} requests/s", ""),
         ("offered", f"{found.offered:.0f} requests/s", f"about {OVERLOAD} x capacity"),
@@ -182,8 +182,8 @@ def text(found: Flood) -> str:
         ("p99 of accepted requests", f"{found.flood.p99_ms:.0f} ms", f"{found.bound_ms:.0f} ms"),
         (
             "memory, first and last third",
-            f"{report.megabytes(mean(found.memory[:third]))}, "
-            f"{report.megabytes(mean(found.memory[-third:]))}",
+            f"{report.megabytes(mean(found.pss_bytes[:third]))}, "
+            f"{report.megabytes(mean(found.pss_bytes[-third:]))}",
             "flat",
         ),
         ("capacity in the second after", f"{found.recovered:.0f} requests/s", "back within 1 s"),

@@ -4,6 +4,7 @@ It fails on an answer of 500 or more, on none within 5 s, on an error that is no
 process that ended, and on memory that has grown by more than a tenth since the warm-up.
 """
 
+import resource
 import socket
 import time
 from collections import Counter
@@ -176,7 +177,7 @@ def fuzz(server: Server, seed: int, numbers: range, *, shown: bool) -> Report:
 def resident_bytes(server: Server) -> int:
     """Resident memory of the service."""
     pages = (Path(f"/proc/{pid}/statm").read_text().split()[1] for pid in server.pids())
-    return sum(map(int, pages)) * 4096
+    return sum(map(int, pages)) * resource.getpagesize()
 
 
 def table(report: Report) -> Table:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from statistics import median
 from typing import TYPE_CHECKING
 
-from loadtest.report import describe, megabytes, number, table
+from loadtest.report import describe, megabytes, number, table, verdict
 
 if TYPE_CHECKING:
     from loadtest.bench_peers import Comparison, PeerRun, PeersResult
@@ -105,13 +105,13 @@ def _promises(comparisons: "list[Comparison]", ours: str, titles: dict[str, str]
         faster = median(ratios(own, peers[best], speed))
         least = FASTER_AT_LEAST[found.model]
         what = f"`{found.model}`: requests/s, of the best other ({titles[best]})"
-        rows.append((what, f"at least {least}", f"{faster:.2f}", _verdict(faster >= least)))
+        rows.append((what, f"at least {least}", f"{faster:.2f}", verdict(faster >= least)))
         if found.model in MEMORY_AT_MOST:
             most = MEMORY_AT_MOST[found.model]
             leanest = min(peers, key=lambda name: _middle(peers[name], memory))
             share = median(ratios(own, peers[leanest], memory))
             what = f"`{found.model}`: PSS after the run, of the leanest other ({titles[leanest]})"
-            rows.append((what, f"at most {most}", f"{share:.2f}", _verdict(share <= most)))
+            rows.append((what, f"at most {most}", f"{share:.2f}", verdict(share <= most)))
     return table(("", "promised", "measured", "kept"), rows)
 
 
@@ -122,7 +122,3 @@ def _servers(result: "PeersResult") -> str:
 
 def _middle(runs: Sequence["PeerRun"], value: Value) -> float:
     return median(map(value, runs))
-
-
-def _verdict(kept: bool) -> str:
-    return "yes" if kept else "**no**"

@@ -39,6 +39,11 @@ def megabytes(size_bytes: float) -> str:
     return f"{size_bytes / 1e6:.0f} MB"
 
 
+def verdict(kept: bool) -> str:
+    """Whether a promise was kept."""
+    return "yes" if kept else "**no**"
+
+
 def describe(machine: Machine, disturbed: Disturbance, took_s: float) -> str:
     """One paragraph on where and when."""
     software = ", ".join(f"{name} {release}" for name, release in machine.packages.items())
@@ -75,12 +80,12 @@ def fill_block(page: str, name: str, text: str) -> str:
     block = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.DOTALL)
     if not block.search(page):
         raise NoPlace(f"no <!-- {name} --> in the page")
-    return block.sub(lambda found: f"{found[1]}\n{text}\n\n{found[2]}", page)
+    return block.sub(lambda found: f"{found[1]}{text}\n{found[2]}", page)
 
 
 def publish(name: str, text: str, docs: Path = DOCS) -> None:
     """Put the text into its block of the page."""
-    docs.write_text(fill_block(docs.read_text("utf-8"), name, text), "utf-8")
+    docs.write_text(fill_block(docs.read_text("utf-8"), name, f"\n{text}\n"), "utf-8")
 
 
 def _plain(value: Any) -> Any:

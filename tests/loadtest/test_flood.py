@@ -63,11 +63,10 @@ def flood_of(capacities: tuple[float, float], statuses: dict[str, int]) -> Flood
         machine=this_machine(),
         disturbed=Disturbance(others_percent=0, stolen_percent=0),
         took_s=60,
-        workers=2,
         capacity_before=capacities[0],
         flood=loop,
         statuses=statuses,
-        memory=[100_000_000] * 6,
+        pss_bytes=[100_000_000] * 6,
         recovered=290,
         capacity_after=capacities[1],
     )

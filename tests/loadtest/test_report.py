@@ -1,10 +1,12 @@
 """Numbers, tables and their place in the page."""
 
+from pathlib import Path
+
 import pytest
 
 from loadtest.machine import CpuTimes, disturbance, parse_cpu_times
 from loadtest.processes import kilobytes
-from loadtest.report import NoPlace, fill_block, number, table
+from loadtest.report import NoPlace, fill_block, number, publish, table
 
 
 @pytest.mark.parametrize(
@@ -21,8 +23,15 @@ def test_a_table_aligns_numbers_to_the_right() -> None:
 def test_a_block_is_replaced_and_the_rest_of_the_page_kept() -> None:
     page = "before\n<!-- bench -->\nold\n<!-- /bench -->\nafter\n"
     filled = fill_block(page, "bench", "new \\1")
-    assert filled == "before\n<!-- bench -->\n\nnew \\1\n\n<!-- /bench -->\nafter\n"
+    assert filled == "before\n<!-- bench -->\nnew \\1\n<!-- /bench -->\nafter\n"
     assert fill_block(filled, "bench", "new \\1") == filled
+
+
+def test_what_is_published_stands_apart_from_its_markers(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("before\n<!-- bench -->\n<!-- /bench -->\n")
+    publish("bench", "| a |", page)
+    assert page.read_text() == "before\n<!-- bench -->\n\n| a |\n\n<!-- /bench -->\n"
 
 
 def test_a_page_without_the_markers_is_an_error() -> None:
