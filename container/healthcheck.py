@@ -9,7 +9,7 @@ import socket
 import sys
 
 TIMEOUT_S = 2
-HERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  a place to listen is none to ask
+HERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  a place to listen at, not one to ask
 
 
 def status_line() -> bytes:

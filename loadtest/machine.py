@@ -46,7 +46,7 @@ class Disturbance:
     """What else used the machine, in percent of its processor time."""
 
     stolen_percent: float  # by the hypervisor
-    others_percent: float  # by processes that are none of ours
+    others_percent: float  # by processes that are not ours
 
 
 def disturbance(before: CpuTimes, after: CpuTimes) -> Disturbance:

@@ -134,7 +134,7 @@ def read_peers(folder: Path = PEERS) -> list[Peer]:
     """All peers by name.
 
     Raises:
-        TypeError: a `peer.toml` has a key that is none, or lacks one.
+        TypeError: a `peer.toml` has an unknown key, or lacks one.
     """
     return [
         Peer(name=file.parent.name, **tomllib.loads(file.read_text("utf-8")))

@@ -72,7 +72,7 @@ def parse_result(output: str, wrk_cpu_s: float) -> ClosedLoop:
     """Read the line that `post.lua` prints at the end.
 
     Raises:
-        ValueError: there is none.
+        ValueError: there is no such line.
     """
     lines = [line for line in output.splitlines() if line.startswith(MARK)]
     if not lines:

@@ -25,7 +25,7 @@ class AsyncClient:
     """What `Client` is, with `await`, `async with` and `async for`.
 
     Raises:
-        ValueError: the address is none of HTTP, the key can be none, or the environment names a
+        ValueError: the address is not one of HTTP, the key is malformed, or the environment names a
             proxy or certificates that cannot be used.
     """
 

@@ -32,7 +32,7 @@ class Client:
     than the gateway has workers. `timeout_s` bounds each answer, `retry` all attempts together.
 
     Raises:
-        ValueError: the address is none of HTTP, the key can be none, or the environment names a
+        ValueError: the address is not one of HTTP, the key is malformed, or the environment names a
             proxy or certificates that cannot be used.
     """
 

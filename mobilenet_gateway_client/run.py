@@ -57,7 +57,7 @@ def check_output(output: Path) -> None:
     """Find out early whether the output can be of the form that its name says.
 
     Raises:
-        OutputError: its ending is none of those known, or what writes it is not installed.
+        OutputError: its ending is unknown, or what writes it is not installed.
     """
     if output.suffix not in ENDINGS:
         raise OutputError(f"{output}: the name has to end in {', '.join(ENDINGS)}")

@@ -24,7 +24,7 @@ def open_http(
     """An HTTP client of that kind. Connections are as many as calls at once, and are kept.
 
     Raises:
-        ValueError: the address is none of HTTP, the key can be none, or the environment names a
+        ValueError: the address is not one of HTTP, the key is malformed, or the environment names a
             proxy or certificates that cannot be used.
     """
     if not _is_address(url):
@@ -32,7 +32,7 @@ def open_http(
     headers = {"User-Agent": USER_AGENT, "Accept-Encoding": "identity"}
     if api_key:
         if not (api_key.isascii() and api_key.isprintable()):
-            raise ValueError("the API key has characters that none has: accents or line ends")
+            raise ValueError("the API key has characters that no key has: accents or line ends")
         headers["X-API-Key"] = api_key
     try:
         return kind(

@@ -12,7 +12,7 @@ LINE = re.compile(r"([0-9a-f]{64})  (\S.*)")
 
 
 class BadRecord(ValueError):
-    """A file of recorded hashes has a line that is none; the text says which."""
+    """A file of recorded hashes has a malformed line; the text says which."""
 
 
 @dataclass(frozen=True, slots=True)

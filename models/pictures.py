@@ -21,7 +21,7 @@ PLACES = ((1, 1), (0, 0), (0, 2), (2, 0), (2, 2))
 
 
 def photo_files(folder: Path) -> list[Path]:
-    """Every image file in a folder and below, by name; hidden ones, as macOS leaves, are none.
+    """Every image file in a folder and below, by name; hidden ones, as macOS leaves, do not count.
 
     Raises:
         ValueError: it is not a folder or holds none.

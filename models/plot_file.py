@@ -10,7 +10,7 @@ def check_plot(path: Path) -> None:
     """Tell, before anything takes long, whether a picture can be drawn into this file.
 
     Raises:
-        ValueError: the ending is none that is drawn, or matplotlib is not there.
+        ValueError: the ending is not one that is drawn, or matplotlib is not there.
     """
     if path.suffix not in FORMATS:
         raise ValueError(f"{path} has to end in {', '.join(FORMATS)}")

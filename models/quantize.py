@@ -186,7 +186,7 @@ def quantize(
 
     Raises:
         ValueError: the model's layers cannot be told or are integers, photos are missing, or the
-            name is no name.
+            name is malformed.
     """
     with float_form(path) as (model, file):
         draft = _draft(model, name or f"{model.card.name}{SUFFIX}")

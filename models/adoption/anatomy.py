@@ -84,7 +84,7 @@ def score_output(graph: onnx.GraphProto, choices: Choices) -> str:
     """Name of the output with the class scores.
 
     Raises:
-        Refused: nothing tells which it is, or it has none of a classifier's shape.
+        Refused: nothing tells which it is, or it does not have a classifier's shape.
     """
     outputs = {value.name: _shape(value) for value in graph.output}
     listed = ", ".join(f"{name} {_text(shape)}" for name, shape in outputs.items())

@@ -103,7 +103,7 @@ def _numbers(option: str, text: str | None) -> tuple[float, ...] | None:
     """Numbers between commas.
 
     Raises:
-        ValueError: one of them is none.
+        ValueError: one of them is not a number.
     """
     if text is None:
         return None

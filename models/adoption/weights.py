@@ -115,7 +115,7 @@ def identify(path: Path, kind: Kind) -> Network:
     """Read a file of weights and tell the network.
 
     Raises:
-        Refused: it cannot be read, or is none of the family.
+        Refused: it cannot be read, or is not of the family.
     """
     readers: dict[Kind, Callable[[Path], Network]] = {
         "torch": _torch,

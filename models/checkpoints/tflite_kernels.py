@@ -70,7 +70,7 @@ def values_of(tensor: Tensor) -> NDArray[Any]:
     """What a constant holds.
 
     Raises:
-        CheckpointError: it is none.
+        CheckpointError: it is not a constant.
     """
     if tensor.values is None:
         raise CheckpointError(f"{tensor.name!r} has no values")

@@ -381,9 +381,7 @@ def test_an_impossible_budget_is_a_422(auto_client: httpx.Client, query: dict[st
 @pytest.mark.parametrize(
     "query", [{"max_madds": 0}, {"min_top1": 101}, {"max_latency_ms": "nan"}, {"max_latency": 5}]
 )
-def test_a_limit_that_is_none_is_a_bad_query(
-    auto_client: httpx.Client, query: dict[str, Any]
-) -> None:
+def test_an_invalid_limit_is_a_bad_query(auto_client: httpx.Client, query: dict[str, Any]) -> None:
     assert_problem(ask(auto_client, **query), BadQuery)
 
 

@@ -78,7 +78,7 @@ def test_every_metric_has_a_help_text_with_a_full_stop() -> None:
             assert family.documentation.endswith("."), family.name
 
 
-def test_a_shared_folder_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_shared_folder_that_is_not_a_folder_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(MULTIPROCESS_VARIABLE, "/proc/self/nowhere")
     with pytest.raises(SettingError, match=MULTIPROCESS_VARIABLE):
         Metrics()

@@ -182,5 +182,5 @@ def test_off_the_sdk_is_not_even_loaded(store: Path) -> None:
     assert done.returncode == 0
 
 
-def test_an_address_that_is_none_is_refused(store: Path) -> None:
+def test_a_malformed_address_is_refused(store: Path) -> None:
     assert "otlp_endpoint" in failed_start(store, otlp_endpoint="collector:4318")

@@ -100,7 +100,7 @@ def test_a_request_may_have_less_time_than_the_setting_and_not_more(
 
 
 @pytest.mark.parametrize("sent", [b"0", b"-1", b"nan", b"inf", b"soon", b"", b"\xff"])
-def test_a_deadline_that_is_none_is_refused(gateway: Gateway, sent: bytes) -> None:
+def test_an_invalid_deadline_is_refused(gateway: Gateway, sent: bytes) -> None:
     with pytest.raises(BadQuery, match="X-Deadline-Ms"):
         begin(gateway, (b"x-deadline-ms", sent))
     assert gateway.lifecycle.active == 0

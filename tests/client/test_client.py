@@ -203,7 +203,7 @@ def test_nobody_there_is_said_with_the_address(do: Do) -> None:
     "address",
     ["", "gateway:8000", "ftp://gateway", "http://", "http://[::1", "http://gateway:port"],
 )
-def test_an_address_that_is_none_is_refused(kind: type, address: str) -> None:
+def test_a_malformed_address_is_refused(kind: type, address: str) -> None:
     with pytest.raises(ValueError, match="is no address such as http"):
         kind(address)
 

@@ -23,7 +23,7 @@ FILES = 400
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Links to a few images, one that is none, one that is something else."""
+    """Links to one image, a file that is only named as one, and one of another kind."""
     made = tmp_path_factory.mktemp("photos")
     (made / "below").mkdir()
     source = made / "below" / "source.jpg"

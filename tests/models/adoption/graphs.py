@@ -1,4 +1,4 @@
-"""Small ONNX graphs of others: classifiers, and what is none."""
+"""Small ONNX graphs of others: classifiers, and what is not one."""
 
 from pathlib import Path
 from typing import Any

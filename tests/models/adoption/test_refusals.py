@@ -84,7 +84,7 @@ def test_a_file_that_cannot_be_adopted_is_refused_with_the_reason(
         adopt(path, TORCH.choices(write_labels(tmp_path)))
 
 
-def test_a_file_that_is_none_is_refused(tmp_path: Path) -> None:
+def test_what_is_not_an_onnx_file_is_refused(tmp_path: Path) -> None:
     gone = tmp_path / "gone.onnx"
     with pytest.raises(Refused, match=r"gone\.onnx is not a file"):
         adopt(gone, Choices())

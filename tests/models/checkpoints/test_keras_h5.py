@@ -1,4 +1,4 @@
-"""Keras' files in every layout, and files that are none."""
+"""Keras' files in every layout, and files that are not Keras'."""
 
 import shutil
 import subprocess
