@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mobilenet_gateway_client.rows import TIMES, columns, flatten
-from mobilenet_gateway_client.run_file import OutputError
+from mobilenet_gateway_client.run_file import OutputError, note_path
 
 if TYPE_CHECKING:
     import pyarrow
@@ -27,6 +27,28 @@ def check_pyarrow() -> None:
             "Parquet needs pyarrow: pip install 'mobilenet-gateway[parquet]'; "
             "or write .csv or .jsonl"
         ) from error
+
+
+def check_table(lines: Path, path: Path, top_k: int) -> None:
+    """Find out whether a table that is there may be replaced by one of these lines.
+
+    Raises:
+        OutputError: it is not of this run, or was given other columns since.
+    """
+    import pyarrow
+    import pyarrow.parquet
+
+    if not path.exists() or not path.stat().st_size:
+        return
+    try:
+        found = pyarrow.parquet.read_schema(path).names
+    except pyarrow.ArrowInvalid:
+        found = []
+    if found != columns(top_k) or not note_path(lines).exists():
+        raise OutputError(
+            f"{path} is there already and is not as this run writes it; "
+            "name another file or remove it"
+        )
 
 
 def write_parquet(lines: Path, path: Path, top_k: int) -> None:

@@ -12,7 +12,7 @@ from mobilenet_gateway_client.calls import Options
 from mobilenet_gateway_client.client import Client
 from mobilenet_gateway_client.errors import Closed
 from mobilenet_gateway_client.folder import list_images
-from mobilenet_gateway_client.parquet import check_pyarrow, write_parquet
+from mobilenet_gateway_client.parquet import check_pyarrow, check_table, write_parquet
 from mobilenet_gateway_client.rows import Row, columns
 from mobilenet_gateway_client.run_file import Csv, Form, Identity, JsonLines, OutputError, RunFile
 
@@ -88,6 +88,8 @@ def classify_folder(
     listing = list_images(folder, recursive=identity.recursive)
     summary = Summary(str(output), len(listing.names), passed_over=listing.passed_over)
     options = Options(identity.model, identity.resolution, identity.top_k)
+    if output.suffix == ".parquet":
+        check_table(_rows_path(output), output, identity.top_k)
     with RunFile(_rows_path(output), _form(output, identity.top_k), identity) as rows:
         left = [name for name in listing.names if name not in rows.done]
         summary.done_before = summary.files - len(left)

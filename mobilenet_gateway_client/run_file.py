@@ -1,7 +1,8 @@
 """The files of a run: rows that are appended as they are known, and what they are the rows of.
 
 Rows are written whole and handed to the system at once, so that a run that is killed loses at most
-the one that was being written; that one is cut off when the run is taken up again.
+the one that was being written; that one is cut off when the run is taken up again. Nothing else of
+a file is ever cut: one that was changed in between, by a spreadsheet say, is refused.
 """
 
 import csv
@@ -46,11 +47,17 @@ class Form(Protocol):
         """One row."""
 
     def scan(self, lines: Iterable[bytes]) -> Iterator[str | None]:
-        """After each whole row its file name, or None for the head; stops at what is torn."""
+        """After each whole row its file name, or None for the head; stops at a torn last row.
+
+        Raises:
+            OutputError: there is something else in the file than such rows.
+        """
 
 
 class JsonLines:
     """One JSON object a line."""
+
+    _BEGIN = b'{"file": "'
 
     def head(self) -> bytes:
         return b""
@@ -59,11 +66,16 @@ class JsonLines:
         return json.dumps(row.nested()).encode() + b"\n"
 
     def scan(self, lines: Iterable[bytes]) -> Iterator[str | None]:
-        for line in lines:
-            try:
-                yield str(json.loads(line)["file"]) if line.endswith(b"\n") else _torn()
-            except (ValueError, KeyError, TypeError):
+        for number, line in enumerate(lines, start=1):
+            if not line.endswith(b"\n") and line.startswith(self._BEGIN[: len(line)]):
                 return
+            try:
+                name = json.loads(line)["file"] if line.endswith(b"\n") else None
+            except (ValueError, KeyError, TypeError):
+                name = None
+            if not isinstance(name, str):
+                raise _no_row(number)
+            yield name
 
 
 class Csv:
@@ -80,23 +92,40 @@ class Csv:
         return self._encode([flat.get(column, "") for column in self._columns])
 
     def scan(self, lines: Iterable[bytes]) -> Iterator[str | None]:
-        last = b""
+        above, read = 0, list[bytes]()  # lines before the record, and of it
+        ended = False
 
         def texts() -> Iterator[str]:
-            nonlocal last
-            for last in lines:
-                yield last.decode("utf-8", "surrogateescape")
+            nonlocal ended
+            for line in lines:
+                read.append(line)
+                yield _text(line)
+            ended = True
 
         records = csv.reader(texts(), strict=True)
-        try:
-            for number, record in enumerate(records):
-                if len(record) != len(self._columns) or not last.endswith(b"\n"):
+        while True:
+            try:
+                record = next(records, None)
+                if record is None:
                     return
-                if number == 0 and record != self._columns:
+                torn = not read[-1].endswith(b"\n") and len(record) <= len(self._columns)
+            except csv.Error:  # at the end: a quoted value is open
+                record, torn = next(csv.reader(map(_text, read))) if ended else [], ended
+            if not above and record != self._columns:
+                torn = self.head().startswith(b"".join(read))
+                if not torn:
                     raise OutputError(f"its columns are not {', '.join(self._columns)}")
-                yield record[0] if number else None
-        except csv.Error:
-            return
+            if torn and not any(map(self._may_have_row, record)):
+                return
+            if torn or len(record) != len(self._columns):
+                raise _no_row(above + 1)
+            yield record[0] if above else None
+            above += len(read)
+            read.clear()
+
+    def _may_have_row(self, value: str) -> bool:
+        """Whether a value is long enough for a quote too many to have swallowed a row."""
+        return value.count(",") >= len(self._columns) - 1
 
     def _encode(self, values: Sequence[Any]) -> bytes:
         text = io.StringIO()
@@ -104,8 +133,12 @@ class Csv:
         return text.getvalue().removesuffix("\r\n").encode("utf-8", "surrogateescape") + b"\n"
 
 
-def _torn() -> str:
-    raise ValueError("a line without its end")
+def _text(line: bytes) -> str:
+    return line.decode("utf-8", "surrogateescape")
+
+
+def _no_row(line: int) -> OutputError:
+    return OutputError(f"line {line} is no row of this run")
 
 
 class RunFile:
@@ -114,8 +147,8 @@ class RunFile:
     `done` has the names of the files that have a row.
 
     Raises:
-        OutputError: the file is there but not of this run, another run writes it, or it cannot be
-            written.
+        OutputError: the file is there but not of this run, or was changed, another run writes it,
+            or it cannot be written.
     """
 
     def __init__(self, path: Path, form: Form, identity: Identity) -> None:
@@ -128,7 +161,12 @@ class RunFile:
             self._file: IO[bytes] = path.open("ab")
         except OSError as error:
             raise OutputError(f"{error.filename or path}: {error.strerror}") from error
-        self._take_up()
+        try:
+            self._take_up()
+        except BaseException:
+            self._file.close()
+            self._note.close()
+            raise
 
     def __enter__(self) -> Self:
         return self
@@ -174,7 +212,10 @@ class RunFile:
                 if name is not None:
                     self.done.add(name)
         except OutputError as error:
-            raise OutputError(f"{self.path} is not of this run: {error}") from error
+            raise OutputError(
+                f"{self.path} was changed: {error}; put that right, name another file, "
+                f"or remove {self.path.name} to begin anew"
+            ) from error
         self._file.truncate(good)
         if not good:
             self._file.write(self._form.head())

@@ -110,6 +110,49 @@ def test_a_folder_becomes_a_table_and_is_not_asked_for_again(
         assert table.column("error").null_count == FILES - 1
 
 
+def test_a_table_that_was_changed_in_between_is_refused_and_kept(
+    service: Service, folder: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "rows.csv"
+    arguments = ("classify", str(folder / "below"), "--url", service.base_url)
+    assert finished(*arguments, "--output", str(output)).status == 0
+    with_column = output.read_bytes().replace(b"\n", b",checked\n")
+    output.write_bytes(with_column)
+    before = classified(service)
+    outcome = finished(*arguments, "--output", str(output))
+    assert outcome.status == 1
+    assert "rows.csv was changed: its columns are not file, error" in outcome.err
+    assert outcome.err.count("\n") == 1
+    assert output.read_bytes() == with_column
+    assert classified(service) == before
+
+
+def test_a_parquet_of_other_columns_or_of_no_run_is_not_replaced(
+    service: Service, folder: Path, tmp_path: Path
+) -> None:
+    parquet = pytest.importorskip("pyarrow.parquet", reason="needs pyarrow")
+    output = tmp_path / "rows.parquet"
+    arguments = (
+        "classify", str(folder / "below"), "--url", service.base_url, "--output", str(output)
+    )  # fmt: skip
+    assert finished(*arguments).status == 0
+    table = parquet.read_table(output)
+    assert finished(*arguments).status == 0  # one of its own is
+    parquet.write_table(table.append_column("checked", [["yes"] * len(table)]), output)
+    changed = output.read_bytes()
+    assert "rows.parquet is there already and is not as this run" in finished(*arguments).err
+    assert output.read_bytes() == changed
+    for unknown in (changed, b"no table"):
+        elsewhere = tmp_path / "other.parquet"
+        elsewhere.write_bytes(unknown)
+        outcome = finished(*arguments[:-1], str(elsewhere))
+        assert "other.parquet is there already and is not as this run writes it" in outcome.err
+        assert elsewhere.read_bytes() == unknown
+    parquet.write_table(table, elsewhere)  # of these columns, but not of this run
+    assert finished(*arguments[:-1], str(elsewhere)).status == 1
+    assert parquet.read_table(elsewhere) == table
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_a_run_that_was_stopped_goes_on_where_it_stopped(
     store: Path, folder: Path, tmp_path: Path, number: signal.Signals

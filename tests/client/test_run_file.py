@@ -4,8 +4,10 @@ import csv
 import errno
 import fcntl
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -54,6 +56,59 @@ def test_a_file_cut_off_anywhere_is_taken_up_at_its_last_whole_row(
             if name not in rows.done:
                 rows.append(row(name))
     assert path.read_bytes() == whole
+
+
+@pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
+@given(
+    names=st.lists(NAMES, max_size=4, unique=True),
+    put=st.text('",;\r\n{}ax', max_size=20).map(str.encode) | st.binary(max_size=20),
+    data=st.data(),
+)
+@settings(deadline=None, max_examples=200)
+def test_a_file_that_was_changed_in_any_way_keeps_every_byte(
+    form: Form, names: list[str], put: bytes, data: st.DataObject, tmp_path_factory: Any
+) -> None:
+    path = tmp_path_factory.mktemp("run") / "rows"
+    failed = Row("last.jpg", Classification("m", 224, error=UnreadableImage("why")))
+    write(path, form, names)
+    with RunFile(path, form, RUN) as rows:
+        rows.append(failed)
+    whole = path.read_bytes()
+    end = data.draw(st.integers(0, len(whole) - len(form.line(failed))))
+    changed = whole[: data.draw(st.integers(0, end))] + put + whole[end:]
+    path.write_bytes(changed)
+    try:
+        with RunFile(path, form, RUN) as rows:
+            rows.append(row("new.jpg"))
+    except OutputError:
+        assert path.read_bytes() == changed
+    else:
+        assert path.read_bytes() == changed + form.line(row("new.jpg"))
+
+
+@pytest.mark.parametrize(
+    ("form", "change", "reason"),
+    [
+        ("csv", lambda text: text.replace(b"\n", b",yes\n"), "its columns are not file, error"),
+        ("csv", lambda text: text.replace(b",", b";"), "its columns are not file, error"),
+        ("csv", lambda text: text.replace(b"\nb", b"\n\nb"), "line 4 is no row of this run"),
+        ("csv", lambda text: text.replace(b"\nb", b'\n"b'), "line 4 is no row of this run"),
+        ("csv", lambda text: text.replace(b"\n", b",yes\n")[:-1], "its columns are not"),
+        ("jsonl", lambda text: text.replace(b"\n", b"\n\n", 1), "line 2 is no row of this run"),
+        ("jsonl", lambda text: text.replace(b'"file": "b"', b'"file": 1'), "line 2 is no row"),
+        ("jsonl", lambda text: text + b"seen", "line 4 is no row of this run"),
+    ],
+)
+def test_a_file_that_was_changed_is_refused_with_where_and_what_to_do(
+    form: str, change: Callable[[bytes], bytes], reason: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "rows"
+    write(path, FORMS[form], ["a", "b", "c"])
+    before = change(path.read_bytes())
+    path.write_bytes(before)
+    with pytest.raises(OutputError, match=f"{reason}.*; put that right, name another file, or rem"):
+        RunFile(path, FORMS[form], RUN)
+    assert path.read_bytes() == before
 
 
 def test_rows_of_both_forms_say_the_same(tmp_path: Path) -> None:
