@@ -6,6 +6,7 @@ every rule (what is retried, how images go together, which errors are whose) sta
 """
 
 import secrets
+import ssl
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -246,14 +247,33 @@ def _exchange(request: Send, retry: Retry, parse: Callable[[Any], T]) -> Steps[T
 
 def _unreachable(error: httpx.TransportError) -> Unreachable:
     url = error.request.url
-    return Unreachable(
-        f"{url.scheme}://{url.netloc.decode()} does not answer: {error or type(error).__name__}"
-    )
+    reason = _refusal(error) or f"does not answer: {error or type(error).__name__}"
+    return Unreachable(f"{url.scheme}://{url.netloc.decode()} {reason}")
+
+
+def _refusal(error: BaseException | None) -> str:
+    """What is wrong with TLS, and what to do, where asking again is of no use; empty for all else.
+
+    httpx wraps what the system says in errors of its own, which do not tell it apart.
+    """
+    while error is not None:
+        if isinstance(error, ssl.SSLCertVerificationError):
+            return (
+                f"has a certificate that does not verify: {error.verify_message}; name one of your "
+                "own in SSL_CERT_FILE, or give `verify`, and use an address that it is made out to"
+            )
+        if isinstance(error, ssl.SSLError) and error.reason == "WRONG_VERSION_NUMBER":
+            return "does not speak TLS; an address with http:// may be what you want"
+        error = error.__cause__ or error.__context__
+    return ""
 
 
 def _can_pass(error: httpx.TransportError) -> bool:
     """Whether a connection failed, rather than an answer taking too long or an odd address."""
-    return isinstance(error, httpx.NetworkError | httpx.RemoteProtocolError | httpx.ConnectTimeout)
+    failed = isinstance(
+        error, httpx.NetworkError | httpx.RemoteProtocolError | httpx.ConnectTimeout
+    )
+    return failed and not _refusal(error)
 
 
 def _parsed(reply: httpx.Response, parse: Callable[[Any], T]) -> T:

@@ -5,6 +5,8 @@ labels is tested on any machine. The real models are those that `make test` put 
 store, and those whose weights lie beside the checkout.
 """
 
+import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -69,3 +71,17 @@ def real_client(real_store: Path) -> Iterator[httpx.Client]:
     """The service over the default model with its real weights."""
     with served(Settings(store=real_store, models=(REAL_MODEL,))) as opened:
         yield opened
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A certificate for 127.0.0.1 that signs itself, and its key."""
+    if not shutil.which("openssl"):
+        pytest.skip("needs openssl to make a certificate")
+    folder = tmp_path_factory.mktemp("tls")
+    cert, key = folder / "cert.pem", folder / "key.pem"
+    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
+    command += ["-nodes", "-days", "2", "-subj", "/CN=gateway", "-addext"]
+    command += ["subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(cert)]
+    subprocess.run(command, capture_output=True, check=True)
+    return cert, key

@@ -42,6 +42,7 @@ from mobilenet_gateway_client.results import Info
 from tests.app.pictures import encode, noise
 from tests.client.scripted import GOOD, INFO, Reply, overloaded, scripted
 from tests.conftest import SMALL_V1, SMALL_V2
+from tests.processes import running
 from tests.serving import served
 
 NEVER = Retry(patience_s=0)
@@ -196,6 +197,35 @@ def test_nobody_there_is_said_with_the_address(do: Do) -> None:
         address = f"http://127.0.0.1:{taken.getsockname()[1]}"
         with pytest.raises(Unreachable, match=address):
             do(address, "models")
+
+
+class NoRetry(Retry):
+    """Fails the test if it is asked whether to try again; `NEVER` would say no in any case."""
+
+    def wait_s(self, failures: int, retry_after_s: float, spent_s: float) -> float | None:
+        raise AssertionError("asked again")
+
+
+@both
+def test_tls_that_cannot_be_is_not_tried_again_and_said_with_what_to_do(
+    do: Do, store: Path, certificate: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cert, key = certificate
+    settings = {"models": SMALL_V1, "measure_s": 0}
+    with running(store, **settings, tls_cert=cert, tls_key=key) as service:
+        with pytest.raises(Unreachable, match="self-signed certificate; name one of your own"):
+            do(service.base_url, "info", retry=NoRetry())
+        monkeypatch.setenv("SSL_CERT_FILE", str(cert))  # what the message says
+        assert do(service.base_url, "info").default_model == SMALL_V1
+        elsewhere = service.base_url.replace("127.0.0.1", "localhost")
+        with pytest.raises(Unreachable, match="not valid for 'localhost'"):
+            do(elsewhere, "info", retry=NoRetry())
+
+
+@both
+def test_https_to_a_service_without_tls_is_not_tried_again(do: Do, url: str) -> None:
+    with pytest.raises(Unreachable, match="does not speak TLS; an address with http://"):
+        do(url.replace("http:", "https:"), "info", retry=NoRetry())
 
 
 @pytest.mark.parametrize("kind", [Client, AsyncClient])

@@ -86,20 +86,6 @@ def test_a_read_only_store_is_said_and_keeps_no_model_from_serving(
             assert "Read-only file system" in service.log
 
 
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """A certificate for 127.0.0.1 that signs itself, and its key."""
-    if not shutil.which("openssl"):
-        pytest.skip("needs openssl to make a certificate")
-    folder = tmp_path_factory.mktemp("tls")
-    cert, key = folder / "cert.pem", folder / "key.pem"
-    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
-    command += ["-nodes", "-days", "2", "-subj", "/CN=gateway", "-addext"]
-    command += ["subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(cert)]
-    subprocess.run(command, capture_output=True, check=True)
-    return cert, key
-
-
 def test_with_a_certificate_the_service_speaks_tls(
     store: Path, certificate: tuple[Path, Path]
 ) -> None:
