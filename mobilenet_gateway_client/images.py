@@ -17,6 +17,7 @@ else:
 
 Several: TypeAlias = list[Any] | tuple[Any, ...]  # of sources; a string is a sequence, but a path
 UNSCALED = ("F", "I")  # floats and 32-bit integers: Pillow would cut them off at 255
+UNREADABLE = (OSError, ValueError, SyntaxError)  # Pillow's for cut off, closed, a broken PNG
 FAST = 1  # zlib's level: pixels go to a machine nearby, once
 
 
@@ -34,8 +35,8 @@ def encode(source: Source) -> bytes:
     if isinstance(source, str | os.PathLike):
         try:
             return Path(source).read_bytes()
-        except OSError as error:
-            reason = error.strerror or str(error)
+        except (OSError, ValueError) as error:  # of a name that no file can have
+            reason = getattr(error, "strerror", None) or str(error)
             raise UnreadableImage(f"{os.fspath(source)}: {reason}") from error
     return _encode_pixels(source)
 
@@ -68,7 +69,7 @@ def _encode_pixels(source: Any) -> bytes:
     try:  # pixels of an opened file are read now
         # the tag goes with the file, so that an opened photo and its path are the same image
         return _png(ImageOps.exif_transpose(source))
-    except OSError as error:
+    except UNREADABLE as error:
         raise UnreadableImage(f"the image cannot be read: {error}") from error
 
 

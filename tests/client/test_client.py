@@ -98,6 +98,41 @@ def test_a_list_keeps_its_order_and_an_error_its_place(do: Do, url: str, tmp_pat
     assert (alone.model, alone.resolution) == (SMALL_V2, 128)
 
 
+def closed_image() -> Image.Image:
+    image = noise()
+    image.close()
+    return image
+
+
+def broken_png() -> Image.Image:
+    data = bytearray(encode(noise(400, 300), "PNG"))
+    chunk = data.index(b"IDAT", data.index(b"IDAT") + 4)
+    data[chunk : chunk + 4] = b"\xff\xff\xff\xff"
+    return Image.open(io.BytesIO(data))
+
+
+@both
+@pytest.mark.parametrize(
+    ("make", "reason"),
+    [
+        (lambda: "a\0b.jpg", "null byte"),
+        (lambda: "a\ud800.jpg", "surrogates not allowed"),
+        (closed_image, "closed image"),
+        (broken_png, "broken PNG"),
+    ],
+    ids=["nul", "surrogate", "closed", "broken"],
+)
+def test_what_cannot_be_read_does_not_keep_others_from_their_answer(
+    do: Do, url: str, make: Callable[[], Any], reason: str
+) -> None:
+    good, bad, also_good = do(url, "classify", [noise(), make(), noise()])
+    assert good.label == also_good.label
+    assert isinstance(bad.error, UnreadableImage)
+    assert reason in bad.error.detail
+    with pytest.raises(UnreadableImage, match=reason):
+        do(url, "classify", make())
+
+
 @both
 def test_errors_say_whose_they_are(do: Do, url: str) -> None:
     image = encode(noise())
