@@ -56,6 +56,7 @@ def classify(
     from mobilenet_gateway_client.retry import Retry
     from mobilenet_gateway_client.run import check_output, classify_folder
     from mobilenet_gateway_client.run_file import Identity
+    from mobilenet_gateway_client.transport import without_credentials
 
     console = Console(stderr=True)
 
@@ -68,9 +69,8 @@ def classify(
         retry = Retry(patience_s)
         with Client(url, api_key=api_key, retry=retry, concurrency=concurrency) as client:
             named = model or client.info().default_model
-            identity = Identity(
-                url.rstrip("/"), str(folder.resolve()), named, resolution, top_k, recursive
-            )
+            address, where = without_credentials(url), str(folder.resolve())
+            identity = Identity(address, where, named, resolution, top_k, recursive)
             with _progress(console) as started:
                 summary = classify_folder(client, identity, output, started, leave)
     except (ClientError, ValueError) as error:

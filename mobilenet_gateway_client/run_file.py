@@ -17,6 +17,7 @@ from typing import IO, Any, Protocol, Self
 
 from mobilenet_gateway_client.errors import ClientError
 from mobilenet_gateway_client.rows import Row
+from mobilenet_gateway_client.transport import without_credentials
 
 SYNC_ROWS = 256  # between calls of fsync(2), for when the machine and not the process ends
 
@@ -247,9 +248,11 @@ def _claim(path: Path, identity: Identity) -> IO[str]:
     note.seek(0)
     wanted = asdict(identity)
     try:
-        before = json.loads(note.read() or "null")
-    except ValueError:
-        before = None
+        noted = json.loads(note.read() or "null")
+        # as it was noted once, and shall not be any longer
+        before = noted and {**noted, "url": without_credentials(noted["url"])}
+    except (ValueError, KeyError, TypeError):
+        noted = before = None
     if before is not None and before != wanted and path.exists():
         note.close()
         changed = [
@@ -261,7 +264,7 @@ def _claim(path: Path, identity: Identity) -> IO[str]:
             f"{path} was begun by another run: {'; '.join(changed)}; "
             f"name another file, or remove {path.name} to begin anew"
         )
-    if before != wanted:
+    if noted != wanted:
         note.truncate(0)
         json.dump(wanted, note, indent=1)
         note.flush()

@@ -226,6 +226,23 @@ def test_another_service_is_told_apart(do: Do, body: Any) -> None:
 
 
 @both
+def test_a_password_of_the_address_is_in_no_message_and_no_log(
+    do: Do, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("DEBUG")
+    for reply in (Reply(200, []), Reply(502, "text"), Reply(0)):
+        with scripted([reply]) as script, pytest.raises(ClientError) as failure:
+            do(script.url.replace("://", "://me:secret@"), "info")
+        assert "secret" not in str(failure.value)
+    assert "/info" in caplog.text
+    assert "secret" not in caplog.text
+    for address in ("http://me:secret@gateway:port", "me:secret@gateway", "http://me:se/cret@x"):
+        with pytest.raises(ValueError, match="is no address") as refusal:
+            do(address, "info")
+        assert "cret" not in str(refusal.value)
+
+
+@both
 def test_nobody_there_is_said_with_the_address(do: Do) -> None:
     with socket.socket() as taken:  # bound and not listening
         taken.bind(("127.0.0.1", 0))

@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import subprocess
+from base64 import b64decode
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -217,6 +218,23 @@ def test_a_second_signal_ends_a_run_that_waits_for_an_answer(folder: Path, tmp_p
             process.wait(0.5)
         process.send_signal(signal.SIGINT)
         assert process.wait(LIVELINESS_S / 2) == 130  # the client itself gives up later
+
+
+def test_a_password_of_the_address_is_sent_and_kept_nowhere(folder: Path, tmp_path: Path) -> None:
+    output = tmp_path / "rows.csv"
+    with scripted([INFO, INFO, GOOD, INFO, INFO, INFO]) as script:
+        address = script.url.replace("://", "://me:se%40cret@")
+        arguments = ("classify", str(folder / "below"), "--output", str(output), "--url")
+        assert finished(*arguments, address).status == 0
+        assert all("Authorization" in headers for headers in script.headers)
+        assert b64decode(script.headers[0]["Authorization"].split()[1]) == b"me:se@cret"
+        for same in (address, script.url):
+            assert "1 done before" in finished(*arguments, same).out
+        refused = finished(*arguments, address, "--top-k", "1")
+        assert "top_k was 5 and is now 1" in refused.err
+        assert "cret" not in refused.err
+    assert {path.name for path in tmp_path.iterdir()} == {"rows.csv", ".rows.csv.run.json"}
+    assert all(b"cret" not in path.read_bytes() for path in tmp_path.iterdir())
 
 
 def test_patience_that_ends_is_an_error_of_one_line(folder: Path, tmp_path: Path) -> None:

@@ -15,7 +15,15 @@ from hypothesis import strategies as st
 
 from mobilenet_gateway_client import Classification, Prediction, UnreadableImage
 from mobilenet_gateway_client.rows import Row, columns
-from mobilenet_gateway_client.run_file import Csv, Form, Identity, JsonLines, OutputError, RunFile
+from mobilenet_gateway_client.run_file import (
+    Csv,
+    Form,
+    Identity,
+    JsonLines,
+    OutputError,
+    RunFile,
+    note_path,
+)
 
 RUN = Identity("http://gateway", "/photos", "m", None, 2, False)
 FORMS: dict[str, Form] = {"csv": Csv(columns(2)), "jsonl": JsonLines()}
@@ -137,6 +145,19 @@ def test_another_run_is_refused_with_what_differs(tmp_path: Path) -> None:
     path.unlink()  # what the message says
     with RunFile(path, FORMS["csv"], other) as rows:
         assert rows.done == set()
+
+
+def test_a_note_with_a_password_is_taken_up_and_rid_of_it(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    write(path, FORMS["csv"], ["a"])
+    note = note_path(path)
+    note.write_text(note.read_text().replace("http://", "http://me:secret@"))
+    with pytest.raises(OutputError, match="model was") as refusal:
+        RunFile(path, FORMS["csv"], replace(RUN, model="n"))
+    assert "secret" not in str(refusal.value)
+    with RunFile(path, FORMS["csv"], RUN) as rows:
+        assert rows.done == {"a"}
+    assert "secret" not in note.read_text()
 
 
 def test_a_file_of_somebody_else_is_left_alone(tmp_path: Path) -> None:
