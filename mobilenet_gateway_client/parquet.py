@@ -41,10 +41,13 @@ def check_table(lines: Path, path: Path, top_k: int) -> None:
     if not path.exists() or not path.stat().st_size:
         return
     try:
-        found = pyarrow.parquet.read_schema(path).names
+        table = pyarrow.parquet.read_metadata(path)
+        # an empty folder leaves a table without rows, and no note
+        known = note_path(lines).exists() or not table.num_rows
+        ours = known and table.schema.names == columns(top_k)
     except pyarrow.ArrowInvalid:
-        found = []
-    if found != columns(top_k) or not note_path(lines).exists():
+        ours = False
+    if not ours:
         raise OutputError(
             f"{path} is there already and is not as this run writes it; "
             "name another file or remove it"
@@ -93,5 +96,10 @@ def _schema(top_k: int) -> "pyarrow.Schema":
 
 def _clean(row: dict[str, Any]) -> dict[str, Any]:
     """Parquet's strings are UTF-8: of file names that are not, the odd bytes become escapes."""
-    row["file"] = row["file"].encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-    return row
+    return {
+        # a name stands in the detail of an error too
+        key: value.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+        if isinstance(value, str)
+        else value
+        for key, value in row.items()
+    }

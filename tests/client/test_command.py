@@ -154,6 +154,23 @@ def test_a_parquet_of_other_columns_or_of_no_run_is_not_replaced(
     assert parquet.read_table(elsewhere) == table
 
 
+def test_a_parquet_of_an_empty_folder_may_grow_and_names_need_not_be_utf8(
+    service: Service, folder: Path, tmp_path: Path
+) -> None:
+    parquet = pytest.importorskip("pyarrow.parquet", reason="needs pyarrow")
+    photos, output = tmp_path / "photos", tmp_path / "rows.parquet"
+    photos.mkdir()
+    arguments = ("classify", str(photos), "--url", service.base_url, "--output", str(output))
+    assert finished(*arguments).status == 0
+    assert len(parquet.read_table(output)) == 0
+    os.link(folder / "below" / "source.jpg", photos / "good\udcff.jpg")  # the byte FF
+    (photos / "gone\udcff.jpg").symlink_to("nowhere")
+    assert "1 classified, 1 failed" in finished(*arguments).out
+    gone, good = sorted(parquet.read_table(output).to_pylist(), key=lambda row: str(row["file"]))
+    assert (good["file"], gone["file"]) == ("good\\xff.jpg", "gone\\xff.jpg")
+    assert gone["error_detail"].endswith("gone\\xff.jpg: No such file or directory")
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_a_run_that_was_stopped_goes_on_where_it_stopped(
     store: Path, folder: Path, tmp_path: Path, number: signal.Signals
