@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mobilenet_gateway_client.async_client import AsyncClient
+    from mobilenet_gateway_client.calls import Options
     from mobilenet_gateway_client.client import Client
     from mobilenet_gateway_client.errors import (
         BadQuery,
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 
 _HOME = {
     "async_client": ("AsyncClient",),
+    "calls": ("Options",),
     "client": ("Client",),
     "errors": (
         "BadQuery", "ClientError", "Closed", "DeadlineExceeded", "ImageProblem", "NotAGateway",
@@ -60,6 +62,7 @@ __all__ = [
     "LayerTable",
     "Model",
     "NotAGateway",
+    "Options",
     "Prediction",
     "Problem",
     "Retry",

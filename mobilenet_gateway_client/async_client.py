@@ -25,8 +25,8 @@ class AsyncClient:
     """What `Client` is, with `await`, `async with` and `async for`.
 
     Raises:
-        ValueError: the address is not one of HTTP, the key is malformed, or the environment names a
-            proxy or certificates that cannot be used.
+        ValueError: the address is not one of HTTP, the key is malformed, `concurrency` is less than
+            1, or the environment names a proxy or certificates that cannot be used.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class AsyncClient:
     ) -> None:
         self._http = open_http(httpx.AsyncClient, url, api_key, timeout_s, verify)
         self._retry = retry or Retry()
-        self._concurrency = concurrency
+        self._concurrency = calls.at_least_one(concurrency)
 
     async def __aenter__(self) -> Self:
         return self

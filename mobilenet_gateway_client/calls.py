@@ -95,6 +95,17 @@ class Pace:
     images: int
 
 
+def at_least_one(requests: int | None) -> int | None:
+    """How many requests at once were asked for.
+
+    Raises:
+        ValueError: less than one.
+    """
+    if requests is not None and requests < 1:
+        raise ValueError(f"concurrency is {requests} and has to be at least 1")
+    return requests
+
+
 def pace(gateway: Info, requests: int | None = None) -> Pace:
     """One request more than the gateway has workers, and never more than half of its queue."""
     room = max(1, int(gateway.settings.get("queue_limit", GROUP_IMAGES)) // 2)

@@ -32,8 +32,8 @@ class Client:
     than the gateway has workers. `timeout_s` bounds each answer, `retry` all attempts together.
 
     Raises:
-        ValueError: the address is not one of HTTP, the key is malformed, or the environment names a
-            proxy or certificates that cannot be used.
+        ValueError: the address is not one of HTTP, the key is malformed, `concurrency` is less than
+            1, or the environment names a proxy or certificates that cannot be used.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class Client:
     ) -> None:
         self._http = open_http(httpx.Client, url, api_key, timeout_s, verify)
         self._retry = retry or Retry()
-        self._concurrency = concurrency
+        self._concurrency = calls.at_least_one(concurrency)
         self._closing = threading.Event()
         self._overs: set[threading.Event] = set()
 

@@ -28,6 +28,7 @@ from mobilenet_gateway_client import (
     Closed,
     ImageProblem,
     NotAGateway,
+    Options,
     Problem,
     Retry,
     Unauthorized,
@@ -291,6 +292,13 @@ def test_a_malformed_address_is_refused(kind: type, address: str) -> None:
 
 
 @pytest.mark.parametrize("kind", [Client, AsyncClient])
+@pytest.mark.parametrize("requests", [0, -1])
+def test_less_than_one_request_at_once_is_refused(kind: type, requests: int) -> None:
+    with pytest.raises(ValueError, match=f"concurrency is {requests} and has to be at least 1"):
+        kind("http://gateway", concurrency=requests)
+
+
+@pytest.mark.parametrize("kind", [Client, AsyncClient])
 def test_a_key_or_a_proxy_that_cannot_be_used_is_refused(
     kind: type, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -345,6 +353,19 @@ def test_only_as_much_is_taken_from_a_stream_as_is_under_way(url: str) -> None:
         next(answers)
         answers.close()
     assert taken <= 2 * 8
+
+
+def test_a_stream_is_asked_for_with_options(url: str) -> None:
+    options = Options(model=SMALL_V2, top_k=2)
+
+    async def ask() -> list[Any]:
+        async with AsyncClient(url) as client:
+            return [one async for _, one in client.classify_each([encode(noise())], options)]
+
+    with Client(url) as client:
+        answers = [one for _, one in client.classify_each([encode(noise())], options)]
+    for found in (*answers, *asyncio.run(ask())):
+        assert (found.model, len(found.predictions)) == (SMALL_V2, 2)
 
 
 async def _collected(url: str, images: list[bytes]) -> tuple[list[Any], ClientError | None]:
