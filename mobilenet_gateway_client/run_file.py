@@ -248,12 +248,13 @@ def _claim(path: Path, identity: Identity) -> IO[str]:
     note.seek(0)
     wanted = asdict(identity)
     try:
-        noted = json.loads(note.read() or "null")
-        # as it was noted once, and shall not be any longer
-        before = noted and {**noted, "url": without_credentials(noted["url"])}
-    except (ValueError, KeyError, TypeError):
-        noted = before = None
-    if before is not None and before != wanted and path.exists():
+        noted = json.loads(note.read() or "{}")
+    except ValueError:
+        noted = {}
+    before = noted if isinstance(noted, dict) else {}
+    if "url" in before:  # credentials were noted once, and shall not be any longer
+        before = {**before, "url": without_credentials(str(before["url"]))}
+    if before and before != wanted and path.exists():
         note.close()
         changed = [
             f"{key} was {before.get(key)!r} and is now {wanted.get(key)!r}"

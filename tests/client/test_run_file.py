@@ -160,6 +160,25 @@ def test_a_note_with_a_password_is_taken_up_and_rid_of_it(tmp_path: Path) -> Non
     assert "secret" not in note.read_text()
 
 
+@pytest.mark.parametrize("note", ["", "{", "[]", "5", '"text"', "{}"])
+def test_rows_whose_note_is_damaged_are_taken_up(note: str, tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    write(path, FORMS["csv"], ["a"])
+    whole = note_path(path).read_text()
+    note_path(path).write_text(note)
+    with RunFile(path, FORMS["csv"], RUN) as rows:
+        assert rows.done == {"a"}
+    assert note_path(path).read_text() == whole
+
+
+def test_a_note_without_a_text_for_an_address_is_of_another_run(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    write(path, FORMS["csv"], ["a"])
+    note_path(path).write_text('{"url": 5}')
+    with pytest.raises(OutputError, match="url was '5' and is now"):
+        RunFile(path, FORMS["csv"], RUN)
+
+
 def test_a_file_of_somebody_else_is_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "rows.csv"
     path.write_text("my diary\n")
