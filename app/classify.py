@@ -27,7 +27,6 @@ class ImageRun:
     queue_ms: float
     decode_ms: float
     inference_ms: float
-    error: None = None  # where an `ImageResult` may have one
 
 
 @dataclass(frozen=True, slots=True)

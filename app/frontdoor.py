@@ -9,10 +9,10 @@ import logging
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.error_response import respond
 from app.errors import MISTAKE, InternalError, RequestError, Stopping
 from app.gateway import Gateway
 from app.prediction import PATH
-from app.problem import respond
 from app.record import ID_HEADER, TRACE_HEADER, Record, start_record
 from app.routes import inference_protocol, predict
 from app.routes.inference_protocol import INFER, INFER_ROUTE

@@ -9,7 +9,7 @@ from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from app import __version__, problem
+from app import __version__, error_response
 from app.frontdoor import FrontDoor
 from app.gateway import Gateway, State, open_gateway
 from app.routes import health, inference_protocol, metrics, models, page, predict
@@ -69,7 +69,7 @@ def create_app(settings: Settings, gateway: Gateway | None = None) -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,  # a path that is nearly right is as unknown as any other
     )
-    problem.install(app, "/docs" if settings.page else "/openapi.json")
+    error_response.install(app, "/docs" if settings.page else "/openapi.json")
     for resource in (predict, models, inference_protocol, health, metrics):
         app.include_router(resource.router)
     if settings.page:

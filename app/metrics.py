@@ -23,7 +23,6 @@ from prometheus_client import (
 
 from app.card import ModelCard
 from app.errors import SettingError
-from app.problem import TYPE_PREFIX
 from app.record import Record
 
 MULTIPROCESS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
@@ -114,8 +113,7 @@ class Metrics:
             self.images.labels(record.model, record.error).inc(record.images)
         for result in record.results:
             if result.error:
-                kind = result.error.type.removeprefix(TYPE_PREFIX)
-                self.images.labels(record.model, kind).inc()
+                self.images.labels(record.model, result.error.type).inc()
                 continue
             self.images.labels(record.model, "ok").inc()
             self.queue_seconds.labels(record.model).observe(result.queue_ms / 1000)

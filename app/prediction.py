@@ -10,10 +10,11 @@ from app.auth import Headers
 from app.auto import Choice, Demand
 from app.bodies import split_images
 from app.classify import to_results
+from app.error_response import respond
 from app.errors import RequestError
 from app.gateway import Gateway
-from app.problem import parse_query, respond
-from app.record import Record
+from app.query import parse_query
+from app.record import ImageRecord, Record
 from app.scheduler import Ticket
 from app.schemas import Answer, ImageResult, PredictQuery
 from app.work import Work
@@ -70,7 +71,15 @@ class Prediction(Work):
             ImageError: there was but one image, and it is not one that can be classified.
         """
         results = to_results(outcomes)
-        self.record.results = results
+        self.record.results = [
+            ImageRecord(
+                result.queue_ms,
+                result.decode_ms,
+                result.inference_ms,
+                outcome if isinstance(outcome, RequestError) else None,
+            )
+            for result, outcome in zip(results, outcomes, strict=True)
+        ]
         choice = self._choice
         assert choice is not None  # noqa: S101  nothing is classified without
         self.gateway.chooser.learn(choice, (perf_counter() - self._started) * 1000)

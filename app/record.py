@@ -5,19 +5,26 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from random import getrandbits  # an id is no secret, and os.urandom would let go of the GIL
 from time import perf_counter
-from typing import TYPE_CHECKING
-
-from app.auth import Headers
-from app.classify import ImageRun
-from app.schemas import ImageResult
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
+    from app.auth import Headers
+    from app.errors import RequestError
     from app.tracing import Trace
 
 ID_HEADER = b"x-request-id"
 TRACE_HEADER = b"traceresponse"  # W3C Trace Context, level 2
 UNMATCHED = "none"  # the route of all unknown paths, however many
 _GOOD_ID = re.compile(rb"[\x21-\x7e]{1,128}")
+
+
+class ImageRecord(NamedTuple):
+    """What one image took, or what kept it from being answered."""
+
+    queue_ms: float
+    decode_ms: float
+    inference_ms: float
+    error: "RequestError | None" = None
 
 
 @dataclass(slots=True)
@@ -33,7 +40,7 @@ class Record:
     images: int = 0
     queued: float = 0.0  # when they were, on the clock of `began`
     body_bytes: int = 0
-    results: Sequence[ImageResult | ImageRun] = ()
+    results: Sequence[ImageRecord] = ()
     error: str = ""  # the type of what ended it
     status: int = 0
     ended_s: float = 0.0  # of the day, as time.time() has it
@@ -41,7 +48,7 @@ class Record:
     trace: "Trace | None" = None
 
 
-def start_record(method: str, path: str, headers: Headers, route: str = UNMATCHED) -> Record:
+def start_record(method: str, path: str, headers: "Headers", route: str = UNMATCHED) -> Record:
     """Begin the record of a request; its id is the client's, or a new one."""
     for name, value in headers:
         if name == ID_HEADER and _GOOD_ID.fullmatch(value):

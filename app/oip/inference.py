@@ -7,14 +7,14 @@ from fastapi.responses import Response
 
 from app.auth import Headers
 from app.classify import ImageRun
+from app.error_response import respond
 from app.errors import RequestError, UnknownModel, UnsupportedFormat
 from app.gateway import Gateway
 from app.model import Model
 from app.oip import rest
 from app.oip.answer import InferAnswer, to_answer
 from app.oip.request import VERSION, InferRequest, Plan, plan
-from app.problem import respond
-from app.record import Record
+from app.record import ImageRecord, Record
 from app.scheduler import Ticket
 from app.work import Work
 
@@ -77,7 +77,9 @@ class Inference(Work):
             ImageError: one of them is none; the protocol has no place for it among the good ones.
         """
         runs = [_whole(outcome, index, len(outcomes)) for index, outcome in enumerate(outcomes)]
-        self.record.results = runs
+        self.record.results = [
+            ImageRecord(run.queue_ms, run.decode_ms, run.inference_ms) for run in runs
+        ]
         return to_answer(self._request, self._plan, self.model, [run.outputs for run in runs])
 
 

@@ -15,7 +15,7 @@ from app.oip import schemas
 from app.oip.answer import InferAnswer
 from app.oip.request import INPUT, InferRequest, RequestedOutput
 from app.oip.tensors import InputTensor, OutputTensor, pack_bytes
-from app.problem import parse_query
+from app.query import parse_query
 from app.schemas import NoQuery
 
 LENGTH_HEADER = "Inference-Header-Content-Length"

@@ -59,6 +59,12 @@ class InferenceRequest(Sent):
     outputs: list[RequestOutput] = Field([], description="None given: all of them.")
 
 
+class ErrorResponse(Wire):
+    """What was wrong, as the Open Inference Protocol says it."""
+
+    error: str
+
+
 class ResponseOutput(Wire):
     """A tensor of the answer; its elements are flat."""
 

@@ -7,9 +7,9 @@ import PIL
 from fastapi import APIRouter, Query
 
 from app import __version__, runtime
+from app.error_response import documented
 from app.errors import BadQuery, Stopping, Unauthorized
 from app.gateway import Current
-from app.problem import documented
 from app.providers import short_names
 from app.schemas import Health, Info, NoQuery
 from app.settings import public_settings

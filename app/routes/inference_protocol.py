@@ -12,6 +12,7 @@ from fastapi.responses import JSONResponse, Response
 from starlette.types import Receive, Scope
 
 from app import asgi
+from app.error_response import OIP, documented
 from app.errors import (
     CLASSIFYING,
     BadQuery,
@@ -28,7 +29,6 @@ from app.gateway import Current, Gateway
 from app.model import Model
 from app.oip import examples, metadata, repository, rest, schemas, statistics
 from app.oip.inference import HttpInference, find_model
-from app.problem import OIP, documented
 from app.record import Record
 
 refused = partial(documented, path=OIP, details=DETAILS | examples.DETAILS)

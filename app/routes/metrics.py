@@ -6,9 +6,9 @@ from fastapi import APIRouter, Query
 from fastapi.responses import Response
 from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4
 
+from app.error_response import documented
 from app.errors import BadQuery, Unauthorized
 from app.gateway import Current
-from app.problem import documented
 from app.schemas import NoQuery
 
 router = APIRouter(tags=["service"], responses=documented(BadQuery, Unauthorized))

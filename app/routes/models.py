@@ -7,6 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request
 
 from app.dial import dial, dial_layers
+from app.error_response import documented
 from app.errors import (
     BadQuery,
     Forbidden,
@@ -17,7 +18,6 @@ from app.errors import (
 )
 from app.frontier import frontier as pareto
 from app.gateway import Current
-from app.problem import documented
 from app.schemas import (
     DecodeRow,
     Frontier,

@@ -9,6 +9,7 @@ from starlette.types import Receive, Scope
 
 from app import asgi, examples
 from app.bodies import RAW_TYPES
+from app.error_response import documented
 from app.errors import (
     CLASSIFYING,
     ImpossibleBudget,
@@ -16,7 +17,6 @@ from app.errors import (
 )
 from app.gateway import Gateway
 from app.prediction import PATH, Prediction
-from app.problem import documented
 from app.record import Record
 from app.schemas import Answer, PredictBody, PredictQuery
 

@@ -242,5 +242,19 @@ def test_a_service_loads_only_what_serves() -> None:
     assert not {"rich", "models", "onnx", "httpx", "mobilenet_gateway_client"} & loaded
 
 
+def test_classifying_files_loads_no_web_framework(photo: str) -> None:
+    """It took 0.15 s and 8 MB each time that the command was used."""
+    code = (
+        "import atexit, sys; from app.cli import main; sys.argv[1:] = ['predict', sys.argv[1]];"
+        "atexit.register(lambda: print(*sys.modules)); main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, photo], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    loaded = set(done.stdout.split())
+    assert "app.classify" in loaded
+    assert not {"fastapi", "starlette", "uvicorn"} & loaded
+
+
 def test_auto_is_for_a_service(capsys: Capture) -> None:
     assert "name a model with --model" in refused(capsys, "predict", "a.jpg", "--model", "auto")

@@ -7,16 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from app.log import JsonFormatter, PlainFormatter, access, log_request, set_up
-from app.record import Record
-from app.schemas import ImageResult
+from app.record import ImageRecord, Record
 from app.settings import Settings
-
-
-def image(queue_ms: float, decode_ms: float, inference_ms: float) -> ImageResult:
-    return ImageResult(
-        predictions=[], queue_ms=queue_ms, decode_ms=decode_ms, inference_ms=inference_ms
-    )
-
 
 ANSWERED = Record(
     "id-1",
@@ -25,7 +17,7 @@ ANSWERED = Record(
     model="some_model",
     images=2,
     body_bytes=345,
-    results=[image(1, 1.5, 2), image(0.2345, 0.5, 1)],
+    results=[ImageRecord(1.0, 1.5, 2.0), ImageRecord(0.2345, 0.5, 1.0)],
     status=200,
     ended_s=1_767_225_600.25,
     took_ms=7.891,

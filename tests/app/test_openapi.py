@@ -10,10 +10,12 @@ import pytest
 from pydantic import BaseModel
 
 from app import errors, examples, schemas
+from app.error_response import OIP
 from app.errors import RequestError
 from app.oip import examples as oip_examples
 from app.oip import schemas as oip_schemas
-from app.problem import MEDIA_TYPE, OIP, TYPE_PREFIX, ErrorResponse, Problem
+from app.oip.schemas import ErrorResponse
+from app.problem import MEDIA_TYPE, TYPE_PREFIX, Problem
 from tests.app.pictures import as_base64, encode, noise, png_bomb
 from tests.app.problems import assert_problem
 

@@ -6,10 +6,18 @@ import sys
 BUILD_TOOLS = {"h5py", "httpx", "numpy", "onnx", "onnxruntime", "PIL", "safetensors", "tflite"}
 
 
+def loaded_by(modules: str) -> list[str]:
+    """Every module that is loaded with these."""
+    code = f"import sys, {modules}; print(*sys.modules)"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return run.stdout.split()
+
+
 def test_the_command_line_does_not_load_the_build_tools_to_serve() -> None:
     """They took 25 MB of the service and a third of a second of its start."""
-    code = "import sys, app.cli, models.cli; print(*sys.modules)"
-    run = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True
-    )  # fmt: skip
-    assert BUILD_TOOLS.isdisjoint(run.stdout.split())
+    assert BUILD_TOOLS.isdisjoint(loaded_by("app.cli, models.cli"))
+
+
+def test_preparing_models_loads_no_web_framework() -> None:
+    commands = "app.classify, models.evaluate, models.quantize, models.export"
+    assert {"fastapi", "starlette"}.isdisjoint(loaded_by(commands))
