@@ -1,7 +1,8 @@
 """The model card: what an exported file says of itself, as JSON in ONNX `metadata_props`.
 
-The card is the whole contract between the half that exports and the half that serves, so a field
-that is missing, unknown or of the wrong type is an error, and `card_version` counts every change.
+With the names of the graph's inputs and outputs, the card is the whole contract between the half
+that exports and the half that serves, so a field that is missing, unknown or of the wrong type is an
+error, and `card_version` counts every change.
 Version 1 had no `quantization`, version 2 no `measured`; both are still read.
 """
 
@@ -13,6 +14,10 @@ from app.errors import CardError
 
 CARD_VERSION: Literal[3] = 3
 CARD_KEY = "mobilenet_gateway_card"
+
+INPUT = "image"  # uint8 RGB [N, H, W, 3]
+PROBABILITIES = "probabilities"  # float32 [N, classes]
+EMBEDDING = "embedding"  # float32 [N, channels], the pooled features
 
 Family = Literal["mobilenet_v1", "mobilenet_v2", "other"]
 Precision = Literal["fp32", "int8"]

@@ -8,6 +8,7 @@ from functools import partial
 import numpy as np
 
 from app.batching import Batcher, Image
+from app.card import PROBABILITIES
 from app.errors import RequestError
 from app.images import ImageLimits, load_image
 from app.model import Floats, Model
@@ -15,7 +16,6 @@ from app.problem import to_problem
 from app.schemas import ImageResult, Prediction
 from app.timing import Timings
 
-PROBABILITIES = ("probabilities",)
 FEW = 10  # so many highest are found sooner one by one: of 1000, 5 take 35 us and sorting takes 90
 
 
@@ -61,7 +61,7 @@ class Classifier:
         *,
         model: Model,
         resolution: int,
-        outputs: tuple[str, ...] = PROBABILITIES,
+        outputs: tuple[str, ...] = (PROBABILITIES,),
     ) -> ImageRun:
         """Infer one image, encoded or as pixels [resolution, resolution, 3].
 

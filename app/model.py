@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.cache import GraphCache
-from app.card import CARD_KEY, ModelCard, parse_card
+from app.card import CARD_KEY, EMBEDDING, INPUT, PROBABILITIES, ModelCard, parse_card
 from app.errors import BadQuery, CardError, ModelFileError
 from app.providers import CPU_ONLY, Provider, Providers
 from app.runtime import arena_shrinks, new_session, providers_of, run_and_shrink
@@ -43,7 +43,7 @@ class Model:
 
     def run(self, outputs: Sequence[str], images: Images) -> Floats:
         """These outputs side by side, [N, sum of widths], of uint8 RGB images [N, H, W, 3]."""
-        results = self.session.run(list(outputs), {"image": images})
+        results = self.session.run(list(outputs), {INPUT: images})
         return results[0] if len(results) == 1 else np.concatenate(results, axis=1)
 
     def split(self, outputs: Sequence[str], row: Floats) -> tuple[Floats, ...]:
@@ -56,12 +56,12 @@ class Model:
 
     def probabilities(self, images: Images) -> Floats:
         """Softmax over the classes, [N, classes], of uint8 RGB images [N, H, W, 3]."""
-        [result] = self.session.run(["probabilities"], {"image": images})
+        [result] = self.session.run([PROBABILITIES], {INPUT: images})
         return result  # type: ignore[no-any-return]  # onnxruntime has no types
 
     def embedding(self, images: Images) -> Floats:
         """The pooled features, [N, channels], of uint8 RGB images [N, H, W, 3]."""
-        [result] = self.session.run(["embedding"], {"image": images})
+        [result] = self.session.run([EMBEDDING], {INPUT: images})
         return result  # type: ignore[no-any-return]  # nor here
 
     @property
@@ -104,7 +104,7 @@ class Model:
         if arena_shrinks(self.session):
             side = self.card.resolutions.minimum
             smallest = np.zeros((1, side, side, 3), np.uint8)
-            run_and_shrink(self.session, "probabilities", {"image": smallest})
+            run_and_shrink(self.session, PROBABILITIES, {INPUT: smallest})
 
 
 def load_model(

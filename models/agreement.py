@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from app.card import INPUT, PROBABILITIES
 from app.cores import usable_cores
 
 Images = NDArray[np.uint8]
@@ -40,7 +41,7 @@ def probabilities(session: Any, images: Sequence[Images], done: Progress = lambd
     """Answers [len(images), classes] to images [1, H, W, 3], on every core."""
 
     def run(image: Images) -> Floats:
-        [answer] = session.run(["probabilities"], {"image": image})
+        [answer] = session.run([PROBABILITIES], {INPUT: image})
         done()
         return answer  # type: ignore[no-any-return]  # onnxruntime has no types
 

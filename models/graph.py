@@ -13,6 +13,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+from app.card import EMBEDDING, PROBABILITIES
 from models.checkpoints.canonical import Affine, Checkpoint, Quantization
 from models.layers import Conv, Linear, pads
 from models.network import INPUT, Network, Node, Step
@@ -106,10 +107,10 @@ class FloatWriter:
 
     def linear(self, node: Node) -> None:
         tape, weights = self.tape, self.layers[node.name]
-        tape.emit("Flatten", [node.inputs[0]], "embedding")
+        tape.emit("Flatten", [node.inputs[0]], EMBEDDING)
         matrix = tape.constant(f"{node.name}.weight", weights.kernel.reshape(len(weights.bias), -1))
         bias = tape.constant(f"{node.name}.bias", weights.bias)
-        tape.emit("Gemm", ["embedding", matrix, bias], LOGITS, node.name, transB=1)
+        tape.emit("Gemm", [EMBEDDING, matrix, bias], LOGITS, node.name, transB=1)
 
 
 class QuantizedWriter:
@@ -151,10 +152,10 @@ class QuantizedWriter:
     def linear(self, node: Node) -> None:
         tape, source = self.tape, node.inputs[0]
         tape.emit("Flatten", [f"{source}.quantized"], "embedding.quantized")
-        self._dequantize("embedding", "embedding", self.activations[source])
+        self._dequantize(EMBEDDING, EMBEDDING, self.activations[source])
         kernel = self.layers[node.name].kernel
         weights = self._weights(node, kernel.reshape(len(kernel), -1))
-        tape.emit("Gemm", ["embedding", *weights], f"{node.name}.float", node.name, transB=1)
+        tape.emit("Gemm", [EMBEDDING, *weights], f"{node.name}.float", node.name, transB=1)
         self._quantize(node.name, LOGITS)
 
     def _weights(self, node: Node, kernel: NDArray[np.int8]) -> list[str]:
@@ -218,9 +219,9 @@ def build_graph(
             tape.constant(f"classes_{key}", [value])
             for key, value in (("start", 1), ("end", classes), ("axis", 1))
         ]
-        tape.emit("Slice", ["probabilities_and_background", *bounds], "probabilities")
+        tape.emit("Slice", ["probabilities_and_background", *bounds], PROBABILITIES)
     else:
-        tape.emit("Softmax", [LOGITS], "probabilities", axis=1)
+        tape.emit("Softmax", [LOGITS], PROBABILITIES, axis=1)
     return _model(network, tape, classes - background)
 
 
@@ -239,8 +240,8 @@ def _model(network: Network, tape: Tape, classes: int) -> onnx.ModelProto:
         network.family,
         [helper.make_tensor_value_info(INPUT, TensorProto.UINT8, ["N", "H", "W", 3])],
         [
-            helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["N", classes]),
-            helper.make_tensor_value_info("embedding", TensorProto.FLOAT, ["N", channels]),
+            helper.make_tensor_value_info(PROBABILITIES, TensorProto.FLOAT, ["N", classes]),
+            helper.make_tensor_value_info(EMBEDDING, TensorProto.FLOAT, ["N", channels]),
         ],
         list(tape.constants.values()),
     )

@@ -3,10 +3,11 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from app import card
 from app.card import Family
 from models.layers import Layer, LayerError, Shape
 
-INPUT = "image"
+INPUT = card.INPUT  # which the exported graph keeps
 
 
 @dataclass(frozen=True, slots=True)

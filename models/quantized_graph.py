@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from app.card import EMBEDDING
 from models.checkpoints.canonical import LayerWeights, Quantization
 from models.graph import LOGITS, QuantizedWriter, Tape, conv_attributes
 from models.layers import Conv
@@ -41,12 +42,12 @@ class PostTrainingWriter(QuantizedWriter):
 
     def linear(self, node: Node) -> None:
         tape, source = self.tape, node.inputs[0]
-        tape.emit("Flatten", [source], "embedding")
+        tape.emit("Flatten", [source], EMBEDDING)
         if node.name in self.float_layers:
-            inputs = ["embedding", *self._float_weights(node)]
+            inputs = [EMBEDDING, *self._float_weights(node)]
         else:
             scale, zero = self._affine(source, self.activations[source])
-            tape.emit("QuantizeLinear", ["embedding", scale, zero], f"{source}.quantized")
+            tape.emit("QuantizeLinear", [EMBEDDING, scale, zero], f"{source}.quantized")
             self._dequantize(source, f"{source}.rounded")
             kernel = self.layers[node.name].kernel
             inputs = [f"{source}.rounded", *self._weights(node, kernel.reshape(len(kernel), -1))]

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from app.card import INPUT, PROBABILITIES
+
 WARM_UP_RUNS = 5
 TIMED_RUNS = 30
 
@@ -21,7 +23,7 @@ def core_ms(sessions: Sequence[Any], images: Sequence[NDArray[np.uint8]]) -> lis
     for turn in range(WARM_UP_RUNS + TIMED_RUNS):
         for session, image, times in zip(sessions, images, spent, strict=True):
             started = time.thread_time()
-            session.run(["probabilities"], {"image": image})
+            session.run([PROBABILITIES], {INPUT: image})
             if turn >= WARM_UP_RUNS:
                 times.append((time.thread_time() - started) * 1000)
     return [median(times) for times in spent]

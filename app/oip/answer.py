@@ -5,9 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from app.card import PROBABILITIES
 from app.classify import ranked
 from app.model import Floats, Model
-from app.oip.request import PROBABILITIES, VERSION, InferRequest, OutputPlan, Plan
+from app.oip.request import VERSION, InferRequest, OutputPlan, Plan
 from app.oip.tensors import OutputTensor
 
 

@@ -11,12 +11,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from app.card import INPUT
 from app.errors import BadRequest, TooManyImages
 from app.model import Model
 from app.oip.tensors import InputTensor, Parameters, read_files, read_pixels
 
-INPUT = "image"
-PROBABILITIES = "probabilities"
 VERSION = "1"  # a file of the store is one model in one version
 REQUEST_PARAMETERS = ("binary_data_output", "resolution", "timeout")
 OUTPUT_PARAMETERS = ("binary_data", "classification")

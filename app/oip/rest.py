@@ -10,10 +10,11 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import to_json
 
+from app.card import INPUT
 from app.errors import BadRequest
 from app.oip import schemas
 from app.oip.answer import InferAnswer
-from app.oip.request import INPUT, InferRequest, RequestedOutput
+from app.oip.request import InferRequest, RequestedOutput
 from app.oip.tensors import InputTensor, OutputTensor, pack_bytes
 from app.query import parse_query
 from app.schemas import NoQuery

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 
-from app.card import Origin, Precision, SourceFile
+from app.card import PROBABILITIES, Origin, Precision, SourceFile
 from models.adoption.admission import Refused
 from models.adoption.choices import (
     Choices,
@@ -131,7 +131,7 @@ def _resolution(network: Network, choices: Choices) -> int:
 def _try_out(model: onnx.ModelProto, resolution: int) -> None:
     """Refuse weights that are finite one by one and overflow together."""
     onnx.checker.check_model(model, full_check=True)
-    [found] = Runner(model).run(["probabilities"], image=noise(resolution))
+    [found] = Runner(model).run([PROBABILITIES], **{INPUT: noise(resolution)})
     if not np.isfinite(found).all():
         raise Refused("it answers with values that are not numbers: the weights are damaged")
 

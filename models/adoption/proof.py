@@ -7,6 +7,7 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
+from app.card import EMBEDDING, INPUT, PROBABILITIES
 from app.runtime import new_session
 from models.adoption.admission import Refused
 from models.adoption.anatomy import ImageInput, Scores
@@ -102,7 +103,7 @@ def largest_difference(wrapped: Runner, expected: Floats, pixels: Pixels, togeth
         Refused: it does not run on these images, all `together` or one by one.
     """
     groups = [pixels] if together else np.split(pixels, len(pixels))
-    found = [wrapped.run(["probabilities"], image=group)[0] for group in groups]
+    found = [wrapped.run([PROBABILITIES], **{INPUT: group})[0] for group in groups]
     rows = np.concatenate(found)
     return float(abs(rows - expected).max()) if rows.shape == expected.shape else float("inf")
 
@@ -131,7 +132,7 @@ def sizes_that_run(wrapped: Runner, trained: int, outputs: tuple[int, int]) -> l
 def _runs(wrapped: Runner, size: int, outputs: tuple[int, int]) -> bool:
     black = np.zeros((1, size, size, 3), np.uint8)
     try:
-        made = wrapped.run(["probabilities", "embedding"], image=black)
+        made = wrapped.run([PROBABILITIES, EMBEDDING], **{INPUT: black})
     except Refused:
         return False
     return tuple(part.shape for part in made) == tuple((1, width) for width in outputs)

@@ -15,7 +15,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
-from app.card import ModelCard
+from app.card import INPUT, PROBABILITIES, ModelCard
 from models.adoption.proof import TOLERANCE, Runner, largest_difference, noise
 from models.adoption.structure import DESIGNS
 from models.adoption.wrapping import TAKEN
@@ -153,7 +153,7 @@ def _prove(model: onnx.ModelProto, found: Exported) -> None:
     theirs = Runner(model)
     pixels = noise(found.card.resolution)
     expected = np.concatenate(
-        [theirs.run(["probabilities"], image=image[None])[0] for image in pixels]
+        [theirs.run([PROBABILITIES], **{INPUT: image[None]})[0] for image in pixels]
     )
     difference = largest_difference(ours, expected, pixels, together=True)
     if not difference <= TOLERANCE:

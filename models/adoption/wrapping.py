@@ -10,12 +10,12 @@ import numpy as np
 import onnx
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 
+from app.card import EMBEDDING, INPUT, PROBABILITIES
 from app.runtime import save_simplified
 from models.adoption.anatomy import Features, ImageInput, Scores
 from models.graph import IR_VERSION, InputScaling
 
-IMAGE, PROBABILITIES, EMBEDDING = "image", "probabilities", "embedding"
-TAKEN = "gateway_"  # what the names of new values start with, but for the three above
+TAKEN = "gateway_"  # what the names of new values start with, but for those of the contract
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,7 @@ def wrap(foreign: onnx.ModelProto, plan: Plan, *, free_batch: bool) -> onnx.Mode
     wrapped = helper.make_graph(
         nodes,
         graph.name or "adopted",
-        [helper.make_tensor_value_info(IMAGE, TensorProto.UINT8, [batch, height, width, 3])],
+        [helper.make_tensor_value_info(INPUT, TensorProto.UINT8, [batch, height, width, 3])],
         [
             helper.make_tensor_value_info(
                 PROBABILITIES, TensorProto.FLOAT, [batch, plan.classes - plan.background]
@@ -119,7 +119,7 @@ def _front(plan: Plan, names: dict[str, str]) -> _Nodes:
     Nothing is folded into the first convolution: in a quantised graph one more rounding would
     move values over a step.
     """
-    tape, value = _Nodes(), IMAGE
+    tape, value = _Nodes(), INPUT
     nchw = plan.image.layout == "nchw"
     steps: list[tuple[str, str, Any]] = []
     if nchw:
@@ -175,7 +175,7 @@ def _clear_names(graph: onnx.GraphProto) -> dict[str, str]:
     """Rename the values whose names the wrapper takes; the new names by the old ones."""
     values = {name for node in graph.node for name in [*node.input, *node.output]}
     values |= {value.name for value in graph.input}
-    clashing = {IMAGE, PROBABILITIES, EMBEDDING} | {
+    clashing = {INPUT, PROBABILITIES, EMBEDDING} | {
         name for name in values if name.startswith(TAKEN)
     }
     renamed = {name: f"foreign_{name}" for name in clashing & values}
