@@ -8,18 +8,15 @@ one takes about half as long as optimising again.
 import glob
 import hashlib
 import logging
-import os
-import platform
-from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 from app import runtime
-from app.cpu import saturates_here
+from app.cpu import kind_of_cpu, saturates_here
+from app.model_files import FileStamp
 
 FOLDER = ".cache"
-CPU_FACTS = ("vendor_id", "model name", "flags", "CPU implementer", "CPU part", "Features")
 log = logging.getLogger(__name__)
 
 
@@ -75,18 +72,7 @@ def drop_others(kept: Path) -> None:
 
 def content_key(model: Path) -> str:
     """Names the file's content by its stamp, the runtime and the CPU."""
-    found = model.stat()
-    file = (found.st_ino, found.st_mtime_ns, found.st_size)
-    parts = (*file, runtime.version(), saturates_here(), _cpu())
+    found = FileStamp.of(model)
+    file = (found.inode, found.modified_ns, found.size_bytes)  # permissions are no content
+    parts = (*file, runtime.version(), saturates_here(), kind_of_cpu())
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
-
-
-@cache
-def _cpu() -> str:
-    """What the optimiser looks at: the kind of CPU and its instruction sets."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
-    except OSError:
-        lines = []
-    facts = {line for line in lines if line.startswith(CPU_FACTS)}
-    return repr((platform.machine(), platform.processor(), os.name, sorted(facts)))

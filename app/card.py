@@ -1,8 +1,8 @@
 """The model card: what an exported file says of itself, as JSON in ONNX `metadata_props`.
 
 With the names of the graph's inputs and outputs, the card is the whole contract between the half
-that exports and the half that serves, so a field that is missing, unknown or of the wrong type is an
-error, and `card_version` counts every change.
+that exports and the half that serves, so a field that is missing, unknown or of the wrong type is
+an error, and `card_version` counts every change.
 Version 1 had no `quantization`, version 2 no `measured`; both are still read.
 """
 
@@ -14,6 +14,7 @@ from app.errors import CardError
 
 CARD_VERSION: Literal[3] = 3
 CARD_KEY = "mobilenet_gateway_card"
+NAME = r"^[a-z0-9][a-z0-9_.\-]{0,99}$"  # of a model
 
 INPUT = "image"  # uint8 RGB [N, H, W, 3]
 PROBABILITIES = "probabilities"  # float32 [N, classes]
@@ -175,7 +176,7 @@ class ModelCard(CardPart):
     """Everything that the service needs to know of a model besides its graph."""
 
     card_version: Literal[3]
-    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_.\-]{0,99}$")
+    name: str = Field(pattern=NAME)
     family: Family
     alpha: float | None = Field(gt=0)
     resolution: int = Field(ge=1)

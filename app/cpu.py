@@ -1,5 +1,6 @@
 """What this machine's CPU is and can do, as Linux tells it."""
 
+import os
 import platform
 from functools import cache
 from pathlib import Path
@@ -8,15 +9,14 @@ CPUINFO = Path("/proc/cpuinfo")
 X86 = {"x86_64", "amd64"}
 # Multiply uint8 by int8 and add in 32 bits at once; without them, x86 adds pairs in 16 bits.
 VNNI = {"avx512_vnni", "avx_vnni"}
+# What tells kinds of CPU and their instruction sets apart.
+KIND = ("vendor_id", "model name", "flags", "CPU implementer", "CPU part", "Features")
 
 
 def facts(cpuinfo: Path = CPUINFO) -> dict[str, str]:
     """Names and values of the first core's lines; none where there is no such file."""
-    try:
-        lines = cpuinfo.read_text("utf-8").split("\n\n")[0].splitlines()
-    except OSError:
-        return {}
-    pairs = (line.partition(":") for line in lines)
+    first_core, _, _ = _read(cpuinfo).partition("\n\n")
+    pairs = (line.partition(":") for line in first_core.splitlines())
     return {name.strip(): value.strip() for name, _, value in pairs}
 
 
@@ -38,3 +38,18 @@ def device() -> str:
     if machine.lower() not in X86:
         return f"{name} ({machine})" if name != machine else machine
     return f"{name} ({machine}, {'without' if saturates_here() else 'with'} VNNI)"
+
+
+@cache
+def kind_of_cpu() -> str:
+    """What the optimiser of graphs looks at, of all cores: their kinds and instruction sets."""
+    lines = {line for line in _read(CPUINFO).splitlines() if line.startswith(KIND)}
+    return repr((platform.machine(), platform.processor(), os.name, sorted(lines)))
+
+
+def _read(cpuinfo: Path) -> str:
+    """The text of the file; empty where there is none."""
+    try:
+        return cpuinfo.read_text("utf-8")
+    except OSError:
+        return ""

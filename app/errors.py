@@ -40,6 +40,11 @@ from math import ceil
 MISTAKE = "the server made an error; its log says more"  # all that a client learns of one
 
 
+def first_line(error: Exception) -> str:
+    """What another library says of its error, in one line that is not too long."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
+
+
 class GatewayError(Exception):
     """Base of every error that this service raises on purpose."""
 

@@ -17,7 +17,6 @@ from app.cache import GraphCache
 from app.classify import Classifier
 from app.cores import Cores, usable_cores
 from app.errors import GatewayError, SettingError
-from app.images import ImageLimits
 from app.ledger import Ledger
 from app.lifecycle import Lifecycle
 from app.limits import parse_limits
@@ -202,7 +201,7 @@ def open_gateway(settings: Settings) -> Gateway:
     store = Store(selection, load)
     cores = usable_cores()
     scheduler = Scheduler(settings.workers or cores.count, settings.queue_limit)
-    limits = ImageLimits(settings.max_pixels, settings.min_side_pixels)
+    limits = settings.image_limits
     batcher = open_batcher(settings.batch_max, settings.batch_window_ms, scheduler.workers)
     timings = Timings()
     measurer = Measurer(

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from app.cache import GraphCache
 from app.card import CARD_KEY, EMBEDDING, INPUT, PROBABILITIES, ModelCard, parse_card
-from app.errors import BadQuery, CardError, ModelFileError
+from app.errors import BadQuery, CardError, ModelFileError, first_line
 from app.providers import CPU_ONLY, Provider, Providers
 from app.runtime import arena_shrinks, new_session, providers_of, run_and_shrink
 
@@ -93,7 +93,7 @@ class Model:
         try:
             shape = self.probabilities(np.zeros((1, side, side, 3), np.uint8)).shape
         except Exception as error:  # onnxruntime's errors have no common class
-            raise ModelFileError(f"the graph does not run: {_first_line(error)}") from error
+            raise ModelFileError(f"the graph does not run: {first_line(error)}") from error
         if shape != (1, len(self.card.labels)):
             raise ModelFileError(
                 f"the graph gives probabilities {shape} for {len(self.card.labels)} labels"
@@ -147,7 +147,7 @@ def _open(
         raise
     except Exception as error:  # onnxruntime's errors have no common class
         raise ModelFileError(
-            f"not a model that onnxruntime can load: {_first_line(error)}"
+            f"not a model that onnxruntime can load: {first_line(error)}"
         ) from error
 
 
@@ -159,7 +159,3 @@ def _card_of(session: Any) -> ModelCard:
             "`mobilenet-gateway models pull` and `models export` make files with one"
         )
     return parse_card(metadata[CARD_KEY])
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0][:300] if str(error).strip() else type(error).__name__

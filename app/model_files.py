@@ -1,14 +1,13 @@
 """The .onnx files of a folder: which there are, and what tells one from its successor."""
 
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple, Self
 
 from app.errors import ModelFileError
 
 
-@dataclass(frozen=True, slots=True)
-class FileStamp:
+class FileStamp(NamedTuple):
     """What tells a file from the one that lay at its path before."""
 
     inode: int
@@ -16,14 +15,24 @@ class FileStamp:
     changed_ns: int  # of the inode: a file that may be read now is worth another look
     size_bytes: int
 
+    @classmethod
+    def of(cls, path: Path) -> Self:
+        """The stamp of a file.
+
+        Raises:
+            OSError: it cannot be read.
+        """
+        found = path.stat()
+        return cls(found.st_ino, found.st_mtime_ns, found.st_ctime_ns, found.st_size)
+
 
 def look(folder: Path) -> dict[Path, FileStamp]:
     """The stamps of the .onnx files of a folder, as far as they can be had."""
     stamps = {}
     with suppress(OSError):
         for path in onnx_files(folder):
-            with suppress(ModelFileError):
-                stamps[path] = stamp(path)
+            with suppress(OSError):
+                stamps[path] = FileStamp.of(path)
     return stamps
 
 
@@ -34,10 +43,9 @@ def stamp(path: Path) -> FileStamp:
         ModelFileError: it cannot be read.
     """
     try:
-        found = path.stat()
+        return FileStamp.of(path)
     except OSError as error:
         raise ModelFileError(f"{path}: {error.strerror or error}") from error
-    return FileStamp(found.st_ino, found.st_mtime_ns, found.st_ctime_ns, found.st_size)
 
 
 def onnx_files(folder: Path) -> list[Path]:

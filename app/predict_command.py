@@ -34,12 +34,10 @@ def predict(
 
     from app import console
     from app.classify import Classifier
-    from app.images import ImageLimits
 
     loaded = _load(settings, model)
     side = loaded.check_resolution(resolution)
-    limits = ImageLimits(settings.max_pixels, settings.min_side_pixels)
-    classifier = Classifier(limits, settings.reduced_decode)
+    classifier = Classifier(settings.image_limits, settings.reduced_decode)
 
     def classify(data: bytes) -> "ImageResult":
         return classifier.classify(data, model=loaded, resolution=side, top_k=top_k)

@@ -9,7 +9,7 @@ import difflib
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import Field, FilePath, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import (
@@ -23,6 +23,9 @@ from pydantic_settings import (
 from app.errors import SettingError
 from app.limits import parse_limits
 from app.providers import Provider
+
+if TYPE_CHECKING:
+    from app.images import ImageLimits
 
 PREFIX = "GATEWAY_"
 CONFIG_VARIABLE = f"{PREFIX}CONFIG"
@@ -200,6 +203,13 @@ class Settings(BaseSettings):
         if wrong := [side for side in value if side < 32 or side % 32]:
             raise ValueError(f"{wrong[0]} is no multiple of 32 above 0")
         return value
+
+    @property
+    def image_limits(self) -> "ImageLimits":
+        """What an image may be."""
+        from app.images import ImageLimits  # Pillow, which `--help` does without
+
+        return ImageLimits(self.max_pixels, self.min_side_pixels)
 
     @field_validator("auto_budget")
     @classmethod

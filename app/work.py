@@ -25,6 +25,7 @@ from app.scheduler import Job, Ticket
 
 Result = TypeVar("Result")
 DEADLINE_HEADER = "X-Deadline-Ms"
+_DEADLINE = DEADLINE_HEADER.lower().encode()  # as heads have it here
 
 
 class Work:
@@ -77,7 +78,7 @@ class Work:
             if name == b"content-length":
                 if value.isdigit() and int(value) > gateway.settings.max_body_bytes:
                     raise self._too_long()
-            elif name == b"x-deadline-ms":
+            elif name == _DEADLINE:
                 self.deadline_ms = _deadline_ms(value, gateway.settings.deadline_ms)
 
     def take(self, chunk: bytes) -> None:

@@ -55,7 +55,6 @@ def evaluate(
     as_json: JsonOption = False,
 ) -> None:
     """Measure accuracy and speed on labelled photos, for any models and settings at once."""
-    from app.images import ImageLimits
     from models.evaluate import conditions, row
     from models.evaluate import evaluate as run
     from models.labelled import read_labelled
@@ -64,7 +63,6 @@ def evaluate(
 
     folder, options = store_folder(store), load_settings()
     paths = [stored_model(folder, name) for name in names]
-    limits = ImageLimits(options.max_pixels, options.min_side_pixels)
     found = []
     with errors_reported(ValueError, OSError), task_bars(Console(stderr=True)) as progress:
         if plot:
@@ -80,7 +78,7 @@ def evaluate(
         classes = {one.path: one.model.card.labels for one in every}
         labelled = {path: read_labelled(photos, labels) for path, labels in classes.items()}
         for condition in every:
-            found.append(run(condition, labelled[condition.path], limits, progress))
+            found.append(run(condition, labelled[condition.path], options.image_limits, progress))
         rows = [row(one, found[0]) for one in found]
     show([asdict(one) for one in rows], lambda: evaluation_table(rows), as_json)
     _tell_damaged(found[0].damaged)

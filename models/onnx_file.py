@@ -4,6 +4,8 @@ from pathlib import Path
 
 import onnx
 
+from app.errors import first_line
+
 MAX_BYTES = 2**31 - 1  # protobuf's own limit for a message
 
 
@@ -24,8 +26,9 @@ def read_model(path: Path, *, external_data: bool = True) -> onnx.ModelProto:
     try:
         model = onnx.load(path, load_external_data=external_data)
     except Exception as error:  # protobuf's decode errors have no common class
-        first, *_ = str(error).strip().splitlines() or [type(error).__name__]
-        raise OnnxFileError(f"{path} is not an ONNX file, or a damaged one: {first}") from error
+        raise OnnxFileError(
+            f"{path} is not an ONNX file, or a damaged one: {first_line(error)}"
+        ) from error
     if not model.graph.node or not model.opset_import:  # protobuf reads nearly anything
         raise OnnxFileError(f"{path} is not an ONNX file, or a damaged one: it has no graph")
     return model

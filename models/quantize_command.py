@@ -47,7 +47,6 @@ def quantize(
     as_json: JsonOption = False,
 ) -> None:
     """Turn a float model into INT8 by photos, choose how by measurement, compare both."""
-    from app.images import ImageLimits
     from models.methods import LADDER
     from models.quantize import SUFFIX, as_data
     from models.quantize import quantize as run
@@ -60,7 +59,6 @@ def quantize(
     target = folder / f"{new_name or name + SUFFIX}.onnx"
     if target.exists() and not force:
         raise CommandError(f"{target} is there already; --name names another, --force replaces it")
-    limits = ImageLimits(settings.max_pixels, settings.min_side_pixels)
     with (
         errors_reported(ValueError, CardError, OSError),
         task_bars(Console(stderr=True)) as progress,
@@ -73,7 +71,7 @@ def quantize(
             images=images,
             method=methods[method] if method else None,
             name=new_name,
-            limits=limits,
+            limits=settings.image_limits,
             progress=progress,
         )
     data = as_data(done)

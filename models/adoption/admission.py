@@ -1,6 +1,5 @@
 """Which files are looked at at all: what cannot become a served classifier is turned away here."""
 
-import hashlib
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -8,6 +7,7 @@ import onnx
 from onnx import AttributeProto, TensorProto, inliner
 
 from app.card import CARD_KEY, SourceFile
+from models.hashes import sha256_of
 from models.onnx_file import MAX_BYTES, OnnxFileError, read_model
 
 OLDEST_OPSET = 7  # onnxruntime's own floor
@@ -70,12 +70,7 @@ def external_files(model: onnx.ModelProto, folder: Path) -> list[Path]:
 def source_files(path: Path) -> tuple[SourceFile, ...]:
     """Name and hash of a file and of those that hold its weights."""
     data = external_files(read_model(path, external_data=False), path.parent)
-    return tuple(SourceFile(name=file.name, sha256=_sha256(file)) for file in [path, *data])
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return tuple(SourceFile(name=file.name, sha256=sha256_of(file)) for file in [path, *data])
 
 
 def _tensors(graph: onnx.GraphProto) -> Iterable[TensorProto]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import onnx
 
-from app.card import ModelCard, Preprocessing
+from app.card import NAME, ModelCard, Preprocessing
 from models.adoption.admission import Refused
 from models.graph import InputScaling
 from models.zoo import zoo
@@ -38,7 +38,7 @@ def chosen_name(name: str | None, path: Path) -> str:
     """
     stem = path.stem.lower().removesuffix(".weights")  # x.weights.h5
     chosen = name or re.sub(r"[^a-z0-9_.\-]+", "_", stem).strip("_.-")[:100]
-    if not re.fullmatch(r"[a-z0-9][a-z0-9_.\-]{0,99}", chosen):
+    if not re.fullmatch(NAME, chosen):
         raise Refused(
             f"{chosen!r} cannot be a name: give --name in small letters, digits, '_', '.', '-'"
         )

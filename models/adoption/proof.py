@@ -8,6 +8,7 @@ import onnx
 from numpy.typing import NDArray
 
 from app.card import EMBEDDING, INPUT, PROBABILITIES
+from app.errors import first_line
 from app.runtime import new_session
 from models.adoption.admission import Refused
 from models.adoption.anatomy import ImageInput, Scores
@@ -27,7 +28,7 @@ class Runner:
         try:
             self.session = new_session(model.SerializeToString(), log_errors=False)
         except Exception as error:  # onnxruntime's errors have no common class
-            raise Refused(f"onnxruntime cannot load it: {_first_line(error)}") from error
+            raise Refused(f"onnxruntime cannot load it: {first_line(error)}") from error
 
     def run(self, outputs: list[str], **inputs: NDArray[Any]) -> list[NDArray[Any]]:
         """What the named outputs are for these inputs.
@@ -38,7 +39,7 @@ class Runner:
         try:
             return list(self.session.run(outputs, inputs))
         except Exception as error:
-            raise Refused(f"it does not run: {_first_line(error)}") from error
+            raise Refused(f"it does not run: {first_line(error)}") from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +137,3 @@ def _runs(wrapped: Runner, size: int, outputs: tuple[int, int]) -> bool:
     except Refused:
         return False
     return tuple(part.shape for part in made) == tuple((1, width) for width in outputs)
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
