@@ -103,9 +103,11 @@ class Measurer:
         for model, variant in wanted:
             if (found := self._time(model, variant.resolution, give_up_at)) is None:
                 break
-            if self._store.holds(model):  # a reload may have replaced it meanwhile
-                self._timings.measure(variant, found)
+            self._timings.measure(variant, found)
+            if self._store.holds(model):
                 measured += 1
+            else:  # a reload has replaced it meanwhile, and may have had it forgotten before
+                self._timings.forget({model.name})
         if measured:
             self._write(loaded)
         report = Report(measured, kept, len(wanted) - measured, time.monotonic() - began)
@@ -164,11 +166,12 @@ class Measurer:
     def _write(self, loaded: list[tuple[Model, list[Variant]]]) -> None:
         if not self._keep:
             return
+        known = self._timings.measured.copy()  # a reload may forget some
         for model, variants in loaded:
             figures = {
-                variant.resolution: asdict(self._timings.measured[variant.key])
+                variant.resolution: asdict(known[variant.key])
                 for variant in variants
-                if variant.key in self._timings.measured
+                if variant.key in known
             }
             if not self._store.holds(model):
                 continue

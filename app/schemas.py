@@ -161,7 +161,9 @@ class VariantRow(Wire):
     madds: int
     memory_bytes: int = Field(description="Weights as stored, and most live activations at once.")
     inference_ms: float | None = Field(description="Median of one run; None if never timed.")
-    inference_p95_ms: float | None
+    inference_p95_ms: float | None = Field(
+        description="95th percentile of runs; where `samples` is 0, the slowest run at rest."
+    )
     samples: int = Field(description="Requests behind these times; 0: measured at rest.")
 
 
@@ -171,7 +173,7 @@ class DecodeRow(Wire):
     image_bytes: int = Field(description="At most; the class below has half.")
     resolution: int
     decode_ms: float = Field(description="Median.")
-    decode_p95_ms: float
+    decode_p95_ms: float = Field(description="95th percentile.")
     samples: int
 
 

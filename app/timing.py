@@ -29,7 +29,7 @@ GUESS_BITS = 17
 
 
 class Window:
-    """Quantiles of the newest samples. One thread or many add, any reads; none waits."""
+    """Quantiles of the newest samples. Any threads add, one reads; none waits."""
 
     __slots__ = ("_cached", "_count", "_counted", "_samples", "last_s")
 
@@ -61,7 +61,7 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """Milliseconds of one thread while nothing else ran."""
+    """Milliseconds of one thread at rest: the median of a few runs, and the slowest of them."""
 
     p50_ms: float
     p95_ms: float
@@ -69,7 +69,7 @@ class Measured:
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """What is known of a variant's time: `samples` of 0 is a measurement at rest or a guess."""
+    """What is known of a variant's time: `samples` of 0 is a measurement at rest."""
 
     p50_ms: float
     p95_ms: float
@@ -77,7 +77,12 @@ class Observed:
 
 
 class Timings:
-    """The device's times. `record` is called by the workers, all else by the event loop."""
+    """The device's times, read by the event loop's thread only.
+
+    Workers `record`, the thread that measures calls `measure`, `record_decode` and `forget`. Nobody
+    waits for a lock: what is done to a dict or a deque here is one step for the interpreter, and
+    what is gone over while others add to it is copied before.
+    """
 
     def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
         self._clock = clock
@@ -172,7 +177,7 @@ class Timings:
                 resolution,
                 Observed(window.quantile(0.5), window.quantile(0.95), len(window)),
             )
-            for (bits, resolution), window in sorted(self._decode.items())
+            for (bits, resolution), window in sorted(self._decode.copy().items())
         ]
 
     def forget(self, models: set[str]) -> None:
@@ -184,7 +189,8 @@ class Timings:
 
     def _guess(self, variant: Variant) -> float:
         """By multiply-adds, at the rate of what was measured."""
-        rate = median(self._rates.values()) if self._rates else GUESS_MS_A_MADD
+        rates = list(self._rates.values())
+        rate = median(rates) if rates else GUESS_MS_A_MADD
         return variant.madds * rate * self.slowdown
 
 

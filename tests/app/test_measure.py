@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from app.measure import Measurer
-from app.model import load_model
+from app.model import Model, load_model
 from app.settings import Settings
 from app.store import Selection, Store
 from app.timing import Timings
@@ -91,6 +91,24 @@ def test_a_model_that_was_replaced_meanwhile_gets_no_figures_of_the_old_one(
     assert (report.measured, report.left_out) == (1, 2)
     [kept] = (own_store / ".cache").glob("*.json")
     assert kept.name.startswith(SMALL_V2)
+
+
+def test_a_reload_right_after_the_look_at_the_store_leaves_no_figure_either(
+    own_store: Path,
+) -> None:
+    timings = Timings()
+
+    class Reloading(Store):
+        def holds(self, model: Model) -> bool:
+            found = super().holds(model)
+            if found and model.name == SMALL_V1:
+                self.load(SMALL_V1)
+                timings.forget({SMALL_V1})
+            return found
+
+    loaded = Reloading(Selection(own_store), load_model)
+    Measurer(loaded, timings, SIDES, busy=lambda: False).measure(LONG_S)
+    assert timings.measured.keys() == {(SMALL_V2, 96)}
 
 
 def test_kept_figures_that_cannot_be_read_are_measured_anew(own_store: Path) -> None:
