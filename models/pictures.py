@@ -13,7 +13,10 @@ from app.images import ImageLimits, load_image
 
 Images = NDArray[np.uint8]
 
-SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
+# The same that the client takes, which is a package of its own; a test holds them together.
+SUFFIXES = frozenset(
+    (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".dib", ".gif", ".tif", ".tiff")
+)
 # How much larger than the model's square a photo is made before squares are cut from it.
 ZOOMS = (1.15, 1.4)
 # What share of the free rows and columns lies before a cut, in halves.
