@@ -226,7 +226,12 @@ def test_the_example_of_a_request_is_answered(
 
 def test_the_examples_of_models_are_what_the_service_says(real_client: httpx.Client) -> None:
     name = examples.MODEL
-    assert real_client.get("/models").json() == examples.MODEL_LIST
+    served = real_client.get("/models").json()
+    assert served["models"][0]["file_bytes"] == examples.MODEL_SUMMARY["file_bytes"], (
+        f"models/store/{name}.onnx is of another version: delete it, then pull it again with "
+        f"`mobilenet-gateway models pull {name}`; if it is the same then, app/examples.py is old"
+    )
+    assert served == examples.MODEL_LIST
     shown = copy.deepcopy(examples.MODEL_DETAIL)
     detail = real_client.get(f"/models/{name}").json()
     detail["card"]["labels"] = detail["card"]["labels"][:3]

@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+from onnx import numpy_helper
 from PIL import Image
 
-from app.card import Family, ModelCard
+from app.card import Family
 from app.images import ImageLimits, load_image
 from app.model import Model, load_model
 from models.agreement import agreement, probabilities
@@ -248,7 +249,15 @@ def test_the_default_model_keeps_its_answers_on_photos_it_was_not_calibrated_on(
     assert sum(right) >= len(labelled) - 2, names
 
 
-def test_what_was_read_back_is_what_is_quantized(real_store: Path) -> None:
-    exported = read_exported(real_store / f"{REAL_MODEL}.onnx")
-    assert isinstance(exported.card, ModelCard)
-    assert len(exported.checkpoint.layers) == 53
+def test_the_integers_are_the_kernels_of_the_file(scenes: Path, tmp_path: Path) -> None:
+    path = export_random(tmp_path, "mobilenet_v2", 0.1, 96)
+    plain = {"method": "per_channel", "float_layers": ()}
+    made = {item.name: numpy_helper.to_array(item) for item in mixed_graph(path, scenes, plain)}
+    kernels = [item for item in onnx.load(path).graph.initializer if item.name.endswith(".weight")]
+    assert len(kernels) == 53
+    for kernel in kernels:
+        integers = made[kernel.name]
+        assert integers.dtype == np.int8
+        assert abs(integers).max() == 127
+        scales = made[f"{kernel.name}_scale"].reshape(-1, *[1] * (integers.ndim - 1))
+        assert (abs(integers * scales - numpy_helper.to_array(kernel)) < 0.501 * scales).all()

@@ -56,7 +56,7 @@ def test_an_export_answers_as_its_framework_did(export: Export, tmp_path: Path) 
     assert abs(probabilities - export.recorded()).max() < TOLERANCE
     original = export.answers(tmp_path / f"{export.name}.onnx", images())
     assert abs(probabilities - original).max() < TOLERANCE
-    assert len(set(probabilities.argmax(axis=1))) >= 1
+    assert np.ptp(probabilities, axis=0).max() > 100 * TOLERANCE  # the images are told apart
     assert probabilities.max() < 0.99  # far from a constant answer
     assert embedding.shape == (3, 1280)
 
