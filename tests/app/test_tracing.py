@@ -20,6 +20,7 @@ pytest.importorskip("opentelemetry.exporter.otlp", reason="needs the extra `otel
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceRequest,
 )
+from opentelemetry.trace import StatusCode
 
 TRACE, PARENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 QUICKLY = {"OTEL_BSP_SCHEDULE_DELAY": "100"}
@@ -117,7 +118,7 @@ def test_errors_images_and_other_routes_are_seen_and_probes_are_not(store: Path)
         assert "traceresponse" in client.get("/models").headers
         client.post("/predict", content=b"no image")
         good = encode(noise())
-        client.post("/predict", files=[("a", ("a", good)), ("b", ("b", good))])
+        client.post("/predict", files=[("a", ("a", good)), ("b", ("b", b"no image"))])
         client.get("/models", headers={"traceparent": "not one"})
         until(
             lambda: sum(not span.parent_span_id for span in collector.spans) >= 4,
@@ -133,6 +134,9 @@ def test_errors_images_and_other_routes_are_seen_and_probes_are_not(store: Path)
     below = [span for span in collector.spans if span.parent_span_id == several.span_id]
     images = sorted((attributes(span)["gateway.image"], span.name) for span in below)
     assert images == [(n, name) for n in (0, 1) for name in ("decode", "infer", "queue")]
+    [bad] = [span for span in below if span.status.code == StatusCode.ERROR.value]
+    assert (attributes(bad)["gateway.image"], bad.name) == (1, "decode")
+    assert bad.status.message.startswith("No known image format")
 
 
 def test_what_its_client_does_not_sample_is_not_sent(store: Path) -> None:
