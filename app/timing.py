@@ -77,11 +77,12 @@ class Observed:
 
 
 class Timings:
-    """The device's times, read by the event loop's thread only.
+    """The device's times.
 
-    Workers `record`, the thread that measures calls `measure`, `record_decode` and `forget`. Nobody
-    waits for a lock: what is done to a dict or a deque here is one step for the interpreter, and
-    what is gone over while others add to it is copied before.
+    Workers `record`, the thread that measures calls `measure`, `record_decode` and `forget`, and
+    the event loop all but `record`; it alone reads windows. Nobody waits for a lock: what is done
+    to a dict or a deque here is one step for the interpreter, and what is gone over while others
+    add to it is copied before.
     """
 
     def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
