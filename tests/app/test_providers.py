@@ -73,7 +73,7 @@ def test_what_was_only_preferred_falls_back_with_one_line(
     store: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     preferred = Providers((NEVER_HERE,))
-    with caplog.at_level(logging.INFO):
+    with caplog.at_level(logging.INFO, "app.providers"):
         models = [load_model(path, providers=preferred) for path in sorted(store.glob("*.onnx"))]
     assert len(models) > 1
     assert [model.providers for model in models] == [["cpu"]] * len(models)
