@@ -1,7 +1,7 @@
 """create_app(settings): the application; models are loaded when it starts, not when it is made."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from typing import Any
 
@@ -9,16 +9,20 @@ from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from app import __version__, error_response
+from app import __version__, error_response, upkeep
 from app.frontdoor import FrontDoor
-from app.gateway import Gateway, State, open_gateway
+from app.gateway import Gateway, open_gateway
 from app.routes import health, inference_protocol, metrics, models, page, predict
+from app.routes.state import State
 from app.settings import Settings
 
 DESCRIPTION = (
     "Classifies images with MobileNetV1 and MobileNetV2 on the machine next to the camera. "
     "Errors are RFC 9457 problems with a stable `type`."
 )
+
+
+TURN_S = 2.0  # of the loops that look at how much work there is
 
 
 class Application(FastAPI):
@@ -46,11 +50,7 @@ def create_app(settings: Settings, gateway: Gateway | None = None) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[State]:
         opened = gateway or open_gateway(settings)
-        tasks = [asyncio.create_task(opened.tidy())]
-        if settings.reload_poll_s:
-            tasks.append(asyncio.create_task(opened.poll()))
-        if settings.measure_s:
-            tasks.append(asyncio.create_task(opened.keep_measured()))
+        tasks = [asyncio.create_task(loop) for loop in loops(settings, opened)]
         try:
             async with grpc_port(settings, opened):
                 yield {"gateway": opened}
@@ -75,6 +75,16 @@ def create_app(settings: Settings, gateway: Gateway | None = None) -> FastAPI:
     if settings.page:
         app.include_router(page.router)
     return app
+
+
+def loops(settings: Settings, gateway: Gateway) -> Iterator[Coroutine[Any, Any, None]]:
+    """What runs beside the application from its start to its end."""
+    yield upkeep.watch(gateway.chooser, settings.deadline_ms, TURN_S)
+    yield upkeep.tidy(gateway.lifecycle, gateway.scheduler, gateway.store.rest, TURN_S)
+    if settings.reload_poll_s:
+        yield upkeep.poll(gateway.store, gateway.roster, settings.reload_poll_s)
+    if settings.measure_s:
+        yield upkeep.keep_measured(gateway.measurer, gateway.roster.changed, settings.measure_s)
 
 
 def grpc_port(settings: Settings, gateway: Gateway) -> AbstractAsyncContextManager[object]:

@@ -77,7 +77,7 @@ class Server(uvicorn.Server):
         self.should_exit = True
 
     def _reload(self) -> None:
-        self._reloading = asyncio.create_task(self.gateway.try_reload())
+        self._reloading = asyncio.create_task(self.gateway.roster.try_reload())
 
 
 def serve(settings: Settings, gateway: Gateway) -> None:

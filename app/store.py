@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from app import memory
 from app.errors import LastModel, ModelFileError, UnknownModel
 from app.model import Model
 from app.model_files import FileStamp, find_files, look, stamp
@@ -213,6 +214,15 @@ class Store:
         self._loaded_by_hand.discard(stem)
         self._unloaded_by_hand.add(stem)
         log.info("unloaded: %s", name)
+
+    def rest(self) -> None:
+        """Give back the memory that no work needs now, which takes some milliseconds."""
+        for model in self:
+            try:
+                model.rest()
+            except Exception as error:  # its card says more than its graph takes
+                log.warning("%s keeps the memory of its runs: %s", model.name, error)
+        memory.give_back_freed()
 
     def _wanted_files(self) -> list[Path]:
         """The selected files, as they are now, after what was loaded and unloaded by hand."""

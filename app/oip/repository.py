@@ -54,7 +54,7 @@ async def load(
     gateway.keys.check_admin(headers)
     _refuse(parameters.keys(), "load")
     try:
-        await gateway.load(name)
+        await gateway.roster.load(name)
     except ModelFileError as error:
         raise _unusable(error) from error
 
@@ -72,7 +72,7 @@ async def unload(
     """
     gateway.keys.check_admin(headers)
     _refuse(parameters.keys() - {"unload_dependents"}, "unload")  # no model depends on another
-    await gateway.unload(name)
+    await gateway.roster.unload(name)
 
 
 def _refuse(names: Iterable[str], call: str) -> None:

@@ -9,8 +9,8 @@ from fastapi import APIRouter, Query
 from app import __version__, runtime
 from app.error_response import documented
 from app.errors import BadQuery, Stopping, Unauthorized
-from app.gateway import Current
 from app.providers import short_names
+from app.routes.state import Current
 from app.schemas import Health, Info, NoQuery
 from app.settings import public_settings
 

@@ -25,11 +25,12 @@ from app.errors import (
     UnknownModel,
 )
 from app.examples import DETAILS
-from app.gateway import Current, Gateway
+from app.gateway import Gateway
 from app.model import Model
 from app.oip import examples, metadata, repository, rest, schemas, statistics
 from app.oip.inference import HttpInference, find_model
 from app.record import Record
+from app.routes.state import Current
 
 refused = partial(documented, path=OIP, details=DETAILS | examples.DETAILS)
 keyed = partial(refused, Unauthorized)  # all but health

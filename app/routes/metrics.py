@@ -8,7 +8,7 @@ from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4
 
 from app.error_response import documented
 from app.errors import BadQuery, Unauthorized
-from app.gateway import Current
+from app.routes.state import Current
 from app.schemas import NoQuery
 
 router = APIRouter(tags=["service"], responses=documented(BadQuery, Unauthorized))

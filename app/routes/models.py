@@ -17,7 +17,7 @@ from app.errors import (
     UnknownModel,
 )
 from app.frontier import frontier as pareto
-from app.gateway import Current
+from app.routes.state import Current
 from app.schemas import (
     DecodeRow,
     Frontier,
@@ -63,7 +63,7 @@ async def reload(
     """Read the store again; needs the admin key. What is broken leaves the old model serving."""
     gateway.keys.check_admin(request.headers.raw)
     try:
-        changes = await gateway.reload()
+        changes = await gateway.roster.reload()
     except ModelFileError as error:
         log.error("not reloaded: %s", error)
         raise StoreUnusable("the store cannot be read; the server's log says why") from error
@@ -76,7 +76,7 @@ async def measure(
 ) -> MeasureReport:
     """Time every model at every resolution on this device; needs the admin key."""
     gateway.keys.check_admin(request.headers.raw)
-    report = await gateway.measure(MEASURE_S)
+    report = await gateway.measurer.measure_in_turn(MEASURE_S)
     return MeasureReport(
         measured=report.measured, left_out=report.left_out, took_s=round(report.took_s, 3)
     )

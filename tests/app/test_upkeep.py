@@ -1,0 +1,67 @@
+"""What the service does beside answering: each loop over the real parts that it looks at."""
+
+import asyncio
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+from app.lifecycle import Lifecycle
+from app.upkeep import tidy
+from tests.app.test_scheduler import PATIENCE_S, blocked, scheduling
+
+TURNS = 20
+
+
+@asynccontextmanager
+async def running(loop: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    task = asyncio.create_task(loop)
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+def answer(lifecycle: Lifecycle, requests: int) -> None:
+    for _ in range(requests):
+        lifecycle.enter()
+    for _ in range(requests):
+        lifecycle.leave()
+
+
+def test_memory_is_given_back_once_after_any_accepted_request_when_no_image_is_left() -> None:
+    """A refused body takes memory without an image ever being admitted."""
+    rests: list[int] = []
+    lifecycle = Lifecycle()
+
+    def rest() -> None:
+        rests.append(lifecycle.finished)
+
+    async def turns() -> None:
+        for _ in range(TURNS):
+            await asyncio.sleep(0)
+
+    async def rested(times: int) -> None:
+        async with asyncio.timeout(PATIENCE_S):
+            while len(rests) < times:
+                await asyncio.sleep(0)
+
+    async def run() -> None:
+        with scheduling() as scheduler:
+            async with running(tidy(lifecycle, scheduler, rest, every_s=0)):
+                await turns()
+                answer(lifecycle, 1)
+                await rested(1)
+                await turns()
+                blocker, ticket = await blocked(scheduler)
+                answer(lifecycle, 3)
+                await turns()
+                answer(lifecycle, 2)
+                blocker.let_go()
+                await ticket
+                await rested(2)
+                await turns()
+
+    asyncio.run(run())
+    assert rests == [1, 6]
