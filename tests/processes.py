@@ -71,7 +71,12 @@ class Service:
 
 
 def metric_of(text: str, name: str, **labels: str) -> float:
-    """The sum of all samples of a metric with these labels in the text format of Prometheus."""
+    """The sum of all samples of a metric with these labels in the text format of Prometheus.
+
+    No such sample is 0, no such metric a mistake of the test or the service.
+    """
+    family = re.sub("_(count|sum|bucket)$", "", name)
+    assert re.search(f"^# TYPE ({name}|{family}) ", text, re.MULTILINE), f"no metric {name}"
     total = 0.0
     for line in text.splitlines():
         sample, _, value = line.rpartition(" ")

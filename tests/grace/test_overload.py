@@ -7,6 +7,7 @@ from pathlib import Path
 from app.errors import DeadlineExceeded, Overloaded
 from tests.app.problems import assert_problem
 from tests.grace.sockets import connection, upload
+from tests.grace.stores import put
 from tests.grace.traffic import (
     ONE_WORKER,
     busy,
@@ -51,6 +52,26 @@ def test_a_refusal_does_not_wait_for_the_work_before_it(store: Path) -> None:
         assert_problem(classify(service, light_image()), Overloaded)
         assert not all(future.done() for future in accepted)
         assert {future.result().status_code for future in accepted} == {200}
+
+
+def test_an_autoscaler_sees_how_many_images_wait(store: Path) -> None:
+    with running(store, **ONE_WORKER) as service, many(service, slow_image(), 4):
+        busy(service, 4)
+        assert 0 < service.metric("gateway_queue_images") < 4
+
+
+def test_a_brownout_ends_although_nobody_asks_any_more(tmp_path: Path) -> None:
+    put(tmp_path, "mobilenet_v2", 0.35, 224)  # known to be less accurate at lower resolutions
+    settings = {"queue_limit": QUEUE_LIMIT, "max_images": 1, "measure_s": 0}
+    with running(tmp_path, **settings, **ONE_WORKER) as service:
+        for _ in range(4):  # so that images are light as a rule, and the resolution matters
+            classify(service, light_image())
+        with many(service, slow_image(), 3) as before:
+            busy(service, 3)
+            assert classify(service, light_image(), "auto").status_code == 200
+            assert {future.result().status_code for future in before} == {200}
+        assert service.metric("gateway_brownout_step") > 0
+        until(lambda: service.metric("gateway_brownout_step") == 0, "it ends")
 
 
 def test_work_whose_deadline_passed_is_dropped_before_it_is_decoded(store: Path) -> None:
