@@ -1,4 +1,4 @@
-"""Freed memory goes back, and nothing breaks where the C library has no such calls."""
+"""Freed memory goes back, what is used again stays, and start-up leaves nothing to collect."""
 
 import mmap
 import subprocess
@@ -9,16 +9,50 @@ from subprocess import PIPE
 import pytest
 
 from app import memory
+from tests.app.resident import needs_glibc, numbers
 from tests.conftest import ROOT, SMALL_V1
 from tests.processes import LIVELINESS_S
 
 
-def test_memory_can_be_given_back_again_and_again() -> None:
-    memory.map_large_blocks()
-    for _ in range(3):
-        block = bytearray(2 * memory.LARGE_BYTES)
-        del block
-        memory.give_back_freed()
+@needs_glibc
+def test_what_was_freed_below_a_live_block_is_given_back() -> None:
+    code = """if True:
+        from app.memory import give_back_freed
+        from tests.app.resident import resident_bytes
+
+        blocks = [bytes(10_000) for _ in range(10_000)]
+        above = bytes(10_000)
+        full = resident_bytes()
+        del blocks
+        kept = resident_bytes()
+        give_back_freed()
+        print(full - kept, kept - resident_bytes())
+    """
+    [freed_at_once, given_back], _ = numbers(code)
+    assert freed_at_once < 10e6
+    assert given_back > 90e6
+
+
+@needs_glibc
+@pytest.mark.parametrize("mapped", [True, False])
+def test_a_large_block_below_a_live_one_goes_back_at_once_only_if_it_is_mapped(
+    mapped: bool,
+) -> None:
+    code = f"""if True:
+        from app.memory import LARGE_BYTES, map_large_blocks
+        from tests.app.resident import resident_bytes
+
+        if {mapped}:
+            map_large_blocks()
+        bytearray(2 * LARGE_BYTES)  # the first one is mapped anyway, and teaches glibc not to
+        large = bytearray(2 * LARGE_BYTES)
+        above = [bytes(10_000) for _ in range(1000)]
+        before = resident_bytes()
+        del large
+        print(before - resident_bytes())
+    """
+    [freed_at_once], _ = numbers(code)
+    assert (freed_at_once >= 2 * memory.LARGE_BYTES) == mapped
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="faults of one thread are counted on Linux")
@@ -47,11 +81,8 @@ def test_an_image_is_decoded_in_the_memory_of_the_one_before() -> None:
         worker.start()
         worker.join()
     """
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=ROOT
-    )
-    pages_of_one = 640 * 360 * 4 // mmap.PAGESIZE
-    assert int(done.stdout) < pages_of_one, done.stderr
+    [pages], _ = numbers(code)
+    assert pages < 640 * 360 * 4 // mmap.PAGESIZE
 
 
 def test_a_service_searches_for_cycles_but_not_among_what_it_loaded(store: Path) -> None:

@@ -1,7 +1,5 @@
 """Loading one file of the store, and what is refused."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +10,7 @@ from app.card import CARD_KEY, parse_card
 from app.errors import BadQuery, CardError, ModelFileError
 from app.model import Model, load_model
 from models.export import read_metadata
+from tests.app.resident import numbers
 from tests.conftest import SMALL_V1, SMALL_V2
 
 
@@ -67,18 +66,24 @@ def test_after_a_rest_it_answers_the_same(store: Path, memory_arena: bool) -> No
 
 
 def test_a_rest_gives_back_what_a_large_run_took(store: Path) -> None:
-    code = (
-        "import sys, numpy as np\n"
-        "from app.memory import give_back_freed\n"
-        "from app.model import load_model\n"
-        "def resident(): return int(open('/proc/self/statm').read().split()[1]) * 4096\n"
-        "model = load_model(__import__('pathlib').Path(sys.argv[1]))\n"
-        "model.probabilities(np.zeros((8, 512, 512, 3), np.uint8)); give_back_freed()\n"
-        "before = resident(); model.rest(); give_back_freed(); print(before - resident())\n"
-    )
-    command = [sys.executable, "-c", code, str(store / f"{SMALL_V2}.onnx")]
-    run = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert int(run.stdout) > 20e6
+    code = """if True:
+        import sys
+        from pathlib import Path
+        import numpy as np
+        from app.memory import give_back_freed
+        from app.model import load_model
+        from tests.app.resident import resident_bytes
+
+        model = load_model(Path(sys.argv[1]))
+        model.probabilities(np.zeros((8, 512, 512, 3), np.uint8))
+        give_back_freed()
+        before = resident_bytes()
+        model.rest()
+        give_back_freed()
+        print(before - resident_bytes())
+    """
+    [given_back], _ = numbers(code, store / f"{SMALL_V2}.onnx")
+    assert given_back > 20e6
 
 
 def test_without_a_resolution_the_trained_one_is_used(model: Model) -> None:

@@ -13,8 +13,10 @@ from app.model import load_model
 from app.store import Selection, Store
 from models.export import read_metadata
 from tests.app.commands import finished
+from tests.app.resident import needs_glibc, numbers
 from tests.conftest import SMALL_V1, SMALL_V2
 from tests.exports import export_random
+from tests.grace.stores import copied
 
 Break = Callable[[Path, Path], object]
 
@@ -213,3 +215,36 @@ def test_models_that_were_named_keep_their_order(store: Path, tmp_path: Path) ->
     models.load(SMALL_V1)
     models.load(SMALL_V2)
     assert [model.name for model in models] == [SMALL_V2, SMALL_V1]
+
+
+@needs_glibc
+def test_a_model_that_cannot_rest_is_logged_and_all_else_is_given_back(
+    store: Path, tmp_path: Path
+) -> None:
+    folder = copied(store, tmp_path / "store")
+    graph = onnx.load(folder / f"{SMALL_V1}.onnx")
+    for axis in (1, 2):  # its card says that smaller images will do
+        graph.graph.input[0].type.tensor_type.shape.dim[axis].dim_value = 128
+    onnx.save(graph, folder / f"{SMALL_V1}.onnx")
+    code = """if True:
+        import sys
+        from pathlib import Path
+        import numpy as np
+        from app.model import load_model
+        from app.store import Selection, Store
+        from tests.app.resident import resident_bytes
+
+        store = Store(Selection(Path(sys.argv[1])), load_model)
+        *_, last = store
+        last.probabilities(np.zeros((2, 512, 512, 3), np.uint8))
+        blocks = [bytes(10_000) for _ in range(10_000)]
+        above = bytes(10_000)
+        del blocks
+        before = resident_bytes()
+        store.rest()
+        print(before - resident_bytes())
+    """
+    [given_back], logged = numbers(code, folder)
+    assert given_back > 100e6 + 20e6  # what was freed, and half of what the last model took
+    assert f"{SMALL_V1} keeps the memory of its runs: " in logged
+    assert f"{SMALL_V2} keeps" not in logged
