@@ -1,7 +1,5 @@
 """How many bytes of request bodies are in memory, and that they stay within a limit."""
 
-from typing import Self
-
 from app.errors import Overloaded
 
 
@@ -13,7 +11,7 @@ class ByteBudget:
         self.held_bytes = 0
 
     def lease(self) -> "Lease":
-        """Hold bytes as they come in; to be released at the end, or used with `with`."""
+        """Hold bytes as they come in; to be released at the end."""
         return Lease(self)
 
 
@@ -45,9 +43,3 @@ class Lease:
         """Give all bytes back; once is enough."""
         self._budget.held_bytes -= self.held_bytes
         self.held_bytes = 0
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.release()

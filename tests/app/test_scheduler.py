@@ -228,17 +228,26 @@ def test_an_unexpected_error_ends_no_worker() -> None:
 
 
 def test_retry_after_follows_the_measured_service_time() -> None:
+    now_s = 0.0
+
+    def pass_time() -> None:
+        nonlocal now_s
+        now_s += 2
+
+    both_at_work = threading.Barrier(2, action=pass_time, timeout=PATIENCE_S)
+
     async def run() -> None:
-        with scheduling(workers=2, queue_limit=100) as scheduler:
-            assert scheduler.overloaded().headers["Retry-After"] == "1"
-            before_ms = scheduler.service_ms
-            await scheduler.submit([noting([], "quick")] * 20)
-            await settled(scheduler)
-            assert scheduler.service_ms < before_ms
-            scheduler._service_s[:] = [2.0, 2.0]
-            scheduler._admitted += 7  # 7 images of 2 s on 2 workers
-            assert scheduler.overloaded().headers["Retry-After"] == "7"
-            scheduler._admitted -= 7
+        scheduler = Scheduler(2, 1000, clock=lambda: now_s)
+        assert scheduler.overloaded().headers["Retry-After"] == "1"
+        await scheduler.submit([lambda _: both_at_work.wait()] * 400)
+        await settled(scheduler)
+        assert scheduler.service_ms == pytest.approx(2000, rel=1e-3)
+        blocker = Blocker()
+        ticket = scheduler.submit([blocker] * 7)  # of 2 s on 2 workers
+        assert scheduler.overloaded().headers["Retry-After"] == "7"
+        blocker.let_go()
+        await ticket
+        scheduler.close(PATIENCE_S)
 
     asyncio.run(run())
 
