@@ -42,10 +42,11 @@ class Service:
 
     @property
     def resident_bytes(self) -> int:
-        status = Path(f"/proc/{self.pid}/status").read_text("utf-8")
-        found = re.search(r"VmRSS:\s+(\d+) kB", status)
-        assert found, status
-        return int(found[1]) * 1024
+        return self._status_bytes("VmRSS")
+
+    @property
+    def peak_resident_bytes(self) -> int:
+        return self._status_bytes("VmHWM")
 
     def client(self, headers: dict[str, str] | None = None) -> httpx.Client:
         return httpx.Client(
@@ -68,6 +69,12 @@ class Service:
         with self.client() as client:
             text = client.get("/metrics").text
         return metric_of(text, name, **labels)
+
+    def _status_bytes(self, name: str) -> int:
+        status = Path(f"/proc/{self.pid}/status").read_text("utf-8")
+        found = re.search(rf"{name}:\s+(\d+) kB", status)
+        assert found, status
+        return int(found[1]) * 1024
 
 
 def metric_of(text: str, name: str, **labels: str) -> float:

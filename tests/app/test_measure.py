@@ -16,6 +16,7 @@ from app.settings import Settings
 from app.store import Selection, Store
 from app.timing import Timings
 from tests.app.pictures import encode, noise
+from tests.app.resident import needs_glibc, numbers
 from tests.conftest import ROOT, SMALL_V1, SMALL_V2
 from tests.processes import until
 from tests.serving import served
@@ -225,3 +226,27 @@ def test_measuring_needs_nothing_that_the_image_leaves_out(own_store: Path) -> N
     command = [sys.executable, "-c", WITHOUT_LEFT_OUT, str(own_store)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert (done.stdout, done.stderr) == ("3\n", "")
+
+
+@needs_glibc
+def test_after_measuring_what_no_work_needs_is_given_back(own_store: Path) -> None:
+    code = """if True:
+        import asyncio, sys
+        from pathlib import Path
+        from app.measure import Measurer
+        from app.model import load_model
+        from app.store import Selection, Store
+        from app.timing import Timings
+        from tests.app.resident import resident_bytes
+
+        store = Store(Selection(Path(sys.argv[1])), load_model)
+        measurer = Measurer(store, Timings(), (96,), lambda: False)
+        blocks = [bytes(10_000) for _ in range(10_000)]
+        above = bytes(10_000)
+        del blocks
+        before = resident_bytes()
+        asyncio.run(measurer.measure_in_turn(60))
+        print(before - resident_bytes())
+    """
+    [given_back], _ = numbers(code, own_store)
+    assert given_back > 50e6

@@ -3,17 +3,21 @@
 import asyncio
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 from app.lifecycle import Lifecycle
 from app.upkeep import tidy
 from tests.app.test_scheduler import PATIENCE_S, blocked, scheduling
+from tests.conftest import SMALL_V2
+from tests.grace.traffic import light_image
+from tests.processes import Service, running, until
 
 TURNS = 20
 
 
 @asynccontextmanager
-async def running(loop: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+async def looping(loop: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
     task = asyncio.create_task(loop)
     try:
         yield
@@ -49,7 +53,7 @@ def test_memory_is_given_back_once_after_any_accepted_request_when_no_image_is_l
 
     async def run() -> None:
         with scheduling() as scheduler:
-            async with running(tidy(lifecycle, scheduler, rest, every_s=0)):
+            async with looping(tidy(lifecycle, scheduler, rest, every_s=0)):
                 await turns()
                 answer(lifecycle, 1)
                 await rested(1)
@@ -65,3 +69,17 @@ def test_memory_is_given_back_once_after_any_accepted_request_when_no_image_is_l
 
     asyncio.run(run())
     assert rests == [1, 6]
+
+
+def given_back(service: Service) -> bool:
+    """More than after a start; two runs at 512 pixels take 48 MB."""
+    return service.peak_resident_bytes - service.resident_bytes > 30e6
+
+
+def test_a_service_gives_back_what_its_work_took(store: Path) -> None:
+    files = [("image", ("light.jpg", light_image()))] * 32
+    with running(store, models=SMALL_V2, measure_s=0, workers=4) as service:
+        assert not given_back(service)
+        with service.client() as client:
+            assert client.post("/predict?resolution=512", files=files).status_code == 200
+        until(lambda: given_back(service), "memory is given back")
