@@ -62,12 +62,12 @@ def test_an_autoscaler_sees_how_many_images_wait(store: Path) -> None:
 
 def test_a_brownout_ends_although_nobody_asks_any_more(tmp_path: Path) -> None:
     put(tmp_path, "mobilenet_v2", 0.35, 224)  # known to be less accurate at lower resolutions
-    settings = {"queue_limit": QUEUE_LIMIT, "max_images": 1, "measure_s": 0}
+    settings = {"queue_limit": 8, "max_images": 1, "measure_s": 0}
     with running(tmp_path, **settings, **ONE_WORKER) as service:
-        for _ in range(4):  # so that images are light as a rule, and the resolution matters
+        for _ in range(9):  # so that images are light as a rule, and the resolution matters
             classify(service, light_image())
-        with many(service, slow_image(), 3) as before:
-            busy(service, 3)
+        with many(service, slow_image(), 8) as before:
+            busy(service, 8)
             assert classify(service, light_image(), "auto").status_code == 200
             assert {future.result().status_code for future in before} == {200}
         assert service.metric("gateway_brownout_step") > 0
