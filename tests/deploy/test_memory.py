@@ -1,0 +1,240 @@
+"""No image that a deployment accepts can take more memory than its limit.
+
+docs/operations.md says what a pixel takes in each format, and the sum. Here the first is measured,
+and the second is made of what each deployment sets.
+"""
+
+import re
+import struct
+import subprocess
+import sys
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+from PIL import Image
+
+from app.settings import Settings, load_settings, variable
+from tests.app.pictures import encode
+from tests.conftest import ROOT
+
+yaml = pytest.importorskip("yaml", reason="needs PyYAML, of the development requirements")
+PAGE = (ROOT / "docs" / "operations.md").read_text("utf-8")
+BYTES_A_PIXEL = {
+    name: int(figure)
+    for name, figure in re.findall(r"^\| ([^|]+) \| (\d+) \|$", PAGE, re.MULTILINE)
+}
+SUM = re.compile(
+    r"(\d+) MB \+ WORKERS x \((\d+) MB \+ MAX_PIXELS x (\d+) bytes\)"
+    r" \+ MAX_INFLIGHT_BYTES \+ (\d+) x MAX_BODY_BYTES"
+)
+WIDTH, HEIGHT = 4000, 3000
+CUDA_BYTES = 10**9  # what deploy/jetson.md leaves to the GPU's libraries
+
+# Decodes a file as the service does; prints by how much the process grew at most.
+PEAK = """
+import sys
+from pathlib import Path
+from app import memory
+from app.card import Preprocessing
+from app.images import ImageLimits, load_image
+
+def resident(name):
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(name)) * 1024
+
+memory.map_large_blocks()
+usual = Preprocessing(resize="shortest_edge", crop_fraction=0.875, interpolation="bilinear")
+squash = Preprocessing(resize="central_crop", crop_fraction=0.875, interpolation="bilinear")
+file, first, reduced, narrow = sys.argv[1], sys.argv[2], "1" in sys.argv[3], "1" in sys.argv[4]
+load_image(Path(first).read_bytes(), 224, usual, ImageLimits())
+data = Path(file).read_bytes()
+before = resident("VmRSS")
+load_image(data, 224, squash if narrow else usual, ImageLimits(), reduced_decode=reduced)
+print(resident("VmHWM") - before)
+"""
+
+
+def flat(mode: str, image_format: str, **options: Any) -> bytes:
+    return encode(Image.new(mode, (WIDTH, HEIGHT)), image_format, **options)
+
+
+def png(kind: int, bits: int, *, transparent: bool = False, width: int = WIDTH) -> bytes:
+    """A black PNG of colour type `kind` with `bits` a pixel, of as many pixels as the others."""
+    height = WIDTH * HEIGHT // width
+    depth = 16 if bits > 32 else 8
+    key = [(b"tRNS", struct.pack(">3H", 0, 1, 0))] if transparent else []
+    parts = [
+        (b"IHDR", struct.pack(">IIBBBBB", width, height, depth, kind, 0, 0, 0)),
+        *key,
+        (b"IDAT", zlib.compress(bytes((1 + width * bits // 8) * height), 1)),
+        (b"IEND", b""),
+    ]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+        for name, data in parts
+    )
+
+
+def tiff_rgba16() -> bytes:
+    """A black TIFF of four samples of 16 bits, in one strip; Pillow writes none."""
+    pixels = zlib.compress(bytes(WIDTH * HEIGHT * 8), 1)
+    fields, depths = 10, struct.pack("<4H", 16, 16, 16, 16)
+    after = 8 + 2 + 12 * fields + 4
+    directory = [
+        # tag (TIFF 6.0), type: 3 short, 4 long; count, value or where it stands
+        (256, 4, 1, WIDTH), (257, 4, 1, HEIGHT), (258, 3, 4, after), (259, 3, 1, 8),
+        (262, 3, 1, 2), (273, 4, 1, after + len(depths)), (277, 3, 1, 4), (278, 4, 1, HEIGHT),
+        (279, 4, 1, len(pixels)), (338, 3, 1, 2),
+    ]  # fmt: skip
+    entries = b"".join(struct.pack("<HHII", *entry) for entry in directory)
+    return (
+        b"II*\x00" + struct.pack("<IH", 8, fields) + entries + bytes(4) + depths + pixels
+    )  # a short in a long, little-endian, is that short
+
+
+def animation() -> bytes:
+    second = Image.new("RGB", (WIDTH, HEIGHT))
+    second.putpixel((9, 9), (255, 255, 255))
+    return flat("RGB", "WEBP", save_all=True, append_images=[second], method=0)
+
+
+ONE_STRIP: dict[str, Any] = {"compression": "tiff_lzw", "strip_size": 2**31 - 1}
+PROGRESSIVE: dict[str, Any] = {"progressive": True, "subsampling": 0}
+PICTURES: dict[str, Callable[[], bytes]] = {
+    "baseline JPEG, decoded at half its size or less": lambda: flat("RGB", "JPEG"),
+    "baseline JPEG, whole": lambda: flat("RGB", "JPEG"),
+    "progressive JPEG, 4:4:4, decoded at half its size or less": lambda: flat(
+        "RGB", "JPEG", **PROGRESSIVE
+    ),
+    "progressive JPEG, 4:4:4, whole": lambda: flat("RGB", "JPEG", **PROGRESSIVE),
+    "progressive JPEG, CMYK, whole": lambda: flat("CMYK", "JPEG", **PROGRESSIVE),
+    "PNG, RGB": lambda: png(2, 24),
+    "PNG, RGBA of 16 bits": lambda: png(6, 64),
+    "PNG, RGB with a transparent colour": lambda: png(2, 24, transparent=True),
+    "BMP": lambda: flat("RGB", "BMP"),
+    "GIF, transparent": lambda: flat("P", "GIF", transparency=0),
+    "TIFF, RGB in one strip": lambda: flat("RGB", "TIFF", **ONE_STRIP),
+    "TIFF, RGBA of 16 bits in one strip": tiff_rgba16,
+    "WebP": lambda: flat("RGB", "WEBP", method=0),
+    "WebP, animated": animation,
+    "PNG, RGB with a transparent colour, 8 pixels wide": lambda: png(
+        2, 24, transparent=True, width=8
+    ),
+}
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs /proc, as on Linux")
+@pytest.mark.parametrize("name", PICTURES)
+def test_decoding_takes_the_memory_that_is_documented(name: str, tmp_path: Path) -> None:
+    file, first = tmp_path / "image", tmp_path / "first.jpg"
+    file.write_bytes(PICTURES[name]())
+    first.write_bytes(encode(Image.new("RGB", (64, 64))))
+    reduced, narrow = str(int("whole" not in name)), str(int("wide" in name))
+    run = subprocess.run(
+        [sys.executable, "-c", PEAK, file, first, reduced, narrow],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert run.returncode == 0, run.stderr
+    measured = int(run.stdout) / (WIDTH * HEIGHT)
+    assert BYTES_A_PIXEL[name] - 1.5 < measured < BYTES_A_PIXEL[name] + 0.5
+
+
+def test_each_format_of_the_table_is_measured() -> None:
+    assert BYTES_A_PIXEL.keys() == PICTURES.keys()
+
+
+def test_the_sum_takes_the_worst_format() -> None:
+    [(*_, worst, _)] = SUM.findall(PAGE)
+    assert int(worst) == max(BYTES_A_PIXEL.values())
+
+
+class Deployment(NamedTuple):
+    """What a deployment sets, the cores that it allows, and its limit of memory in bytes."""
+
+    given: dict[str, str]
+    limit: int
+    cores: int = 0
+    beside: int = 0
+
+
+def size(text: str) -> int:
+    """Bytes of a size in the notation of Docker, Kubernetes or systemd."""
+    number, unit = re.fullmatch(r"(\d+)([kmg])i?", text.lower()).groups()  # type: ignore[union-attr]  # else it fails
+    return int(number) * int(1024 ** ("kmg".index(unit) + 1))
+
+
+def compose_file(name: str, environment: str | None = None) -> Deployment:
+    """A service of the compose file, with the variables of an env file put in."""
+    lines = (ROOT / environment).read_text("utf-8").splitlines() if environment else ()
+    variables = dict(line.split("=", 1) for line in lines if "=" in line and line[0] != "#")
+    text = (ROOT / "docker-compose.yml").read_text("utf-8")
+    text = re.sub(r"\$\{(\w+):-([^}]*)\}", lambda found: variables.get(*found.groups()), text)
+    service = yaml.safe_load(text)["services"][name]
+    memory = service["deploy"]["resources"]["limits"]["memory"]
+    beside = CUDA_BYTES if service.get("runtime") == "nvidia" else 0
+    given = {name: str(value) for name, value in service["environment"].items()}
+    return Deployment(given, size(memory), beside=beside)
+
+
+def kubernetes() -> Deployment:
+    text = (ROOT / "deploy/kubernetes/deployment.yaml").read_text("utf-8")
+    [container] = yaml.safe_load(text)["spec"]["template"]["spec"]["containers"]
+    given = {one["name"]: one["value"] for one in container["env"] if "value" in one}
+    limits = container["resources"]["limits"]
+    return Deployment(given, size(limits["memory"]), cores=int(limits["cpu"]))
+
+
+def systemd() -> Deployment:
+    text = (ROOT / "deploy/mobilenet-gateway.service").read_text("utf-8")
+    found = re.search(r"^MemoryMax=(.*)$", text, re.MULTILINE)
+    assert found
+    return Deployment(dict(re.findall(r"^Environment=(\w+)=(.*)$", text, re.M)), size(found[1]))
+
+
+DEPLOYMENTS = {
+    "compose": compose_file("gateway"),
+    "raspberry-pi": compose_file("raspberrypi"),
+    "raspberry-pi-1gb": compose_file("raspberrypi", "deploy/raspberry-pi-1gb.env"),
+    "raspberry-pi-4gb": compose_file("raspberrypi", "deploy/raspberry-pi-4gb.env"),
+    "jetson": compose_file("jetson", "deploy/jetson.env"),
+    "kubernetes": kubernetes(),
+    "systemd": systemd(),
+}
+
+
+@pytest.fixture(params=DEPLOYMENTS)
+def deployment(request: pytest.FixtureRequest) -> Deployment:
+    return DEPLOYMENTS[request.param]
+
+
+@pytest.fixture
+def settings(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """What the service makes of the deployment's variables."""
+    for name, text in deployment.given.items():
+        if name.startswith(variable("")):
+            monkeypatch.setenv(name, text)
+    return load_settings()
+
+
+def test_what_a_deployment_accepts_fits_its_limit(
+    deployment: Deployment, settings: Settings
+) -> None:
+    [figures] = SUM.findall(PAGE)
+    at_rest, worker, pixel, bodies = map(int, figures)
+    workers = settings.workers or deployment.cores
+    assert workers > 0, "as many workers as cores, of which there may be any number"
+    most = (
+        at_rest * 10**6
+        + workers * (worker * 10**6 + settings.max_pixels * pixel)
+        + settings.max_inflight_bytes
+        + bodies * settings.max_body_bytes
+    )
+    assert most + deployment.beside <= deployment.limit
+
+
+def test_a_photo_of_12_megapixels_is_accepted_everywhere(settings: Settings) -> None:
+    for width, height in ((4000, 3000), (4032, 3024), (4080, 3072), (4608, 2592)):
+        assert width * height <= settings.max_pixels
