@@ -10,10 +10,12 @@ from typing import Any
 
 import pytest
 
+from app.auth import read_keys
+from app.errors import Forbidden, Unauthorized
 from app.settings import load_settings, variable
 from tests.conftest import ROOT
+from tests.deploy import compose_file
 
-yaml = pytest.importorskip("yaml", reason="needs PyYAML, of the development requirements")
 ENVIRONMENTS = sorted(ROOT.glob("deploy/*.env"))
 
 
@@ -40,12 +42,42 @@ def check_service(service: dict[str, Any]) -> None:
     assert int(service["deploy"]["resources"]["limits"]["memory"]) > 0
 
 
+def gateways(**variables: str) -> list[dict[str, Any]]:
+    """The services that are this one, of which a machine runs one."""
+    found = compose_file.services(variables).values()
+    running = [one for one in found if "models:/models" in one.get("volumes", ())]
+    assert len(running) == 3
+    return running
+
+
 def test_every_gateway_sees_new_models() -> None:
-    services = yaml.safe_load((ROOT / "docker-compose.yml").read_text("utf-8"))["services"]
-    gateways = [one for one in services.values() if "models:/models" in one.get("volumes", ())]
-    assert len(gateways) == 3
-    for gateway in gateways:
+    for gateway in gateways():
         assert float(gateway["environment"][variable("reload_poll_s")]) <= 10
+
+
+def test_every_gateway_gets_as_many_cores_as_it_may_use() -> None:
+    for gateway in gateways(CPUS="1.5"):
+        assert gateway["deploy"]["resources"]["limits"]["cpus"] == "1.5"
+
+
+@pytest.mark.parametrize("key", ["", "KEY"])
+def test_every_gateway_asks_for_the_keys_of_the_environment(
+    key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for gateway in gateways(GATEWAY_API_KEYS=key, GATEWAY_ADMIN_KEY=key and "BOSS"):
+        for name, text in compose_file.environment(gateway).items():
+            if name.startswith(variable("")):
+                monkeypatch.setenv(name, text)
+        keys = read_keys(load_settings())
+        if not key:
+            keys.check("/predict", [])
+            with pytest.raises(Forbidden):
+                keys.check_admin([(b"x-api-key", b"")])
+            continue
+        with pytest.raises(Unauthorized):
+            keys.check("/predict", [])
+        keys.check("/predict", [(b"x-api-key", b"KEY")])
+        keys.check_admin([(b"x-api-key", b"BOSS")])
 
 
 def test_without_options_it_starts_the_gateway_alone() -> None:

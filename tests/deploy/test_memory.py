@@ -19,6 +19,7 @@ from PIL import Image
 from app.settings import Settings, load_settings, variable
 from tests.app.pictures import encode
 from tests.conftest import ROOT
+from tests.deploy import compose_file
 
 yaml = pytest.importorskip("yaml", reason="needs PyYAML, of the development requirements")
 PAGE = (ROOT / "docs" / "operations.md").read_text("utf-8")
@@ -166,17 +167,13 @@ def size(text: str) -> int:
     return int(number) * int(1024 ** ("kmg".index(unit) + 1))
 
 
-def compose_file(name: str, environment: str | None = None) -> Deployment:
-    """A service of the compose file, with the variables of an env file put in."""
-    lines = (ROOT / environment).read_text("utf-8").splitlines() if environment else ()
-    variables = dict(line.split("=", 1) for line in lines if "=" in line and line[0] != "#")
-    text = (ROOT / "docker-compose.yml").read_text("utf-8")
-    text = re.sub(r"\$\{(\w+):-([^}]*)\}", lambda found: variables.get(*found.groups()), text)
-    service = yaml.safe_load(text)["services"][name]
+def compose(name: str, env_file: str | None = None) -> Deployment:
+    """A service of the compose file, by its defaults or an env file."""
+    variables = compose_file.read_variables(ROOT / env_file) if env_file else {}
+    service = compose_file.services(variables)[name]
     memory = service["deploy"]["resources"]["limits"]["memory"]
     beside = CUDA_BYTES if service.get("runtime") == "nvidia" else 0
-    given = {name: str(value) for name, value in service["environment"].items()}
-    return Deployment(given, size(memory), beside=beside)
+    return Deployment(compose_file.environment(service), size(memory), beside=beside)
 
 
 def kubernetes() -> Deployment:
@@ -195,11 +192,11 @@ def systemd() -> Deployment:
 
 
 DEPLOYMENTS = {
-    "compose": compose_file("gateway"),
-    "raspberry-pi": compose_file("raspberrypi"),
-    "raspberry-pi-1gb": compose_file("raspberrypi", "deploy/raspberry-pi-1gb.env"),
-    "raspberry-pi-4gb": compose_file("raspberrypi", "deploy/raspberry-pi-4gb.env"),
-    "jetson": compose_file("jetson", "deploy/jetson.env"),
+    "compose": compose("gateway"),
+    "raspberry-pi": compose("raspberrypi"),
+    "raspberry-pi-1gb": compose("raspberrypi", "deploy/raspberry-pi-1gb.env"),
+    "raspberry-pi-4gb": compose("raspberrypi", "deploy/raspberry-pi-4gb.env"),
+    "jetson": compose("jetson", "deploy/jetson.env"),
     "kubernetes": kubernetes(),
     "systemd": systemd(),
 }
