@@ -80,6 +80,12 @@ def test_every_gateway_asks_for_the_keys_of_the_environment(
         keys.check_admin([(b"x-api-key", b"BOSS")])
 
 
+def test_a_jetson_may_open_its_gpu() -> None:
+    """The image's user owns none of L4T's device nodes; the group video may open them."""
+    assert compose_file.services({})["jetson"]["group_add"] == ["44"]
+    assert compose_file.services({"VIDEO_GID": "27"})["jetson"]["group_add"] == ["27"]
+
+
 def test_without_options_it_starts_the_gateway_alone() -> None:
     services = compose()
     assert list(services) == ["gateway"]
