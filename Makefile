@@ -10,7 +10,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 .PHONY: help serve test clients test-clients proto check docs format bench bench-quick bench-peers bench-auto bench-client plot flood fuzz locust locust-check page-shots image image-arm64 image-test image-sizes sbom lock clean
 
 help:  ## show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 serve: $(VENV)/.serve models/store/mobilenet_v2_1.0_224.onnx  ## set up, fetch the default model and serve it on port 8000
 	$(BIN)/mobilenet-gateway serve
@@ -94,35 +94,38 @@ sbom: $(VENV)/.dev image  ## list what is in the image (CycloneDX), and audit it
 	container/sbom.sh $(BIN)/python
 
 lock: $(VENV)/.dev  ## pin what goes into the image anew; UPGRADE=1 takes the newest
-	PATH=$(CURDIR)/$(BIN):$$PATH container/lock.sh
+	PATH="$(CURDIR)/$(BIN):$$PATH" container/lock.sh
 
-clean:  ## remove everything that these targets made
-	rm -rf $(VENV) .venv-clients models/store models/weights loadtest/.venvs loadtest/results .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage*
+clean:  ## remove environments, caches, build, pictures and results of measurements; models and weights stay
+	rm -rf $(VENV) .venv-clients loadtest/.venvs loadtest/results build tests/page/shots .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage*
 
 models/store/mobilenet_v2_1.0_224.onnx: | $(VENV)/.serve
 	$(BIN)/mobilenet-gateway models pull
 
-$(VENV)/bin/python:
+# A file of its own, at the end: without Debian's python3-venv, or after Ctrl-C, there is an
+# interpreter and no pip.
+$(VENV)/.made:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; name one with make PYTHON=...")'
 	$(PYTHON) -m venv $(VENV)
+	touch $@
 
-$(VENV)/.serve: pyproject.toml | $(VENV)/bin/python
+$(VENV)/.serve: pyproject.toml | $(VENV)/.made
 	$(PIP) install --quiet --editable '.[build]'
 	touch $@
 
-$(VENV)/.dev: pyproject.toml | $(VENV)/bin/python
+$(VENV)/.dev: pyproject.toml | $(VENV)/.made
 	$(PIP) install --quiet --editable '.[dev]'
-	touch $@ $(VENV)/.serve
+	touch $@ $(VENV)/.serve $(VENV)/.load $(VENV)/.bench
 
 .venv-clients/.ready: tests/clients/requirements.txt | $(VENV)/.dev
 	$(BIN)/uv venv --quiet --clear --python $(BIN)/python .venv-clients
 	$(BIN)/uv pip install --quiet --python .venv-clients/bin/python -r tests/clients/requirements.txt
 	touch $@
 
-$(VENV)/.load: pyproject.toml | $(VENV)/bin/python
+$(VENV)/.load: pyproject.toml | $(VENV)/.made
 	$(PIP) install --quiet --editable '.[load]'
 	touch $@ $(VENV)/.serve $(VENV)/.bench
 
-$(VENV)/.bench: pyproject.toml | $(VENV)/bin/python
+$(VENV)/.bench: pyproject.toml | $(VENV)/.made
 	$(PIP) install --quiet --editable '.[bench]'
 	touch $@ $(VENV)/.serve
