@@ -47,7 +47,7 @@ def main() -> None:
         extra = EXTRAS.get(command, "build")
         sys.exit(
             f"error: this needs the module {error.name}, which is not installed; "
-            f"`pip install 'mobilenet-gateway[{extra}]'` brings all that `{command}` needs"
+            f"`pip install '.[{extra}]'` in a checkout brings all that `{command}` needs"
         )
 
 

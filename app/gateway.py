@@ -153,6 +153,6 @@ def open_tracing(settings: Settings) -> "Tracing | None":
     except ModuleNotFoundError as error:
         raise SettingError(
             f"otlp_endpoint needs the module {error.name}, which is not installed; "
-            "`pip install 'mobilenet-gateway[otel]'` brings it"
+            "`pip install '.[otel]'` in a checkout brings it"
         ) from error
     return Tracing(settings.otlp_endpoint)

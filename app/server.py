@@ -128,7 +128,7 @@ def check_grpc(settings: Settings) -> None:
     except ModuleNotFoundError as error:
         raise SettingError(
             f"grpc_port needs the module {error.name}, which is not installed; "
-            "`pip install 'mobilenet-gateway[grpc]'` brings it"
+            "`pip install '.[grpc]'` in a checkout brings it"
         ) from error
     check_port(settings, settings.grpc_port)
 

@@ -24,7 +24,7 @@ def check_pyarrow() -> None:
         import pyarrow.parquet  # noqa: F401  only whether it is there
     except ModuleNotFoundError as error:
         raise OutputError(
-            "Parquet needs pyarrow: pip install 'mobilenet-gateway[parquet]'; "
+            "Parquet needs pyarrow: `pip install '.[parquet]'` in a checkout brings it; "
             "or write .csv or .jsonl"
         ) from error
 

@@ -15,4 +15,4 @@ def check_plot(path: Path) -> None:
     if path.suffix not in FORMATS:
         raise ValueError(f"{path} has to end in {', '.join(FORMATS)}")
     if find_spec("matplotlib") is None:
-        raise ValueError("a plot needs matplotlib: pip install 'mobilenet-gateway[plot]'")
+        raise ValueError("a plot needs matplotlib: `pip install '.[plot]'` in a checkout")

@@ -4,6 +4,7 @@ import re
 import shlex
 import shutil
 import subprocess
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -56,6 +57,27 @@ def test_a_request_is_answered_as_it_is_printed(
 
 def test_requests_are_found_on_several_pages() -> None:
     assert {"README.md", "choosing.md", "protocol.md"} <= {page for page, _ in printed()}
+
+
+def installs() -> Iterator[tuple[str, str, str]]:
+    """File, what is installed, and its extras, of every command to install that is printed."""
+    command = re.compile(r"pip install '([^'\[]*)\[([^\]]*)\]'")
+    folders = ("app", "models", "mobilenet_gateway_client")
+    sources = [path for name in folders for path in sorted((ROOT / name).rglob("*.py"))]
+    for path in (*PAGES, *sorted((ROOT / "deploy").glob("*.md")), *sources):
+        for package, extras in command.findall(path.read_text("utf-8")):
+            yield path.name, package, extras
+
+
+def test_what_is_installed_is_the_checkout_with_extras_that_exist() -> None:
+    """The project is on no index, so its name installs nothing."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    known = project["optional-dependencies"].keys() | {"{extra}"}  # as app/cli.py fills in
+    found = list(installs())
+    assert {"client.md", "cli.py", "parquet.py"} <= {name for name, _, _ in found}
+    for name, package, extras in found:
+        assert package == ".", name
+        assert set(extras.split(",")) <= known, name
 
 
 def documented() -> Iterator[tuple[str, str]]:

@@ -223,7 +223,7 @@ def test_without_the_half_that_prepares_models_its_commands_say_what_is_missing(
     )  # fmt: skip
     assert outcome.returncode == 1
     assert outcome.stderr.startswith(f"error: this needs the module {missing}, which is not")
-    assert "mobilenet-gateway[build]" in outcome.stderr
+    assert "`pip install '.[build]'`" in outcome.stderr
 
 
 def test_a_service_loads_only_what_serves() -> None:
