@@ -43,6 +43,17 @@ def test_every_metric_of_dashboard_and_alerts_is_one_of_the_service() -> None:
     assert named <= samples()
 
 
+def test_dashboard_and_alerts_count_the_requests_of_every_api() -> None:
+    """Of `/predict` and of the Open Inference Protocol, over HTTP and gRPC."""
+    routes = [
+        found
+        for text in expressions().values()
+        for found in re.findall(r'route(=~?)"([^"]*)"', text)
+    ]
+    assert len(routes) == 5  # a panel, and two alerts that divide
+    assert set(routes) == {("=~", "/predict|.+/infer|.+Infer")}
+
+
 def test_every_alert_says_what_it_means() -> None:
     yaml = pytest.importorskip("yaml", reason="needs PyYAML, of the development requirements")
     alerts = yaml.safe_load((FOLDER / "alerts.yml").read_text("utf-8"))

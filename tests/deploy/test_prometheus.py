@@ -19,14 +19,9 @@ from tests.deploy.test_monitoring import FOLDER, expressions
 from tests.grace.traffic import classify, load
 from tests.processes import LIVELINESS_S, Service, running, until
 
+yaml = pytest.importorskip("yaml", reason="needs PyYAML, of the development requirements")
 RATE_INTERVAL = "10s"  # what Grafana puts in the place of $__rate_interval
-CONFIG = """
-global: {{ scrape_interval: 250ms, scrape_timeout: 250ms, evaluation_interval: 500ms }}
-rule_files: ["{rules}"]
-scrape_configs:
-  - job_name: mobilenet-gateway
-    static_configs: [{{ targets: ["127.0.0.1:{port}"] }}]
-"""
+FAST = {"scrape_interval": "250ms", "scrape_timeout": "250ms", "evaluation_interval": "500ms"}
 
 
 def program(name: str) -> str:
@@ -49,8 +44,12 @@ def promtool(*arguments: str) -> str:
     return done.stdout
 
 
-def test_prometheus_takes_its_configuration() -> None:
-    assert "valid prometheus config file" in promtool("check", "config", "prometheus.yml")
+def test_prometheus_takes_its_configuration(tmp_path: Path) -> None:
+    for name in ("prometheus.yml", "alerts.yml"):
+        shutil.copy(FOLDER / name, tmp_path)
+    (tmp_path / "key").touch()  # as compose mounts it
+    checked = promtool("check", "config", str(tmp_path / "prometheus.yml"))
+    assert "valid prometheus config file" in checked
 
 
 def test_each_alert_comes_when_it_should_and_only_then() -> None:
@@ -79,10 +78,17 @@ def test_the_metrics_keep_to_the_conventions(store: Path) -> None:
 
 
 @contextmanager
-def prometheus(service: Service, folder: Path) -> Iterator[httpx.Client]:
-    """A Prometheus that scrapes the service and has the project's alerts."""
+def prometheus(service: Service, folder: Path, key: str = "") -> Iterator[httpx.Client]:
+    """A Prometheus that scrapes the service as the project's does, often, with its alerts."""
+    shipped = yaml.safe_load((FOLDER / "prometheus.yml").read_text("utf-8"))
+    shipped["global"] = FAST
+    [job] = shipped["scrape_configs"]
+    del job["dns_sd_configs"]
+    job["static_configs"] = [{"targets": [f"127.0.0.1:{service.port}"]}]
     config = folder / "prometheus.yml"
-    config.write_text(CONFIG.format(rules=FOLDER / "alerts.yml", port=service.port))
+    config.write_text(yaml.safe_dump(shipped))
+    shutil.copy(FOLDER / "alerts.yml", folder)
+    (folder / "key").write_text(key)
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{probe.getsockname()[1]}"
@@ -118,6 +124,17 @@ def query(client: httpx.Client, expression: str) -> list[Any]:
 
 def has_figures(result: list[Any]) -> bool:
     return any(math.isfinite(float(sample["value"][1])) for sample in result)
+
+
+@pytest.mark.parametrize(("keys", "key"), [("", ""), ("one,two", "two\n")])
+def test_it_is_scraped_with_keys_and_without(
+    keys: str, key: str, store: Path, tmp_path: Path
+) -> None:
+    with (
+        running(store, default_model=SMALL_V1, measure_s=0, api_keys=keys) as service,
+        prometheus(service, tmp_path, key) as client,
+    ):
+        until(lambda: has_figures(query(client, "gateway_model_info")), "it is scraped")
 
 
 def test_every_picture_and_alert_is_evaluated_on_a_service_under_load(
