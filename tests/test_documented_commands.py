@@ -4,6 +4,7 @@ import re
 import shlex
 import shutil
 import subprocess
+import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -100,3 +101,31 @@ def test_a_command_has_the_options_that_are_printed(
 
 def test_an_option_that_there_is_not_would_be_noticed(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(capsys, "models", "cost", "--depth", "2", "--help").status == 2
+
+
+def scripts() -> Iterator[tuple[str, str]]:
+    """Name of the page and what stands behind `.venv/bin/python -m`."""
+    for page in PAGES:
+        for command in re.findall(r"\.venv/bin/python -m ([^`#\n]*)", page.read_text("utf-8")):
+            yield page.name, command.strip()
+
+
+@pytest.mark.parametrize(("page", "command"), list(scripts()))
+def test_a_measurement_has_the_options_that_are_printed(page: str, command: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", *shlex.split(command), "--help"],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, f"{page}: {done.stderr}"
+
+
+def test_what_is_made_is_a_target_of_the_makefile() -> None:
+    makefile = (ROOT / "Makefile").read_text("utf-8")
+    targets = set(re.findall(r"^([a-z0-9-]+):", makefile, re.MULTILINE))
+    printed = re.compile(r"(?:^ {4,}|`)(?:\w+=\S+ )*make ([^`#\n]*)", re.MULTILINE)
+    pages = (*PAGES, *sorted((ROOT / "deploy").glob("*.md")))
+    found = [words for page in pages for words in printed.findall(page.read_text("utf-8"))]
+    assert len(found) > 10
+    for words in found:
+        for word in words.split("&&")[0].split():
+            assert word in targets or "=" in word, words
