@@ -5,8 +5,9 @@ What its owner measured goes before what was published: it is of the photos that
 `accuracy.csv` has what the authors published for each width and resolution: MobileNetV1 from
 TensorFlow's list of hosted models (tensorflow/lite/g3doc/guide/hosted_models.md), MobileNetV2 from
 slim's table (tensorflow/models, research/slim/nets/mobilenet/README.md). Each row is a checkpoint
-trained at that resolution. One that is run below its own scores somewhat less than the table has,
-so what is interpolated is a good order of variants and an upper bound, and is marked as such.
+trained at that resolution. A float one that is run below its own scores somewhat less than the
+table has, so what is interpolated is a good order of variants and an upper bound, and is marked as
+such. An int8 one can lose nearly all, so for it nothing is interpolated.
 """
 
 import csv
@@ -81,10 +82,13 @@ def top1(card: ModelCard, resolution: int) -> Top1 | None:
     the figure of the nearest resolution moves by what the family's table loses between the two.
     Above the trained resolution it stays: no table says what weights gain from more pixels than
     they were trained on. Of an imported model nothing is known that nobody measured: its classes
-    are its own.
+    are its own. Of an int8 one neither: its ranges of activations are those of one resolution.
     """
     if figure := figure_at(card, resolution):
         return Top1(figure.top1, figure.basis, figure.source)
+    if card.precision == "int8":
+        # No table tells what such ranges cost elsewhere: its int8 rows were quantised at each size.
+        return None
     known = figures(card)
     if card.alpha is None or not card.trained or (card.origin.kind == "imported" and not known):
         return None
