@@ -32,8 +32,23 @@ def layer(kind: str, *arguments: Any, **config: Any) -> dict[str, Any]:
     return {"class_name": kind, "config": config, "inbound_nodes": nodes}
 
 
+def operator(function: str, number: float | None = None, *, first: float = 0) -> dict[str, Any]:
+    """As Keras 2 describes arithmetic; without `number`, `first` comes before the pixels."""
+    named = {"y": ["input_1", 0, 0] if number is None else number, "name": None}
+    node = ["_CONSTANT_VALUE", -1, first, named] if number is None else ["input_1", 0, 0, named]
+    return {
+        "class_name": "TFOpLambda",
+        "config": {"name": f"tf.{function}", "function": function},
+        "inbound_nodes": [node],
+    }
+
+
 def image(side: int | None, other: int | None = None) -> dict[str, Any]:
     return layer("InputLayer", batch_shape=[None, side, other or side, 3])
+
+
+def twice(once: dict[str, Any]) -> dict[str, Any]:
+    return once | {"inbound_nodes": [{"args": [PIXELS], "kwargs": {}}] * 2}
 
 
 def model(*layers: dict[str, Any], kind: str = "Functional") -> dict[str, Any]:
@@ -73,9 +88,14 @@ def test_older_versions_of_h5py_wrote_bytes(tmp_path: Path) -> None:
 
 def test_the_size_is_that_of_the_innermost_input(tmp_path: Path) -> None:
     """Photos of 180 x 180 are resized in front of a network for 128."""
-    network = model(image(128), layer("Conv2D"), layer("DepthwiseConv2D"))
+    network = model(image(128), layer("Conv2D"))
     config = model(image(180), layer("Resizing", height=128), network, kind="Sequential")
     assert read_pictures(saved(tmp_path, config)).side == 128
+
+
+def test_the_size_is_that_to_which_a_layer_resizes(tmp_path: Path) -> None:
+    resizing = layer("Resizing", height=160, width=160)
+    assert read_pictures(saved(tmp_path, model(image(None), resizing, layer("Conv2D")))).side == 160
 
 
 @pytest.mark.parametrize("inputs", [[image(None)], [image(96, 128)], []], ids=["any", "not", "no"])
@@ -94,14 +114,28 @@ def test_no_size_is_told_where_there_is_no_square(
         ([layer("Multiply", 2, PIXELS), layer("Add", 1, PIXELS)], 2, 1),
         ([layer("Subtract", PIXELS, 128), layer("Divide", PIXELS, 64)], 1 / 64, -2),
         ([layer("Subtract", PIXELS, 0)], None, 0),
+        ([operator("math.truediv", 127.5), operator("math.subtract", 1.0)], 1 / 127.5, -1),
+        ([operator("__operators__.add", 1), operator("math.multiply", 2)], 2, 2),
+        ([operator("math.multiply", first=0.5)], 0.5, 0),
+        ([layer("RandomFlip"), layer("Dropout"), layer("Rescaling", scale=2, offset=0)], 2, 0),
     ],
-    ids=["to 1", "to -1 and 1", "quotient", "number first", "centred", "nothing"],
+    ids=[
+        "to 1",
+        "to -1 and 1",
+        "quotient",
+        "number first",
+        "centred",
+        "nothing",
+        "Keras 2",
+        "Keras 2, sum",
+        "Keras 2, number first",
+        "augmented",
+    ],
 )
 def test_all_steps_in_front_of_the_network_count(
     steps: list[dict[str, Any]], scale: float | None, offset: float, tmp_path: Path
 ) -> None:
-    behind = (layer("Conv2D"), layer("Add", [PIXELS, PIXELS]), layer("Multiply", PIXELS, 7))
-    found = read_pictures(saved(tmp_path, model(image(96), *steps, *behind)))
+    found = read_pictures(saved(tmp_path, model(image(96), *steps, layer("Conv2D"))))
     assert found.side == 96
     assert found.scale == (None if scale is None else pytest.approx(scale))
     assert found.offset == pytest.approx(offset)
@@ -127,6 +161,15 @@ def test_steps_one_by_one_and_together_give_the_same(
         (layer("Add", [PIXELS, PIXELS]), "its Add is no scaling of pixels"),
         (layer("Rescaling", scale=[1, 2, 3], offset=0), r"its Rescaling takes \[1, 2, 3\], not"),
         (layer("Rescaling", offset=0), "its Rescaling takes None, not one number"),
+        (layer("Lambda"), "its Lambda is not understood"),
+        (layer("Normalization", mean=[1, 2, 3]), "its Normalization is not understood"),
+        (layer("Negative", PIXELS), "its Negative is not understood"),
+        (layer("Flip", PIXELS), "its Flip is not understood"),
+        (layer("CenterCrop", height=96, width=96), "its CenterCrop is not understood"),
+        (layer("RandomCrop", height=96, width=96), "its RandomCrop is not understood"),
+        (operator("math.square", 2), r"its TFOpLambda \(math.square\) is no scaling of pixels"),
+        (operator("math.subtract", first=1), "its Subtract is no scaling of pixels"),
+        (twice(layer("Rescaling", scale=2, offset=0)), "its Rescaling is used more than once"),
         (layer("TrueDivide", PIXELS, 0), "its configuration is damaged: ZeroDivisionError"),
         (layer("TrueDivide"), "its configuration is damaged: ValueError"),
         (layer("Multiply", PIXELS, 10**400), "its configuration is damaged: OverflowError"),
