@@ -100,6 +100,11 @@ class _Walk:
             for name in node.input:
                 self.readers.setdefault(name, []).append(node)
         self.store = self._stores()
+        self.sharing: dict[str, list[str]] = {}  # the values of each store
+        for value, store in self.store.items():
+            self.sharing.setdefault(store, []).append(value)
+        quantizing = [node for node in graph.node if node.op_type in QUANTIZING]
+        self.quantized = {name for node in quantizing for name in (node.input[0], node.output[0])}
 
     def cost(self) -> Cost:
         rows = [row for node in self.graph.node if (row := self._row(node))]
@@ -213,13 +218,10 @@ class _Walk:
 
     def _held_bytes(self, name: str) -> int:
         """Bytes of a value's store: quantised if it is quantised anywhere, else at its widest."""
-        same = [value for value, store in self.store.items() if store == self.store[name]]
+        same = self.sharing[self.store[name]]
         widths = [self.tensors[value].element_bytes for value in same]
-        quantized = any(
-            node.op_type in QUANTIZING and {node.input[0], node.output[0]} & set(same)
-            for node in self.graph.node
-        )
-        return prod(self.tensors[name].shape) * (min(widths) if quantized else max(widths))
+        rounded = not self.quantized.isdisjoint(same)
+        return prod(self.tensors[name].shape) * (min(widths) if rounded else max(widths))
 
     def _peak(self) -> int:
         uses = []

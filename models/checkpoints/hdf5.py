@@ -5,6 +5,7 @@ so is a tensor or an attribute that declares more than a network of the family c
 """
 
 import io
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from math import prod
@@ -22,6 +23,9 @@ KERAS_WEIGHTS = "model.weights.h5"
 MAX_VALUES = 8_000_000
 MAX_NAMES = 2_000
 MAX_NAME_BYTES = 1_000
+MAX_TEXT_BYTES = 200_000_000
+# where texts of any length are: its size follows a version and three bytes of padding
+HEAP = re.compile(rb"GCOL.{4}", re.DOTALL)
 # What the library throws at damage: it has no class of its own for it.
 DAMAGE = (OSError, KeyError, ValueError, TypeError, RuntimeError, AttributeError, OverflowError)
 
@@ -119,10 +123,51 @@ def names(owner: h5py.Group, attribute: str) -> list[str]:
     return [name for part in parts for name in _texts(owner, part)]
 
 
+def text(owner: h5py.Group, attribute: str) -> str | None:
+    """One text that is kept as an attribute; None if there is none.
+
+    Raises:
+        CheckpointError: it is not one text.
+    """
+    if attribute not in owner.attrs:
+        return None
+    if owner.attrs.get_id(attribute).shape != ():
+        raise CheckpointError(f"its {attribute} is no text")
+    value = owner.attrs[attribute]
+    if isinstance(value, bytes):  # older versions of h5py wrote them
+        return value.decode("utf-8", "replace")
+    if not isinstance(value, str):
+        raise CheckpointError(f"its {attribute} is no text")
+    return value
+
+
+def _check_memory(owner: h5py.Group, attribute: str) -> None:
+    """Refuse an attribute that could take far more memory than it has bytes in the file.
+
+    Texts of any length are kept by reference, thousands may lead to the same one, and the library
+    reads an attribute as a whole. None is longer than the largest heap in the file.
+    """
+    count, file = prod(owner.attrs.get_id(attribute).shape), owner.file.id
+    if count * file.get_filesize() <= MAX_TEXT_BYTES:
+        return
+    image = file.get_file_image()
+    heaps = (
+        int.from_bytes(image[found.end() : found.end() + 8], "little")
+        for found in HEAP.finditer(image)
+    )
+    longest = max((min(size, len(image)) for size in heaps), default=0)
+    if count * longest > MAX_TEXT_BYTES:
+        raise CheckpointError(
+            f"the attribute {attribute!r} has {count} texts of up to {longest} bytes, "
+            "more than a list of names"
+        )
+
+
 def _texts(owner: h5py.Group, attribute: str) -> list[str]:
     declared = owner.attrs.get_id(attribute)
     if prod(declared.shape) > MAX_NAMES or declared.dtype.itemsize > MAX_NAME_BYTES:
         raise CheckpointError(f"the attribute {attribute!r} is too long for a list of names")
+    _check_memory(owner, attribute)
     values = np.atleast_1d(np.asarray(owner.attrs[attribute], dtype=object))
     texts = [value.decode("utf-8") if isinstance(value, bytes) else value for value in values]
     if not all(isinstance(text, str) for text in texts):

@@ -71,17 +71,11 @@ def read_pictures(path: Path) -> Pictures:
 
 def _configuration(path: Path) -> str | None:
     """The description of the model in a file, as JSON; None in a file of weights alone."""
-    config: object
     if stored_zip.is_zip(path):
         config = stored_zip.read_entries(path.read_bytes()).get(CONFIG)
-    else:
-        with hdf5.open_file(path) as root:
-            config = root.attrs.get(CONFIG_ATTRIBUTE)
-    if isinstance(config, bytes):  # in an `.h5`, older versions of h5py wrote them
-        return config.decode("utf-8", "replace")
-    if not isinstance(config, str | None):
-        raise CheckpointError(f"{path.name}: its {CONFIG_ATTRIBUTE} is no text")
-    return config
+        return None if config is None else config.decode("utf-8", "replace")
+    with hdf5.open_file(path) as root:
+        return hdf5.text(root, CONFIG_ATTRIBUTE)
 
 
 def _layers(config: Any) -> Iterator[Layer]:

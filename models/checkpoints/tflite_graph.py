@@ -22,6 +22,8 @@ IDENTIFIER = b"TFL3"
 MAX_TENSORS = 1000
 MAX_OPERATORS = 300
 MAX_RANK = 8
+# Tensors may share theirs, so the size of the file is no limit; MobileNets have some 50,000.
+MAX_SCALES = 200_000
 
 DTYPES: dict[int, np.dtype[Any]] = {
     tflite.TensorType.FLOAT32: np.dtype("<f4"),
@@ -175,9 +177,11 @@ def _graph(model: Any) -> Graph:
         )
     if (subgraph.InputsLength(), subgraph.OutputsLength()) != (1, 1):
         raise CheckpointError("does not have one input and one output")
-    tensors = tuple(
-        _tensor(model, subgraph.Tensors(index)) for index in range(subgraph.TensorsLength())
-    )
+    records = [subgraph.Tensors(index) for index in range(subgraph.TensorsLength())]
+    parameters = [one for record in records if (one := record.Quantization())]
+    if (scales := sum(one.ScaleLength() for one in parameters)) > MAX_SCALES:
+        raise CheckpointError(f"its tensors have {scales} scales together, more than {MAX_SCALES}")
+    tensors = tuple(_tensor(model, record) for record in records)
     operators = tuple(
         _operator(model, subgraph.Operators(index), len(tensors))
         for index in range(subgraph.OperatorsLength())

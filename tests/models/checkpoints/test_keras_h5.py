@@ -320,3 +320,29 @@ def test_damage_anywhere_is_a_checkpoint_error_and_never_a_crash(
     )  # fmt: skip
     assert run.returncode == 0, run.stderr[-2000:]
     assert int(run.stdout) > 20
+
+
+def test_many_names_that_are_one_long_text_are_refused_before_they_take_the_memory(
+    tmp_path: Path,
+) -> None:
+    """0.4 MB that would be 700 MB, as texts are kept by reference."""
+    path, count, length = tmp_path / "own.h5", 1_999, 350_000
+    with h5py.File(path, "w") as file:
+        file.attrs["layer_names"] = ["x" * length] + ["y"] * (count - 1)
+    content = bytearray(path.read_bytes())
+    heaps = [
+        at.to_bytes(8, "little")
+        for at in range(0, len(content), 8)
+        if content[at : at + 4] == b"GCOL"
+    ]
+    sized = length.to_bytes(4, "little")
+    [reference] = [
+        bytes(content[at : at + 16]) for heap in heaps if (at := content.find(sized + heap)) > 0
+    ]
+    at = content.find(reference)
+    content[at : at + 16 * count] = reference * count
+    path.write_bytes(content)
+    with pytest.raises(
+        CheckpointError, match=r"'layer_names' has 1999 texts of up to 35\d{4} bytes"
+    ):
+        keras_h5.family_of(path)

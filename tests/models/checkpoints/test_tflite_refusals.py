@@ -20,6 +20,7 @@ from tests.models.checkpoints.tflite_changes import (
     put_before,
     put_behind,
     save,
+    share_scales,
     tensor,
 )
 from tests.models.checkpoints.tflite_files import (
@@ -74,6 +75,7 @@ WRONG: dict[str, tuple[Change, str]] = {
     "negative scale": (tensor("stem", affine=(-1.0, 0)), "a scale that is not a number above 0"),
     "scales a channel": (tensor("stem/kernel", affine=([1.0] * 8, [0] * 8)), "with one scale"),
     "two scales": (tensor("stem", affine=([1.0] * 2, [0] * 2)), "'stem' has 2 scales for shape"),
+    "scales shared by many": (share_scales, "tensors have 8.* scales together, more than 200000"),
     "zero points": (tensor("stem", affine=(1.0, [0, 0])), "'stem' has 1 scales for shape"),
     "zero point": (tensor("stem", affine=(1.0, 256)), "'stem' has zero point 256"),
     "bias scale": (tensor("stem/bias", affine=(1.0, 0)), "'stem/bias' has scale 1, not 0.00195"),
