@@ -36,10 +36,11 @@ class Labels:
 
     def __init__(self, labels: Sequence[str]) -> None:
         self.count = len(labels)
-        self._exact = {name: index for index, name in enumerate(labels)}
+        self._exact: dict[str, set[int]] = {}
         own: dict[str, set[int]] = {}
         others: dict[str, set[int]] = {}
         for index, name in enumerate(labels):
+            self._exact.setdefault(name, set()).add(index)
             own.setdefault(_plain(name), set()).add(index)
         if tuple(labels) == imagenet_labels():
             for index in range(self.count):
@@ -53,11 +54,11 @@ class Labels:
         Raises:
             LabelError: none or several.
         """
-        if text in self._exact:  # Cardigan is a dog, cardigan is worn; "7" may be another's name
-            return self._exact[text]
-        if text.strip().isdecimal() and int(text) < self.count:
+        # Cardigan is a dog, cardigan is worn; "7" may be another's name
+        found = self._exact.get(text, set())
+        if not found and text.strip().isdecimal() and int(text) < self.count:
             return int(text)
-        found = self._classes.get(_plain(text), set())
+        found = found or self._classes.get(_plain(text), set())
         if not found:
             raise LabelError(f"{text!r} is no class of the model")
         if len(found) > 1:

@@ -191,7 +191,7 @@ def read_labels(path: Path) -> tuple[str, ...]:
         Refused: it cannot be read, or a name is missing.
     """
     try:
-        text = path.read_text("utf-8")
+        text = path.read_text("utf-8-sig")
         labels = _from_json(json.loads(text)) if path.suffix == ".json" else text.splitlines()
     except OSError as error:
         raise Refused(f"--labels: {path}: {error.strerror}") from error

@@ -1,6 +1,7 @@
 """What is told of an adopted file: each thing, its value, and how it is known."""
 
 import re
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +11,8 @@ from app.card import NAME, ModelCard, Preprocessing
 from models.adoption.admission import Refused
 from models.graph import InputScaling
 from models.zoo import zoo
+
+MOST_REPEATED = 3  # names that are told
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +63,15 @@ def preprocessing_text(cut: Preprocessing) -> str:
 
 
 def labels_text(labels: tuple[str, ...]) -> str:
-    return f"{len(labels)}: {labels[0]} ... {labels[-1]}"
+    """How many, the ends, and a warning of names that several classes have (ImageNet's do)."""
+    text = f"{len(labels)}: {labels[0]} ... {labels[-1]}"
+    repeated = [name for name, count in Counter(labels).items() if count > 1]
+    for name in repeated[:MOST_REPEATED]:
+        ids = ", ".join(str(at) for at, label in enumerate(labels) if label == name)
+        text += f"\n{name!r} is the name of classes {ids}"
+    return text + (
+        f"\nand {more} more names" if (more := len(repeated) - MOST_REPEATED) > 0 else ""
+    )
 
 
 def family_text(card: ModelCard) -> str:

@@ -41,6 +41,13 @@ def test_a_name_of_two_classes_is_refused_with_both() -> None:
         Labels(("dog", "cat", "Dog")).find("DOG")
 
 
+@pytest.mark.parametrize("text", ["crane", "7", "Crane"])
+def test_a_name_that_stands_twice_in_the_list_is_refused_with_both(text: str) -> None:
+    """ImageNet's own list has a bird and a machine of that name."""
+    with pytest.raises(LabelError, match=rf"'{text}' could be any of the classes 0, 2; use"):
+        Labels((text.lower(), "ship", text.lower())).find(text)
+
+
 def test_the_exact_label_of_a_class_means_it_whatever_else_is_nearly_called_so() -> None:
     labels = Labels(LABELS)
     assert (labels.find("Cardigan"), labels.find("cardigan")) == (264, 474)

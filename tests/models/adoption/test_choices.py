@@ -70,11 +70,13 @@ def test_a_name_of_the_zoo_is_not_taken(tmp_path: Path) -> None:
         ("labels.json", '["cat", "dog"]'),
         ("labels.json", '{"1": "dog", "0": "cat"}'),
         ("labels.json", '{"0": ["n1", "cat"], "1": ["n2", "dog"]}'),
+        ("labels.txt", "\ufeffcat\r\ndog\r\n"),  # as Windows' editor saves it
+        ("labels.json", '\ufeff["cat", "dog"]'),
     ],
 )
 def test_class_names_are_read_from_text_and_json(name: str, text: str, tmp_path: Path) -> None:
     path = tmp_path / name
-    path.write_text(text)
+    path.write_text(text, "utf-8", newline="")
     assert read_labels(path) == ("cat", "dog")
 
 
