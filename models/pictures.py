@@ -1,7 +1,8 @@
 """Photos in folders as what a model sees of them, for calibration and comparison."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice, zip_longest
+from math import ceil
 from pathlib import Path
 
 import numpy as np
@@ -65,26 +66,35 @@ def views(data: bytes, card: ModelCard, limits: ImageLimits) -> Iterator[Images]
 
 
 def collect_views(
-    files: Sequence[Path], card: ModelCard, limits: ImageLimits, count: int
+    files: Sequence[Path],
+    card: ModelCard,
+    limits: ImageLimits,
+    count: int,
+    done: Callable[[], None] = lambda: None,
 ) -> list[Images]:
     """`count` views, or as many as there are: every photo's first one before any second one.
 
     Of more photos than that, those taken are spread over all: names often go by class or by day.
+    `done` is called after each photo that was read, which are `count` at most.
 
     Raises:
         ValueError: a file is damaged; the text names it.
     """
     taken = min(count, len(files))
     chosen = [files[at * len(files) // taken] for at in range(taken)]
-    rounds = zip_longest(*(_named(path, card, limits) for path in chosen))
-    every = (view for views in rounds for view in views if view is not None)
+    of_photos = []
+    for path in chosen:
+        # of each photo at once, so that its bytes need not be kept for a second round
+        of_photos.append(_first_views(path, card, limits, ceil(count / taken)))
+        done()
+    every = (view for views in zip_longest(*of_photos) for view in views if view is not None)
     return list(islice(every, count))
 
 
-def _named(path: Path, card: ModelCard, limits: ImageLimits) -> Iterator[Images]:
+def _first_views(path: Path, card: ModelCard, limits: ImageLimits, count: int) -> list[Images]:
     """Views of a file, with its name in what may be wrong with it."""
     try:
-        yield from views(path.read_bytes(), card, limits)
+        return list(islice(views(path.read_bytes(), card, limits), count))
     except ImageError as error:
         raise ValueError(f"{path}: {error.detail}") from error
 

@@ -83,7 +83,12 @@ class Counter:
 
 
 def pictures(
-    card: ModelCard, calibration: Path, holdout: Path | None, count: int, limits: ImageLimits
+    card: ModelCard,
+    calibration: Path,
+    holdout: Path | None,
+    count: int,
+    limits: ImageLimits,
+    progress: Progress,
 ) -> Pictures:
     """Read the photos and part them; `holdout` is a folder for the card's figures alone.
 
@@ -104,12 +109,12 @@ def pictures(
             "others fare"
         )
     kept = [path for at, path in enumerate(files) if at % HELD_BACK]
-    comparison = collect_views(files[::HELD_BACK], card, limits, count)
-    return Pictures(
-        collect_views(kept, card, limits, count),
-        comparison,
-        collect_views(others, card, limits, count) if others else comparison,
+    parts = (kept, files[::HELD_BACK], others)
+    read = Counter(progress, "reading photos", sum(min(count, len(part)) for part in parts))
+    calibrating, comparing, reported = (
+        collect_views(part, card, limits, count, read) if part else [] for part in parts
     )
+    return Pictures(calibrating, comparing, reported or comparing)
 
 
 class Quantizer:
@@ -190,7 +195,7 @@ def quantize(
     """
     with float_form(path) as (model, file):
         draft = _draft(model, name or f"{model.card.name}{SUFFIX}")
-        material = pictures(model.card, calibration, holdout, images, limits)
+        material = pictures(model.card, calibration, holdout, images, limits, progress)
         quantizer = Quantizer(file, model, material, progress)
     rungs = tuple(quantizer.climb([method] if method else LADDER))
     best = choose(rungs)

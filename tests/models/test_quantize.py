@@ -1,6 +1,7 @@
 """`models quantize`: an INT8 file that answers like the float one, is as served, and says so."""
 
 import json
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from models.graph import build_graph
 from models.graph_cost import graph_cost
 from models.methods import LADDER, prepare
 from models.pictures import collect_views, photo_files
-from models.quantize import Rung, choose
+from models.quantize import Rung, choose, pictures
 from models.quantize_command import verdict
 from tests.app.commands import refused, run
 from tests.conftest import REAL_MODEL
@@ -165,6 +166,29 @@ def test_views_of_many_photos_are_of_photos_from_first_to_last(tmp_path: Path) -
         Image.new("L", (96, 96), shade).save(tmp_path / f"{shade:03}.png")
     images = collect_views(photo_files(tmp_path), card, LIMITS, 6)
     assert [int(image.mean()) for image in images] == [0, 25, 75, 125, 150, 200]
+
+
+def test_photos_are_held_as_views_and_counted_one_by_one(tmp_path: Path, scenes: Path) -> None:
+    """Of a photo from a camera its bytes take thirty times what a view of it does."""
+    card = read_exported(export_random(tmp_path, "mobilenet_v2", 0.1, 96)).card
+    size = 3_000_000
+    for file in photo_files(scenes):
+        (tmp_path / file.name).write_bytes(file.read_bytes().ljust(size, b"\0"))
+    told: list[tuple[str, int, int]] = []
+    held: list[int] = []
+
+    def progress(task: str, done: int, total: int) -> None:
+        told.append((task, done, total))
+        held.append(tracemalloc.get_traced_memory()[0])
+
+    tracemalloc.start()
+    try:
+        found = pictures(card, tmp_path, scenes, 30, LIMITS, progress)
+    finally:
+        tracemalloc.stop()
+    assert told == [("reading photos", done, 24) for done in range(1, 25)]
+    assert [len(part) for part in (found.calibration, found.comparison, found.report)] == [30] * 3
+    assert max(held) < 2 * size
 
 
 def test_an_int8_model_is_not_quantized_again(
