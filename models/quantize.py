@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from pydantic import ValidationError
 
 from app.card import ModelCard, QuantizationReport
 from app.cpu import device
 from app.images import ImageLimits
 from app.runtime import new_session
+from models.adoption.findings import free_name
 from models.adoption.rebuilt import float_form
 from models.agreement import Agreement, Floats, agreement, probabilities
 from models.calibration import Activations, observe
@@ -184,17 +184,25 @@ def quantize(
     images: int = 256,
     method: Method | None = None,
     name: str | None = None,
+    force: bool = False,
     limits: ImageLimits,
     progress: Progress,
 ) -> Quantized:
     """Quantise the float model at `path` and write it into `folder`.
 
+    `force` writes over a model of that name.
+
     Raises:
         ValueError: the model's layers cannot be told or are integers, photos are missing, or the
-            name is malformed.
+            name is malformed, one of the zoo's, or that of a file that is there.
     """
     with float_form(path) as (model, file):
-        draft = _draft(model, name or f"{model.card.name}{SUFFIX}")
+        draft = _draft(model, free_name(name or f"{model.card.name}{SUFFIX}"))
+        target = folder / f"{draft.name}.onnx"
+        if target.exists() and not force:
+            raise ValueError(
+                f"{target} is there already; --name names another, --force replaces it"
+            )
         material = pictures(model.card, calibration, holdout, images, limits, progress)
         quantizer = Quantizer(file, model, material, progress)
     rungs = tuple(quantizer.climb([method] if method else LADDER))
@@ -233,12 +241,7 @@ def _draft(model: Exported, name: str) -> ModelCard:
         "measured": (),
         "cost": network_cost(model.network, "int8"),
     }
-    try:
-        return ModelCard.model_validate(dict(model.card) | changes)
-    except ValidationError as error:
-        raise ValueError(
-            f"name is {name!r}; it has to be of small letters, digits, '_', '.' and '-'"
-        ) from error
+    return ModelCard.model_validate(dict(model.card) | changes)
 
 
 def as_data(done: Quantized) -> dict[str, Any]:

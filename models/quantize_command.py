@@ -40,7 +40,8 @@ def quantize(
     ] = 256,
     method: Annotated[str | None, typer.Option(help="Method to use, whatever is measured.")] = None,
     new_name: Annotated[
-        str | None, typer.Option("--name", help="Name of the INT8 model. [default: NAME_ptq]")
+        str | None,
+        typer.Option("--name", help="Name of the INT8 model. [default: NAME_ptq]"),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace a model of that name.")] = False,
     store: StoreOption = None,
@@ -48,7 +49,7 @@ def quantize(
 ) -> None:
     """Turn a float model into INT8 by photos, choose how by measurement, compare both."""
     from models.methods import LADDER
-    from models.quantize import SUFFIX, as_data
+    from models.quantize import as_data
     from models.quantize import quantize as run
 
     folder, settings = store_folder(store), load_settings()
@@ -56,9 +57,6 @@ def quantize(
     methods = {rung.name: rung for rung in LADDER}
     if method is not None and method not in methods:
         raise CommandError(f"no method {method!r}; there are: {', '.join(methods)}")
-    target = folder / f"{new_name or name + SUFFIX}.onnx"
-    if target.exists() and not force:
-        raise CommandError(f"{target} is there already; --name names another, --force replaces it")
     with (
         errors_reported(ValueError, CardError, OSError),
         task_bars(Console(stderr=True)) as progress,
@@ -71,6 +69,7 @@ def quantize(
             images=images,
             method=methods[method] if method else None,
             name=new_name,
+            force=force,
             limits=settings.image_limits,
             progress=progress,
         )

@@ -40,7 +40,15 @@ def chosen_name(name: str | None, path: Path) -> str:
         Refused: it cannot be a name, or is that of a zoo model.
     """
     stem = path.stem.lower().removesuffix(".weights")  # x.weights.h5
-    chosen = name or re.sub(r"[^a-z0-9_.\-]+", "_", stem).strip("_.-")[:100]
+    return free_name(name or re.sub(r"[^a-z0-9_.\-]+", "_", stem).strip("_.-")[:100])
+
+
+def free_name(chosen: str) -> str:
+    """The same name, if a model of one's own may have it.
+
+    Raises:
+        Refused: it cannot be a name, or is that of a zoo model.
+    """
     if not re.fullmatch(NAME, chosen):
         raise Refused(
             f"{chosen!r} cannot be a name: give --name in small letters, digits, '_', '.', '-'"

@@ -125,7 +125,10 @@ def mixed_graph(path: Path, scenes: Path, rung: Any) -> Any:
     [
         pytest.param(("gone",), "gone.onnx is not a file; the store has m", id="model"),
         pytest.param(("m", "--method", "magic"), "no method 'magic'; there are: per_", id="method"),
-        pytest.param(("m", "--name", "Ünfit"), "name is 'Ünfit'; it has to be", id="name"),
+        pytest.param(("m", "--name", "Ünfit"), "'Ünfit' cannot be a name", id="name"),
+        pytest.param(
+            ("m", "--name", "mobilenet_v2_1.0_224"), "is the name of a model of the zoo", id="zoo"
+        ),
         pytest.param(("m", "--name", "m"), "m.onnx is there already; --name", id="taken"),
         pytest.param(("m", "--holdout", "SCENES"), "0.png is in SCENES and in SCENES", id="shared"),
         pytest.param(("m", "--holdout", "nowhere"), "nowhere is not a folder", id="holdout"),
@@ -166,6 +169,22 @@ def test_views_of_many_photos_are_of_photos_from_first_to_last(tmp_path: Path) -
         Image.new("L", (96, 96), shade).save(tmp_path / f"{shade:03}.png")
     images = collect_views(photo_files(tmp_path), card, LIMITS, 6)
     assert [int(image.mean()) for image in images] == [0, 25, 75, 125, 150, 200]
+
+
+def test_a_model_is_not_written_over_whatever_the_file_of_the_float_one_is_called(
+    capsys: Capture, scenes: Path, tmp_path: Path
+) -> None:
+    path = export_random(tmp_path, "mobilenet_v2", 0.1, 96)
+    there = tmp_path / f"{path.stem}_ptq.onnx"
+    there.write_bytes(b"mine")
+    path.rename(tmp_path / "m.onnx")
+    arguments = ("m", "--calibration", str(scenes), "--store", str(tmp_path))
+    text = refused(capsys, "models", "quantize", *arguments)
+    assert f"{there} is there already; --name names another" in text
+    assert there.read_bytes() == b"mine"
+    options = ("--force", "--method", "per_tensor", "--images", "8")
+    assert quantized(capsys, "m", tmp_path, scenes, *options)["file"] == str(there)
+    assert load_model(there).card.precision == "int8"
 
 
 def test_photos_are_held_as_views_and_counted_one_by_one(tmp_path: Path, scenes: Path) -> None:
