@@ -41,6 +41,7 @@ SAME_STORE = {
     "Identity", "Mul", "QuantizeLinear", "Relu", "Reshape", "Squeeze", "Sub", "Transpose",
     "Unsqueeze", "Div",
 }  # fmt: skip
+MOST_SIDE = 2048
 QUANTIZING = {"QuantizeLinear", "DequantizeLinear"}
 # What comes of a type, an attribute or an output that there is not; shape inference lets them pass.
 DAMAGE = (IndexError, KeyError, TypeError, ValueError)
@@ -68,9 +69,12 @@ def graph_cost(model: onnx.ModelProto | Path, resolution: int | None = None) -> 
     """Cost of a graph for one image, symbolic height and width replaced by `resolution`.
 
     Raises:
-        GraphCostError: there is no single image input, a shape stays unknown, or it is damaged.
+        GraphCostError: there is no single image input, a shape stays unknown, it is damaged, or
+            no image has that size.
         OnnxFileError: the path leads to no readable ONNX file.
     """
+    if resolution is not None:
+        check_side(resolution)
     own = read_model(model) if isinstance(model, Path) else onnx.ModelProto()
     if not isinstance(model, Path):
         own.CopyFrom(model)
@@ -86,6 +90,16 @@ def graph_cost(model: onnx.ModelProto | Path, resolution: int | None = None) -> 
         raise
     except DAMAGE as error:
         raise GraphCostError(f"the graph is damaged: {error}") from error
+
+
+def check_side(side: int) -> None:
+    """Refuse a resolution that no image of a classifier has.
+
+    Raises:
+        GraphCostError: it is not from 1 to MOST_SIDE.
+    """
+    if not 1 <= side <= MOST_SIDE:
+        raise GraphCostError(f"resolution is {side}; it has to be from 1 to {MOST_SIDE}")
 
 
 class _Walk:

@@ -54,7 +54,7 @@ from models.adoption.structure import recognise
 from models.adoption.trail import Trail
 from models.adoption.wrapping import Plan, simplify, wrap
 from models.export import give_card
-from models.graph_cost import GraphCostError, graph_cost
+from models.graph_cost import GraphCostError, check_side, graph_cost
 
 QUANTIZED = {"QLinearConv", "ConvInteger", "QLinearMatMul", "MatMulInteger", "QGemm"}
 INTEGERS = {onnx.TensorProto.INT8, onnx.TensorProto.UINT8}
@@ -182,13 +182,16 @@ def _cost(model: onnx.ModelProto, resolution: int) -> Cost:
 
 
 def _resolution(image: ImageInput, choices: Choices) -> int:
-    if image.height is None:
-        if choices.resolution is None:
-            raise Refused("it takes any size: say with --resolution which one it was trained at")
-        return choices.resolution
-    if choices.resolution not in (None, image.height):
-        raise Refused(f"it is made for {image.height} pixels: {choices.resolution} does not go in")
-    return image.height
+    side = choices.resolution if image.height is None else image.height
+    if side is None:
+        raise Refused("it takes any size: say with --resolution which one it was trained at")
+    if choices.resolution not in (None, side):
+        raise Refused(f"it is made for {side} pixels: {choices.resolution} does not go in")
+    try:
+        check_side(side)
+    except GraphCostError as error:
+        raise Refused(str(error)) from error
+    return side
 
 
 def _precision(graph: onnx.GraphProto) -> Precision:

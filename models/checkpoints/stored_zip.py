@@ -24,6 +24,19 @@ def is_zip(path: Path) -> bool:
         return file.read(len(START)) == START
 
 
+def names(content: bytes) -> list[str]:
+    """What an archive says that is in it, whether that can be read or not.
+
+    Raises:
+        CheckpointError: it is no archive, or a damaged one.
+    """
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            return archive.namelist()
+    except DAMAGED as error:
+        raise CheckpointError(f"the zip is damaged ({error})") from error
+
+
 def read_entries(content: bytes) -> dict[str, bytes]:
     """Bytes of each entry, none of which is compressed, told twice, or more than the file holds.
 

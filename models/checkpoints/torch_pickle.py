@@ -26,6 +26,7 @@ LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 LEGACY_PROTOCOL = 1001
 LEGACY_START = b"\x80\x02"  # a pickle of protocol 2
 COUNT_BYTES = 8
+SCRIPT = "/constants.pkl"  # what torch.jit.save writes and torch.save does not
 
 Storages = Mapping[str, memoryview]
 
@@ -57,6 +58,11 @@ def read_state_dict(path: Path) -> dict[str, Array]:
 
 
 def _read_zip(content: bytes) -> dict[str, Array]:
+    if any(name.endswith(SCRIPT) for name in stored_zip.names(content)):
+        raise CheckpointError(
+            "it is TorchScript, a program with its weights; save the weights alone: "
+            "torch.save(model.state_dict(), file)"
+        )
     entries = stored_zip.read_entries(content)
     pickles = [name for name in entries if name.endswith("/data.pkl")]
     if len(pickles) != 1:
@@ -141,6 +147,8 @@ def _items(described: object) -> dict[str, Tensor]:
     kept = (described[key] for key in STATE_DICTS if isinstance(described.get(key), dict))
     described = next(kept, described)
     for name, value in described.items():
+        if not isinstance(name, str):
+            raise CheckpointError(f"its tensors have numbers ({name}), not the names of layers")
         if not isinstance(value, Tensor):
             raise CheckpointError(
                 f"{name!r} is a {type(value).__name__}, not a tensor; the weights have to be the "

@@ -31,6 +31,7 @@ STORAGE_TYPES: dict[str, np.dtype[Any]] = {
     "torch ByteStorage": np.dtype("u1"),
     "torch BoolStorage": np.dtype("?"),
 }
+BFLOAT16 = "torch BFloat16Storage"
 ORDERED_DICT = "collections OrderedDict"
 REBUILD_TENSOR = "torch._utils _rebuild_tensor_v2"
 REBUILD_PARAMETER = "torch._utils _rebuild_parameter"
@@ -185,6 +186,11 @@ class _Machine:
 
 
 def _name(text: str) -> Name:
+    if text == BFLOAT16:
+        raise CheckpointError(
+            "its tensors are bfloat16, which NumPy does not have; save them as float32: "
+            "torch.save(model.float().state_dict(), file)"
+        )
     if text not in ALLOWED_NAMES:
         raise CheckpointError(
             f"the pickle asks for {text.replace(' ', '.')}, which is not allowed; "

@@ -64,6 +64,9 @@ def with_wrong_shapes() -> onnx.ModelProto:
         pytest.param(classifier(), None, "a resolution is needed", id="free size"),
         pytest.param(classifier(["N", "C", "H", "W"]), 32, "all free", id="free channels"),
         pytest.param(classifier([1, 3, 32, 32]), 64, "64 does not go in", id="fixed size"),
+        pytest.param(classifier(), -5, "resolution is -5; it has to be from 1", id="negative"),
+        pytest.param(classifier(), 0, "resolution is 0; it has to be from 1", id="no pixels"),
+        pytest.param(classifier(), 2049, "has to be from 1 to 2048", id="too many pixels"),
         pytest.param(
             of_another_domain(), None, r"'out' \(Mystery\) stays unknown", id="unknown op"
         ),

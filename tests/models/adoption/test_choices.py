@@ -9,6 +9,7 @@ from models.adoption.admission import Refused
 from models.adoption.adopt import adopt
 from models.adoption.choices import Choices, read_labels
 from tests.models.adoption.exported import KERAS, TORCH, TORCH_SCRIPT, write_labels
+from tests.models.adoption.graphs import saved, small
 
 
 @pytest.mark.parametrize(
@@ -54,6 +55,19 @@ def test_what_no_graph_says_has_to_be_said(
 def test_a_graph_of_any_size_asks_for_the_trained_one(tmp_path: Path) -> None:
     with pytest.raises(Refused, match="say with --resolution"):
         adopt(TORCH_SCRIPT.unpack(tmp_path), Choices(like="torchvision"))
+
+
+@pytest.mark.parametrize("side", [20_000, 0, -5])
+def test_a_resolution_that_no_image_has_is_refused(side: int, tmp_path: Path) -> None:
+    choices = Choices(like="torchvision", resolution=side)
+    with pytest.raises(Refused, match=f"resolution is {side}; it has to be from 1 to 2048"):
+        adopt(TORCH_SCRIPT.unpack(tmp_path), choices)
+
+
+def test_a_file_made_for_more_pixels_than_an_image_has_is_refused(tmp_path: Path) -> None:
+    path = saved(small([1, 3, 60_000, 60_000]).model("scores"), tmp_path)
+    with pytest.raises(Refused, match="resolution is 60000; it has to be from 1 to 2048"):
+        adopt(path, Choices(like="torchvision"))
 
 
 def test_a_name_of_the_zoo_is_not_taken(tmp_path: Path) -> None:

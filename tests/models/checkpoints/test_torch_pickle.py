@@ -73,7 +73,8 @@ def test_the_real_default_weights_have_torchvisions_parameter_count(default_weig
 @pytest.mark.parametrize(
     ("name", "reason"),
     [
-        ("bfloat16", "asks for torch.BFloat16Storage, which is not allowed"),
+        ("bfloat16", "its tensors are bfloat16, which NumPy does not have; save them as float32"),
+        ("numbered", "its tensors have numbers (0), not the names of layers"),
         ("expanded", "shape (1000,), strides (0,), offset 0 do not fit 1 elements"),
     ],
 )
@@ -84,6 +85,11 @@ def test_what_torch_saves_beyond_plain_tensors_is_refused(
         read_state_dict(DATA / f"{name}_{layout}.pth")
     assert reason in str(refusal.value)
     assert f"{name}_{layout}.pth" in str(refusal.value)
+
+
+def test_a_program_of_torch_is_refused_with_what_to_save_instead() -> None:
+    with pytest.raises(CheckpointError, match=r"it is TorchScript.*save\(model\.state_dict\(\)"):
+        read_state_dict(DATA / "script_zip.pth")
 
 
 @pytest.mark.parametrize("layout", ["zip", "legacy"])

@@ -8,6 +8,8 @@ They are the proof that our readers understand what torch writes. To make them a
 Each value is known from its index (see `tests/models/checkpoints/test_torch_pickle.py`).
 """
 
+import io
+import zipfile
 from collections import OrderedDict
 from pathlib import Path
 
@@ -49,9 +51,22 @@ def save(name: str, content: object) -> None:
     torch.save(content, FOLDER / f"{name}_legacy.pth", _use_new_zipfile_serialization=False)
 
 
+def save_script(path: Path) -> None:
+    """A program of torch, without the places in torch's own source that it notes down."""
+    whole = io.BytesIO()
+    torch.jit.save(torch.jit.script(tiny_network()), whole)
+    with zipfile.ZipFile(whole) as source, zipfile.ZipFile(path, "w") as target:
+        for entry in source.infolist():
+            if not entry.filename.endswith(".debug_pkl"):
+                target.writestr(entry, source.read(entry))
+    torch.jit.load(path)
+
+
 if __name__ == "__main__":
     save("tensors", tensors())
     save("network", tiny_network().state_dict())
     save("bfloat16", {"weight": torch.ones(2, dtype=torch.bfloat16)})
     save("expanded", {"weight": torch.ones(1).expand(1000)})
     save("nested", {"state_dict": tiny_network().state_dict(), "epoch": 3})
+    save("numbered", {0: torch.ones(2)})
+    save_script(FOLDER / "script_zip.pth")
