@@ -157,11 +157,13 @@ def _operation(layer: Layer) -> tuple[str, list[Any]]:
         return layer["class_name"], node["args"] if isinstance(node, dict) else []
     # Keras 2: [layer, node, output or number, keyword arguments]
     function = layer["config"]["function"]
+    if function not in OPERATORS:
+        return f"TFOpLambda ({str(function)[:60]})", []
     first, _, value, others = node
     arguments = [value if first == CONSTANT else PIXELS, others.get("y")]
     if isinstance(arguments[1], list):
         arguments[1] = PIXELS
-    return OPERATORS.get(function, f"TFOpLambda ({str(function)[:60]})"), arguments
+    return OPERATORS[function], arguments
 
 
 def _number(kind: str, value: Any) -> float:
