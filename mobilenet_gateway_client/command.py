@@ -68,8 +68,10 @@ def classify(
         check_output(output)
         retry = Retry(patience_s)
         with Client(url, api_key=api_key, retry=retry, concurrency=concurrency) as client:
-            named = model or client.info().default_model
             address, where = without_credentials(url), str(folder.resolve())
+            # A name that is mistyped looks like a gateway that is away: say who is waited for.
+            with console.status(f"asking {address}, for at most {patience_s:g} s (--patience-s)"):
+                named = model or client.info().default_model
             identity = Identity(address, where, named, resolution, top_k, recursive)
             with _progress(console) as started:
                 summary = classify_folder(client, identity, output, started, leave)
