@@ -191,7 +191,7 @@ class TooManyBytes(RequestError):
 
     def __init__(self, detail: str) -> None:
         super().__init__(detail)
-        self.headers["Connection"] = "close"  # so that the rest of the body is not read
+        self.headers["Connection"] = "close"  # so that little of the rest is read
 
 
 class TooManyImages(RequestError):

@@ -32,6 +32,9 @@ class Connection(Interface):
     def on_response_complete(self) -> None:
         """Go on with the next request."""
 
+    def hang_up(self) -> None:
+        """Close behind the answer that was written."""
+
 
 class Exchange:
     """One request and its answer, in the place of uvicorn's cycle and with its attributes."""
@@ -138,7 +141,7 @@ class Exchange:
             head.append(b"\r\n\r\n")
             connection.transport.write(b"".join(head) + bytes(response.body))
             if not self.keep_alive:
-                connection.transport.close()
+                connection.hang_up()
             connection.on_response_complete()
         self._prediction.close()
         self._gateway.ledger.enter(record)

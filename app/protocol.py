@@ -17,6 +17,7 @@ from uvicorn.server import ServerState
 from app.errors import BadRequest, Overloaded, RequestError, Stopping, TooManyBytes
 from app.exchange import Exchange
 from app.gateway import Gateway
+from app.linger import Linger
 from app.prediction import PATH
 from app.problem import MEDIA_TYPE, to_problem
 from app.record import UNMATCHED
@@ -41,6 +42,9 @@ class Protocol(HttpToolsProtocol):
         self._unused_bytes = 0  # came in, and were neither the end of a head nor part of a body
         self._head_timer: asyncio.TimerHandle | None = None
         self._fault: RequestError | None = None
+        self._in_body = False  # of the newest request
+        self._deaf = False  # what comes in cannot be read any more
+        self._linger: Linger | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
         super().connection_made(transport)
@@ -50,14 +54,20 @@ class Protocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._head_came()
         self._unset_keepalive_if_required()
+        if self._linger is not None:
+            self._linger.close()
         super().connection_lost(exc)
         if isinstance(self.cycle, Exchange):
             self.cycle.leave()
-            # It holds this connection, and both would wait for the garbage collector.
-            self.cycle = None  # type: ignore[assignment]  # as before the first request
+        # It holds this connection, and both would wait for the garbage collector.
+        self.cycle = None  # type: ignore[assignment]  # as before the first request
 
     def data_received(self, data: bytes) -> None:
         self._unset_keepalive_if_required()
+        if self._linger is not None:
+            self._linger.pass_over(len(data))
+        if self._deaf:
+            return
         self._unused_bytes += len(data)
         try:
             self.parser.feed_data(data)
@@ -83,9 +93,12 @@ class Protocol(HttpToolsProtocol):
             exchange = Exchange(self, self._gateway, self.headers)
             exchange.keep_alive = self._keeps_alive()
             self.cycle = exchange  # type: ignore[assignment]  # has all that uvicorn uses of one
+            self._in_body = True
             exchange.open(query_string)
         else:
             super().on_headers_complete()
+            self._in_body = True
+            self.cycle.transport = _CycleTransport(self)  # type: ignore[assignment]  # as above
 
     def on_body(self, body: bytes) -> None:
         self._unused_bytes = 0
@@ -96,10 +109,30 @@ class Protocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         self._unused_bytes = 0
+        self._in_body = False
         if isinstance(self.cycle, Exchange):
             self.cycle.end()
         else:
             super().on_message_complete()
+        if self._linger is not None:
+            self._linger.close()
+
+    def on_response_complete(self) -> None:
+        if self._linger is None:
+            super().on_response_complete()
+
+    def hang_up(self) -> None:
+        """Close behind the last answer; if the client still sends, not before it can read that."""
+        if not (self._in_body or self._deaf):
+            self.transport.close()
+        elif self._linger is None and not self.transport.is_closing():
+            self.flow.resume_reading()
+            self._linger = Linger(self.transport, self.loop)
+
+    def shutdown(self) -> None:
+        super().shutdown()
+        if self._linger is not None:
+            self._linger.close()
 
     def cut_off(self) -> None:
         """Answer what is under way with a 503, because the time to stop is over."""
@@ -129,6 +162,8 @@ class Protocol(HttpToolsProtocol):
 
     def _find_fault(self) -> RequestError | None:
         """Why a request whose head is complete cannot be taken."""
+        if self._linger is not None:
+            return BadRequest("an earlier request closes this connection")
         if len(self.pipeline) >= MAX_PIPELINED:
             return Overloaded(f"more than {MAX_PIPELINED} requests wait on this connection")
         # The parser reads no body behind an offer to change the protocol, as some clients make
@@ -148,14 +183,28 @@ class Protocol(HttpToolsProtocol):
 
     def _refuse(self, error: RequestError) -> None:
         """Answer what never became a request, unless an earlier one would take it for its own."""
-        if self._idle:
-            self._gateway.metrics.count_request(UNMATCHED, UNMATCHED, error.status)
-            body = to_problem(error).model_dump_json().encode()
-            self.transport.write(
-                b"%scontent-type: %s\r\ncontent-length: %d\r\nconnection: close\r\n\r\n%s"
-                % (STATUS_LINE[error.status], MEDIA_TYPE.encode(), len(body), body)
-            )
-        self.transport.close()
+        self._deaf = True
+        if self._linger is not None:
+            return
+        if not self._idle:
+            self.transport.close()
+            return
+        self._gateway.metrics.count_request(UNMATCHED, UNMATCHED, error.status)
+        body = to_problem(error).model_dump_json().encode()
+        self.transport.write(
+            b"%scontent-type: %s\r\ncontent-length: %d\r\nconnection: close\r\n\r\n%s"
+            % (STATUS_LINE[error.status], MEDIA_TYPE.encode(), len(body), body)
+        )
+        self.hang_up()
+
+
+class _CycleTransport:
+    """What uvicorn's cycle uses of a transport, but its connection decides how to close."""
+
+    def __init__(self, connection: Protocol) -> None:
+        self.write = connection.transport.write
+        self.is_closing = connection.transport.is_closing
+        self.close = connection.hang_up
 
 
 class _PipelineFlow(FlowControl):
