@@ -63,7 +63,6 @@ class Protocol(HttpToolsProtocol):
         self.cycle = None  # type: ignore[assignment]  # as before the first request
 
     def data_received(self, data: bytes) -> None:
-        self._unset_keepalive_if_required()
         if self._linger is not None:
             self._linger.pass_over(len(data))
         if self._deaf:
@@ -81,6 +80,11 @@ class Protocol(HttpToolsProtocol):
                 self._refuse(TooManyBytes(f"the headers have more than {MAX_HEAD_BYTES} bytes"))
             elif self._unused_bytes and self._idle and self._head_timer is None:
                 self._expect_head()
+
+    def on_message_begin(self) -> None:
+        # And not at any byte: those of a body that comes after its answer buy no time.
+        self._unset_keepalive_if_required()
+        super().on_message_begin()
 
     def on_headers_complete(self) -> None:
         self._fault = self._find_fault()

@@ -19,18 +19,22 @@ from app.settings import Settings
 START_S = 30
 
 
-def served(settings: Settings) -> AbstractContextManager[httpx.Client]:
+def served(
+    settings: Settings, keep_alive_s: int = KEEP_ALIVE_S
+) -> AbstractContextManager[httpx.Client]:
     """A client of a service with these settings, on a free port."""
-    return serving(create_app(settings), Protocol)
+    return serving(create_app(settings), Protocol, keep_alive_s)
 
 
 @contextmanager
 def serving(
-    app: FastAPI, http: type[asyncio.Protocol] | Literal["httptools"] = "httptools"
+    app: FastAPI,
+    http: type[asyncio.Protocol] | Literal["httptools"] = "httptools",
+    keep_alive_s: int = KEEP_ALIVE_S,
 ) -> Iterator[httpx.Client]:
     """A client of an application, on a free port; any application runs on uvicorn's own HTTP."""
     config = uvicorn.Config(
-        app, port=0, http=http, log_config=None, access_log=False, timeout_keep_alive=KEEP_ALIVE_S
+        app, port=0, http=http, log_config=None, access_log=False, timeout_keep_alive=keep_alive_s
     )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)
