@@ -26,6 +26,7 @@ from app.scheduler import Job, Ticket
 Result = TypeVar("Result")
 DEADLINE_HEADER = "X-Deadline-Ms"
 _DEADLINE = DEADLINE_HEADER.lower().encode()  # as heads have it here
+SMALL_BYTES = 4096  # a piece of a body that is not worth an object of its own
 
 
 class Work:
@@ -53,7 +54,7 @@ class Work:
         self.ticket: Ticket[Any] | None = None
         self._active = False
         self._lease = gateway.budget.lease()
-        self._parts: list[bytes] = []
+        self._parts: list[bytes | bytearray] = []
         self._body_bytes = 0
 
     def admit(self, headers: Headers) -> None:
@@ -92,7 +93,13 @@ class Work:
         if self._body_bytes > self.gateway.settings.max_body_bytes:
             raise self._too_long()
         self._lease.take(len(chunk))
-        self._parts.append(chunk)
+        parts = self._parts
+        if len(chunk) >= SMALL_BYTES:
+            parts.append(chunk)
+        elif parts and isinstance(parts[-1], bytearray):
+            parts[-1] += chunk
+        else:
+            parts.append(bytearray(chunk))
 
     def body(self) -> bytes:
         """The whole body, once.
@@ -104,7 +111,7 @@ class Work:
         self.record.body_bytes = self._body_bytes
         if not self._body_bytes:
             raise EmptyBody("the body is empty; send an image")
-        return parts[0] if len(parts) == 1 else b"".join(parts)
+        return b"".join(parts)  # the only part as it is
 
     def submit(self, jobs: Sequence[Job[Result]]) -> Ticket[Result]:
         """Queue one job an image.

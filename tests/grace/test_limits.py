@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import ExitStack
+from itertools import cycle
 from pathlib import Path
 from typing import BinaryIO
 
@@ -20,7 +21,7 @@ from tests.grace.sockets import (
     send_until_answered,
     upload,
 )
-from tests.grace.traffic import classify, light_image
+from tests.grace.traffic import classify, large_image, light_image
 from tests.processes import Service, running, until
 
 MAX_BODY_BYTES = 1_000_000
@@ -51,6 +52,29 @@ def test_an_endless_chunked_body_is_cut_off_and_memory_stays_flat(strict: Servic
             problem(reply(opened), TooManyBytes)
             assert sent < FLOOD_BYTES
     assert strict.resident_bytes - before < FLAT_BYTES
+
+
+def test_a_body_in_tiny_chunks_takes_no_more_memory_than_is_accounted_for(store: Path) -> None:
+    size_bytes = 2_000_000
+    with running(store) as service, connection(service) as opened:
+        assert classify(service, light_image()).status_code == 200
+        before = service.resident_bytes
+        opened.sendall(head(Transfer_Encoding="chunked") + b"2\r\nab\r\n" * (size_bytes // 2))
+        held = "gateway_inflight_body_bytes"
+        until(lambda: service.metric(held) == size_bytes, "the body is in memory")
+        assert service.resident_bytes - before < FLAT_BYTES
+
+
+def test_a_body_in_chunks_large_and_small_is_put_together(store: Path) -> None:
+    image, sizes, at = large_image(), cycle((3, 5000, 1, 1, 40_000, 4095, 4096)), 0
+    with running(store) as service, connection(service) as opened:
+        opened.sendall(head(Transfer_Encoding="chunked"))
+        while at < len(image):
+            piece = image[at : at + next(sizes)]
+            opened.sendall(b"%x\r\n%b\r\n" % (len(piece), piece))
+            at += len(piece)
+        opened.sendall(b"0\r\n\r\n")
+        assert reply(opened).status == 200
 
 
 def test_a_declared_length_beyond_the_limit_is_refused_before_the_body(strict: Service) -> None:
