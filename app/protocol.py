@@ -44,6 +44,7 @@ class Protocol(HttpToolsProtocol):
         self._fault: RequestError | None = None
         self._in_body = False  # of the newest request
         self._deaf = False  # what comes in cannot be read any more
+        self._last_words: RequestError | None = None  # behind the answers under way
         self._linger: Linger | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
@@ -122,7 +123,9 @@ class Protocol(HttpToolsProtocol):
             self._linger.close()
 
     def on_response_complete(self) -> None:
-        if self._linger is None:
+        if self._last_words is not None and not self.pipeline:
+            self._refuse(self._last_words)
+        elif self._linger is None:
             super().on_response_complete()
 
     def hang_up(self) -> None:
@@ -186,20 +189,32 @@ class Protocol(HttpToolsProtocol):
             self._head_timer = None
 
     def _refuse(self, error: RequestError) -> None:
-        """Answer what never became a request, unless an earlier one would take it for its own."""
+        """Answer what never became a request, behind the answers to all that did."""
         self._deaf = True
         if self._linger is not None:
             return
-        if not self._idle:
+        if self._in_body:
+            self._break_off()
+        elif self._idle:
+            self._answer(error)
+            self.hang_up()
+        else:
+            self._last_words = error
+
+    def _break_off(self) -> None:
+        """End the connection in the middle of a body, which has its answer or can have none."""
+        if self._idle:
+            self.hang_up()
+        else:
             self.transport.close()
-            return
+
+    def _answer(self, error: RequestError) -> None:
         self._gateway.metrics.count_request(UNMATCHED, UNMATCHED, error.status)
         body = to_problem(error).model_dump_json().encode()
         self.transport.write(
             b"%scontent-type: %s\r\ncontent-length: %d\r\nconnection: close\r\n\r\n%s"
             % (STATUS_LINE[error.status], MEDIA_TYPE.encode(), len(body), body)
         )
-        self.hang_up()
 
 
 class _CycleTransport:

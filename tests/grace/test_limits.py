@@ -172,6 +172,32 @@ def test_what_is_not_http_is_refused_with_a_problem(strict: Service, sent: bytes
         assert closed_by_server(opened)
 
 
+@pytest.mark.parametrize(
+    "requests",
+    [
+        pytest.param([upload(light_image())], id="on-the-connection"),
+        pytest.param([head("/healthz", "GET")], id="by-asgi"),
+        pytest.param([upload(light_image()), head("/healthz", "GET")], id="pipelined"),
+    ],
+)
+def test_junk_behind_requests_is_refused_behind_their_answers(
+    strict: Service, requests: list[bytes]
+) -> None:
+    with connection(strict) as opened, opened.makefile("rb") as answers:
+        opened.sendall(b"".join(requests) + b"junk\r\n\r\n")
+        statuses = [_status(answers) for _ in range(len(requests) + 1)]
+        assert statuses == [200] * len(requests) + [400]
+        assert answers.read() == b""
+
+
+def test_junk_in_a_body_that_has_its_answer_gets_no_other(strict: Service) -> None:
+    with connection(strict) as opened:
+        opened.sendall(head("/predict?model=nope", Transfer_Encoding="chunked"))
+        assert reply(opened).status == 404
+        opened.sendall(b"junk\r\n\r\n")
+        assert closed_by_server(opened)
+
+
 def test_an_offer_to_upgrade_is_passed_over(strict: Service) -> None:
     with connection(strict) as opened:
         opened.sendall(head("/healthz", "GET", Connection="Upgrade", Upgrade="h2c"))
