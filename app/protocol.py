@@ -22,7 +22,7 @@ from app.prediction import PATH
 from app.problem import MEDIA_TYPE, to_problem
 from app.record import UNMATCHED
 
-MAX_HEAD_BYTES = 64 * 1024  # of a request line with its headers, and of trailers
+MAX_HEAD_BYTES = 64 * 1024  # of a request line with its headers, and of trailers but one read
 MAX_PIPELINED = 32  # requests that wait on one connection for the answer to an earlier one
 BODY_HEADERS = (b"content-length", b"transfer-encoding")
 
@@ -40,6 +40,7 @@ class Protocol(HttpToolsProtocol):
         super().__init__(config, server_state, app_state, _loop)
         self._gateway: Gateway = app_state["gateway"]
         self._unused_bytes = 0  # came in, and were neither the end of a head nor part of a body
+        self._most_head_bytes = 0  # of any head that is complete now
         self._head_timer: asyncio.TimerHandle | None = None
         self._fault: RequestError | None = None
         self._in_body = False  # of the newest request
@@ -69,6 +70,7 @@ class Protocol(HttpToolsProtocol):
         if self._deaf:
             return
         self._unused_bytes += len(data)
+        self._most_head_bytes = self._unused_bytes
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade:
@@ -78,7 +80,7 @@ class Protocol(HttpToolsProtocol):
             self._refuse(self._fault or BadRequest("this is not HTTP as RFC 9112 has it"))
         else:
             if self._unused_bytes > MAX_HEAD_BYTES:
-                self._refuse(TooManyBytes(f"the headers have more than {MAX_HEAD_BYTES} bytes"))
+                self._refuse(_long_head())
             elif self._unused_bytes and self._idle and self._head_timer is None:
                 self._expect_head()
 
@@ -171,6 +173,8 @@ class Protocol(HttpToolsProtocol):
         """Why a request whose head is complete cannot be taken."""
         if self._linger is not None:
             return BadRequest("an earlier request closes this connection")
+        if self._most_head_bytes > MAX_HEAD_BYTES and self._head_bytes() > MAX_HEAD_BYTES:
+            return _long_head()
         if len(self.pipeline) >= MAX_PIPELINED:
             return Overloaded(f"more than {MAX_PIPELINED} requests wait on this connection")
         # The parser reads no body behind an offer to change the protocol, as some clients make
@@ -178,6 +182,10 @@ class Protocol(HttpToolsProtocol):
         if self.parser.should_upgrade() and any(name in BODY_HEADERS for name, _ in self.headers):
             return BadRequest("send bodies as HTTP/1.1 without offering an upgrade to HTTP/2")
         return None
+
+    def _head_bytes(self) -> int:
+        """About as many bytes as the head has, white space aside."""
+        return len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
 
     def _expect_head(self) -> None:
         patience_s = self._gateway.settings.deadline_ms / 1000
@@ -215,6 +223,10 @@ class Protocol(HttpToolsProtocol):
             b"%scontent-type: %s\r\ncontent-length: %d\r\nconnection: close\r\n\r\n%s"
             % (STATUS_LINE[error.status], MEDIA_TYPE.encode(), len(body), body)
         )
+
+
+def _long_head() -> TooManyBytes:
+    return TooManyBytes(f"the headers have more than {MAX_HEAD_BYTES} bytes")
 
 
 class _CycleTransport:

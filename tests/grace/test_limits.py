@@ -120,6 +120,25 @@ def test_an_endless_head_is_cut_off_and_memory_stays_flat(
     assert strict.resident_bytes - before < FLAT_BYTES
 
 
+@pytest.mark.parametrize("before", [b"", upload(light_image())], ids=["alone", "behind-another"])
+def test_a_head_that_is_too_long_is_refused_even_if_it_comes_at_once(
+    strict: Service, before: bytes
+) -> None:
+    long = head("/healthz", "GET", A="a" * 70_000)
+    with connection(strict) as opened, opened.makefile("rb") as answers:
+        opened.sendall(before + long)
+        statuses = [_status(answers) for _ in range(1 + bool(before))]
+    assert statuses == [200, 413][-len(statuses) :]
+
+
+@pytest.mark.parametrize("behind", [b"", bytes(100_000)], ids=["alone", "with-a-body"])
+def test_a_long_head_within_the_limit_is_taken(strict: Service, behind: bytes) -> None:
+    with connection(strict) as opened:
+        sent = head("/healthz", "GET", A="a" * 60_000, Content_Length=len(behind))
+        opened.sendall(sent + behind)
+        assert reply(opened).status == 200
+
+
 def test_endless_trailers_end_the_connection(strict: Service) -> None:
     before = strict.resident_bytes
     with connection(strict) as opened:
