@@ -231,6 +231,7 @@ def test_a_password_of_the_address_is_in_no_message_and_no_log(
     do: Do, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("DEBUG")
+    caplog.set_level("DEBUG", "httpx")  # which a service in this process makes quieter
     for reply in (Reply(200, []), Reply(502, "text"), Reply(0)):
         with scripted([reply]) as script, pytest.raises(ClientError) as failure:
             do(script.url.replace("://", "://me:secret@"), "info")
