@@ -14,6 +14,7 @@ from app.model import Model
 from app.oip import rest
 from app.oip.answer import InferAnswer, to_answer
 from app.oip.request import VERSION, InferRequest, Plan, plan
+from app.oip.tensors import shown
 from app.record import ImageRecord, Record
 from app.scheduler import Ticket
 from app.work import Work
@@ -27,7 +28,7 @@ def find_model(gateway: Gateway, name: str, version: str = "") -> Model:
     """
     model = gateway.store.get(name)
     if version not in ("", VERSION):
-        raise UnknownModel(f"{name} has no version {version!r}; it has {VERSION}")
+        raise UnknownModel(f"{name} has no version {shown(version)!r}; it has {VERSION}")
     return model
 
 

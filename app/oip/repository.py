@@ -9,6 +9,7 @@ from app.auth import Headers
 from app.errors import BadRequest, ModelFileError, StoreUnusable
 from app.gateway import Gateway
 from app.oip.request import VERSION
+from app.oip.tensors import shown
 
 log = logging.getLogger(__name__)
 
@@ -76,8 +77,8 @@ async def unload(
 
 
 def _refuse(names: Iterable[str], call: str) -> None:
-    if named := ", ".join(map(repr, sorted(names))):
-        raise BadRequest(f"{call}: there is no parameter {named} here")
+    if unknown := sorted(names):
+        raise BadRequest(f"{call}: there is no parameter {shown(unknown[0])!r} here")
 
 
 def _unusable(error: ModelFileError) -> StoreUnusable:

@@ -14,12 +14,15 @@ from numpy.typing import NDArray
 from app.card import INPUT
 from app.errors import BadRequest, TooManyImages
 from app.model import Model
-from app.oip.tensors import InputTensor, Parameters, read_files, read_pixels
+from app.oip.tensors import InputTensor, Parameters, read_files, read_pixels, shown
 
 VERSION = "1"  # a file of the store is one model in one version
 REQUEST_PARAMETERS = ("binary_data_output", "resolution", "timeout")
 OUTPUT_PARAMETERS = ("binary_data", "classification")
 INPUT_PARAMETERS = ("binary_data_size",)
+# More than any model here takes. Both wires check them before they look at what there is so much
+# of, since a message of a few MB holds millions of empty tensors.
+MAX_TENSORS, MAX_PARAMETERS, MAX_DIMENSIONS = 8, 16, 8
 
 Source = bytes | NDArray[np.uint8]  # an encoded image, or one of [H, W, 3]
 
@@ -86,7 +89,7 @@ def plan(request: InferRequest, model: Model, max_images: int) -> Plan:
     _check_names(request.parameters, REQUEST_PARAMETERS, "request")
     outputs = _plan_outputs(request, model)
     if [tensor.name for tensor in request.inputs] != [INPUT]:
-        given = ", ".join(repr(tensor.name) for tensor in request.inputs) or "none"
+        given = ", ".join(repr(shown(tensor.name)) for tensor in request.inputs) or "none"
         raise BadRequest(f"{model.name} has one input, {INPUT!r}; given: {given}")
     [tensor] = request.inputs
     _check_names(tensor.parameters, INPUT_PARAMETERS, f"input {INPUT}")
@@ -117,7 +120,7 @@ def _check_shape(tensor: InputTensor, max_images: int) -> None:
         case _:
             raise BadRequest(
                 f"{INPUT}: the datatype is UINT8 (pixels, RGB, 0 to 255) or BYTES (encoded "
-                f"images), not {tensor.datatype}"
+                f"images), not {shown(tensor.datatype)}"
             )
     if min(shape) < 1:
         raise BadRequest(f"{INPUT}: the shape {shape} holds no image")
@@ -125,17 +128,20 @@ def _check_shape(tensor: InputTensor, max_images: int) -> None:
         raise TooManyImages(f"{count} images in one request; the limit is {max_images}")
 
 
-def _check_resolution(model: Model, resolution: int, shown: str) -> None:
+def _check_resolution(model: Model, resolution: int, given: str) -> None:
     if resolution not in model.card.resolutions:
         raise BadRequest(
-            f"{INPUT}: {model.name} takes squares of {model.card.resolutions} pixels, not {shown}; "
-            "encoded images (BYTES) may have any size"
+            f"{INPUT}: {model.name} takes squares of {model.card.resolutions} pixels, "
+            f"not {shown(given)}; encoded images (BYTES) may have any size"
         )
 
 
 def _plan_outputs(request: InferRequest, model: Model) -> tuple[OutputPlan, ...]:
     widths = model.outputs
     binary = _flag(request.parameters, "binary_data_output")
+    names = [output.name for output in request.outputs]
+    if repeated := [name for name in names if names.count(name) > 1]:
+        raise BadRequest(f"outputs: {shown(repeated[0])!r} is there more than once")
     if not request.outputs:
         return tuple(OutputPlan(name, 0, binary) for name in widths)
     return tuple(_plan_output(output, model, widths, binary) for output in request.outputs)
@@ -145,14 +151,17 @@ def _plan_output(
     output: RequestedOutput, model: Model, widths: Mapping[str, int], binary: bool
 ) -> OutputPlan:
     if output.name not in widths:
-        raise BadRequest(f"{model.name} has no output {output.name!r}; it has {', '.join(widths)}")
+        raise BadRequest(
+            f"{model.name} has no output {shown(output.name)!r}; it has {', '.join(widths)}"
+        )
     _check_names(output.parameters, OUTPUT_PARAMETERS, f"output {output.name}")
     classes = output.parameters.get("classification", 0)
     if "classification" in output.parameters:
         classes = _whole(classes, "classification", "classes")
         if classes > widths[output.name]:
             raise BadRequest(
-                f"classification: {output.name} has {widths[output.name]} values, not {classes}"
+                f"classification: {output.name} has {widths[output.name]} values, "
+                f"not {shown(classes)}"
             )
     if "binary_data" in output.parameters:
         binary = _flag(output.parameters, "binary_data")
@@ -161,7 +170,7 @@ def _plan_output(
 
 def _check_names(parameters: Parameters, known: tuple[str, ...], owner: str) -> None:
     if unknown := sorted(parameters.keys() - set(known)):
-        named = ", ".join(map(repr, unknown))
+        named = ", ".join(repr(shown(name)) for name in unknown)
         raise BadRequest(
             f"{owner}: there is no parameter {named} here; there are: {', '.join(known)}"
         )
@@ -169,12 +178,12 @@ def _check_names(parameters: Parameters, known: tuple[str, ...], owner: str) -> 
 
 def _whole(value: Any, name: str, unit: str) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise BadRequest(f"{name}: {str(value)[:50]!r} is not a number of {unit} above 0")
+        raise BadRequest(f"{name}: {shown(value)!r} is not a number of {unit} above 0")
     return value
 
 
 def _flag(parameters: Parameters, name: str) -> bool:
     value = parameters.get(name, False)
     if not isinstance(value, bool):
-        raise BadRequest(f"{name}: {str(value)[:50]!r} is not true or false")
+        raise BadRequest(f"{name}: {shown(value)!r} is not true or false")
     return value

@@ -15,12 +15,13 @@ from app.errors import BadRequest
 from app.oip import schemas
 from app.oip.answer import InferAnswer
 from app.oip.request import InferRequest, RequestedOutput
-from app.oip.tensors import InputTensor, OutputTensor, pack_bytes
+from app.oip.tensors import InputTensor, OutputTensor, pack_bytes, shown
 from app.query import parse_query
 from app.schemas import NoQuery
 
 LENGTH_HEADER = "Inference-Header-Content-Length"
 JSON, RAW = "application/json", "application/octet-stream"
+MAX_MEMBERS = 1000  # of all objects in the JSON of a request; what has a meaning are some 30
 
 
 def read_request(body: bytes, header_length: str | None, model_name: str) -> InferRequest:
@@ -33,14 +34,17 @@ def read_request(body: bytes, header_length: str | None, model_name: str) -> Inf
     if end == 0 and header_length is not None:
         image = pack_bytes([body])
         return InferRequest((InputTensor(INPUT, "BYTES", (1,), image),))
+    _check_members(body, end)
     try:
         found = schemas.InferenceRequest.model_validate_json(body[:end])
     except ValidationError as error:
         fault = error.errors(include_url=False, include_input=False, include_context=False)[0]
         where = ".".join(map(str, fault["loc"])) or "body"
-        raise BadRequest(f"{where}: {fault['msg']}") from None
+        raise BadRequest(f"{shown(where)}: {fault['msg']}") from None
     if found.model_name not in (None, model_name):
-        raise BadRequest(f"model_name is {found.model_name!r}, but the path says {model_name!r}")
+        raise BadRequest(
+            f"model_name is {shown(found.model_name)!r}, but the path says {model_name!r}"
+        )
     return InferRequest(
         inputs=_inputs(found.inputs, memoryview(body)[end:]),
         outputs=tuple(RequestedOutput(one.name, one.parameters) for one in found.outputs),
@@ -76,28 +80,38 @@ def _header_end(header_length: str | None, body_bytes: int) -> int:
     if header_length is None:
         return body_bytes
     if not (header_length.isascii() and header_length.isdigit()) or len(header_length) > 20:
-        raise BadRequest(f"{LENGTH_HEADER}: {header_length[:50]!r} is not a number of bytes")
+        raise BadRequest(f"{LENGTH_HEADER}: {shown(header_length)!r} is not a number of bytes")
     if int(header_length) > body_bytes:
         raise BadRequest(f"{LENGTH_HEADER} is {header_length}, but the body has {body_bytes} bytes")
     return int(header_length)
+
+
+def _check_members(body: bytes, end: int) -> None:
+    """Refuse JSON of too many pieces unparsed: of each that is wrong a fault would be made.
+
+    A colon stands before the value of each member; in text there are few but those of data: URLs.
+    """
+    colons = body.count(b":", 0, end) - body.count(b"data:", 0, end)
+    if max(colons, body.count(b"{", 0, end)) > MAX_MEMBERS:
+        raise BadRequest(f"the JSON has more than {MAX_MEMBERS} keys or objects")
 
 
 def _inputs(parts: list[schemas.RequestInput], rest: memoryview) -> tuple[InputTensor, ...]:
     """Give each input that says so its share of the raw bytes."""
     tensors = []
     for part in parts:
-        size = part.parameters.get("binary_data_size")
+        name, size = shown(part.name), part.parameters.get("binary_data_size")
         raw = None
         if size is not None:
             if type(size) is not int or not 0 <= size <= len(rest):
                 raise BadRequest(
-                    f"{part.name}: binary_data_size is {str(size)[:50]}; {len(rest)} bytes are left"
+                    f"{name}: binary_data_size is {shown(size)}; {len(rest)} bytes are left"
                 )
             if part.data is not None:
-                raise BadRequest(f"{part.name}: it has both data and binary_data_size")
+                raise BadRequest(f"{name}: it has both data and binary_data_size")
             raw, rest = rest[:size], rest[size:]
         elif part.data is None:
-            raise BadRequest(f"{part.name}: it has neither data nor binary_data_size")
+            raise BadRequest(f"{name}: it has neither data nor binary_data_size")
         tensors.append(
             InputTensor(
                 part.name, part.datatype, tuple(part.shape), raw, part.data, part.parameters

@@ -4,7 +4,7 @@ Source: github.com/kserve/open-inference-protocol, specification/protocol/infere
 Triton's extensions of it (model configuration, model repository, statistics).
 """
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     BaseModel,
@@ -18,9 +18,12 @@ from pydantic import (
 )
 
 from app.oip import examples
+from app.oip.request import MAX_DIMENSIONS, MAX_PARAMETERS, MAX_TENSORS
 from app.schemas import Wire, shown
 
-Parameters = dict[str, StrictBool | StrictInt | StrictFloat | StrictStr]
+Parameters = Annotated[
+    dict[str, StrictBool | StrictInt | StrictFloat | StrictStr], Field(max_length=MAX_PARAMETERS)
+]
 
 
 class Sent(BaseModel):
@@ -34,7 +37,7 @@ class RequestInput(Sent):
 
     name: str
     datatype: str = Field(description="`BYTES` for encoded images, `UINT8` for pixels.")
-    shape: list[StrictInt] = Field(max_length=8)
+    shape: list[StrictInt] = Field(max_length=MAX_DIMENSIONS)
     parameters: Parameters = Field({}, description="`binary_data_size` of a raw tensor.")
     data: Any = Field(None, description="Images in base64, or whole numbers, nested or flat.")
 
@@ -55,8 +58,10 @@ class InferenceRequest(Sent):
     parameters: Parameters = Field(
         {}, description="`binary_data_output`, `resolution`, `timeout` in microseconds."
     )
-    inputs: list[RequestInput]
-    outputs: list[RequestOutput] = Field([], description="None given: all of them.")
+    inputs: list[RequestInput] = Field(max_length=MAX_TENSORS)
+    outputs: list[RequestOutput] = Field(
+        [], max_length=MAX_TENSORS, description="None given: all of them."
+    )
 
 
 class ErrorResponse(Wire):

@@ -19,6 +19,7 @@ from app.errors import BadRequest
 
 Datatype = Literal["UINT8", "FP32", "BYTES"]
 Parameters = dict[str, Any]
+MAX_SHOWN = 100  # characters of what a client sent that an error repeats
 _LENGTH = struct.Struct("<I")
 
 
@@ -30,7 +31,7 @@ class InputTensor:
     datatype: str
     shape: tuple[int, ...]
     raw: bytes | memoryview | None = None
-    data: Any = None  # JSON, or the typed contents of protobuf
+    data: Any = None  # JSON, or the typed contents of protobuf, which may be any sequence
     parameters: Parameters = field(default_factory=dict)
 
 
@@ -64,6 +65,11 @@ class OutputTensor:
             return [text.decode() for row in self.values for text in row]
         flat: list[Any] = self.values.ravel().tolist()
         return flat
+
+
+def shown(sent: object) -> str:
+    """What a client sent as an error repeats it: what is longer is cut."""
+    return str(sent)[:MAX_SHOWN]
 
 
 def read_pixels(tensor: InputTensor) -> NDArray[np.uint8]:
@@ -132,8 +138,11 @@ def unpack_bytes(
 
 
 def _from_numbers(tensor: InputTensor) -> NDArray[np.uint8]:
+    data = tensor.data
+    if isinstance(data, Sequence) and data and not isinstance(data[0], list):
+        _check_count(tensor, len(data))  # before each becomes an object of NumPy's array
     # As objects: of texts, NumPy would give each element the room of the longest.
-    numbers = np.asarray(tensor.data, dtype=object).ravel()
+    numbers = np.asarray(data, dtype=object).ravel()
     kinds = set(map(type, numbers))
     if list in kinds:  # of different lengths
         raise BadRequest(f"{tensor.name}: its data is not a regular array")
@@ -147,8 +156,10 @@ def _from_numbers(tensor: InputTensor) -> NDArray[np.uint8]:
 def _flattened(tensor: InputTensor) -> list[Any]:
     """The elements of a list, or of a list of lists of one element each."""
     data = tensor.data
-    if not isinstance(data, list):
+    if isinstance(data, str) or not isinstance(data, Sequence):
         raise BadRequest(f"{tensor.name}: its data is not a list")
+    if len(data) > prod(tensor.shape):
+        _check_count(tensor, len(data))  # before each is looked at
     return [one for row in data for one in (row if isinstance(row, list) else [row])]
 
 

@@ -198,6 +198,64 @@ def test_a_wrong_request_has_a_status_and_a_reason(
     both.call("ModelInfer", asked(PHOTO))
 
 
+TENSOR = pb.ModelInferRequest.InferInputTensor
+OUTPUT = pb.ModelInferRequest.InferRequestedOutputTensor
+PARAMETERS = {str(number): pb.InferParameter(int64_param=1) for number in range(17)}
+LONG = "x" * 10_000
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        pytest.param({"outputs": [OUTPUT(name="embedding")] * 2}, "more than once", id="repeated"),
+        pytest.param({"outputs": [OUTPUT()] * 9}, "9 outputs are too many", id="outputs"),
+        pytest.param(
+            {"inputs": [TENSOR()] * 9, "raw_input_contents": []}, "9 inputs are", id="inputs"
+        ),
+        pytest.param({"parameters": PARAMETERS}, "17 parameters are too many", id="parameters"),
+        pytest.param(
+            {"outputs": [OUTPUT(name="embedding", parameters=PARAMETERS)]},
+            "17 parameters are",
+            id="parameters-of-an-output",
+        ),
+        pytest.param(
+            {"inputs": [TENSOR(name="image", datatype="BYTES", shape=[1] * 9)]},
+            "9 dimensions are",
+            id="dimensions",
+        ),
+        pytest.param({"outputs": [OUTPUT(name=LONG)]}, "no output 'xxx", id="long-output"),
+        pytest.param({"model_version": LONG}, "no version 'xxx", id="long-version"),
+    ],
+)
+def test_what_is_far_too_much_is_refused_by_its_number(
+    both: Channel, changed: dict[str, Any], said: str
+) -> None:
+    """The most that an error repeats of a name leaves room in the trailers that carry it."""
+    message = asked(PHOTO)
+    for field, value in changed.items():
+        message.ClearField(field)
+        message.MergeFrom(pb.ModelInferRequest(**{field: value}))
+    with pytest.raises(grpc.RpcError) as caught:
+        both.call("ModelInfer", message)
+    error: Any = caught.value
+    assert error.code() in (grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.NOT_FOUND)
+    assert said in error.details()
+    assert len(error.details()) < 300
+
+
+@pytest.mark.parametrize("datatype", ["UINT8", "BYTES"])
+def test_elements_that_no_shape_has_are_not_even_looked_at(both: Channel, datatype: str) -> None:
+    shape = [1, 128, 128, 3] if datatype == "UINT8" else [1]
+    tensor = TENSOR(name="image", datatype=datatype, shape=shape)
+    if datatype == "UINT8":
+        tensor.contents.uint_contents.extend([1] * 400_000)
+    else:
+        tensor.contents.bytes_contents.extend([b""] * 200_000)
+    message = pb.ModelInferRequest(model_name=SMALL_V1, inputs=[tensor])
+    said = refused(lambda: both.call("ModelInfer", message), grpc.StatusCode.INVALID_ARGUMENT)
+    assert "00000 were sent" in said
+
+
 def test_bytes_that_are_no_message_are_refused(both: Channel) -> None:
     method = both.grpc.unary_unary(f"/{OIP_SERVICE}/ModelInfer", bytes, bytes)
     said = refused(lambda: method(b"\xff\xff", timeout=20), grpc.StatusCode.INVALID_ARGUMENT)

@@ -274,6 +274,76 @@ def test_a_wrong_request_is_a_400_that_says_why(
     assert said in error_of(infer(client, asked), 400)
 
 
+MANY = 200_000
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        pytest.param(
+            {"inputs": [RIGHT], "outputs": [{"name": "embedding"}] * 2},
+            "'embedding' is there more than once",
+            id="repeated-output",
+        ),
+        pytest.param({"inputs": [], "outputs": [{"name": ""}] * 9}, "at most 8", id="outputs"),
+        pytest.param({"inputs": [{**RIGHT, "name": "x"}] * 9}, "at most 8 items", id="inputs"),
+        pytest.param({"inputs": [[]] * MANY}, "at most 8 items", id="many-lists"),
+        pytest.param({"inputs": [{}] * MANY}, "more than 1000", id="many-objects"),
+        pytest.param(
+            {"inputs": [RIGHT], "parameters": {str(number): 1 for number in range(17)}},
+            "at most 16 items",
+            id="parameters",
+        ),
+        pytest.param(
+            {"inputs": [], "parameters": {str(number): None for number in range(MANY)}},
+            "more than 1000 keys",
+            id="many-parameters-that-are-wrong",
+        ),
+        pytest.param(
+            {"inputs": [], **{str(number): None for number in range(MANY)}},
+            "more than 1000 keys",
+            id="many-unknown-keys",
+        ),
+    ],
+)
+def test_what_is_far_too_much_is_refused_by_its_number(
+    client: httpx.Client, body: dict[str, Any], said: str
+) -> None:
+    assert said in error_of(infer(client, body), 400)
+
+
+LONG = "x" * 10_000
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param({"inputs": [{**RIGHT, "name": LONG}]}, id="input"),
+        pytest.param({"inputs": [{**RIGHT, "name": LONG, "data": None}]}, id="input-without-data"),
+        pytest.param({"inputs": [{**RIGHT, "datatype": LONG}]}, id="datatype"),
+        pytest.param({"inputs": [{**RIGHT, LONG: 1}]}, id="key"),
+        pytest.param({"inputs": [RIGHT], "outputs": [{"name": LONG}]}, id="output"),
+        pytest.param({"inputs": [RIGHT], "outputs": [{"name": LONG}] * 2}, id="outputs"),
+        pytest.param({"inputs": [RIGHT], "parameters": {LONG: 1}}, id="parameter"),
+        pytest.param({"inputs": [RIGHT], "parameters": {"timeout": LONG}}, id="timeout"),
+        pytest.param({"inputs": [RIGHT], "model_name": LONG}, id="model"),
+    ],
+)
+def test_an_error_repeats_only_the_beginning_of_what_was_sent(
+    client: httpx.Client, body: dict[str, Any]
+) -> None:
+    said = error_of(infer(client, body), 400)
+    assert "x" * 50 in said
+    assert len(said) < 300
+
+
+def test_data_urls_are_no_keys(client: httpx.Client) -> None:
+    """However many images a request may have, the colon of each is not one too many."""
+    urls = [f"data:image/jpeg;base64,{as_base64(PHOTO)}"] * 1001
+    asked = {"inputs": [{**RIGHT, "shape": [len(urls)], "data": urls}]}
+    assert "the limit is 32" in error_of(infer(client, asked), 413)
+
+
 @pytest.mark.parametrize("length", ["-1", "x", "10000000", "٣"])
 def test_a_wrong_header_length_is_refused(client: httpx.Client, length: str) -> None:
     headers = [(LENGTH_HEADER.encode(), length.encode())]
