@@ -10,6 +10,7 @@ import grpc
 from app.auth import OIP_SERVICE
 from app.errors import SettingError
 from app.gateway import Gateway
+from app.oip.intake import Intake
 from app.oip.service import InferenceService
 from app.settings import Settings
 
@@ -29,16 +30,19 @@ async def serving_grpc(settings: Settings, gateway: Gateway, port: int) -> Async
         SettingError: the port is taken.
     """
     calls = max(LEAST_CALLS, gateway.scheduler.permits * CALLS_A_PERMIT)
+    # It is the service that limits calls: grpc.aio's own limit would refuse probes like all else.
     server = grpc.aio.server(
-        maximum_concurrent_rpcs=calls,
         options=[
             ("grpc.max_receive_message_length", settings.max_body_bytes + MESSAGE_OVERHEAD_BYTES),
             ("grpc.max_send_message_length", -1),  # as long as the answer is
             ("grpc.max_concurrent_streams", calls),
+            # Or it widens windows until messages arrive whole that nobody reads.
+            ("grpc.http2.bdp_probe", 0),
             ("grpc.so_reuseport", 0),  # a second service on the same port is a mistake
         ],
     )
-    handlers = InferenceService(gateway).handlers()
+    intake = Intake(calls, settings.max_inflight_bytes, settings.max_body_bytes)
+    handlers = InferenceService(gateway, intake).handlers()
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(OIP_SERVICE, handlers),))
     bound = _listen(server, settings, port)
     await server.start()

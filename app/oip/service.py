@@ -1,15 +1,15 @@
 """The calls of the Open Inference Protocol over gRPC, by name.
 
 The handlers do for a call what the front door does for an HTTP request: id, key, admission, log,
-metrics. `ModelInfer` is registered as a stream of requests, which looks the same on the wire, so
-that a call can be refused before its message is read.
+metrics. All are registered as streams of requests, which looks the same on the wire, so that a
+call can be refused before its message is read; probes are answered without a look at theirs.
 """
 
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 import grpc
 from google.protobuf.json_format import ParseDict
@@ -23,6 +23,7 @@ from app.errors import (
     InternalError,
     Overloaded,
     RequestError,
+    SlowBody,
     TooManyBytes,
     UnknownModel,
 )
@@ -30,13 +31,17 @@ from app.gateway import Gateway
 from app.oip import inference_pb2 as pb
 from app.oip import metadata, repository, rpc, statistics
 from app.oip.inference import Inference, find_model
+from app.oip.intake import Intake
 from app.record import Record, start_record
 
 log = logging.getLogger(__name__)
 METHOD = "GRPC"  # where HTTP has GET or POST, in the log and the metrics
 OK = 200
+STREAM_IDLE_S = 75.0  # without a message, as a connection of HTTP without a request
 Context = grpc.aio.ServicerContext[Any, Any]
 Answer = Callable[[Any, Headers], Awaitable[Message]]
+Handler = Callable[[Any, Context], Awaitable[Message]]
+Read = TypeVar("Read", bound=Message)
 
 # Statuses by what HTTP has for the same error; the numbers also stand in log and metrics.
 CODES = {
@@ -66,14 +71,13 @@ def code_of(error: RequestError) -> grpc.StatusCode:
 class InferenceService:
     """Answers the calls of one gateway."""
 
-    def __init__(self, gateway: Gateway) -> None:
+    def __init__(self, gateway: Gateway, intake: Intake) -> None:
         self.gateway = gateway
+        self.intake = intake
 
     def handlers(self) -> dict[str, "grpc.RpcMethodHandler[Any, Any]"]:
         """Every call by name."""
         calls: dict[str, tuple[type[Message], Answer]] = {
-            "ServerLive": (pb.ServerLiveRequest, self._live),
-            "ServerReady": (pb.ServerReadyRequest, self._ready),
             "ServerMetadata": (pb.ServerMetadataRequest, self._metadata),
             "ModelReady": (pb.ModelReadyRequest, self._model_ready),
             "ModelMetadata": (pb.ModelMetadataRequest, self._model_metadata),
@@ -83,13 +87,14 @@ class InferenceService:
             "RepositoryModelLoad": (pb.RepositoryModelLoadRequest, self._load),
             "RepositoryModelUnload": (pb.RepositoryModelUnloadRequest, self._unload),
         }
+        unary = {name: self._unary(name, kind, answer) for name, (kind, answer) in calls.items()}
+        unary["ServerLive"] = self._probe("ServerLive", self._live)
+        unary["ServerReady"] = self._probe("ServerReady", self._ready)
+        unary["ModelInfer"] = self._infer
         handlers = {
-            name: grpc.unary_unary_rpc_method_handler(
-                self._unary(name, answer), kind.FromString, _serialize
-            )
-            for name, (kind, answer) in calls.items()
+            name: grpc.stream_unary_rpc_method_handler(handle, None, _serialize)
+            for name, handle in unary.items()
         }
-        handlers["ModelInfer"] = grpc.stream_unary_rpc_method_handler(self._infer, None, _serialize)
         handlers["ModelStreamInfer"] = grpc.stream_stream_rpc_method_handler(
             self._stream_infer, None, _serialize
         )
@@ -99,15 +104,26 @@ class InferenceService:
 
     async def _infer(self, _: object, context: Context) -> Message:
         record = self._record("ModelInfer", context)
-        answer = partial(self._infer_one, record, context, context.read)
-        return await self._guard(record, context, answer)
+
+        async def counted() -> Message:
+            with self.intake.call():
+                return await self._infer_one(record, context, partial(self._read, context))
+
+        return await self._guard(record, context, counted)
 
     async def _stream_infer(self, _: object, context: Context) -> None:
         """Answer one request after the other; an error is the answer to one of them."""
-        while isinstance(body := await context.read(), bytes):
+        try:
+            self.gateway.keys.check(_path("ModelStreamInfer"), _headers(context))
+            with self.intake.stream():
+                while isinstance(body := await _next(context), bytes):
+                    record = self._record("ModelStreamInfer", context)
+                    answer = partial(self._infer_in_stream, record, context, body)
+                    await context.write(await self._guard(record, context, answer))
+        except RequestError as error:  # of the stream, not of one of its requests
             record = self._record("ModelStreamInfer", context)
-            answer = partial(self._infer_in_stream, record, context, body)
-            await context.write(await self._guard(record, context, answer))
+            record.error = error.type
+            await self._guard(record, context, partial(_fail, error))
 
     async def _infer_in_stream(self, record: Record, context: Context, body: bytes) -> Message:
         try:
@@ -137,10 +153,10 @@ class InferenceService:
 
     # --- everything else
 
-    async def _live(self, _: pb.ServerLiveRequest, __: Headers) -> Message:
+    async def _live(self) -> Message:
         return pb.ServerLiveResponse(live=True)
 
-    async def _ready(self, _: pb.ServerReadyRequest, __: Headers) -> Message:
+    async def _ready(self) -> Message:
         return pb.ServerReadyResponse(ready=not self.gateway.lifecycle.stopping)
 
     async def _metadata(self, _: pb.ServerMetadataRequest, __: Headers) -> Message:
@@ -188,20 +204,40 @@ class InferenceService:
 
     # --- before and after every call
 
-    def _unary(self, name: str, answer: Answer) -> Callable[[Any, Context], Awaitable[Message]]:
-        async def handle(message: Any, context: Context) -> Message:
+    def _unary(self, name: str, kind: type[Message], answer: Answer) -> Handler:
+        async def handle(_: object, context: Context) -> Message:
             record, headers = self._record(name, context), _headers(context)
 
             async def checked() -> Message:
                 self.gateway.keys.check(record.path, headers)
-                return await answer(message, headers)
+                with self.intake.call():
+                    return await answer(await self._read_small(kind, context), headers)
 
             return await self._guard(record, context, checked)
 
         return handle
 
+    def _probe(self, name: str, answer: Callable[[], Awaitable[Message]]) -> Handler:
+        async def handle(_: object, context: Context) -> Message:
+            return await self._guard(self._record(name, context), context, answer)
+
+        return handle
+
+    async def _read(self, context: Context) -> Any:
+        """The message of a call, when there is a place to read it."""
+        async with self.intake.reading:
+            return await context.read()
+
+    async def _read_small(self, kind: type[Message], context: Context) -> Message:
+        limit_ms = self.gateway.settings.deadline_ms
+        try:
+            async with asyncio.timeout(limit_ms / 1000):
+                return _parse(kind, await self._read(context))
+        except TimeoutError:
+            raise SlowBody(f"the message did not arrive within {limit_ms:g} ms") from None
+
     def _record(self, name: str, context: Context) -> Record:
-        path = f"/{OIP_SERVICE}/{name}"
+        path = _path(name)
         headers = _headers(context)
         record = start_record(METHOD, path, headers, path)
         if self.gateway.tracing:
@@ -238,10 +274,10 @@ async def _answer_in_time(inference: Inference, body: Awaitable[Any]) -> pb.Mode
     try:
         async with asyncio.timeout_at(began + inference.deadline_ms / 1000) as timeout:
             received = await body
-            if not isinstance(received, bytes):
-                raise BadRequest("the call ended without a message")
-            inference.take(received)
-            message = _parse(inference.body())
+            if isinstance(received, bytes):
+                inference.take(received)
+                received = inference.body()
+            message = _parse(pb.ModelInferRequest, received)
             inference.choose(message.model_name, message.model_version)
             ticket = inference.queue(rpc.read_request(message))
             timeout.reschedule(began + inference.deadline_ms / 1000)
@@ -250,15 +286,38 @@ async def _answer_in_time(inference: Inference, body: Awaitable[Any]) -> pb.Mode
         raise inference.too_late() from None
 
 
-def _parse(body: bytes) -> pb.ModelInferRequest:
+def _parse(kind: type[Read], body: object) -> Read:
+    if not isinstance(body, bytes):
+        raise BadRequest("the call ended without a message")
     try:
-        return pb.ModelInferRequest.FromString(body)
+        return kind.FromString(body)
     except DecodeError:
-        raise BadRequest("the message is not a ModelInferRequest") from None
+        raise BadRequest(f"the message is not a {kind.__name__}") from None
 
 
 async def _at_once(body: bytes) -> bytes:
     return body
+
+
+async def _fail(error: RequestError) -> NoReturn:
+    raise error
+
+
+async def _next(context: Context) -> Any:
+    """The next message of a stream.
+
+    Raises:
+        SlowBody: none came for so long that the stream is given up.
+    """
+    try:
+        async with asyncio.timeout(STREAM_IDLE_S):
+            return await context.read()
+    except TimeoutError:
+        raise SlowBody(f"no message came for {STREAM_IDLE_S:g} s; open another stream") from None
+
+
+def _path(name: str) -> str:
+    return f"/{OIP_SERVICE}/{name}"
 
 
 async def _abort(context: Context, record: Record, error: RequestError) -> NoReturn:
