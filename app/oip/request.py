@@ -23,6 +23,7 @@ INPUT_PARAMETERS = ("binary_data_size",)
 # More than any model here takes. Both wires check them before they look at what there is so much
 # of, since a message of a few MB holds millions of empty tensors.
 MAX_TENSORS, MAX_PARAMETERS, MAX_DIMENSIONS = 8, 16, 8
+LONGEST_US = 10**15  # 30 years: more than any deadline, and what a float still takes
 
 Source = bytes | NDArray[np.uint8]  # an encoded image, or one of [H, W, 3]
 
@@ -53,7 +54,7 @@ class InferRequest:
         timeout_us = self.parameters.get("timeout")
         if timeout_us is None:
             return None
-        return _whole(timeout_us, "timeout", "microseconds") / 1000
+        return min(_whole(timeout_us, "timeout", "microseconds"), LONGEST_US) / 1000
 
 
 @dataclass(frozen=True, slots=True)

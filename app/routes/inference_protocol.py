@@ -1,5 +1,6 @@
 """/v2: the Open Inference Protocol over HTTP, for clients of Triton and KServe."""
 
+import asyncio
 import json
 import re
 from collections.abc import Mapping
@@ -9,6 +10,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, Request
 from fastapi.responses import JSONResponse, Response
+from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope
 
 from app import asgi
@@ -17,8 +19,10 @@ from app.errors import (
     CLASSIFYING,
     BadQuery,
     BadRequest,
+    ClientGone,
     Forbidden,
     LastModel,
+    SlowBody,
     Stopping,
     StoreUnusable,
     Unauthorized,
@@ -160,12 +164,12 @@ def _optional(name: str, schema: dict[str, Any]) -> dict[str, Any]:
 @router.post(
     "/repository/index",
     response_model=schemas.RepositoryIndex,
-    responses=keyed(BadRequest, StoreUnusable),
+    responses=keyed(BadRequest, SlowBody, StoreUnusable),
     openapi_extra=_optional("ready", {"type": "boolean", "description": "Only what is loaded."}),
 )
 async def index(request: Request, gateway: Current) -> Response:
     """Every model of the store, loaded or not."""
-    asked = await _options(request, "ready")
+    asked = await _options(request, gateway, "ready")
     ready = asked.get("ready", False)
     if not isinstance(ready, bool):
         raise BadRequest("ready: it is true or false")
@@ -175,29 +179,29 @@ async def index(request: Request, gateway: Current) -> Response:
 @router.post(
     "/repository/models/{name}/load",
     response_model=schemas.Done,
-    responses=keyed(BadRequest, Forbidden, UnknownModel, StoreUnusable),
+    responses=keyed(BadRequest, SlowBody, Forbidden, UnknownModel, StoreUnusable),
     openapi_extra=_optional("parameters", {"type": "object"}),
 )
 async def load(request: Request, gateway: Current, name: str) -> Response:
     """Load a model of the store, or load it again; needs the admin key."""
-    await repository.load(gateway, request.headers.raw, name, await _parameters(request))
+    await repository.load(gateway, request.headers.raw, name, await _parameters(request, gateway))
     return JSONResponse({})
 
 
 @router.post(
     "/repository/models/{name}/unload",
     response_model=schemas.Done,
-    responses=keyed(BadRequest, Forbidden, UnknownModel, LastModel),
+    responses=keyed(BadRequest, SlowBody, Forbidden, UnknownModel, LastModel),
     openapi_extra=_optional("parameters", {"type": "object"}),
 )
 async def unload(request: Request, gateway: Current, name: str) -> Response:
     """Stop serving a model; needs the admin key."""
-    await repository.unload(gateway, request.headers.raw, name, await _parameters(request))
+    await repository.unload(gateway, request.headers.raw, name, await _parameters(request, gateway))
     return JSONResponse({})
 
 
-async def _parameters(request: Request) -> Mapping[str, Any]:
-    found = (await _options(request, "parameters")).get("parameters")
+async def _parameters(request: Request, gateway: Gateway) -> Mapping[str, Any]:
+    found = (await _options(request, gateway, "parameters")).get("parameters")
     if found is None:
         return {}
     if not isinstance(found, dict):
@@ -205,13 +209,16 @@ async def _parameters(request: Request) -> Mapping[str, Any]:
     return found
 
 
-async def _options(request: Request, known: str) -> Mapping[str, Any]:
+async def _options(request: Request, gateway: Gateway, known: str) -> Mapping[str, Any]:
     """The JSON object of a request that may have none, with at most the `known` key."""
-    body = b""
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > MAX_OPTIONS_BYTES:
-            raise BadRequest(f"the body is longer than {MAX_OPTIONS_BYTES} bytes")
+    limit_ms = gateway.settings.deadline_ms
+    try:
+        async with asyncio.timeout(limit_ms / 1000):
+            body = await _short_body(request)
+    except ClientDisconnect:
+        raise ClientGone("the client closed the connection in the middle of its body") from None
+    except TimeoutError:
+        raise SlowBody(f"the body did not arrive within {limit_ms:g} ms") from None
     try:
         options = json.loads(body or b"{}")
     except ValueError as error:
@@ -219,6 +226,15 @@ async def _options(request: Request, known: str) -> Mapping[str, Any]:
     if not isinstance(options, dict) or options.keys() - {known}:
         raise BadRequest(f"the body is a JSON object with {known!r} or nothing")
     return options
+
+
+async def _short_body(request: Request) -> bytes:
+    body = b""
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > MAX_OPTIONS_BYTES:
+            raise BadRequest(f"the body is longer than {MAX_OPTIONS_BYTES} bytes")
+    return body
 
 
 MAX_OPTIONS_BYTES = 64 * 1024

@@ -1,6 +1,7 @@
 """The Open Inference Protocol over HTTP, with nothing but HTTP."""
 
 import json
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from app.settings import Settings
 from tests.app.pictures import as_base64, chelsea, encode, noise
 from tests.conftest import REAL_MODEL, SMALL_V1, SMALL_V2
 from tests.exports import export_random
-from tests.processes import metric_of, running
+from tests.processes import metric_of, running, until
 from tests.serving import served
 
 KEY = "the-admin"
@@ -312,6 +313,11 @@ def test_what_is_far_too_much_is_refused_by_its_number(
     assert said in error_of(infer(client, body), 400)
 
 
+def test_a_timeout_of_any_length_is_none(client: httpx.Client) -> None:
+    asked = {"inputs": [RIGHT], "parameters": {"timeout": 10**400}}
+    assert "probabilities" in outputs(infer(client, asked))
+
+
 LONG = "x" * 10_000
 
 
@@ -462,3 +468,25 @@ def test_steering_needs_the_admin_key_and_names_that_there_are(admin: httpx.Clie
 
 def test_without_an_admin_key_steering_is_off(client: httpx.Client) -> None:
     assert "switched off" in error_of(steer(client, "load", SMALL_V1), 403)
+
+
+@pytest.mark.parametrize("path", ["index", f"models/{SMALL_V2}/load", f"models/{SMALL_V2}/unload"])
+def test_a_client_that_leaves_or_is_slow_is_no_mistake_of_ours(store: Path, path: str) -> None:
+    settings = Settings(store=store, default_model=SMALL_V1, admin_key=KEY, deadline_ms=500)
+    head = f"POST /v2/repository/{path} HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n{{"
+    with served(settings) as client:
+
+        def counted(status: int) -> float:
+            text = client.get("/metrics").text
+            return metric_of(text, "gateway_requests_total", method="POST", status=str(status))
+
+        address = (client.base_url.host, client.base_url.port)
+        with socket.create_connection(address, timeout=20) as slow:
+            slow.sendall(head.encode())
+            said = slow.recv(65_536).decode()
+            assert said.startswith("HTTP/1.1 408 ")
+            assert "the body did not arrive within 500 ms" in said
+        with socket.create_connection(address, timeout=20) as leaving:
+            leaving.sendall(head.encode())
+        until(lambda: counted(499) == 1, "the client is gone")
+        assert counted(500) == 0
