@@ -37,6 +37,7 @@ from app.record import Record, start_record
 log = logging.getLogger(__name__)
 METHOD = "GRPC"  # where HTTP has GET or POST, in the log and the metrics
 OK = 200
+MAX_DETAIL_BYTES = 2000  # of an error; escaped it may be three times as long, trailers take 8 KB
 STREAM_IDLE_S = 75.0  # without a message, as a connection of HTTP without a request
 Context = grpc.aio.ServicerContext[Any, Any]
 Answer = Callable[[Any, Headers], Awaitable[Message]]
@@ -131,7 +132,7 @@ class InferenceService:
             return pb.ModelStreamInferResponse(infer_response=message)
         except RequestError as error:
             record.status = error.status
-            return pb.ModelStreamInferResponse(error_message=error.detail)
+            return pb.ModelStreamInferResponse(error_message=_told(error))
 
     async def _infer_one(
         self, record: Record, context: Context, read: Callable[[], Awaitable[Any]]
@@ -248,6 +249,7 @@ class InferenceService:
         self, record: Record, context: Context, answer: Callable[[], Awaitable[Message]]
     ) -> Message:
         """Answer, count and log a call; errors end it with their status."""
+        context.set_trailing_metadata(_trailing(record))
         try:
             message = await answer()
             record.status = record.status or OK
@@ -323,11 +325,20 @@ def _path(name: str) -> str:
 async def _abort(context: Context, record: Record, error: RequestError) -> NoReturn:
     """End a call; what HTTP says in headers stands in the trailing metadata."""
     record.status = error.status
-    trailing = [("x-request-id", record.id)]
+    trailing = _trailing(record)
     if "Retry-After" in error.headers:
-        trailing.append(("retry-after", error.headers["Retry-After"]))
-    await context.abort(code_of(error), error.detail, tuple(trailing))
+        trailing += (("retry-after", error.headers["Retry-After"]),)
+    await context.abort(code_of(error), _told(error), trailing)
     raise AssertionError("abort ends the call")
+
+
+def _trailing(record: Record) -> tuple[tuple[str, str], ...]:
+    return (("x-request-id", record.id),)
+
+
+def _told(error: RequestError) -> str:
+    """What is wrong, as far as there is room for it: it may repeat a name of any length."""
+    return error.detail.encode()[:MAX_DETAIL_BYTES].decode(errors="ignore")
 
 
 def _headers(context: Context) -> list[tuple[bytes, bytes]]:

@@ -26,7 +26,7 @@ from app.errors import (
     UnknownModel,
 )
 from app.oip import inference_pb2 as pb
-from app.oip.service import CODES, code_of
+from app.oip.service import CODES, MAX_DETAIL_BYTES, code_of
 from app.oip.tensors import pack_bytes
 from app.settings import Settings
 from tests.app.pictures import chelsea, encode, noise
@@ -170,6 +170,10 @@ def test_typed_contents_are_raw_contents(both: Channel) -> None:
     ("message", "code", "said"),
     [
         pytest.param(asked(PHOTO, model="x"), "NOT_FOUND", "'x'", id="model"),
+        pytest.param(asked(PHOTO, model="x" * 20_000), "NOT_FOUND", "'xxx", id="long-model"),
+        pytest.param(
+            asked(PHOTO, model="\U0001f408" * 9_000), "NOT_FOUND", "\U0001f408", id="cats"
+        ),
         pytest.param(asked(PHOTO, model_version="2"), "NOT_FOUND", "version '2'", id="version"),
         pytest.param(asked(b"text"), "INVALID_ARGUMENT", "No known image", id="text"),
         pytest.param(asked(*[PHOTO] * 9), "INVALID_ARGUMENT", "the limit is 8", id="images"),
@@ -316,6 +320,27 @@ def test_a_stream_that_its_client_leaves_is_counted_as_such(store: Path) -> None
         for status in ("400", "499"):
             assert metric_of(text, "gateway_requests_total", route=route, status=status) == 1
         assert metric_of(text, "gateway_requests_total", route=route) == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("ServerLive", pb.ServerLiveRequest()),
+        ("ModelMetadata", pb.ModelMetadataRequest(name=SMALL_V1)),
+        ("ModelInfer", asked(PHOTO)),
+    ],
+)
+def test_an_answer_has_the_id_of_its_request(both: Channel, name: str, message: Any) -> None:
+    method: Any = stub(both.grpc, name)
+    _, call = method.with_call(message, timeout=20, metadata=(("x-request-id", "mine"),))
+    assert dict(call.trailing_metadata())["x-request-id"] == "mine"
+
+
+def test_an_error_in_a_stream_is_no_longer_than_that_of_a_call(both: Channel) -> None:
+    requests = iter([asked(PHOTO, model="x" * 20_000)])
+    [answer] = stream(both.grpc)(requests, timeout=20)
+    assert "'xxx" in answer.error_message
+    assert len(answer.error_message) <= MAX_DETAIL_BYTES
 
 
 def test_a_call_is_counted_and_has_an_id(both: Channel) -> None:
