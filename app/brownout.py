@@ -47,8 +47,8 @@ class Brownout:
         self._rose_s: float | None = None
         self._fell_s: float | None = None
         self._hold_s = HOLD_S
-        self.arrivals_a_s = 0.0  # smoothed
-        self._newest_a_s = 0.0  # since the last look
+        self.arrivals_per_s = 0.0  # smoothed
+        self._newest_per_s = 0.0  # since the last look
         self.step = 0
 
     @property
@@ -65,7 +65,7 @@ class Brownout:
         if load.pressure > PRESSED:
             self._light_since_s = None
             step = self._down(load, step, deepest, now_s)
-        elif step and _busy(load, step - 1, self.arrivals_a_s) < LIGHT_LOAD:
+        elif step and _busy(load, step - 1, self.arrivals_per_s) < LIGHT_LOAD:
             if self._light_since_s is None:
                 self._light_since_s = now_s
             if now_s - self._light_since_s >= self._hold_s:
@@ -81,7 +81,7 @@ class Brownout:
 
         A burst has to be met at once, so the newest rate counts if it is above the smoothed one.
         """
-        rate = max(self.arrivals_a_s, self._newest_a_s)
+        rate = max(self.arrivals_per_s, self._newest_per_s)
         settling = self._fell_s is not None and now_s - self._fell_s < SETTLE_S
         if step == deepest or (settling and _busy(load, step, rate) < FULL_LOAD):
             return step
@@ -99,8 +99,8 @@ class Brownout:
         if self._arrived is not None and passed_s > 0:
             # After a pause the old rate says nothing: its weight goes with the looks left out.
             kept = MEMORY ** (passed_s / LOOK_S)
-            self._newest_a_s = (arrived - self._arrived) / passed_s
-            self.arrivals_a_s = kept * self.arrivals_a_s + (1 - kept) * self._newest_a_s
+            self._newest_per_s = (arrived - self._arrived) / passed_s
+            self.arrivals_per_s = kept * self.arrivals_per_s + (1 - kept) * self._newest_per_s
         self._arrived = arrived
 
     def _go(self, step: int) -> None:
@@ -109,6 +109,6 @@ class Brownout:
             self._on_step(before, step)
 
 
-def _busy(load: Load, step: int, arrivals_a_s: float) -> float:
+def _busy(load: Load, step: int, arrivals_per_s: float) -> float:
     """How busy the workers would be at a step, 1 being all the time."""
-    return arrivals_a_s * load.service_ms[step] / 1000 / load.workers
+    return arrivals_per_s * load.service_ms[step] / 1000 / load.workers

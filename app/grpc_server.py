@@ -19,7 +19,7 @@ FAREWELL_S = 1.0  # for answers that are on their way out when all work is done
 MESSAGE_OVERHEAD_BYTES = 64 * 1024  # names, shapes and parameters around the images
 # More than are admitted, so that it is the scheduler that refuses, with the time to come back; and
 # what a client may count on before it knows the limit (RFC 9113, 6.5.2).
-CALLS_A_PERMIT, LEAST_CALLS = 2, 100
+CALLS_PER_PERMIT, LEAST_CALLS = 2, 100
 
 
 @asynccontextmanager
@@ -29,7 +29,7 @@ async def serving_grpc(settings: Settings, gateway: Gateway, port: int) -> Async
     Raises:
         SettingError: the port is taken.
     """
-    calls = max(LEAST_CALLS, gateway.scheduler.permits * CALLS_A_PERMIT)
+    calls = max(LEAST_CALLS, gateway.scheduler.permits * CALLS_PER_PERMIT)
     # It is the service that limits calls: grpc.aio's own limit would refuse probes like all else.
     server = grpc.aio.server(
         options=[

@@ -4,7 +4,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from app.variant import Variant
 
-BYTES_A_MB = 1_000_000
+BYTES_PER_MB = 1_000_000
 
 
 class Limits(BaseModel):
@@ -50,7 +50,7 @@ def figure(name: str, variant: Variant) -> float:
         case "max_params":
             return variant.params
         case "max_memory_mb":
-            return variant.memory_bytes / BYTES_A_MB
+            return variant.memory_bytes / BYTES_PER_MB
         case _:
             return variant.top1.percent if variant.top1 else 0.0
 

@@ -23,7 +23,7 @@ RECOUNT = 8  # new samples after which a quantile is taken again
 
 # For what was never timed: a core of a small board, 20 G multiply-adds a second, and its decoding
 # of a JPEG of 64 KiB. Both give way to the first figure that is measured.
-GUESS_MS_A_MADD = 50e-9
+GUESS_MS_PER_MADD = 50e-9
 GUESS_DECODE_MS = 2.0
 GUESS_BITS = 17
 
@@ -191,7 +191,7 @@ class Timings:
     def _guess(self, variant: Variant) -> float:
         """By multiply-adds, at the rate of what was measured."""
         rates = list(self._rates.values())
-        rate = median(rates) if rates else GUESS_MS_A_MADD
+        rate = median(rates) if rates else GUESS_MS_PER_MADD
         return variant.madds * rate * self.slowdown
 
 

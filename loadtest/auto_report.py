@@ -83,7 +83,7 @@ def _budget(study: BudgetStudy) -> str:
     )
     chosen = ", ".join(f"`{name}` {count}" for name, count in study.chosen.items())
     return (
-        f"{number(study.requests_a_s)} requests/s on a schedule.\n\n"
+        f"{number(study.requests_per_s)} requests/s on a schedule.\n\n"
         + table(("answered by", "top-1", "requests", "p50 ms", "p95 ms", "p99 ms"), rows)
         + f"\n\nChosen: {chosen}."
     )
@@ -93,7 +93,7 @@ def _overload(study: Overload) -> str:
     rows = [
         (
             f"brown-out {state}",
-            number(loop.offered_a_s),
+            number(loop.offered_per_s),
             percent(study.in_time[state]),
             loop.answered,
             loop.refused,
@@ -105,7 +105,7 @@ def _overload(study: Overload) -> str:
     headings = ("", "offered/s", "in time", "200", "503", "504 and others", "p50 ms", "p95 ms")
     lines = [
         f"One worker, so that the generator has a core; the most accurate variant carries "
-        f"{number(study.capacity_a_s)} requests/s.",
+        f"{number(study.capacity_per_s)} requests/s.",
         table((*headings, "p99 ms"), rows),
     ]
     for state, chosen in study.chosen.items():
@@ -139,7 +139,7 @@ def _new(study: NewResolution) -> str:
     ]
     return "\n\n".join(
         (
-            f"{number(study.requests_a_s)} requests/s at the trained resolution.",
+            f"{number(study.requests_per_s)} requests/s at the trained resolution.",
             table(("", "requests", "p50 ms", "p95 ms", "p99 ms"), rows),
             table(("resolution", "first inference, ms", "second, ms"), sides),
         )

@@ -31,7 +31,7 @@ class BareRun:
     cpu_s: float
 
     @property
-    def images_a_s(self) -> float:
+    def images_per_s(self) -> float:
         return self.images / self.seconds
 
 

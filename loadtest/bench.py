@@ -42,7 +42,7 @@ class Study:
     warm_s: list[float]
     held: list[Held]
     samples: list[Sample]
-    capacity_a_s: float
+    capacity_per_s: float
     open_loops: list[OpenLoop]
     memory: Memory
 
@@ -94,7 +94,7 @@ def study(subject: Subject, plan: Plan, cores: int, step: Callable[[str], None])
         for _ in range(plan.headline_rounds):
             samples += bench.visit(photo, headline)
         crowd = select(samples, photo.name, HEADLINE_FORM, MANY * cores)
-        capacity = middle(crowd, lambda sample: sample.closed.requests_a_s)
+        capacity = middle(crowd, lambda sample: sample.closed.requests_per_s)
         loops = []
         for load in LOADS:
             step(f"{subject.name}: open loop at {report.percent(load)}")

@@ -80,7 +80,7 @@ def _measure(server: Server, photo: Photo, folder: Path, cores: int, rounds: int
     run_wrk(server.url("/predict"), photo.path, "image/jpeg", 2 * cores, 1)  # warm
     for _ in track(range(rounds), str(photo), console=CONSOLE, transient=True):
         loop = run_wrk(server.url("/predict"), photo.path, "image/jpeg", 2 * cores, WRK_S)
-        found.wrk.append(loop.requests_a_s)
+        found.wrk.append(loop.requests_per_s)
         found.classify.append(_classify(server, folder))
     return found
 

@@ -83,8 +83,8 @@ def _bare(studies: "list[Study]", cores: int) -> str:
                     f"`{study.model}`",
                     _size(photo),
                     number(middle(single, lambda sample: sample.bare.p50_ms)),
-                    number(middle(single, lambda sample: sample.bare.images_a_s)),
-                    number(middle(crowd, lambda sample: sample.bare.images_a_s)),
+                    number(middle(single, lambda sample: sample.bare.images_per_s)),
+                    number(middle(crowd, lambda sample: sample.bare.images_per_s)),
                     number(middle(crowd, lambda sample: sample.bare_cpu_ms)),
                 )
             )
@@ -106,7 +106,7 @@ def _closed(study: "Study", cores: int) -> str:
 
 def _figures(cell: list[Sample]) -> tuple[str, ...]:
     return (
-        number(middle(cell, lambda sample: sample.closed.requests_a_s)),
+        number(middle(cell, lambda sample: sample.closed.requests_per_s)),
         percent(middle(cell, lambda sample: sample.ratio)),
         number(middle(cell, lambda sample: sample.closed.p50_ms)),
         number(middle(cell, lambda sample: sample.closed.p95_ms)),
@@ -121,8 +121,8 @@ def _open(studies: "list[Study]") -> str:
     rows = [
         (
             f"`{study.model}` at {percent(load)}",
-            number(run.offered_a_s),
-            number(run.answered_a_s),
+            number(run.offered_per_s),
+            number(run.answered_per_s),
             run.refused,
             run.failed + run.unsent,
             number(run.p50_ms),

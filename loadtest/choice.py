@@ -39,7 +39,7 @@ class Rung:
 class BudgetStudy:
     """`auto` under a latency budget, and each more accurate variant beside it at the same load."""
 
-    requests_a_s: float
+    requests_per_s: float
     budget_ms: float
     auto: OpenLoop
     chosen: dict[str, int]  # images by variant
@@ -68,7 +68,7 @@ class BudgetStudy:
 class Overload:
     """Three times what the most accurate variant carries, with a deadline for each request."""
 
-    capacity_a_s: float
+    capacity_per_s: float
     deadline_ms: float
     loops: dict[str, OpenLoop]  # by "on" and "off"
     in_time: dict[str, float]  # share of the requests that were answered within the deadline
@@ -79,7 +79,7 @@ class Overload:
 class NewResolution:
     """Requests at one resolution, without and with others that come at one never used before."""
 
-    requests_a_s: float
+    requests_per_s: float
     alone: OpenLoop
     beside: OpenLoop
     first_ms: dict[int, float]  # inference of the first request at each side
@@ -191,7 +191,7 @@ def between(rungs: list[Rung]) -> float:
 
 
 def _capacity(server: Server, path: str, body: BodyFile) -> float:
-    return run_wrk(server.url(path), body.path, body.content_type, 4, CAPACITY_S).requests_a_s
+    return run_wrk(server.url(path), body.path, body.content_type, 4, CAPACITY_S).requests_per_s
 
 
 def _run(server: Server, path: str, body: BodyFile, rate: float, seconds: float) -> OpenLoop:

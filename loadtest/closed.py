@@ -42,7 +42,7 @@ class Sample:
     @property
     def ratio(self) -> float:
         """Requests a second as a share of the bare loop's images a second."""
-        return self.closed.requests_a_s / self.bare.images_a_s
+        return self.closed.requests_per_s / self.bare.images_per_s
 
     @property
     def extra_ms(self) -> float:

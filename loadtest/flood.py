@@ -68,7 +68,7 @@ class Flood:
     @property
     def goodput(self) -> float:
         """Answers a second that were labels and not refusals."""
-        return self.flood.requests_a_s
+        return self.flood.requests_per_s
 
     @property
     def failed(self) -> int:
@@ -117,18 +117,18 @@ def flood(store: Path, seconds: int) -> Flood:
 def _capacity(server: Server, body: BodyFile, seconds: int) -> float:
     """Requests a second from four clients a core that wait for nothing but their answers."""
     url, connections = server.url(PATH), 4 * usable_cores().count
-    return run_wrk(url, body.path, body.content_type, connections, seconds).requests_a_s
+    return run_wrk(url, body.path, body.content_type, connections, seconds).requests_per_s
 
 
 def _flood(server: Server, body: BodyFile, capacity: float, seconds: int) -> ClosedLoop:
     """As many clients as it takes when each sends about once a second."""
     clients = OVERLOAD * capacity * MEAN_DELAY_MS / 1000
-    clients_a_thread = max(1, round(clients / THREADS))
+    clients_per_thread = max(1, round(clients / THREADS))
     return run_wrk(
         server.url(PATH),
         body.path,
         body.content_type,
-        THREADS * clients_a_thread,
+        THREADS * clients_per_thread,
         seconds,
         script=SCRIPT,
         arguments=(str(MEAN_DELAY_MS),),

@@ -12,7 +12,7 @@ from app.cores import usable_cores
 
 PACKAGES = ("mobilenet-gateway", "onnxruntime", "pillow", "numpy", "fastapi", "uvicorn", "uvloop")
 STAT = Path("/proc/stat")
-TICKS_A_S = os.sysconf("SC_CLK_TCK")
+TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ def cpu_times() -> CpuTimes:
 
 def parse_cpu_times(stat: str, own_s: float) -> CpuTimes:
     """The first line of /proc/stat: user nice system idle iowait irq softirq steal guest ..."""
-    seconds = [int(ticks) / TICKS_A_S for ticks in stat.split("\n", 1)[0].split()[1:9]]
+    seconds = [int(ticks) / TICKS_PER_S for ticks in stat.split("\n", 1)[0].split()[1:9]]
     user, nice, system, _, _, irq, softirq, stolen = seconds
     return CpuTimes(sum(seconds), user + nice + system + irq + softirq, stolen, own_s)
 

@@ -35,7 +35,7 @@ class OpenLoop:
     its schedule; `unsent` found no free connection.
     """
 
-    offered_a_s: float
+    offered_per_s: float
     seconds: float
     scheduled: int
     answered: int
@@ -51,7 +51,7 @@ class OpenLoop:
     histogram: str  # of answered ones in microseconds, HdrHistogram's encoding
 
     @property
-    def answered_a_s(self) -> float:
+    def answered_per_s(self) -> float:
         return self.answered / self.seconds
 
 
@@ -83,7 +83,7 @@ class Tally:
 
     def report(self, rate: float, seconds: float, scheduled: int) -> OpenLoop:
         return OpenLoop(
-            offered_a_s=rate,
+            offered_per_s=rate,
             seconds=seconds,
             scheduled=scheduled,
             answered=self.answered.get_total_count(),

@@ -15,7 +15,7 @@ MEMORY_AT_MOST = {"mobilenet_v2_1.0_224": 0.55}
 Value = Callable[["PeerRun"], float]
 # what is compared, its unit, and whether more of it is better
 METRICS: dict[str, tuple[Value, bool]] = {
-    "requests/s": (lambda run: run.closed.requests_a_s, True),
+    "requests/s": (lambda run: run.closed.requests_per_s, True),
     "p50": (lambda run: run.closed.p50_ms, False),
     "p99": (lambda run: run.closed.p99_ms, False),
     "processor time a request": (lambda run: run.cpu_s / run.closed.requests, False),

@@ -15,7 +15,7 @@ from pathlib import Path
 
 PROC = Path("/proc")
 PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
-TICKS_A_S = os.sysconf("SC_CLK_TCK")
+TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 KILL_S = 5.0
 
 
@@ -66,7 +66,7 @@ def memory(pids: set[int]) -> Memory:
 
 def cpu_s(pids: set[int]) -> float:
     """Processor time that the processes have used, user and system, in seconds."""
-    return sum(int(f[11]) + int(f[12]) for pid in pids if (f := _stat(pid))) / TICKS_A_S
+    return sum(int(f[11]) + int(f[12]) for pid in pids if (f := _stat(pid))) / TICKS_PER_S
 
 
 def kill(pids: set[int]) -> None:

@@ -28,7 +28,7 @@ class ClosedLoop:
     wrk_cpu_s: float
 
     @property
-    def requests_a_s(self) -> float:
+    def requests_per_s(self) -> float:
         """Good answers a second."""
         return (self.requests - self.bad_statuses) / self.seconds
 

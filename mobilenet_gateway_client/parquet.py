@@ -11,7 +11,7 @@ from mobilenet_gateway_client.run_file import OutputError, note_path
 if TYPE_CHECKING:
     import pyarrow
 
-ROWS_A_GROUP = 20_000
+ROWS_PER_GROUP = 20_000
 
 
 def check_pyarrow() -> None:
@@ -70,7 +70,7 @@ def write_parquet(lines: Path, path: Path, top_k: int) -> None:
             lines.open(encoding="utf-8") as file,
             pyarrow.parquet.ParquetWriter(partial, schema) as writer,
         ):
-            while rows := [json.loads(line) for line in islice(file, ROWS_A_GROUP)]:
+            while rows := [json.loads(line) for line in islice(file, ROWS_PER_GROUP)]:
                 table = [_clean(flatten(row)) for row in rows]
                 writer.write_table(pyarrow.Table.from_pylist(table, schema))
         partial.replace(path)

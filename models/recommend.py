@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from app.card import ModelCard, Precision
 from app.dial import dial_layers
-from app.limits import BYTES_A_MB, STATIC, Limits, figure, keeps
+from app.limits import BYTES_PER_MB, STATIC, Limits, figure, keeps
 from app.variant import Variant, variants_of
 from models.export import predict_file_bytes
 from models.probe import Probe
@@ -43,10 +43,10 @@ class Candidate:
         """Whether it is within all limits; `max_memory_mb` is of the service as a whole."""
         given = limits.given()
         latency_ms = given.pop("max_latency_ms", self.latency_ms)
-        memory_mb = given.pop("max_memory_mb", self.service_bytes / BYTES_A_MB)
+        memory_mb = given.pop("max_memory_mb", self.service_bytes / BYTES_PER_MB)
         return (
             self.latency_ms <= latency_ms
-            and self.service_bytes / BYTES_A_MB <= memory_mb
+            and self.service_bytes / BYTES_PER_MB <= memory_mb
             and all(keeps(name, value, self.variant) for name, value in given.items())
         )
 
@@ -88,7 +88,7 @@ def measure(name: str, candidate: Candidate) -> float:
     if name == "max_latency_ms":
         return candidate.latency_ms
     if name == "max_memory_mb":
-        return candidate.service_bytes / BYTES_A_MB
+        return candidate.service_bytes / BYTES_PER_MB
     assert name in STATIC  # noqa: S101  there are no others
     return figure(name, candidate.variant)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from mobilenet_gateway_client.parquet import ROWS_A_GROUP, write_parquet
+from mobilenet_gateway_client.parquet import ROWS_PER_GROUP, write_parquet
 from tests.full_disk import full_disk
 
 parquet = pytest.importorskip("pyarrow.parquet", reason="needs pyarrow")
@@ -20,7 +20,7 @@ def lines(folder: Path, rows: int) -> Path:
     return path
 
 
-@pytest.mark.parametrize("rows", [0, 1, ROWS_A_GROUP, ROWS_A_GROUP + 1])
+@pytest.mark.parametrize("rows", [0, 1, ROWS_PER_GROUP, ROWS_PER_GROUP + 1])
 def test_every_row_is_in_the_table(rows: int, tmp_path: Path) -> None:
     path = tmp_path / "rows.parquet"
     write_parquet(lines(tmp_path, rows), path, 1)

@@ -19,7 +19,7 @@ def loop_of(*latencies_ms: float) -> OpenLoop:
         return float(histogram.get_value_at_percentile(percentile)) / 1000
 
     return OpenLoop(
-        offered_a_s=10,
+        offered_per_s=10,
         seconds=1,
         scheduled=len(latencies_ms),
         answered=len(latencies_ms),

@@ -15,7 +15,7 @@ RESULT {"requests": 331, "duration_us": 2000000, "bad_statuses": 31, "socket_err
 
 def test_only_good_answers_count_as_requests_a_second() -> None:
     result = parse_result(OUTPUT, wrk_cpu_s=0.05)
-    assert result.requests_a_s == 150
+    assert result.requests_per_s == 150
     assert (result.requests, result.bad_statuses, result.socket_errors) == (331, 31, 2)
 
 
