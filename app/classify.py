@@ -10,9 +10,10 @@ import numpy as np
 from app.batching import Batcher, Image
 from app.card import PROBABILITIES
 from app.errors import RequestError
-from app.images import ImageLimits, load_image
+from app.images import AMPLE, ImageLimits, load_image
 from app.model import Floats, Model
 from app.problem import to_problem
+from app.room import Room
 from app.schemas import ImageResult, Prediction
 from app.timing import Timings
 
@@ -37,6 +38,7 @@ class Classifier:
     reduced_decode: bool = True
     batcher: Batcher | None = None
     timings: Timings | None = None
+    room: Room = AMPLE
 
     def classify(
         self, data: bytes, queue_ms: float = 0.0, *, model: Model, resolution: int, top_k: int
@@ -90,6 +92,7 @@ class Classifier:
             model.card.preprocessing,
             self.limits,
             reduced_decode=self.reduced_decode,
+            room=self.room,
         )
 
 

@@ -20,6 +20,7 @@ from app.measure import Measurer
 from app.metrics import Metrics
 from app.model import load_model
 from app.providers import choose
+from app.room import Room
 from app.roster import Roster
 from app.scheduler import Scheduler
 from app.settings import Settings
@@ -95,7 +96,7 @@ def open_gateway(settings: Settings) -> Gateway:
     store = Store(selection, load)
     cores = usable_cores()
     scheduler = Scheduler(settings.workers or cores.count, settings.queue_limit)
-    limits = settings.image_limits
+    limits, room = settings.image_limits, Room(settings.max_decode_bytes)
     batcher = open_batcher(settings.batch_max, settings.batch_window_ms, scheduler.workers)
     timings = Timings()
     measurer = Measurer(
@@ -126,7 +127,7 @@ def open_gateway(settings: Settings) -> Gateway:
         cores=cores,
         store=store,
         scheduler=scheduler,
-        classifier=Classifier(limits, settings.reduced_decode, batcher, timings),
+        classifier=Classifier(limits, settings.reduced_decode, batcher, timings, room),
         budget=ByteBudget(settings.max_inflight_bytes),
         lifecycle=Lifecycle(),
         metrics=metrics,

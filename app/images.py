@@ -14,6 +14,7 @@ the first picture counts. ICC profiles are ignored, as the evaluation of the pub
 
 import io
 import logging
+import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -36,6 +37,7 @@ from app.errors import (
     UnsupportedFormat,
 )
 from app.image_format import PLUGINS, sniff
+from app.room import Room
 
 log = logging.getLogger(__name__)
 
@@ -59,6 +61,10 @@ TIFF_COMPRESSIONS = frozenset(
     ("raw", "packbits", "tiff_lzw", "tiff_adobe_deflate", "tiff_deflate", "jpeg")
 )
 
+# Measured, the worst that was found of each format: docs/operations.md has the table, which a test
+# measures anew.
+BYTES_PER_PIXEL = {"PNG": 17, "WebP": 16, "TIFF": 12, "GIF": 9, "BMP": 4}
+
 # Ten scans are usual in a progressive JPEG. Each one goes over the whole picture again, and an
 # empty one takes 60 bytes: without a limit, a file of 1 MB can keep a core busy for minutes.
 MAX_JPEG_SCANS = 100
@@ -69,6 +75,9 @@ RESAMPLING = {
     "bicubic": Image.Resampling.BICUBIC,
     "lanczos": Image.Resampling.LANCZOS,
 }
+
+
+AMPLE = Room(sys.maxsize)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,22 +95,23 @@ def load_image(
     limits: ImageLimits,
     *,
     reduced_decode: bool = True,
+    room: Room = AMPLE,
 ) -> NDArray[np.uint8]:
     """Decode an image file to what a model sees.
 
     Returns a C-contiguous, read-only array `[resolution, resolution, 3]`, RGB, 0 to 255. With
     `reduced_decode` a JPEG is decoded at 1/2, 1/4 or 1/8 of its size where that leaves at least
-    as many pixels as the resize needs. Thread-safe; Pillow releases the GIL for the heavy steps.
+    as many pixels as the resize needs. Waits until `room` has the memory that decoding takes.
+    Thread-safe; Pillow releases the GIL for the heavy steps.
 
     Raises:
         ImageError: one of its kinds, see `app.errors`.
         OutOfMemory: there is no memory for its pixels; nothing else is raised for any bytes.
     """
     name = sniff(data)
-    with _damage_reported(name):
-        image = _open(name, data, limits)
-        width, height = image.size
-        factor = _reduce(image, needed_side(resolution, preprocessing)) if reduced_decode else 1
+    side = needed_side(resolution, preprocessing) if reduced_decode else None
+    with _damage_reported(name), _opened(name, data, limits, side, room) as (image, size, factor):
+        width, height = size
         image.load()
         orientation = exif_orientation(image.info.get("exif"))
         displayed = crop_box(*orientation.swap(width, height), resolution, preprocessing)
@@ -133,10 +143,40 @@ def _damage_reported(name: str) -> Iterator[None]:
         raise DamagedImage(f"The {name} image is {fault}.") from error
 
 
+@contextmanager
+def _opened(
+    name: str, data: bytes, limits: ImageLimits, side: int | None, room: Room
+) -> Iterator[tuple[ImageFile, tuple[int, int], float]]:
+    """An image that may be decoded now, its whole size, and the scale that it will have.
+
+    `side` is what both sides have to keep, or None for the whole picture.
+    """
+    if name == "WebP":  # opening it allocates the canvas
+        canvas = _webp_canvas(data)
+        _check_pixels(name, canvas, limits)
+        with room.hold(canvas[0] * canvas[1] * BYTES_PER_PIXEL[name]):
+            yield _open(name, data, limits), canvas, 1
+        return
+    image = _open(name, data, limits)
+    size = image.size
+    factor = _reduce(image, side) if side else 1
+    across, down = _tiled_size(image) if isinstance(image, TiffImageFile) else size
+    with room.hold(across * down * _bytes_per_pixel(name, image, factor)):
+        yield image, size, factor
+
+
+def _bytes_per_pixel(name: str, image: ImageFile, factor: float) -> int:
+    """What decoding takes at most for each pixel of the whole picture."""
+    if name != "JPEG":
+        return BYTES_PER_PIXEL[name]
+    reduced = factor < 1
+    if "progressive" in image.info:
+        return 7 if reduced else 12
+    return 1 if reduced else 4
+
+
 def _open(name: str, data: bytes, limits: ImageLimits) -> ImageFile:
     """Read the header of an image file of a known format and check it against the limits."""
-    if name == "WebP":
-        _check_pixels(name, _webp_canvas(data), limits)  # opening it allocates the canvas
     image = PLUGINS[name](io.BytesIO(data))
     _check_pixels(name, image.size, limits)
     if isinstance(image, TiffImageFile):

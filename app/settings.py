@@ -106,6 +106,12 @@ class Settings(BaseSettings):
     max_pixels: int = Field(
         40_000_000, ge=1024, description="Most pixels of an image, by its header; more is a 413."
     )
+    max_decode_bytes: int = Field(
+        256 * 2**20,
+        ge=1,
+        description="Most memory that images being decoded take together; one that takes more is "
+        "decoded alone.",
+    )
     min_side_pixels: int = Field(
         8, ge=1, description="Shortest side that an image may have; less is a 422."
     )
