@@ -68,6 +68,20 @@ def test_more_images_than_allowed_are_refused() -> None:
         split_images(body, "application/json", 2)
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        json.dumps({"images": [0] * 1000}).encode(),
+        json.dumps({str(number): None for number in range(1000)}).encode(),
+        json.dumps({"images": [""] * 1000}).encode(),
+    ],
+    ids=["numbers", "keys", "empty"],
+)
+def test_json_of_far_too_many_pieces_is_refused_before_each_makes_a_fault(body: bytes) -> None:
+    with pytest.raises(TooManyImages, match="more than 32 images"):
+        split_images(body, "application/json", 32)
+
+
 def test_what_comes_after_one_image_too_many_is_not_looked_at() -> None:
     body = json.dumps({"images": ["no base64!", "AAAA", "AAAA"]}).encode()
     with pytest.raises(TooManyImages, match="3 images"):
