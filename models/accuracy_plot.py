@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from models.comparison import comparisons
+from models.placing import naming
 from models.plot_file import check_plot
 from models.zoo import zoo
 
@@ -80,7 +81,8 @@ def draw(path: Path) -> None:
         described = {"Description": STAMP + fingerprint(shown), "Date": None}
         metadata = described if path.suffix == ".svg" else None
         path.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(path, dpi=150, metadata=metadata)
+        with naming(path):
+            figure.savefig(path, dpi=150, metadata=metadata)
 
 
 def is_current(path: Path) -> bool:
