@@ -1,5 +1,6 @@
 """What `make` does before and besides running things."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -21,8 +22,10 @@ exit 1
 def make(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     if not shutil.which("make"):
         pytest.skip("needs make")
+    # `make test` tells every make below it to say where it is.
+    given = {name: text for name, text in os.environ.items() if not name.startswith("MAKE")}
     return subprocess.run(
-        ["make", *arguments], cwd=folder, capture_output=True, text=True, check=False
+        ["make", *arguments], cwd=folder, env=given, capture_output=True, text=True, check=False
     )
 
 
