@@ -21,7 +21,7 @@ from loadtest import report
 from loadtest.machine import Disturbance, Machine, cpu_times, disturbance, this_machine
 from loadtest.photos import Photo, prepare_photos
 from loadtest.server import GATEWAY, Server, start_gateway
-from loadtest.wrk import run_wrk
+from loadtest.wrk import check_wrk, run_wrk
 
 MODEL = "mobilenet_v2_1.0_224"
 STORE = Path(__file__).resolve().parents[1] / "models" / "store"
@@ -124,6 +124,7 @@ def main(
     publish: Annotated[bool, typer.Option(help="Write it into docs/performance.md.")] = True,
 ) -> None:
     """Measure what the command line's client reaches of what the service can do."""
+    check_wrk()
     found = bench_client(files, rounds)
     report.write_json("client", found)
     written = text(found)

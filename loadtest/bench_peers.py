@@ -145,7 +145,14 @@ def rank(model: Path, photo: Path) -> list[str]:
 
 
 def install(names: Sequence[str]) -> tuple[list[Contender], dict[str, str]]:
-    """Peers that could be installed, and the reasons of those that could not."""
+    """Peers that could be installed, and the reasons of those that could not.
+
+    Raises:
+        SystemExit: there is none of such a name, or none could be installed.
+    """
+    known = [peer.name for peer in read_peers()]
+    if unknown := [name for name in names if name not in known]:
+        raise SystemExit(f"error: no peer is called {unknown[0]}; there are: {', '.join(known)}")
     ready: list[Contender] = []
     failed: dict[str, str] = {}
     with TemporaryDirectory() as folder:
@@ -159,6 +166,8 @@ def install(names: Sequence[str]) -> tuple[list[Contender], dict[str, str]]:
             except PeerUnavailable as error:
                 failed[peer.name] = f"not installed: {error}"
                 CONSOLE.print(f"{peer.title}: {failed[peer.name]}", markup=False)
+    if not ready:
+        raise SystemExit("error: no peer could be installed, so there is nothing to compare with")
     return ready, failed
 
 
@@ -192,7 +201,7 @@ def main(
     rounds: Annotated[int, typer.Option(min=1, help="Times that each server runs.")] = 3,
     seconds: Annotated[int, typer.Option(min=1, help="Length of a run under load.")] = 6,
     only: Annotated[list[str] | None, typer.Option(help="Peers to run; default: all.")] = None,
-    publish: Annotated[bool, typer.Option(help="Fill docs/performance.md.")] = True,
+    publish: Annotated[bool, typer.Option(help="Fill docs/performance.md, if all run.")] = True,
 ) -> None:
     """Install the peers, run everything in turn, and write tables."""
     check_wrk()
@@ -229,7 +238,7 @@ def main(
     print(text)
     report.write_json("peers", result)
     report.write_markdown("peers", text)
-    if publish:
+    if publish and not only:  # a part would take the place of the whole comparison
         report.publish("peers", text)
 
 

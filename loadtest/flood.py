@@ -20,7 +20,7 @@ from loadtest.closed import BodyFile, write_bodies
 from loadtest.machine import Disturbance, Machine, cpu_times, disturbance, this_machine
 from loadtest.photos import prepare_photos
 from loadtest.server import Server, start_gateway
-from loadtest.wrk import ClosedLoop, run_wrk
+from loadtest.wrk import ClosedLoop, check_wrk, run_wrk
 
 PATH = "/predict"
 COUNTER = "gateway_requests_total"
@@ -203,6 +203,7 @@ def main(
     publish: Annotated[bool, typer.Option(help="Write it into docs/performance.md.")] = True,
 ) -> None:
     """Flood the service with three times its capacity."""
+    check_wrk()
     found = flood(store, seconds)
     report.write_json("flood", found)
     written = text(found)

@@ -37,11 +37,11 @@ def check_wrk() -> str:
     """The path of wrk.
 
     Raises:
-        FileNotFoundError: it is not installed; the text says how to get it.
+        SystemExit: it is not installed; the text says how to get it.
     """
     path = shutil.which("wrk")
     if path is None:
-        raise FileNotFoundError(MISSING)
+        raise SystemExit(f"error: {MISSING}")
     return path
 
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from loadtest.bench_peers import install
 from loadtest.peer import Peer, first_label, read_peers
 
 LABELS = ["Egyptian cat", "tiger cat", "tabby"]
@@ -13,6 +14,11 @@ PEERS = read_peers()
 def test_the_seven_servers_are_there() -> None:
     expected = "bentoml fastapi kserve litserve mlserver mosec ray"
     assert [peer.name for peer in PEERS] == expected.split()
+
+
+def test_a_peer_that_there_is_not_is_refused_by_name() -> None:
+    with pytest.raises(SystemExit, match="no peer is called nosuch; there are: bentoml"):
+        install(["mosec", "nosuch"])
 
 
 @pytest.mark.parametrize("peer", PEERS, ids=lambda peer: peer.name)

@@ -1,8 +1,13 @@
 """What wrk's script prints is read back."""
 
+import os
+import subprocess
+import sys
+
 import pytest
 
-from loadtest.wrk import parse_result
+from loadtest.wrk import MISSING, parse_result
+from tests.conftest import ROOT
 
 OUTPUT = """\
 Running 2s test @ http://127.0.0.1:8000/predict
@@ -28,3 +33,12 @@ def test_microseconds_become_milliseconds() -> None:
 def test_output_without_a_result_is_an_error_that_shows_it() -> None:
     with pytest.raises(ValueError, match="unable to connect"):
         parse_result("unable to connect to 127.0.0.1:1 Connection refused\n", 0)
+
+
+@pytest.mark.parametrize("module", ["bench", "bench_auto", "bench_client", "bench_peers", "flood"])
+def test_without_wrk_every_measurement_ends_at_once_with_how_to_get_it(module: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", f"loadtest.{module}"], cwd=ROOT, capture_output=True, text=True,
+        env={**os.environ, "PATH": ""},
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (1, f"error: {MISSING}\n")
