@@ -107,7 +107,7 @@ class InferenceService:
         record = self._record("ModelInfer", context)
 
         async def counted() -> Message:
-            with self.intake.call():
+            with self.intake.calls.one():
                 return await self._infer_one(record, context, partial(self._read, context))
 
         return await self._guard(record, context, counted)
@@ -116,7 +116,7 @@ class InferenceService:
         """Answer one request after the other; an error is the answer to one of them."""
         try:
             self.gateway.keys.check(_path("ModelStreamInfer"), _headers(context))
-            with self.intake.stream():
+            with self.intake.streams.one():
                 while isinstance(body := await _next(context), bytes):
                     record = self._record("ModelStreamInfer", context)
                     answer = partial(self._infer_in_stream, record, context, body)
@@ -211,7 +211,7 @@ class InferenceService:
 
             async def checked() -> Message:
                 self.gateway.keys.check(record.path, headers)
-                with self.intake.call():
+                with self.intake.calls.one():
                     return await answer(await self._read_small(kind, context), headers)
 
             return await self._guard(record, context, checked)

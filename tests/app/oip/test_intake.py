@@ -294,13 +294,13 @@ def test_places_are_halved_and_never_fewer_than_a_handful() -> None:
 
     for limit_bytes, places in ((256 * MB, 8), (16 * MB, LEAST_PLACES), (1024 * MB, 32)):
         intake = Intake(100, limit_bytes, 16 * MB)
-        assert (intake.most_streams, asyncio.run(reads(intake))) == (places, places)
+        assert (intake.streams.most, asyncio.run(reads(intake))) == (places, places)
 
 
 def test_a_place_is_free_again_however_it_was_left() -> None:
     intake = Intake(1, MB, MB)
     for _ in range(2):
-        with pytest.raises(ValueError, match="mine"), intake.call():
+        with pytest.raises(ValueError, match="mine"), intake.calls.one():
             raise ValueError("mine")
-    with intake.call(), pytest.raises(Overloaded, match="the limit is 1"), intake.call():
+    with intake.calls.one(), pytest.raises(Overloaded, match="the limit is 1"), intake.calls.one():
         raise AssertionError("one too many")
