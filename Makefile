@@ -24,7 +24,7 @@ test: $(VENV)/.dev models/store/mobilenet_v2_1.0_224.onnx  ## set up and run all
 clients: .venv-clients/.ready  ## set up the clients of Triton and KServe, which `make test` then also tests with
 
 test-clients: $(VENV)/.dev clients  ## the Open Inference Protocol with the clients of Triton and KServe, 1 minute
-	$(BIN)/python -m pytest -q tests/clients
+	$(BIN)/python -m pytest -q tests/oip_clients
 
 proto: $(VENV)/.dev  ## make the messages of app/oip/inference.proto anew
 	$(BIN)/uv run --quiet --no-project --with grpcio-tools==1.75.1 python -m grpc_tools.protoc -I . --python_out . --pyi_out . app/oip/inference.proto
@@ -44,34 +44,34 @@ format: $(VENV)/.dev  ## let ruff format and fix the code
 	$(BIN)/ruff check --fix .
 
 bench: $(VENV)/.bench models/store/mobilenet_v2_1.0_224.onnx  ## the service beside a bare loop: tables for docs/performance.md, 8 minutes
-	$(BIN)/python -m loadtest.bench
+	$(BIN)/python -m loadtest.bench.run
 
 bench-quick: $(VENV)/.bench models/store/mobilenet_v2_1.0_224.onnx  ## the same in 2 minutes, for a look
-	$(BIN)/python -m loadtest.bench --quick
+	$(BIN)/python -m loadtest.bench.run --quick
 
 bench-peers: $(VENV)/.bench models/store/mobilenet_v2_1.0_224.onnx  ## the service beside seven other model servers, 15 minutes
-	$(BIN)/python -m loadtest.bench_peers
+	$(BIN)/python -m loadtest.peers.run
 
 bench-auto: $(VENV)/.bench models/store/mobilenet_v2_1.0_224.onnx  ## automatic choice under a budget, brown-out, prediction, 5 minutes
-	$(BIN)/python -m loadtest.bench_auto
+	$(BIN)/python -m loadtest.auto.run
 
 bench-client: $(VENV)/.bench models/store/mobilenet_v2_1.0_224.onnx  ## `classify` on a folder of 1000 files beside wrk, 3 minutes
-	$(BIN)/python -m loadtest.bench_client
+	$(BIN)/python -m loadtest.client.run
 
 plot: $(VENV)/.bench models/store/mobilenet_v2_1.0_224.onnx  ## time every model of the store and draw docs/choosing.svg
-	$(BIN)/python -m loadtest.plot
+	$(BIN)/python -m loadtest.auto.plot
 
 flood: $(VENV)/.bench models/store/mobilenet_v2_1.0_224.onnx  ## three times what the service can do, for a minute
-	$(BIN)/python -m loadtest.flood
+	$(BIN)/python -m loadtest.robustness.flood
 
 fuzz: $(VENV)/.dev models/store/mobilenet_v2_1.0_224.onnx  ## 30,000 hostile requests, which the service has to survive, 2 minutes
-	$(BIN)/python -m loadtest.fuzz
+	$(BIN)/python -m loadtest.robustness.fuzz
 
 locust: $(VENV)/.load  ## Locust's page for load tests of a running service (URL=...), at http://127.0.0.1:8089
-	$(BIN)/python -m locust --locustfile loadtest/locustfile.py --host $(URL) --users 10 --web-host 127.0.0.1
+	$(BIN)/python -m locust --locustfile loadtest/users/locustfile.py --host $(URL) --users 10 --web-host 127.0.0.1
 
 locust-check: $(VENV)/.load models/store/mobilenet_v2_1.0_224.onnx  ## cameras, phones and a dashboard for a minute, with a pass condition
-	$(BIN)/python -m loadtest.locust_check
+	$(BIN)/python -m loadtest.users.locust_check
 
 page-shots: $(VENV)/.dev models/store/mobilenet_v2_1.0_224.onnx  ## pictures of the web page in tests/page/shots, and how soon it paints; needs Chromium
 	$(BIN)/python -m pytest tests/page
@@ -113,19 +113,19 @@ $(VENV)/.serve: pyproject.toml | $(VENV)/.made
 	$(PIP) install --quiet --editable '.[build]'
 	touch $@
 
-$(VENV)/.dev: pyproject.toml | $(VENV)/.made
-	$(PIP) install --quiet --editable '.[dev]'
+$(VENV)/.dev: pyproject.toml client/pyproject.toml | $(VENV)/.made
+	$(PIP) install --quiet --editable ./client --editable '.[dev]'
 	touch $@ $(VENV)/.serve $(VENV)/.load $(VENV)/.bench
 
-.venv-clients/.ready: tests/clients/requirements.txt | $(VENV)/.dev
+.venv-clients/.ready: tests/oip_clients/requirements.txt | $(VENV)/.dev
 	$(BIN)/uv venv --quiet --clear --python $(BIN)/python .venv-clients
-	$(BIN)/uv pip install --quiet --python .venv-clients/bin/python -r tests/clients/requirements.txt
+	$(BIN)/uv pip install --quiet --python .venv-clients/bin/python -r tests/oip_clients/requirements.txt
 	touch $@
 
-$(VENV)/.load: pyproject.toml | $(VENV)/.made
-	$(PIP) install --quiet --editable '.[load]'
+$(VENV)/.load: pyproject.toml client/pyproject.toml | $(VENV)/.made
+	$(PIP) install --quiet --editable ./client --editable '.[load]'
 	touch $@ $(VENV)/.serve $(VENV)/.bench
 
-$(VENV)/.bench: pyproject.toml | $(VENV)/.made
-	$(PIP) install --quiet --editable '.[bench]'
+$(VENV)/.bench: pyproject.toml client/pyproject.toml | $(VENV)/.made
+	$(PIP) install --quiet --editable ./client --editable '.[bench]'
 	touch $@ $(VENV)/.serve

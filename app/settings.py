@@ -20,12 +20,12 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from app.auto.limits import parse_limits
 from app.errors import SettingError
-from app.limits import parse_limits
-from app.providers import Provider
+from app.model.providers import Provider
 
 if TYPE_CHECKING:
-    from app.images import ImageLimits
+    from app.images.decode import ImageLimits
 
 PREFIX = "GATEWAY_"
 CONFIG_VARIABLE = f"{PREFIX}CONFIG"
@@ -213,7 +213,7 @@ class Settings(BaseSettings):
     @property
     def image_limits(self) -> "ImageLimits":
         """What an image may be."""
-        from app.images import ImageLimits  # Pillow, which `--help` does without
+        from app.images.decode import ImageLimits  # Pillow, which `--help` does without
 
         return ImageLimits(self.max_pixels, self.min_side_pixels)
 

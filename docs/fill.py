@@ -9,13 +9,11 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from app.errors import RequestError
-from app.metrics import Metrics
 from app.problem import TYPE_PREFIX
 from app.settings import settings_table
+from app.telemetry.metrics import Metrics
 from loadtest.report import fill_block
-from models.accuracy_plot import draw, is_current
-from models.comparison import comparisons, widest_tensors
-from models.comparison_tables import (
+from models.commands.comparison_tables import (
     MEMORY,
     NETWORKS,
     memory_row,
@@ -23,8 +21,10 @@ from models.comparison_tables import (
     notes,
     vgg16_memory,
 )
-from models.tables import download, megabytes, millions
-from models.zoo import Entry, zoo
+from models.commands.tables import download, megabytes, millions
+from models.papers.accuracy_plot import draw, is_current
+from models.papers.comparison import comparisons, widest_tensors
+from models.zoo.zoo import Entry, zoo
 
 SUFFIX = {"counter": "_total"}  # which the text format adds
 ROOT = Path(__file__).resolve().parents[1]

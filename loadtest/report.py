@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from loadtest.machine import Disturbance, Machine
+from loadtest.host.machine import Disturbance, Machine
 
 DOCS = Path(__file__).resolve().parents[1] / "docs" / "performance.md"
 RESULTS = Path(__file__).with_name("results")

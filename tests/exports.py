@@ -3,10 +3,10 @@
 from pathlib import Path
 from typing import Literal
 
-from app.card import Accuracy, Family, Origin
-from models.export import Recipe, export, untrained
-from models.labels import imagenet_labels
-from models.zoo import formats
+from app.card.card import Accuracy, Family, Origin
+from models.export.export import Recipe, export, untrained
+from models.zoo.imagenet import imagenet_labels
+from models.zoo.zoo import formats
 
 
 def random_recipe(

@@ -11,9 +11,9 @@ import httpx
 import uvicorn
 from fastapi import FastAPI
 
-from app.main import create_app
-from app.protocol import Protocol
-from app.server import KEEP_ALIVE_S
+from app.http.application import create_app
+from app.http.protocol import Protocol
+from app.http.server import KEEP_ALIVE_S
 from app.settings import Settings
 
 START_S = 30

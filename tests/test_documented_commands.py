@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from app.settings import Settings
-from tests.app.commands import run
-from tests.app.pictures import encode, noise
+from tests.app.cli_runner import run
+from tests.app.sample_images import encode, noise
 from tests.conftest import REAL_MODEL, ROOT
 from tests.exports import export_random
 from tests.serving import served
@@ -63,7 +63,7 @@ def test_requests_are_found_on_several_pages() -> None:
 def installs() -> Iterator[tuple[str, str, str]]:
     """File, what is installed, and its extras, of every command to install that is printed."""
     command = re.compile(r"pip install '([^'\[]*)\[([^\]]*)\]'")
-    folders = ("app", "models", "mobilenet_gateway_client")
+    folders = ("app", "models", "client")
     sources = [path for name in folders for path in sorted((ROOT / name).rglob("*.py"))]
     for path in (*PAGES, *sorted((ROOT / "deploy").glob("*.md")), *sources):
         for package, extras in command.findall(path.read_text("utf-8")):
@@ -72,12 +72,11 @@ def installs() -> Iterator[tuple[str, str, str]]:
 
 def test_what_is_installed_is_the_checkout_with_extras_that_exist() -> None:
     """The project is on no index, so its name installs nothing."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-    known = project["optional-dependencies"].keys() | {"{extra}"}  # as app/cli.py fills in
     found = list(installs())
     assert {"client.md", "cli.py", "parquet.py"} <= {name for name, _, _ in found}
     for name, package, extras in found:
-        assert package == ".", name
+        project = tomllib.loads((ROOT / package / "pyproject.toml").read_text("utf-8"))["project"]
+        known = project["optional-dependencies"].keys() | {"{extra}"}  # as app/commands/cli.py has
         assert set(extras.split(",")) <= known, name
 
 

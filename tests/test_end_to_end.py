@@ -9,8 +9,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.app.commands import END_S, finished, started
-from tests.app.pictures import chelsea, encode, noise
+from tests.app.cli_runner import END_S, finished, started
+from tests.app.sample_images import chelsea, encode, noise
 from tests.conftest import REAL_MODEL, SMALL_V2
 
 

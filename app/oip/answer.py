@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from app.card import PROBABILITIES
-from app.classify import ranked
-from app.model import Floats, Model
+from app.card.card import PROBABILITIES
+from app.inference.classify import ranked
+from app.model.model import Floats, Model
 from app.oip.request import VERSION, InferRequest, OutputPlan, Plan
 from app.oip.tensors import OutputTensor
 

@@ -1,12 +1,12 @@
 """What the OpenAPI page shows of the protocol: answers that the service gave to real requests.
 
-The model is the default one, the photo scikit-image's cat, as in `app.examples`.
+The model is the default one, the photo scikit-image's cat, as in `app.request.examples`.
 """
 
 from typing import Any
 
 from app import __version__
-from app.examples import MODEL, TINY_PNG
+from app.request.examples import MODEL, TINY_PNG
 
 SERVER_METADATA: dict[str, Any] = {
     "name": "mobilenet-gateway",

@@ -5,19 +5,19 @@ from functools import partial
 
 from fastapi.responses import Response
 
-from app.auth import Headers
-from app.classify import ImageRun
-from app.error_response import respond
 from app.errors import RequestError, UnknownModel, UnsupportedFormat
-from app.gateway import Gateway
-from app.model import Model
-from app.oip import rest
+from app.http.error_responses import respond
+from app.inference.classify import ImageRun
+from app.inference.scheduler import Ticket
+from app.model.model import Model
+from app.oip import rest_codec
 from app.oip.answer import InferAnswer, to_answer
 from app.oip.request import VERSION, InferRequest, Plan, plan
 from app.oip.tensors import shown
-from app.record import ImageRecord, Record
-from app.scheduler import Ticket
-from app.work import Work
+from app.request.admitted import Work
+from app.service.auth import Headers
+from app.service.gateway import Gateway
+from app.telemetry.record import ImageRecord, Record
 
 
 def find_model(gateway: Gateway, name: str, version: str = "") -> Model:
@@ -96,11 +96,11 @@ class HttpInference(Inference):
             RequestError: the request cannot be answered, whatever its body is.
         """
         self.admit(headers)
-        rest.check_query(query_string)
+        rest_codec.check_query(query_string)
         self.choose(name, version)
         self._header_length: str | None = None
         for key, value in headers:
-            if key == rest.LENGTH_HEADER.lower().encode():
+            if key == rest_codec.LENGTH_HEADER.lower().encode():
                 self._header_length = value.decode("latin-1")
             elif key == b"content-encoding" and value != b"identity":
                 raise UnsupportedFormat("the body is compressed; images gain nothing from that")
@@ -111,7 +111,9 @@ class HttpInference(Inference):
         Raises:
             RequestError: the body does not hold a request that fits the model.
         """
-        return self.queue(rest.read_request(self.body(), self._header_length, self.model.name))
+        return self.queue(
+            rest_codec.read_request(self.body(), self._header_length, self.model.name)
+        )
 
     def answer(self, outcomes: Sequence[ImageRun | Exception]) -> Response:
         """The response for what became of the images.
@@ -119,7 +121,7 @@ class HttpInference(Inference):
         Raises:
             ImageError: one of them is none.
         """
-        content, headers = rest.write_answer(self.conclude(outcomes))
+        content, headers = rest_codec.write_answer(self.conclude(outcomes))
         return Response(content, headers=headers)
 
     def refuse(self, error: RequestError) -> Response:

@@ -6,8 +6,8 @@ All of it is plain values, which REST sends as JSON and gRPC as the messages of 
 from typing import Any
 
 from app import __version__
-from app.card import INPUT
-from app.model import Model
+from app.card.card import INPUT
+from app.model.model import Model
 from app.oip.request import VERSION
 
 SERVER = "mobilenet-gateway"

@@ -5,11 +5,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from app.auth import Headers
 from app.errors import BadRequest, ModelFileError, StoreUnusable
-from app.gateway import Gateway
 from app.oip.request import VERSION
 from app.oip.tensors import shown
+from app.service.auth import Headers
+from app.service.gateway import Gateway
 
 log = logging.getLogger(__name__)
 

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from app.card import INPUT
+from app.card.card import INPUT
 from app.errors import BadRequest, TooManyImages
-from app.model import Model
+from app.model.model import Model
 from app.oip.tensors import InputTensor, Parameters, read_files, read_pixels, shown
 
 VERSION = "1"  # a file of the store is one model in one version

@@ -17,9 +17,9 @@ from pydantic import (
     StrictStr,
 )
 
+from app.http.schemas import Wire, shown
 from app.oip import examples
 from app.oip.request import MAX_DIMENSIONS, MAX_PARAMETERS, MAX_TENSORS
-from app.schemas import Wire, shown
 
 Parameters = Annotated[
     dict[str, StrictBool | StrictInt | StrictFloat | StrictStr], Field(max_length=MAX_PARAMETERS)

@@ -3,9 +3,9 @@
 from collections.abc import Iterable
 from typing import Any
 
-from app.metrics import Metrics
-from app.model import Model
+from app.model.model import Model
 from app.oip.request import VERSION
+from app.telemetry.metrics import Metrics
 
 
 def model_statistics(metrics: Metrics, models: Iterable[Model]) -> dict[str, Any]:

@@ -14,8 +14,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from app.bodies import from_base64
 from app.errors import BadRequest
+from app.request.body import from_base64
 
 Datatype = Literal["UINT8", "FP32", "BYTES"]
 Parameters = dict[str, Any]

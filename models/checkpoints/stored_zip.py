@@ -4,7 +4,7 @@ import io
 import zipfile
 from pathlib import Path
 
-from models.checkpoints.canonical import CheckpointError
+from models.checkpoints.checkpoint import CheckpointError
 
 START = b"PK\x03\x04"
 # what the standard library's reader raises for a damaged one (RuntimeError: encrypted)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from app.errors import SettingError
-from app.images import ImageLimits
+from app.images.decode import ImageLimits
 from app.settings import (
     CONFIG_VARIABLE,
     PREFIX,
@@ -25,7 +25,7 @@ from app.settings import (
     settings_table,
     variable,
 )
-from tests.app.commands import run
+from tests.app.cli_runner import run
 from tests.conftest import ROOT
 
 NAMES = list(Settings.model_fields)
@@ -228,7 +228,7 @@ def test_a_dotenv_file_of_the_current_folder_is_not_read(
 
 def test_nothing_is_read_at_import() -> None:
     environment = {**os.environ, "GATEWAY_PORT": "not a port", "GATEWAY_UNKNOWN": "1"}
-    code = "import app.main, app.cli, models.cli"
+    code = "import app.http.application, app.commands.cli, models.commands.cli"
     subprocess.run([sys.executable, "-c", code], env=environment, cwd=ROOT, check=True)
 
 

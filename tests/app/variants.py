@@ -1,7 +1,7 @@
 """Variants with figures that a test can reason about."""
 
-from app.accuracy import Top1
-from app.variant import Variant
+from app.card.accuracy import Top1
+from app.card.variant import Variant
 
 
 def variant(

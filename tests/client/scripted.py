@@ -9,7 +9,7 @@ from threading import Event, Thread
 from time import monotonic
 from typing import Any
 
-from app import examples
+from app.request import examples
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,15 +11,11 @@ from threading import Thread
 from typing import Any
 
 import httpx
+import mobilenet_gateway_client as package
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import ExifTags, Image, ImageOps
-
-import mobilenet_gateway_client as package
-from app import errors as server_errors
-from app.settings import Settings
 from mobilenet_gateway_client import (
     AsyncClient,
     BadQuery,
@@ -40,7 +36,11 @@ from mobilenet_gateway_client import (
 from mobilenet_gateway_client.calls import pace
 from mobilenet_gateway_client.images import encode as encode_source
 from mobilenet_gateway_client.results import Info
-from tests.app.pictures import encode, noise
+from PIL import ExifTags, Image, ImageOps
+
+from app import errors as server_errors
+from app.settings import Settings
+from tests.app.sample_images import encode, noise
 from tests.client.scripted import GOOD, INFO, Reply, overloaded, scripted
 from tests.conftest import SMALL_V1, SMALL_V2
 from tests.processes import running

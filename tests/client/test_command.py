@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.app.commands import finished
-from tests.app.pictures import encode, noise
+from tests.app.cli_runner import finished
+from tests.app.sample_images import encode, noise
 from tests.client.scripted import GOOD, INFO, Reply, scripted
 from tests.conftest import SMALL_V1
 from tests.processes import COMMAND, LIVELINESS_S, Service, running, until

@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 
 import pytest
-
 from mobilenet_gateway_client.parquet import ROWS_PER_GROUP, write_parquet
+
 from tests.full_disk import full_disk
 
 parquet = pytest.importorskip("pyarrow.parquet", reason="needs pyarrow")

@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
 from mobilenet_gateway_client import Classification, Prediction, UnreadableImage
 from mobilenet_gateway_client.rows import Row, columns
 from mobilenet_gateway_client.run_file import (

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.app.pictures import chelsea, encode
+from tests.app.sample_images import chelsea, encode
 from tests.container.engine import EMULATED, Container, running
 
 MOST_DIFFERENCE = 0.01

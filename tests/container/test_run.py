@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from container.docker import docker, inspect
-from tests.app.pictures import chelsea, encode
+from tests.app.sample_images import chelsea, encode
 from tests.conftest import REAL_MODEL
 from tests.container.engine import Container, failed_start, running, started
 from tests.exports import export_random

@@ -12,8 +12,8 @@ import httpx
 import pytest
 
 from app.errors import BadQuery, NotAnImage, UnknownModel
-from tests.app.pictures import chelsea, encode
 from tests.app.problems import assert_problem
+from tests.app.sample_images import chelsea, encode
 from tests.conftest import REAL_MODEL
 from tests.processes import LIVELINESS_S, metric_of, running
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from app.auth import read_keys
 from app.errors import Forbidden, Unauthorized
+from app.service.auth import read_keys
 from app.settings import load_settings, variable
 from tests.conftest import ROOT
 from tests.deploy import compose_file

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from app.main import create_app
-from app.metrics import Metrics
+from app.http.application import create_app
 from app.settings import Settings, variable
+from app.telemetry.metrics import Metrics
 from tests.conftest import ROOT
 
 yaml = pytest.importorskip("yaml", reason="needs PyYAML, of the development requirements")

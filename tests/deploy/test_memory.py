@@ -17,7 +17,7 @@ import pytest
 from PIL import Image
 
 from app.settings import Settings, load_settings, variable
-from tests.app.pictures import encode
+from tests.app.sample_images import encode
 from tests.conftest import ROOT
 from tests.deploy import compose_file
 
@@ -39,9 +39,9 @@ CUDA_BYTES = 10**9  # what deploy/jetson.md leaves to the GPU's libraries
 PEAK = """
 import sys
 from pathlib import Path
-from app import memory
-from app.card import Preprocessing
-from app.images import ImageLimits, load_image
+from app.system import memory
+from app.card.card import Preprocessing
+from app.images.decode import ImageLimits, load_image
 
 def resident(name):
     lines = Path("/proc/self/status").read_text().splitlines()

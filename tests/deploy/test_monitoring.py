@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from app.metrics import Metrics
+from app.telemetry.metrics import Metrics
 from tests.conftest import ROOT
 
 FOLDER = ROOT / "deploy" / "monitoring"

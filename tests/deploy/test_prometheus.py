@@ -16,8 +16,8 @@ import pytest
 
 from tests.conftest import SMALL_V1, SMALL_V2
 from tests.deploy.test_monitoring import FOLDER, expressions
-from tests.grace.traffic import classify, load
 from tests.processes import LIVELINESS_S, Service, running, until
+from tests.robustness.traffic import classify, load
 
 yaml = pytest.importorskip("yaml", reason="needs PyYAML, of the development requirements")
 RATE_INTERVAL = "10s"  # what Grafana puts in the place of $__rate_interval

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from loadtest.machine import CpuTimes, disturbance, parse_cpu_times
-from loadtest.processes import kilobytes
+from loadtest.host.machine import CpuTimes, disturbance, parse_cpu_times
+from loadtest.host.processes import kilobytes
 from loadtest.report import NoPlace, fill_block, number, publish, table
 
 

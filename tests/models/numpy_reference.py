@@ -6,9 +6,9 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from models.checkpoints.canonical import LayerWeights
-from models.layers import Conv, Layer, pads
-from models.network import INPUT, Network
+from models.checkpoints.checkpoint import LayerWeights
+from models.network.layers import Conv, Layer, pads
+from models.network.network import INPUT, Network
 
 Array = NDArray[np.float64]
 

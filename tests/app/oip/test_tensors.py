@@ -17,7 +17,7 @@ from app.oip.tensors import (
     read_pixels,
     unpack_bytes,
 )
-from tests.app.pictures import as_base64
+from tests.app.sample_images import as_base64
 
 SMALL = st.lists(st.binary(max_size=40), max_size=8)
 

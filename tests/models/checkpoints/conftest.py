@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from models.fetch import Pin, verify
-from models.zoo import DEFAULT_MODEL, find
+from models.zoo.fetch import Pin, verify
+from models.zoo.zoo import DEFAULT_MODEL, find
 from tests.conftest import ROOT
 
 

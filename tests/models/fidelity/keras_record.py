@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from app.card import Family
-from models import derived_weights
+from app.card.card import Family
+from models.export import derived_weights
 from tests.models.fidelity.answers import Answer, pairs
 from tests.models.fidelity.inputs import Input, packaged_inputs
 

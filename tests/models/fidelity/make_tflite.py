@@ -18,8 +18,8 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from models import derived_weights
-from models.mobilenet_v1 import BLOCKS, STEM_CHANNELS, width
+from models.export import derived_weights
+from models.network.mobilenet_v1 import BLOCKS, STEM_CHANNELS, width
 
 FILE = Path(__file__).with_name("mobilenet_v1_0.05_96_int8.tflite")
 ALPHA, RESOLUTION, CLASSES = 0.05, 96, 20

@@ -1,4 +1,4 @@
-"""Record what Keras itself makes of weights that the rule of `models.derived_weights` gives.
+"""Record what Keras itself makes of weights that the rule of `models.export.derived_weights` gives.
 
 `keras_mobilenets.json` beside this script holds its answers, and how its files are laid out. To
 make it again, from the folder of the project:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from models import derived_weights
+from models.export import derived_weights
 
 Float32 = NDArray[np.float32]
 CLASSIFIER_GAIN = 1.5  # so that probabilities are neither all alike nor all 0 and 1

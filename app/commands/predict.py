@@ -1,0 +1,129 @@
+"""`mobilenet-gateway predict`: classify files here, without a server."""
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from stat import S_ISDIR, S_ISREG
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from app.errors import RequestError, SettingError
+from app.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from app.http.schemas import ImageResult
+    from app.model.model import Model
+
+
+def predict(
+    files: Annotated[list[Path], typer.Argument(help="Images to classify.", show_default=False)],
+    model: Annotated[str | None, typer.Option(help="A model of the store.")] = None,
+    top_k: Annotated[int, typer.Option(min=1, max=100, help="How many classes to rank.")] = 5,
+    resolution: Annotated[int | None, typer.Option(help="Side of the square to look at.")] = None,
+    store: Annotated[Path | None, typer.Option(help="Folder of the .onnx files.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+) -> None:
+    """Classify files here, without a server."""
+    settings = load_settings({"store": store} if store else {})
+    # Rich and NumPy only here: what serves does without the one, and `--help` without both.
+    from rich.console import Console
+    from rich.progress import track
+
+    from app.commands import console
+    from app.inference.classify import Classifier
+
+    loaded = _load(settings, model)
+    side = loaded.check_resolution(resolution)
+    classifier = Classifier(settings.image_limits, settings.reduced_decode)
+
+    def classify(data: bytes) -> "ImageResult":
+        return classifier.classify(data, model=loaded, resolution=side, top_k=top_k)
+
+    stderr = Console(stderr=True)
+    quiet = not stderr.is_terminal
+    seen = track(files, "classifying", console=stderr, transient=True, disable=quiet)
+    answers = [_answer(file, settings.max_body_bytes, classify) for file in seen]
+    if as_json:
+        print(json.dumps({"model": loaded.name, "resolution": side, "results": answers}, indent=2))
+    else:
+        console.show(_table(answers, f"{loaded.name} at {side}"))
+    if any("error" in answer for answer in answers):
+        raise typer.Exit(1)
+
+
+def _load(settings: Settings, name: str | None) -> "Model":
+    """The model of that name, or else what a service would answer with; no other is loaded.
+
+    Raises:
+        ModelFileError: it cannot be served, or there is none.
+        SettingError: `auto` has no load to go by here.
+    """
+    from app.model.files import find_files
+    from app.model.model import load_model
+    from app.model.store import AUTO, Selection, Store
+
+    wanted = name or settings.default_model
+    if wanted == AUTO:
+        raise SettingError("auto chooses by the load of a service; name a model with --model")
+    if name is None:
+        stems = [path.stem for path in find_files(settings.store, settings.models)]
+        wanted = wanted if wanted in stems else stems[0]
+    selection = Selection(settings.store, (wanted,), wanted, settings.allow_untrained)
+    return Store(selection, load_model).get()
+
+
+def _answer(
+    file: Path, limit_bytes: int, classify: Callable[[bytes], "ImageResult"]
+) -> dict[str, Any]:
+    """What `--json` says of a file: its answer, or what kept it from one."""
+    answer: dict[str, Any] = {"file": str(file)}
+    try:
+        return answer | classify(_read(file, limit_bytes)).model_dump(exclude_none=True)
+    except RequestError as error:
+        return answer | {"error": error.detail}
+    except OSError as error:
+        return answer | {"error": error.strerror or str(error)}
+
+
+def _read(file: Path, limit_bytes: int) -> bytes:
+    """The bytes of a file that a service would take too.
+
+    Raises:
+        OSError: it cannot be read, is no file, or is too large.
+    """
+    status = file.stat()
+    if S_ISREG(status.st_mode) and status.st_size > limit_bytes:
+        raise OSError(f"{status.st_size} bytes are more than max_body_bytes ({limit_bytes})")
+    if not S_ISREG(status.st_mode) and not S_ISDIR(status.st_mode):
+        raise OSError("not a file: nothing tells when a pipe or a device ends")
+    return file.read_bytes()
+
+
+def _table(answers: list[dict[str, Any]], title: str) -> "Table":
+    from rich import box
+    from rich.table import Table
+
+    table = Table(title=title, box=box.SIMPLE_HEAD)
+    for heading in ("file", "label", "probability", "decode", "inference"):
+        table.add_column(heading, no_wrap=True)
+    for answer in answers:
+        for row in _rows(answer):
+            table.add_row(*row)
+        table.add_section()
+    return table
+
+
+def _rows(answer: dict[str, Any]) -> Iterator[list[Any]]:
+    from rich.text import Text
+
+    file = Path(answer["file"]).name
+    if "error" in answer:
+        yield [file, Text(answer["error"], "red")]
+        return
+    times = [f"{answer[key]:.1f} ms" for key in ("decode_ms", "inference_ms")]
+    for prediction in answer["predictions"]:
+        yield [file, prediction["label"], f"{prediction['probability']:.3f}", *times]
+        file, times = "", []

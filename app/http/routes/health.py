@@ -1,0 +1,51 @@
+"""Whether the service lives, is ready, and what it is made of."""
+
+import platform
+from typing import Annotated
+
+import PIL
+from fastapi import APIRouter, Query
+
+from app import __version__
+from app.errors import BadQuery, Stopping, Unauthorized
+from app.http.error_responses import documented
+from app.http.routes.state import Current
+from app.http.schemas import Health, Info, NoQuery
+from app.model import runtime
+from app.model.providers import short_names
+from app.settings import public_settings
+
+router = APIRouter(tags=["service"], responses=documented(BadQuery))
+
+
+@router.get("/healthz")
+async def healthz(_: Annotated[NoQuery, Query()]) -> Health:
+    """The process lives."""
+    return Health(status="ok")
+
+
+@router.get("/readyz", responses=documented(Stopping))
+async def readyz(gateway: Current, _: Annotated[NoQuery, Query()]) -> Health:
+    """All models are loaded and warm, and the service is not being stopped."""
+    if gateway.lifecycle.stopping:
+        raise Stopping("the service is being stopped")
+    return Health(status="ready")
+
+
+@router.get("/info", responses=documented(Unauthorized))
+async def info(gateway: Current, _: Annotated[NoQuery, Query()]) -> Info:
+    """Versions, cores in use, every setting and limit."""
+    return Info(
+        version=__version__,
+        onnxruntime=runtime.version(),
+        pillow=PIL.__version__,
+        python=platform.python_version(),
+        providers=short_names(runtime.offered()),
+        cores=gateway.cores.count,
+        cores_reason=gateway.cores.reason,
+        workers=gateway.scheduler.workers,
+        models=[model.name for model in gateway.store],
+        runs_on={model.name: model.providers for model in gateway.store},
+        default_model=gateway.default_model,
+        settings=public_settings(gateway.settings),
+    )

@@ -1,0 +1,240 @@
+"""/v2: the Open Inference Protocol over HTTP, for clients of Triton and KServe."""
+
+import asyncio
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import asdict
+from functools import partial
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Header, Request
+from fastapi.responses import JSONResponse, Response
+from starlette.requests import ClientDisconnect
+from starlette.types import Receive, Scope
+
+from app.errors import (
+    CLASSIFYING,
+    BadQuery,
+    BadRequest,
+    ClientGone,
+    Forbidden,
+    LastModel,
+    SlowBody,
+    Stopping,
+    StoreUnusable,
+    Unauthorized,
+    UnknownModel,
+)
+from app.http import asgi_request
+from app.http.error_responses import OIP, documented
+from app.http.routes.state import Current
+from app.model.model import Model
+from app.oip import examples, metadata, repository, rest_codec, schemas, statistics
+from app.oip.inference import HttpInference, find_model
+from app.request.examples import DETAILS
+from app.service.gateway import Gateway
+from app.telemetry.record import Record
+
+refused = partial(documented, path=OIP, details=DETAILS | examples.DETAILS)
+keyed = partial(refused, Unauthorized)  # all but health
+MODEL, VERSION = "/models/{name}", "/models/{name}/versions/{version}"
+INFER = re.compile(rf"{OIP}/models/(?P<name>[^/]+)(/versions/(?P<version>[^/]+))?/infer")
+INFER_ROUTE = f"{OIP}{MODEL}/infer"  # in the metrics
+BINARY = {"schema": {"type": "string", "format": "binary"}}
+INFER_BODY = {
+    "description": "JSON, which raw tensors may follow; or one encoded image, with a header "
+    f"`{rest_codec.LENGTH_HEADER}: 0`.",
+    "content": {
+        "application/json": {"example": examples.INFERENCE_REQUEST},
+        "application/octet-stream": BINARY,
+    },
+}
+
+
+async def _no_query(request: Request) -> None:
+    rest_codec.check_query(request.scope["query_string"])
+
+
+async def _found(request: Request, gateway: Current, name: str) -> Model:
+    """The model that the path names; a version may stand behind its name."""
+    return find_model(gateway, name, request.path_params.get("version", ""))
+
+
+Found = Annotated[Model, Depends(_found)]
+router = APIRouter(
+    prefix=OIP,
+    tags=["Open Inference Protocol"],
+    dependencies=[Depends(_no_query)],
+    responses=refused(BadQuery),
+)
+
+
+@router.get("", response_model=schemas.ServerMetadata, responses=keyed())
+async def server() -> Response:
+    """What serves here, and the extensions it has."""
+    return JSONResponse(metadata.server_metadata())
+
+
+@router.get("/health/live", response_model=schemas.ServerLive)
+async def live() -> Response:
+    """The process lives."""
+    return JSONResponse({"live": True})
+
+
+@router.get("/health/ready", response_model=schemas.ServerReady, responses=refused(Stopping))
+async def ready(gateway: Current) -> Response:
+    """All models are loaded and warm, and the service is not being stopped."""
+    if gateway.lifecycle.stopping:
+        raise Stopping("the service is being stopped")
+    return JSONResponse({"ready": True})
+
+
+@router.get("/models/stats", response_model=schemas.Statistics, responses=keyed())
+async def all_stats(gateway: Current) -> Response:
+    """How many images each model has answered, and the time that they took."""
+    return JSONResponse(statistics.model_statistics(gateway.current_metrics(), gateway.store))
+
+
+@router.get(MODEL, response_model=schemas.ModelMetadata, responses=keyed(UnknownModel))
+@router.get(VERSION, include_in_schema=False)
+async def model(found: Found) -> Response:
+    """The tensors of a model."""
+    return JSONResponse(metadata.model_metadata(found))
+
+
+@router.get(f"{MODEL}/ready", response_model=schemas.ModelReady, responses=keyed(UnknownModel))
+@router.get(f"{VERSION}/ready", include_in_schema=False)
+async def model_ready(found: Found) -> Response:
+    """Whether a model is loaded; a 404 if it is not."""
+    return JSONResponse({"name": found.name, "ready": True})
+
+
+@router.get(f"{MODEL}/config", response_model=schemas.ModelConfig, responses=keyed(UnknownModel))
+@router.get(f"{VERSION}/config", include_in_schema=False)
+async def model_config(found: Found, gateway: Current) -> Response:
+    """The part of Triton's model configuration that clients ask for."""
+    return JSONResponse(metadata.model_config(found, gateway.settings.max_images))
+
+
+@router.get(f"{MODEL}/stats", response_model=schemas.Statistics, responses=keyed(UnknownModel))
+@router.get(f"{VERSION}/stats", include_in_schema=False)
+async def stats(found: Found, gateway: Current) -> Response:
+    """How many images a model has answered, and the time that they took."""
+    return JSONResponse(statistics.model_statistics(gateway.current_metrics(), [found]))
+
+
+@router.post(
+    f"{MODEL}/infer",
+    response_model=schemas.InferenceResponse,
+    responses=keyed(*CLASSIFYING),
+    openapi_extra={"requestBody": INFER_BODY},
+)
+@router.post(f"{VERSION}/infer", include_in_schema=False)
+async def model_infer(
+    name: str,
+    body: schemas.InferenceRequest,
+    inference_header_content_length: Annotated[
+        int | None, Header(ge=0, description="Where the JSON ends and raw tensors begin.")
+    ] = None,
+    x_deadline_ms: Annotated[
+        float | None, Header(gt=0, description="Answer within this time, or with a 504.")
+    ] = None,
+) -> Response:
+    """Tensors in, tensors out; encoded images are tensors of `BYTES`."""
+    raise NotImplementedError("described here; `app.http.middleware` lets `answer` answer it")
+
+
+async def answer(
+    gateway: Gateway, record: Record, asked: re.Match[str], scope: Scope, receive: Receive
+) -> Response:
+    """Answer an inference, whose path matched INFER, errors of the request included."""
+    inference = HttpInference(gateway, record)
+    name, version = asked["name"], asked["version"] or ""
+    head = partial(inference.open, name, version, scope["query_string"], scope["headers"])
+    return await asgi_request.answer(inference, head, receive)
+
+
+def _optional(name: str, schema: dict[str, Any]) -> dict[str, Any]:
+    """The description of a body that may be left out, with the one field that it may have."""
+    body = {"type": "object", "properties": {name: schema}, "additionalProperties": False}
+    return {"requestBody": {"content": {"application/json": {"schema": body, "example": {}}}}}
+
+
+@router.post(
+    "/repository/index",
+    response_model=schemas.RepositoryIndex,
+    responses=keyed(BadRequest, SlowBody, StoreUnusable),
+    openapi_extra=_optional("ready", {"type": "boolean", "description": "Only what is loaded."}),
+)
+async def index(request: Request, gateway: Current) -> Response:
+    """Every model of the store, loaded or not."""
+    asked = await _options(request, gateway, "ready")
+    ready = asked.get("ready", False)
+    if not isinstance(ready, bool):
+        raise BadRequest("ready: it is true or false")
+    return JSONResponse([asdict(entry) for entry in repository.index(gateway, ready=ready)])
+
+
+@router.post(
+    "/repository/models/{name}/load",
+    response_model=schemas.Done,
+    responses=keyed(BadRequest, SlowBody, Forbidden, UnknownModel, StoreUnusable),
+    openapi_extra=_optional("parameters", {"type": "object"}),
+)
+async def load(request: Request, gateway: Current, name: str) -> Response:
+    """Load a model of the store, or load it again; needs the admin key."""
+    await repository.load(gateway, request.headers.raw, name, await _parameters(request, gateway))
+    return JSONResponse({})
+
+
+@router.post(
+    "/repository/models/{name}/unload",
+    response_model=schemas.Done,
+    responses=keyed(BadRequest, SlowBody, Forbidden, UnknownModel, LastModel),
+    openapi_extra=_optional("parameters", {"type": "object"}),
+)
+async def unload(request: Request, gateway: Current, name: str) -> Response:
+    """Stop serving a model; needs the admin key."""
+    await repository.unload(gateway, request.headers.raw, name, await _parameters(request, gateway))
+    return JSONResponse({})
+
+
+async def _parameters(request: Request, gateway: Gateway) -> Mapping[str, Any]:
+    found = (await _options(request, gateway, "parameters")).get("parameters")
+    if found is None:
+        return {}
+    if not isinstance(found, dict):
+        raise BadRequest("parameters: they are a JSON object")
+    return found
+
+
+async def _options(request: Request, gateway: Gateway, known: str) -> Mapping[str, Any]:
+    """The JSON object of a request that may have none, with at most the `known` key."""
+    limit_ms = gateway.settings.deadline_ms
+    try:
+        async with asyncio.timeout(limit_ms / 1000):
+            body = await _short_body(request)
+    except ClientDisconnect:
+        raise ClientGone("the client closed the connection in the middle of its body") from None
+    except TimeoutError:
+        raise SlowBody(f"the body did not arrive within {limit_ms:g} ms") from None
+    try:
+        options = json.loads(body or b"{}")
+    except ValueError as error:
+        raise BadRequest(f"the body is not JSON: {error}") from None
+    if not isinstance(options, dict) or options.keys() - {known}:
+        raise BadRequest(f"the body is a JSON object with {known!r} or nothing")
+    return options
+
+
+async def _short_body(request: Request) -> bytes:
+    body = b""
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > MAX_OPTIONS_BYTES:
+            raise BadRequest(f"the body is longer than {MAX_OPTIONS_BYTES} bytes")
+    return body
+
+
+MAX_OPTIONS_BYTES = 64 * 1024

@@ -1,0 +1,319 @@
+"""What goes over the wire. Units stand in the names; fields may be added, never change meaning."""
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from app.auto.limits import Limits
+from app.card.accuracy import Basis, figure_at
+from app.card.card import Family, LayerRow, ModelCard, Precision
+from app.card.variant import Variant
+from app.inference.timings import Observed
+from app.model.providers import Provider
+from app.problem import Problem
+from app.request import examples
+
+
+class Wire(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+def shown(example: Any) -> ConfigDict:
+    """What makes OpenAPI show this example."""
+    return ConfigDict(json_schema_extra={"examples": [example]})
+
+
+class Prediction(Wire):
+    """One class and how sure the model is of it."""
+
+    class_id: int = Field(description="Index among the labels; ImageNet's, where these are.")
+    label: str
+    probability: float = Field(description="Softmax over all classes.")
+
+
+class ImageResult(Wire):
+    """The answer for one image: predictions, or the error that kept it from being answered."""
+
+    predictions: list[Prediction] = Field(description="Most probable first; empty on an error.")
+    queue_ms: float = Field(description="Time from arrival until a worker took the image.")
+    decode_ms: float = Field(description="Decoding, cropping and resizing.")
+    inference_ms: float = Field(description="The run of the model.")
+    error: Problem | None = Field(None, description="Present where this image failed.")
+
+
+class ChoiceNote(Wire):
+    """What `model=auto` chose, and why."""
+
+    reason: str
+    top1: float = Field(description="Percent of top-1 accuracy.")
+    top1_basis: Basis = Field(description="Measured, published, or interpolated from a table.")
+    expected_ms: float = Field(description="What the request was expected to take, queue included.")
+    brownout_step: int = Field(description="0, or how far overload has made the answer cheaper.")
+
+
+class Answer(Wire):
+    """The answer to POST /predict; `results` is in the order of the images."""
+
+    model_config = shown(examples.ANSWER)
+
+    model: str
+    resolution: int
+    results: list[ImageResult]
+    choice: ChoiceNote | None = Field(None, description="Present with model=auto.")
+
+
+class PredictBody(BaseModel):
+    """The JSON form of a request: images in base64, plain or as data: URLs."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    images: list[str] = Field(min_length=1)
+
+
+class PredictQuery(Limits):
+    """What a request can choose."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    model: str | None = Field(
+        None,
+        min_length=1,
+        description="A name from /models, or `auto`; default: the default model.",
+    )
+    top_k: int = Field(5, ge=1, le=100, description="How many classes to rank.")
+    resolution: int | None = Field(
+        None, description="Side of the square that the model sees; default: as trained."
+    )
+
+
+class LayersQuery(BaseModel):
+    """What a request for layers can choose."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    resolution: int | None = Field(
+        None, description="Side of the square that the model sees; default: as trained."
+    )
+
+
+class NoQuery(BaseModel):
+    """A resource without parameters: any that is sent is an error."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class KnownAccuracy(Wire):
+    """Percent of single crops of the ImageNet validation set, or of photos that were measured."""
+
+    percent: float
+    source: str
+
+
+class Saving(Wire):
+    """The same network with standard convolutions, and how many times more it takes."""
+
+    standard_params: int
+    standard_madds: int
+    params_ratio: float
+    madds_ratio: float
+
+
+class ModelSummary(Wire):
+    """What a model is and costs for one image at its trained resolution."""
+
+    name: str
+    default: bool
+    family: Family
+    alpha: float | None
+    resolution: int
+    resolutions: str = Field(description="Sizes that a request may ask for.")
+    precision: Precision
+    params: int = Field(description="Weights, biases and 2 a batch-norm channel.")
+    madds: int = Field(description="Multiply-adds of convolutions and classifier.")
+    file_bytes: int
+    providers: list[Provider] = Field(description="What it really runs on, in order.")
+    peak_activation_bytes: int = Field(description="Most live activations at once.")
+    top1: KnownAccuracy | None
+    top5: KnownAccuracy | None
+    saving: Saving
+
+
+class ModelList(Wire):
+    """All loaded models, and the files that could not be loaded at the last reload."""
+
+    model_config = shown(examples.MODEL_LIST)
+
+    models: list[ModelSummary]
+    broken: dict[str, str] = Field(
+        default_factory=dict, description="Reason by file name; the model before it goes on."
+    )
+
+
+class VariantRow(Wire):
+    """A model at a resolution: what it costs, and what it took on this device."""
+
+    model: str
+    resolution: int
+    precision: Precision
+    top1: float | None = Field(description="Percent; None if nothing is known.")
+    top1_basis: Basis | None = Field(description="Measured, published, or interpolated.")
+    params: int
+    madds: int
+    memory_bytes: int = Field(description="Weights as stored, and most live activations at once.")
+    inference_ms: float | None = Field(description="Median of one run; None if never timed.")
+    inference_p95_ms: float | None = Field(
+        description="95th percentile of runs; where `samples` is 0, the slowest run at rest."
+    )
+    samples: int = Field(description="Requests behind these times; 0: measured at rest.")
+
+
+class DecodeRow(Wire):
+    """What decoding took, for encoded images of about one size."""
+
+    image_bytes: int = Field(description="At most; the class below has half.")
+    resolution: int
+    decode_ms: float = Field(description="Median.")
+    decode_p95_ms: float = Field(description="95th percentile.")
+    samples: int
+
+
+class RankedVariant(VariantRow):
+    """A variant and whether another is better in all that counts."""
+
+    on_frontier: bool
+    beaten_by: str | None = Field(
+        None, description="The most accurate of those that are nowhere worse and somewhere better."
+    )
+
+
+class Frontier(Wire):
+    """Every variant that `auto` can choose, most accurate first, and what decoding takes."""
+
+    model_config = shown(examples.FRONTIER)
+
+    variants: list[RankedVariant]
+    decoding: list[DecodeRow]
+    brownout_step: int
+
+
+class MeasureReport(Wire):
+    """What measuring on this device did."""
+
+    model_config = shown(examples.MEASURE_REPORT)
+
+    measured: int = Field(description="Variants that were timed now.")
+    left_out: int = Field(description="Variants for which there was no time.")
+    took_s: float
+
+
+class ReloadReport(Wire):
+    """What reading the store again did."""
+
+    model_config = shown(examples.RELOAD_REPORT)
+
+    loaded: list[str] = Field(description="New or changed models.")
+    dropped: list[str] = Field(description="Models whose file is gone.")
+    unchanged: list[str]
+    broken: dict[str, str] = Field(description="Reason by file name.")
+
+
+class ModelDetail(Wire):
+    """A model's whole card; the layers have a resource of their own."""
+
+    model_config = shown(examples.MODEL_DETAIL)
+
+    file_bytes: int
+    providers: list[Provider] = Field(description="What it really runs on, in order.")
+    variants: list[VariantRow] = Field(description="Cost and times at each resolution.")
+    card: dict[str, Any]
+
+
+class LayerTable(Wire):
+    """Cost of every layer for one image, at the trained resolution or another."""
+
+    model_config = shown(examples.LAYER_TABLE)
+
+    model: str
+    resolution: int
+    madds: int = Field(description="Of all layers together.")
+    peak_activation_bytes: int = Field(description="Most live activations at once.")
+    layers: list[LayerRow]
+
+
+class Health(Wire):
+    """Whether the process lives, or is ready for requests."""
+
+    model_config = shown({"status": "ok"})
+
+    status: Literal["ok", "ready"]
+
+
+class Info(Wire):
+    """What runs here and within which limits."""
+
+    model_config = shown(examples.INFO)
+
+    version: str
+    onnxruntime: str
+    pillow: str
+    python: str
+    providers: list[Provider] = Field(description="What this onnxruntime offers.")
+    cores: int
+    cores_reason: str
+    workers: int
+    models: list[str]
+    runs_on: dict[str, list[Provider]] = Field(description="Providers by model, in order.")
+    default_model: str
+    settings: dict[str, Any]
+
+
+def summarise(
+    card: ModelCard, file_bytes: int, providers: list[Provider], *, default: bool
+) -> ModelSummary:
+    """The row of /models for a card."""
+    cost, known = card.cost, figure_at(card, card.resolution)
+    top1 = top5 = None
+    if known:
+        top1 = KnownAccuracy(percent=known.top1, source=known.source)
+        if known.top5 is not None:
+            top5 = KnownAccuracy(percent=known.top5, source=known.source)
+    return ModelSummary(
+        name=card.name,
+        default=default,
+        family=card.family,
+        alpha=card.alpha,
+        resolution=card.resolution,
+        resolutions=str(card.resolutions),
+        precision=card.precision,
+        params=cost.params,
+        madds=cost.madds,
+        file_bytes=file_bytes,
+        providers=providers,
+        peak_activation_bytes=cost.peak_activation_bytes,
+        top1=top1,
+        top5=top5,
+        saving=Saving(
+            standard_params=cost.standard_params,
+            standard_madds=cost.standard_madds,
+            params_ratio=round(cost.standard_params / cost.params, 2),
+            madds_ratio=round(cost.standard_madds / cost.madds, 2),
+        ),
+    )
+
+
+def variant_row(variant: Variant, observed: Observed | None) -> VariantRow:
+    """The row of a variant."""
+    top1 = variant.top1
+    return VariantRow(
+        model=variant.model,
+        resolution=variant.resolution,
+        precision=variant.precision,
+        top1=top1.percent if top1 else None,
+        top1_basis=top1.basis if top1 else None,
+        params=variant.params,
+        madds=variant.madds,
+        memory_bytes=variant.memory_bytes,
+        inference_ms=round(observed.p50_ms, 3) if observed else None,
+        inference_p95_ms=round(observed.p95_ms, 3) if observed else None,
+        samples=observed.samples if observed else 0,
+    )

@@ -1,0 +1,160 @@
+"""Running the application under uvicorn, and stopping it without losing accepted work."""
+
+import asyncio
+import logging
+import signal
+import socket
+from types import FrameType
+
+import uvicorn
+
+from app.errors import SettingError
+from app.http.application import create_app
+from app.http.protocol import Protocol
+from app.service.gateway import Gateway
+from app.settings import Settings
+from app.system import memory
+
+log = logging.getLogger(__name__)
+KEEP_ALIVE_S = 75
+BACKLOG = 2048
+FAREWELL_S = 1  # for answers that are on their way out when all work is done
+
+
+class Server(uvicorn.Server):
+    """Stops in order: not ready, new work refused, accepted work answered, then closed.
+
+    uvicorn alone closes its sockets first, so that a load balancer which has not noticed yet runs
+    into refused connections instead of a 503 that says where to go.
+    """
+
+    def __init__(self, config: uvicorn.Config, gateway: Gateway) -> None:
+        super().__init__(config)
+        self.gateway = gateway
+        self._stop: asyncio.Task[None] | None = None
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Begin to stop; a second signal ends the process at once."""
+        if self.gateway.lifecycle.stopping:
+            asyncio.get_running_loop().call_soon_threadsafe(self._cut_off)
+            return
+        self.gateway.lifecycle.stopping = True
+        asyncio.get_running_loop().call_soon_threadsafe(self._begin_stop)
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if hasattr(signal, "SIGHUP"):
+            loop = asyncio.get_running_loop()
+            loop.add_signal_handler(signal.SIGHUP, self._reload)
+        memory.end_start()
+        for server in self.servers:
+            for sock in server.sockets:
+                log.info("listening on %s", address(self.config, sock))
+
+    def _begin_stop(self) -> None:
+        self._stop = asyncio.create_task(self._drain())
+
+    async def _drain(self) -> None:
+        settings = self.gateway.settings
+        log.info("stopping: %s requests to finish", self.gateway.lifecycle.active)
+        finished = await self.gateway.lifecycle.stop(settings.drain_s, settings.stop_timeout_s)
+        if finished:
+            self._leave(FAREWELL_S)
+            return
+        log.error("stopped with %s requests unfinished", self.gateway.lifecycle.active)
+        self._cut_off()
+
+    def _cut_off(self) -> None:
+        """Close now; what is not answered yet gets a 503."""
+        for connection in list(self.server_state.connections):
+            if isinstance(connection, Protocol):
+                connection.cut_off()
+        self._leave(0)
+
+    def _leave(self, wait_s: float) -> None:
+        """Close; what ASGI has not answered after `wait_s` gets a 503."""
+        self.config.timeout_graceful_shutdown = wait_s  # type: ignore[assignment]  # any number
+        self.should_exit = True
+
+    def _reload(self) -> None:
+        self._reloading = asyncio.create_task(self.gateway.roster.try_reload())
+
+
+def serve(settings: Settings, gateway: Gateway) -> None:
+    """Serve until told to stop.
+
+    Raises:
+        SettingError: the port is taken, or the address is not one of this machine.
+    """
+    config = uvicorn.Config(
+        create_app(settings, gateway),
+        host=settings.host,
+        port=settings.port,
+        log_config=None,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        date_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=KEEP_ALIVE_S,
+        backlog=BACKLOG,
+        ssl_certfile=settings.tls_cert,
+        ssl_keyfile=settings.tls_key,
+        http=Protocol,
+        ws="none",
+    )
+    try:
+        config.load()
+    except OSError as error:  # of the ssl module
+        raise SettingError(
+            f"tls_cert {settings.tls_cert} and tls_key {settings.tls_key} cannot be used: "
+            f"{error.strerror or error}"
+        ) from error
+    listening = bind(config)
+    check_grpc(settings)
+    Server(config, gateway).run(sockets=[listening])
+
+
+def check_grpc(settings: Settings) -> None:
+    """Find out whether gRPC can be served, if it is asked for.
+
+    Raises:
+        SettingError: grpcio is not installed, or the port is taken.
+    """
+    if settings.grpc_port is None:
+        return
+    try:
+        from app.oip.grpc_server import check_port
+    except ModuleNotFoundError as error:
+        raise SettingError(
+            f"grpc_port needs the module {error.name}, which is not installed; "
+            "`pip install '.[grpc]'` in a checkout brings it"
+        ) from error
+    check_port(settings, settings.grpc_port)
+
+
+def bind(config: uvicorn.Config) -> socket.socket:
+    """Open the listening socket.
+
+    Raises:
+        SettingError: the port is taken, or the address is not one of this machine.
+    """
+    family = socket.AF_INET6 if ":" in config.host else socket.AF_INET
+    listening = socket.socket(family)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((config.host, config.port))
+    except OSError as error:
+        listening.close()
+        raise SettingError(
+            f"cannot listen on {config.host} port {config.port}: {error.strerror}; "
+            "choose another with --port or GATEWAY_PORT"
+        ) from error
+    return listening
+
+
+def address(config: uvicorn.Config, listening: socket.socket) -> str:
+    """The address for a person to click."""
+    host, port = listening.getsockname()[:2]
+    scheme = "https" if config.is_ssl else "http"
+    return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"

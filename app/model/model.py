@@ -1,0 +1,161 @@
+"""A model: its card and the onnxruntime session that runs it."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.card.card import CARD_KEY, EMBEDDING, INPUT, PROBABILITIES, ModelCard, parse_card
+from app.errors import BadQuery, CardError, ModelFileError, first_line
+from app.model.graph_cache import GraphCache
+from app.model.providers import CPU_ONLY, Provider, Providers
+from app.model.runtime import arena_shrinks, new_session, providers_of, run_and_shrink
+
+Images = NDArray[np.uint8]
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """One file of the store, loaded."""
+
+    card: ModelCard
+    file_bytes: int
+    session: Any
+
+    @property
+    def name(self) -> str:
+        return self.card.name
+
+    @property
+    def providers(self) -> list[Provider]:
+        """What it really runs on, in order."""
+        return providers_of(self.session)
+
+    @property
+    def outputs(self) -> dict[str, int]:
+        """The outputs of the graph, and how many values an image has in each."""
+        return {output.name: output.shape[-1] for output in self.session.get_outputs()}
+
+    def run(self, outputs: Sequence[str], images: Images) -> Floats:
+        """These outputs side by side, [N, sum of widths], of uint8 RGB images [N, H, W, 3]."""
+        results = self.session.run(list(outputs), {INPUT: images})
+        return results[0] if len(results) == 1 else np.concatenate(results, axis=1)
+
+    def split(self, outputs: Sequence[str], row: Floats) -> tuple[Floats, ...]:
+        """One row of what `run` gave, by output."""
+        if len(outputs) == 1:
+            return (row,)
+        widths = self.outputs
+        ends = np.cumsum([widths[name] for name in outputs])[:-1]
+        return tuple(np.split(row, ends))
+
+    def probabilities(self, images: Images) -> Floats:
+        """Softmax over the classes, [N, classes], of uint8 RGB images [N, H, W, 3]."""
+        [result] = self.session.run([PROBABILITIES], {INPUT: images})
+        return result  # type: ignore[no-any-return]  # onnxruntime has no types
+
+    def embedding(self, images: Images) -> Floats:
+        """The pooled features, [N, channels], of uint8 RGB images [N, H, W, 3]."""
+        [result] = self.session.run([EMBEDDING], {INPUT: images})
+        return result  # type: ignore[no-any-return]  # nor here
+
+    @property
+    def any_batch(self) -> bool:
+        """Whether several images can run together; some imported graphs take one at a time."""
+        return not isinstance(self.session.get_inputs()[0].shape[0], int)
+
+    def check_resolution(self, resolution: int | None) -> int:
+        """The resolution to run at: the asked one, or the trained one.
+
+        Raises:
+            BadQuery: the graph does not take the asked one.
+        """
+        if resolution is None:
+            return self.card.resolution
+        if resolution not in self.card.resolutions:
+            raise BadQuery(
+                f"resolution: {self.name} takes {self.card.resolutions}, not {resolution}"
+            )
+        return resolution
+
+    def warm(self) -> None:
+        """Run once on a black image, so that the first request finds everything in place.
+
+        Raises:
+            ModelFileError: the graph does not give one probability a label.
+        """
+        side = self.card.resolution
+        try:
+            shape = self.probabilities(np.zeros((1, side, side, 3), np.uint8)).shape
+        except Exception as error:  # onnxruntime's errors have no common class
+            raise ModelFileError(f"the graph does not run: {first_line(error)}") from error
+        if shape != (1, len(self.card.labels)):
+            raise ModelFileError(
+                f"the graph gives probabilities {shape} for {len(self.card.labels)} labels"
+            )
+
+    def rest(self) -> None:
+        """Give back the memory of earlier runs, 20 MB with two workers; the next takes it anew."""
+        if arena_shrinks(self.session):
+            side = self.card.resolutions.minimum
+            smallest = np.zeros((1, side, side, 3), np.uint8)
+            run_and_shrink(self.session, PROBABILITIES, {INPUT: smallest})
+
+
+def load_model(
+    path: Path,
+    *,
+    memory_arena: bool = True,
+    graphs: GraphCache | None = None,
+    providers: Providers | None = None,
+) -> Model:
+    """Load and warm one exported file; on the CPU, from its optimised graph if `graphs` has it.
+
+    Raises:
+        ModelFileError: it cannot be read or run, or has no valid card; the text names the file.
+    """
+
+    def load(names: tuple[Provider, ...]) -> Model:
+        session = _open(path, memory_arena, graphs, names)
+        model = Model(_card_of(session), file_bytes, session)
+        model.warm()
+        return model
+
+    try:
+        with path.open("rb") as file:  # says better than onnxruntime why it cannot be read
+            file_bytes = os.fstat(file.fileno()).st_size
+        return (providers or Providers()).first_that_works(load)
+    except OSError as error:
+        raise ModelFileError(f"{path}: {error.strerror or error}") from error
+    except ModelFileError as error:
+        raise type(error)(f"{path}: {error}") from error
+
+
+def _open(
+    path: Path, memory_arena: bool, graphs: GraphCache | None, providers: tuple[Provider, ...]
+) -> Any:
+    try:
+        if graphs and providers == CPU_ONLY:  # what others compile cannot be kept as a graph
+            return graphs.open_session(path, memory_arena=memory_arena)
+        return new_session(path, memory_arena=memory_arena, providers=providers)
+    except ModelFileError:
+        raise
+    except Exception as error:  # onnxruntime's errors have no common class
+        raise ModelFileError(
+            f"not a model that onnxruntime can load: {first_line(error)}"
+        ) from error
+
+
+def _card_of(session: Any) -> ModelCard:
+    metadata = session.get_modelmeta().custom_metadata_map
+    if CARD_KEY not in metadata:
+        raise CardError(
+            "it has no model card, so it is not an export of this project; "
+            "`mobilenet-gateway models pull` and `models export` make files with one"
+        )
+    return parse_card(metadata[CARD_KEY])

@@ -1,0 +1,121 @@
+"""The one place that imports onnxruntime and decides how it runs."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from app.errors import ModelFileError
+from app.model.providers import CPU_ONLY, RUNTIME_NAMES, Provider, for_runtime, short_names
+from app.system.cpu import saturates_here
+
+# onnxruntime 1.29 and later sends telemetry on Linux; only this variable, set before the first
+# import, keeps it from looking up its server and from writing its database.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+
+import onnxruntime as ort
+
+ERROR_LEVEL, FATAL_LEVEL = 3, 4
+
+
+def new_session(
+    model: Path | bytes,
+    *,
+    memory_arena: bool = True,
+    save_to: Path | None = None,
+    providers: Sequence[Provider] = CPU_ONLY,
+    log_errors: bool = True,
+) -> ort.InferenceSession:
+    """A session over an ONNX model; `save_to` gets the optimised graph.
+
+    From a path it takes less memory: onnxruntime then frees what it has read.
+
+    Raises:
+        ModelFileError: onnxruntime left out one of the providers.
+        Exception: it cannot be loaded; onnxruntime's errors have no common class.
+    """
+    options = _options(memory_arena)
+    if not log_errors:  # of a run that may fail: the exception says the same
+        options.log_severity_level = FATAL_LEVEL
+    if save_to:
+        options.optimized_model_filepath = str(save_to)
+        options.add_session_config_entry("session.save_model_format", "ORT")
+    source = str(model) if isinstance(model, Path) else model
+    session = ort.InferenceSession(
+        source, options, providers=for_runtime(providers), enable_fallback=0
+    )
+    if missing := [name for name in providers if name not in providers_of(session)]:
+        raise ModelFileError(f"onnxruntime cannot use {', '.join(missing)} on this machine")
+    return session
+
+
+def optimised_session(graph: Path, *, memory_arena: bool = True) -> ort.InferenceSession:
+    """A session over a graph that `new_session` saved."""
+    options = _options(memory_arena)
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.add_session_config_entry("session.load_model_format", "ORT")
+    return ort.InferenceSession(str(graph), options, providers=[RUNTIME_NAMES["cpu"]])
+
+
+def save_simplified(model: bytes, path: Path) -> None:
+    """Write a model as standard ONNX with its constants and batch norm folded.
+
+    Raises:
+        Exception: it cannot be loaded; onnxruntime's errors have no common class.
+    """
+    options = _options(memory_arena=False)
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_BASIC
+    options.optimized_model_filepath = str(path)
+    ort.InferenceSession(model, options, providers=[RUNTIME_NAMES["cpu"]])
+
+
+def _options(memory_arena: bool) -> ort.SessionOptions:
+    """One thread a run, and none that waits for it.
+
+    Spinning is off: an idle runtime thread that spins takes the core from decoding. The memory
+    arena is on: without it every run's activations come from malloc, whose heaps, one a thread,
+    grow to twice what the arena takes.
+    """
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
+    options.enable_cpu_mem_arena = memory_arena
+    options.log_severity_level = ERROR_LEVEL
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.add_session_config_entry("session.inter_op.allow_spinning", "0")
+    if saturates_here():
+        # Slower products of uint8 by uint8. With VNNI they would only cost: three times the time.
+        options.add_session_config_entry("session.x64quantprecision", "1")
+    return options
+
+
+def arena_shrinks(session: ort.InferenceSession) -> bool:
+    """Whether a run can end with giving back its arena: only on the CPU, and if it has one."""
+    options = session.get_session_options()
+    return providers_of(session) == ["cpu"] and bool(options.enable_cpu_mem_arena)
+
+
+def run_and_shrink(session: ort.InferenceSession, output: str, feed: dict[str, Any]) -> None:
+    """One run whose end gives back all of the arena that no other run is using.
+
+    onnxruntime keeps for the next run what a run took, as often as runs overlapped. It has no other
+    way to ask for it, and asking at every run would slow them all.
+    """
+    options = ort.RunOptions()
+    options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
+    session.run([output], feed, options)
+
+
+def providers_of(session: ort.InferenceSession) -> list[Provider]:
+    """What a session really runs on; what the first does not take goes to the next."""
+    return short_names(session.get_providers())
+
+
+def offered() -> list[str]:
+    """onnxruntime's own names of the providers that are built in; they may still lack a driver."""
+    return list(ort.get_available_providers())
+
+
+def version() -> str:
+    return str(ort.__version__)

@@ -1,0 +1,359 @@
+"""The calls of the Open Inference Protocol over gRPC, by name.
+
+The handlers do for a call what the front door does for an HTTP request: id, key, admission, log,
+metrics. All are registered as streams of requests, which looks the same on the wire, so that a
+call can be refused before its message is read; probes are answered without a look at theirs.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any, NoReturn, TypeVar
+
+import grpc
+from google.protobuf.json_format import ParseDict
+from google.protobuf.message import DecodeError, Message
+
+from app.errors import (
+    MISTAKE,
+    BadRequest,
+    ClientGone,
+    InternalError,
+    Overloaded,
+    RequestError,
+    SlowBody,
+    TooManyBytes,
+    UnknownModel,
+)
+from app.oip import grpc_codec, metadata, repository, statistics
+from app.oip import inference_pb2 as pb
+from app.oip.grpc_limits import Intake
+from app.oip.inference import Inference, find_model
+from app.service.auth import OIP_SERVICE, Headers
+from app.service.gateway import Gateway
+from app.telemetry.record import Record, start_record
+
+log = logging.getLogger(__name__)
+METHOD = "GRPC"  # where HTTP has GET or POST, in the log and the metrics
+OK = 200
+MAX_DETAIL_BYTES = 2000  # of an error; escaped it may be three times as long, trailers take 8 KB
+STREAM_IDLE_S = 75.0  # without a message, as a connection of HTTP without a request
+Context = grpc.aio.ServicerContext[Any, Any]
+Answer = Callable[[Any, Headers], Awaitable[Message]]
+Handler = Callable[[Any, Context], Awaitable[Message]]
+Read = TypeVar("Read", bound=Message)
+
+# Statuses by what HTTP has for the same error; the numbers also stand in log and metrics.
+CODES = {
+    400: grpc.StatusCode.INVALID_ARGUMENT,
+    401: grpc.StatusCode.UNAUTHENTICATED,
+    403: grpc.StatusCode.PERMISSION_DENIED,
+    404: grpc.StatusCode.NOT_FOUND,
+    408: grpc.StatusCode.DEADLINE_EXCEEDED,
+    409: grpc.StatusCode.FAILED_PRECONDITION,
+    413: grpc.StatusCode.INVALID_ARGUMENT,
+    415: grpc.StatusCode.INVALID_ARGUMENT,
+    422: grpc.StatusCode.INVALID_ARGUMENT,
+    499: grpc.StatusCode.CANCELLED,
+    500: grpc.StatusCode.INTERNAL,
+    503: grpc.StatusCode.UNAVAILABLE,
+    504: grpc.StatusCode.DEADLINE_EXCEEDED,
+}
+
+
+def code_of(error: RequestError) -> grpc.StatusCode:
+    """The gRPC status of an error."""
+    if isinstance(error, Overloaded | TooManyBytes):
+        return grpc.StatusCode.RESOURCE_EXHAUSTED
+    return CODES[error.status]
+
+
+class InferenceService:
+    """Answers the calls of one gateway."""
+
+    def __init__(self, gateway: Gateway, intake: Intake) -> None:
+        self.gateway = gateway
+        self.intake = intake
+
+    def handlers(self) -> dict[str, "grpc.RpcMethodHandler[Any, Any]"]:
+        """Every call by name."""
+        calls: dict[str, tuple[type[Message], Answer]] = {
+            "ServerMetadata": (pb.ServerMetadataRequest, self._metadata),
+            "ModelReady": (pb.ModelReadyRequest, self._model_ready),
+            "ModelMetadata": (pb.ModelMetadataRequest, self._model_metadata),
+            "ModelConfig": (pb.ModelConfigRequest, self._model_config),
+            "ModelStatistics": (pb.ModelStatisticsRequest, self._model_statistics),
+            "RepositoryIndex": (pb.RepositoryIndexRequest, self._index),
+            "RepositoryModelLoad": (pb.RepositoryModelLoadRequest, self._load),
+            "RepositoryModelUnload": (pb.RepositoryModelUnloadRequest, self._unload),
+        }
+        unary = {name: self._unary(name, kind, answer) for name, (kind, answer) in calls.items()}
+        unary["ServerLive"] = self._probe("ServerLive", self._live)
+        unary["ServerReady"] = self._probe("ServerReady", self._ready)
+        unary["ModelInfer"] = self._infer
+        handlers = {
+            name: grpc.stream_unary_rpc_method_handler(handle, None, _serialize)
+            for name, handle in unary.items()
+        }
+        handlers["ModelStreamInfer"] = grpc.stream_stream_rpc_method_handler(
+            self._stream_infer, None, _serialize
+        )
+        return handlers
+
+    # --- inference
+
+    async def _infer(self, _: object, context: Context) -> Message:
+        record = self._record("ModelInfer", context)
+
+        async def counted() -> Message:
+            with self.intake.calls.one():
+                return await self._infer_one(record, context, partial(self._read, context))
+
+        return await self._guard(record, context, counted)
+
+    async def _stream_infer(self, _: object, context: Context) -> None:
+        """Answer one request after the other; an error is the answer to one of them."""
+        try:
+            self.gateway.keys.check(_path("ModelStreamInfer"), _headers(context))
+            with self.intake.streams.one():
+                while isinstance(body := await _next(context), bytes):
+                    record = self._record("ModelStreamInfer", context)
+                    answer = partial(self._infer_in_stream, record, context, body)
+                    await context.write(await self._guard(record, context, answer))
+        except RequestError as error:  # of the stream, not of one of its requests
+            record = self._record("ModelStreamInfer", context)
+            record.error = error.type
+            await self._guard(record, context, partial(_fail, error))
+
+    async def _infer_in_stream(self, record: Record, context: Context, body: bytes) -> Message:
+        try:
+            message = await self._infer_one(record, context, partial(_at_once, body))
+            return pb.ModelStreamInferResponse(infer_response=message)
+        except RequestError as error:
+            record.status = error.status
+            return pb.ModelStreamInferResponse(error_message=_told(error))
+
+    async def _infer_one(
+        self, record: Record, context: Context, read: Callable[[], Awaitable[Any]]
+    ) -> pb.ModelInferResponse:
+        """Admit a request before `read` gives its message, and answer it."""
+        inference = Inference(self.gateway, record)
+        try:
+            inference.admit(_headers(context))
+            inference.deadline_ms = _sooner(inference.deadline_ms, context)
+            return await _answer_in_time(inference, read())
+        except RequestError as error:
+            inference.fail(error)
+            raise
+        except asyncio.CancelledError:
+            inference.fail(ClientGone("the client ended the call before its answer"))
+            raise
+        finally:
+            inference.close()
+
+    # --- everything else
+
+    async def _live(self) -> Message:
+        return pb.ServerLiveResponse(live=True)
+
+    async def _ready(self) -> Message:
+        return pb.ServerReadyResponse(ready=not self.gateway.lifecycle.stopping)
+
+    async def _metadata(self, _: pb.ServerMetadataRequest, __: Headers) -> Message:
+        return ParseDict(metadata.server_metadata(), pb.ServerMetadataResponse())
+
+    async def _model_ready(self, asked: pb.ModelReadyRequest, _: Headers) -> Message:
+        try:
+            find_model(self.gateway, asked.name, asked.version)
+        except UnknownModel:
+            return pb.ModelReadyResponse(ready=False)
+        return pb.ModelReadyResponse(ready=True)
+
+    async def _model_metadata(self, asked: pb.ModelMetadataRequest, _: Headers) -> Message:
+        model = find_model(self.gateway, asked.name, asked.version)
+        return ParseDict(metadata.model_metadata(model), pb.ModelMetadataResponse())
+
+    async def _model_config(self, asked: pb.ModelConfigRequest, _: Headers) -> Message:
+        model = find_model(self.gateway, asked.name, asked.version)
+        config = metadata.model_config(model, self.gateway.settings.max_images)
+        return ParseDict({"config": config}, pb.ModelConfigResponse())
+
+    async def _model_statistics(self, asked: pb.ModelStatisticsRequest, _: Headers) -> Message:
+        gateway = self.gateway
+        models = [find_model(gateway, asked.name, asked.version)] if asked.name else gateway.store
+        found = statistics.model_statistics(gateway.current_metrics(), models)
+        return ParseDict(found, pb.ModelStatisticsResponse())
+
+    async def _index(self, asked: pb.RepositoryIndexRequest, _: Headers) -> Message:
+        message = pb.RepositoryIndexResponse()
+        for entry in repository.index(self.gateway, ready=asked.ready):
+            message.models.add(
+                name=entry.name, version=entry.version, state=entry.state, reason=entry.reason
+            )
+        return message
+
+    async def _load(self, asked: pb.RepositoryModelLoadRequest, headers: Headers) -> Message:
+        name = asked.model_name or asked.repository_name
+        await repository.load(self.gateway, headers, name, asked.parameters)
+        return pb.RepositoryModelLoadResponse(model_name=name, isLoaded=True)
+
+    async def _unload(self, asked: pb.RepositoryModelUnloadRequest, headers: Headers) -> Message:
+        name = asked.model_name or asked.repository_name
+        await repository.unload(self.gateway, headers, name, asked.parameters)
+        return pb.RepositoryModelUnloadResponse(model_name=name, isUnloaded=True)
+
+    # --- before and after every call
+
+    def _unary(self, name: str, kind: type[Message], answer: Answer) -> Handler:
+        async def handle(_: object, context: Context) -> Message:
+            record, headers = self._record(name, context), _headers(context)
+
+            async def checked() -> Message:
+                self.gateway.keys.check(record.path, headers)
+                with self.intake.calls.one():
+                    return await answer(await self._read_small(kind, context), headers)
+
+            return await self._guard(record, context, checked)
+
+        return handle
+
+    def _probe(self, name: str, answer: Callable[[], Awaitable[Message]]) -> Handler:
+        async def handle(_: object, context: Context) -> Message:
+            return await self._guard(self._record(name, context), context, answer)
+
+        return handle
+
+    async def _read(self, context: Context) -> Any:
+        """The message of a call, when there is a place to read it."""
+        async with self.intake.reading:
+            return await context.read()
+
+    async def _read_small(self, kind: type[Message], context: Context) -> Message:
+        limit_ms = self.gateway.settings.deadline_ms
+        try:
+            async with asyncio.timeout(limit_ms / 1000):
+                return _parse(kind, await self._read(context))
+        except TimeoutError:
+            raise SlowBody(f"the message did not arrive within {limit_ms:g} ms") from None
+
+    def _record(self, name: str, context: Context) -> Record:
+        path = _path(name)
+        headers = _headers(context)
+        record = start_record(METHOD, path, headers, path)
+        if self.gateway.tracing:
+            self.gateway.tracing.begin(record, headers)
+        return record
+
+    async def _guard(
+        self, record: Record, context: Context, answer: Callable[[], Awaitable[Message]]
+    ) -> Message:
+        """Answer, count and log a call; errors end it with their status."""
+        context.set_trailing_metadata(_trailing(record))
+        try:
+            message = await answer()
+            record.status = record.status or OK
+            return message
+        except RequestError as error:
+            await _abort(context, record, error)
+        except asyncio.CancelledError:
+            record.status = ClientGone.status  # its own deadline may be the reason
+            raise
+        except Exception as error:
+            log.error("unexpected error on %s", record.path, exc_info=error)
+            await _abort(context, record, InternalError(MISTAKE))
+        finally:
+            self.gateway.ledger.enter(record)
+
+
+async def _answer_in_time(inference: Inference, body: Awaitable[Any]) -> pb.ModelInferResponse:
+    """Read a message, infer what it asks for.
+
+    Raises:
+        RequestError: it cannot be answered, or not within the deadline.
+    """
+    began = asyncio.get_running_loop().time()
+    try:
+        async with asyncio.timeout_at(began + inference.deadline_ms / 1000) as timeout:
+            received = await body
+            if isinstance(received, bytes):
+                inference.take(received)
+                received = inference.body()
+            message = _parse(pb.ModelInferRequest, received)
+            inference.choose(message.model_name, message.model_version)
+            ticket = inference.queue(grpc_codec.read_request(message))
+            timeout.reschedule(began + inference.deadline_ms / 1000)
+            return grpc_codec.write_answer(inference.conclude(await ticket))
+    except TimeoutError:
+        raise inference.too_late() from None
+
+
+def _parse(kind: type[Read], body: object) -> Read:
+    if not isinstance(body, bytes):
+        raise BadRequest("the call ended without a message")
+    try:
+        return kind.FromString(body)
+    except DecodeError:
+        raise BadRequest(f"the message is not a {kind.__name__}") from None
+
+
+async def _at_once(body: bytes) -> bytes:
+    return body
+
+
+async def _fail(error: RequestError) -> NoReturn:
+    raise error
+
+
+async def _next(context: Context) -> Any:
+    """The next message of a stream.
+
+    Raises:
+        SlowBody: none came for so long that the stream is given up.
+    """
+    try:
+        async with asyncio.timeout(STREAM_IDLE_S):
+            return await context.read()
+    except TimeoutError:
+        raise SlowBody(f"no message came for {STREAM_IDLE_S:g} s; open another stream") from None
+
+
+def _path(name: str) -> str:
+    return f"/{OIP_SERVICE}/{name}"
+
+
+async def _abort(context: Context, record: Record, error: RequestError) -> NoReturn:
+    """End a call; what HTTP says in headers stands in the trailing metadata."""
+    record.status = error.status
+    trailing = _trailing(record)
+    if "Retry-After" in error.headers:
+        trailing += (("retry-after", error.headers["Retry-After"]),)
+    await context.abort(code_of(error), _told(error), trailing)
+    raise AssertionError("abort ends the call")
+
+
+def _trailing(record: Record) -> tuple[tuple[str, str], ...]:
+    return (("x-request-id", record.id),)
+
+
+def _told(error: RequestError) -> str:
+    """What is wrong, as far as there is room for it: it may repeat a name of any length."""
+    return error.detail.encode()[:MAX_DETAIL_BYTES].decode(errors="ignore")
+
+
+def _headers(context: Context) -> list[tuple[bytes, bytes]]:
+    """The metadata of a call as HTTP has its headers."""
+    return [
+        (str(name).encode(), value if isinstance(value, bytes) else str(value).encode())
+        for name, value in context.invocation_metadata() or ()
+    ]
+
+
+def _sooner(limit_ms: float, context: Context) -> float:
+    """The client's own deadline, or the limit if that is sooner."""
+    remaining_s = context.time_remaining()
+    return limit_ms if remaining_s is None else min(limit_ms, max(0.0, remaining_s * 1000))
+
+
+def _serialize(message: Message) -> bytes:
+    return message.SerializeToString()

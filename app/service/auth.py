@@ -1,0 +1,103 @@
+"""API keys: who may ask, and who may reload."""
+
+import hmac
+from collections.abc import Iterable
+from pathlib import Path
+
+from app.errors import Forbidden, SettingError, Unauthorized
+from app.http import assets
+from app.settings import Settings
+
+OIP_SERVICE = "inference.GRPCInferenceService"  # of the Open Inference Protocol
+OPEN_PATHS = frozenset(
+    {
+        *("/healthz", "/readyz", "/v2/health/live", "/v2/health/ready"),
+        *(f"/{OIP_SERVICE}/{call}" for call in ("ServerLive", "ServerReady")),
+    }
+)
+Headers = Iterable[tuple[bytes, bytes]]
+
+
+class Keys:
+    """Checks the key of a request in a time that does not depend on how much of it is right."""
+
+    def __init__(
+        self, keys: Iterable[str], admin_key: str | None, open_paths: frozenset[str] = OPEN_PATHS
+    ) -> None:
+        self._keys = [key.encode() for key in keys]
+        self._admin_key = admin_key.encode() if admin_key else None
+        self._open_paths = open_paths
+
+    def check(self, path: str, headers: Headers) -> None:
+        """Let a request pass.
+
+        Raises:
+            Unauthorized: keys are set and the request has none of them.
+        """
+        if not self._keys or path in self._open_paths:
+            return
+        accepted = [*self._keys, self._admin_key] if self._admin_key else self._keys
+        if not _matches(_sent(headers), accepted):
+            raise Unauthorized("send an API key as `Authorization: Bearer KEY` or `X-API-Key: KEY`")
+
+    def check_admin(self, headers: Headers) -> None:
+        """Let an administrator pass.
+
+        Raises:
+            Forbidden: no admin key is set, or another key was sent.
+            Unauthorized: no key was sent.
+        """
+        if self._admin_key is None:
+            raise Forbidden("this is switched off; it needs GATEWAY_ADMIN_KEY to be set")
+        key = _sent(headers)
+        if not key:
+            raise Unauthorized("send the admin key as `Authorization: Bearer KEY`")
+        if not _matches(key, [self._admin_key]):
+            raise Forbidden("this needs the admin key")
+
+
+def read_keys(settings: Settings) -> Keys:
+    """Collect the keys from the settings and their file.
+
+    Raises:
+        SettingError: the file cannot be read or holds no key, or a key is empty.
+    """
+    keys = [key.get_secret_value() for key in settings.api_keys]
+    if not all(keys):
+        raise SettingError("one of api_keys is empty; it would let everybody in")
+    if settings.api_keys_file:
+        keys += _read_file(settings.api_keys_file)
+    admin = settings.admin_key.get_secret_value() if settings.admin_key else None
+    # The page asks for the key, so it has to be there before one is sent.
+    open_paths = OPEN_PATHS | assets.paths() if settings.page else OPEN_PATHS
+    return Keys(keys, admin, open_paths)
+
+
+def _read_file(path: Path) -> list[str]:
+    try:
+        lines = path.read_text("utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingError(f"api_keys_file {path} cannot be read: {error}") from error
+    keys = [line.strip() for line in lines]
+    keys = [key for key in keys if key and not key.startswith("#")]
+    if not keys:
+        raise SettingError(f"api_keys_file {path} holds no key")
+    return keys
+
+
+def _sent(headers: Headers) -> bytes:
+    for name, value in headers:
+        if name == b"authorization" and value[:7].lower() == b"bearer ":
+            key = value[7:].strip()
+        elif name == b"x-api-key":
+            key = value.strip()
+        else:
+            continue
+        if key:
+            return key
+    return b""
+
+
+def _matches(key: bytes, accepted: Iterable[bytes]) -> bool:
+    """Compare with every accepted key, right or not, so that the time tells nothing."""
+    return sum(hmac.compare_digest(key, one) for one in accepted) > 0

@@ -1,0 +1,90 @@
+"""What the figures were measured on, and how much of it was somebody else's."""
+
+import os
+import platform
+import resource
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+from app.system.cores import usable_cores
+
+PACKAGES = ("mobilenet-gateway", "onnxruntime", "pillow", "numpy", "fastapi", "uvicorn", "uvloop")
+STAT = Path("/proc/stat")
+TICKS_PER_S = os.sysconf("SC_CLK_TCK")
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """The machine and the software of one run."""
+
+    date: str
+    cpu: str
+    cores: int
+    kernel: str
+    python: str
+    packages: dict[str, str]
+    load_before: float
+
+
+@dataclass(frozen=True, slots=True)
+class CpuTimes:
+    """Processor time so far, in seconds: of the machine and of this process and its children.
+
+    A child counts once it has ended.
+    """
+
+    total_s: float
+    busy_s: float
+    stolen_s: float
+    own_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Disturbance:
+    """What else used the machine, in percent of its processor time."""
+
+    stolen_percent: float  # by the hypervisor
+    others_percent: float  # by processes that are not ours
+
+
+def disturbance(before: CpuTimes, after: CpuTimes) -> Disturbance:
+    total_s = max(after.total_s - before.total_s, 1e-9)
+    others_s = (after.busy_s - before.busy_s) - (after.own_s - before.own_s)
+    return Disturbance(
+        stolen_percent=100 * (after.stolen_s - before.stolen_s) / total_s,
+        others_percent=100 * max(others_s, 0.0) / total_s,
+    )
+
+
+def this_machine() -> Machine:
+    return Machine(
+        date=datetime.now(UTC).strftime("%Y-%m-%d"),
+        cpu=_cpu_name(Path("/proc/cpuinfo").read_text("utf-8", "replace")),
+        cores=usable_cores().count,
+        kernel=platform.release(),
+        python=platform.python_version(),
+        packages={name: version(name) for name in PACKAGES},
+        load_before=os.getloadavg()[0],
+    )
+
+
+def cpu_times() -> CpuTimes:
+    usages = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    own_s = sum(usage.ru_utime + usage.ru_stime for usage in usages)
+    return parse_cpu_times(STAT.read_text("utf-8"), own_s)
+
+
+def parse_cpu_times(stat: str, own_s: float) -> CpuTimes:
+    """The first line of /proc/stat: user nice system idle iowait irq softirq steal guest ..."""
+    seconds = [int(ticks) / TICKS_PER_S for ticks in stat.split("\n", 1)[0].split()[1:9]]
+    user, nice, system, _, _, irq, softirq, stolen = seconds
+    return CpuTimes(sum(seconds), user + nice + system + irq + softirq, stolen, own_s)
+
+
+def _cpu_name(cpuinfo: str) -> str:
+    for line in cpuinfo.splitlines():
+        if line.startswith(("model name", "Model")):
+            return line.partition(":")[2].strip()
+    return platform.machine()

@@ -1,0 +1,116 @@
+"""The bare loop: decode, resize, infer and rank on plain threads, with no server around it.
+
+`python -m loadtest.load.bare_loop MODEL_FILE` loads the model and then answers one JSON line
+for each that it reads: `{"photo": PATH, "threads": N, "seconds": S}`. A process of its
+own, as the server is one.
+"""
+
+import dataclasses
+import json
+import statistics
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    from app.model.model import Model
+
+TOP_K = 5  # what a request gets that asks for nothing else
+
+
+@dataclass(frozen=True, slots=True)
+class BareRun:
+    """What one run of the loop did; `p50_ms` is for one image on its thread."""
+
+    images: int
+    seconds: float
+    p50_ms: float
+    cpu_s: float
+
+    @property
+    def images_per_s(self) -> float:
+        return self.images / self.seconds
+
+
+class BareLoop:
+    """The loop in its own process, idle between runs; use it as a context manager."""
+
+    def __init__(self, model: Path) -> None:
+        command = [sys.executable, "-m", "loadtest.load.bare_loop", str(model)]
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.communicate()
+
+    def run(self, photo: Path, threads: int, seconds: float) -> BareRun:
+        orders, answers = self._process.stdin, self._process.stdout
+        if orders is None or answers is None:
+            raise RuntimeError("the bare loop has no pipes")
+        order = {"photo": str(photo), "threads": threads, "seconds": seconds}
+        orders.write(json.dumps(order) + "\n")
+        orders.flush()
+        answer = answers.readline()
+        if not answer:
+            raise RuntimeError(f"the bare loop ended with {self._process.wait()}")
+        return BareRun(**json.loads(answer))
+
+
+def run_bare(model: "Model", data: bytes, threads: int, seconds: float) -> BareRun:
+    """Classify the same image over and over on so many threads."""
+    started, cpu_started = time.perf_counter(), time.process_time()
+    with ThreadPoolExecutor(threads) as pool:
+        loops = [pool.submit(_loop, model, data, started + seconds) for _ in range(threads)]
+        times_s = [took_s for loop in loops for took_s in loop.result()]
+    return BareRun(
+        images=len(times_s),
+        seconds=time.perf_counter() - started,
+        p50_ms=statistics.median(times_s) * 1000,
+        cpu_s=time.process_time() - cpu_started,
+    )
+
+
+def _loop(model: "Model", data: bytes, stop_at: float) -> list[float]:
+    """Seconds for each image until `stop_at`; at least one."""
+    from app.images.decode import ImageLimits
+    from app.inference.classify import Classifier
+    from app.settings import Settings
+
+    settings = Settings()
+    limits = ImageLimits(settings.max_pixels, settings.min_side_pixels)
+    classifier = Classifier(limits, settings.reduced_decode)
+    resolution = model.card.resolution
+    times_s = []
+    before = time.perf_counter()
+    while True:
+        classifier.classify(data, model=model, resolution=resolution, top_k=TOP_K)
+        after = time.perf_counter()
+        times_s.append(after - before)
+        if after >= stop_at:
+            return times_s
+        before = after
+
+
+def main(file: Path) -> None:
+    """Load, then obey one line after another."""
+    from app.model.model import load_model
+
+    model = load_model(file)
+    for line in sys.stdin:
+        order = json.loads(line)
+        data = Path(order["photo"]).read_bytes()
+        run_bare(model, data, 1, 0)
+        run = run_bare(model, data, order["threads"], order["seconds"])
+        print(json.dumps(dataclasses.asdict(run)), flush=True)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

@@ -1,0 +1,91 @@
+"""The closed loop: `wrk` keeps a number of connections busy and counts answers."""
+
+import json
+import os
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, cast
+
+SCRIPT = Path(__file__).with_name("post.lua")
+MISSING = "wrk is not installed; on Debian and Ubuntu: apt-get install wrk"
+MARK = "RESULT "
+
+
+@dataclass(frozen=True, slots=True)
+class ClosedLoop:
+    """What one run of wrk saw; latencies are of all answers, or of those that the script picks."""
+
+    requests: int
+    seconds: float
+    p50_ms: float
+    p95_ms: float
+    p99_ms: float
+    max_ms: float
+    bad_statuses: int
+    socket_errors: int
+    wrk_cpu_s: float
+
+    @property
+    def requests_per_s(self) -> float:
+        """Good answers a second."""
+        return (self.requests - self.bad_statuses) / self.seconds
+
+
+def check_wrk() -> str:
+    """The path of wrk.
+
+    Raises:
+        SystemExit: it is not installed; the text says how to get it.
+    """
+    path = shutil.which("wrk")
+    if path is None:
+        raise SystemExit(f"error: {MISSING}")
+    return path
+
+
+def run_wrk(
+    url: str,
+    body: Path,
+    content_type: str,
+    connections: int,
+    seconds: int,
+    script: Path = SCRIPT,
+    arguments: tuple[str, ...] = (),
+    threads: int = 1,
+) -> ClosedLoop:
+    """Post a file over `connections` kept-alive connections for whole seconds."""
+    command = [check_wrk(), f"-t{threads}", f"-c{connections}", f"-d{seconds}s"]
+    command += ["--timeout", "10s"]
+    command += ["-s", str(script), url, "--", str(body), content_type, *arguments]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        output = cast(IO[str], process.stdout).read()
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise RuntimeError(f"wrk ended with {process.returncode}: {output[-500:]}")
+    return parse_result(output, usage.ru_utime + usage.ru_stime)
+
+
+def parse_result(output: str, wrk_cpu_s: float) -> ClosedLoop:
+    """Read the line that `post.lua` prints at the end.
+
+    Raises:
+        ValueError: there is no such line.
+    """
+    lines = [line for line in output.splitlines() if line.startswith(MARK)]
+    if not lines:
+        raise ValueError(f"wrk printed no result: {output[-500:]!r}")
+    found = json.loads(lines[-1].removeprefix(MARK))
+    return ClosedLoop(
+        requests=found["requests"],
+        seconds=found["duration_us"] / 1e6,
+        p50_ms=found["p50_us"] / 1000,
+        p95_ms=found["p95_us"] / 1000,
+        p99_ms=found["p99_us"] / 1000,
+        max_ms=found["max_us"] / 1000,
+        bad_statuses=found["bad_statuses"],
+        socket_errors=found["socket_errors"],
+        wrk_cpu_s=wrk_cpu_s,
+    )

@@ -1,0 +1,148 @@
+"""Another model server: what its folder under `peers/` says, its virtual environment, its start.
+
+A folder holds the server as its own users write it, `requirements.txt` with pinned versions, and
+`peer.toml`. In `start` and `env`, `{python}`, `{bin}`, `{port}`, `{port2}`, `{port3}` and `{cores}`
+are filled in. Every server also finds `MODEL`, `PORT` and `CORES` in its environment.
+"""
+
+import dataclasses
+import hashlib
+import os
+import subprocess
+import sys
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+
+from loadtest.host.server import Server, free_port
+from loadtest.load.body import Body, json_text, multipart, raw
+
+PEERS = Path(__file__).parent
+VENVS = Path(__file__).parents[1] / ".venvs"
+STAMP = ".installed"
+INSTALL_S = 900
+START_S = 90
+
+
+class PeerUnavailable(Exception):
+    """The peer cannot be installed here; the text says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """A server to compare with."""
+
+    name: str
+    title: str
+    start: list[str]
+    ready: str
+    path: str
+    form: str  # raw, multipart or json
+    settings: str
+    field: str = "image"  # of a form
+    template: str = ""  # of JSON
+    env: dict[str, str] = dataclasses.field(default_factory=dict)
+
+    @property
+    def folder(self) -> Path:
+        return PEERS / self.name
+
+    @property
+    def venv(self) -> Path:
+        return VENVS / self.name
+
+    @property
+    def requirements(self) -> Path:
+        return self.folder / "requirements.txt"
+
+    @property
+    def version(self) -> str:
+        """The pinned version of the server itself, which is the first requirement."""
+        return self.requirements.read_text("utf-8").split("\n", 1)[0].partition("==")[2]
+
+    def body(self, image: bytes) -> Body:
+        """The request body in the form that this server takes."""
+        match self.form:
+            case "raw":
+                return raw(image)
+            case "multipart":
+                return multipart(image, self.field)
+            case _:
+                return json_text(image, self.template)
+
+    def install(self, log: Path) -> None:
+        """Make its virtual environment, unless the one that is there has these requirements.
+
+        Raises:
+            PeerUnavailable: pip could not; with the end of what it said.
+        """
+        stamp = self.venv / STAMP
+        wanted = hashlib.sha256(self.requirements.read_bytes()).hexdigest()
+        if stamp.is_file() and stamp.read_text() == wanted:
+            return
+        python = str(self.venv / "bin" / "python")
+        with log.open("wb") as output:
+            for command in (
+                [sys.executable, "-m", "venv", "--clear", str(self.venv)],
+                [python, "-m", "pip", "install", "--quiet", "-r", str(self.requirements)],
+            ):
+                self._run(command, output.fileno(), log)
+        stamp.write_text(wanted)
+
+    def serve(self, model: Path, cores: int, log: Path) -> Server:
+        """Start it with one model.
+
+        Raises:
+            ServerError: it did not start.
+        """
+        names = {
+            "python": str(self.venv / "bin" / "python"),
+            "bin": str(self.venv / "bin"),
+            "cores": str(cores),
+            **{key: str(free_port()) for key in ("port", "port2", "port3")},
+        }
+        env = {key: value.format_map(names) for key, value in self.env.items()}
+        env |= {
+            "MODEL": str(model.resolve()),
+            "PORT": names["port"],
+            "CORES": names["cores"],
+            "PATH": f"{names['bin']}{os.pathsep}{os.environ['PATH']}",
+            "PYTHONPATH": str(PEERS / "common"),
+        }
+        return Server(
+            [part.format_map(names) for part in self.start],
+            int(names["port"]),
+            self.ready,
+            env=env,
+            folder=self.folder,
+            log=log,
+            start_timeout_s=START_S,
+        )
+
+    def _run(self, command: list[str], output: int, log: Path) -> None:
+        try:
+            subprocess.run(
+                command, stdout=output, stderr=subprocess.STDOUT, timeout=INSTALL_S, check=True
+            )
+        except (subprocess.SubprocessError, OSError) as error:
+            lines = log.read_text("utf-8", "replace").splitlines()
+            said = [line for line in lines if "ERROR" in line]
+            raise PeerUnavailable(" / ".join(said[-1:])[-300:] or str(error)) from error
+
+
+def read_peers(folder: Path = PEERS) -> list[Peer]:
+    """All peers by name.
+
+    Raises:
+        TypeError: a `peer.toml` has an unknown key, or lacks one.
+    """
+    return [
+        Peer(name=file.parent.name, **tomllib.loads(file.read_text("utf-8")))
+        for file in sorted(folder.glob("*/peer.toml"))
+    ]
+
+
+def first_label(answer: str, labels: list[str]) -> str | None:
+    """Whichever of the class names stands first in an answer, of whatever shape that is."""
+    found = [(answer.find(f'"{label}"'), label) for label in labels]
+    return min((hit for hit in found if hit[0] >= 0), default=(0, None))[1]

@@ -1,0 +1,303 @@
+"""A `.tflite` file as plain records: tensors, and operators in the order in which they run.
+
+The flatbuffers library follows the offsets in a file without knowing where a table ends. So
+everything is read out here, once, under limits, and whatever goes wrong is a `CheckpointError`.
+"""
+
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tflite
+from numpy.typing import NDArray
+
+from models.checkpoints.checkpoint import CheckpointError
+
+IDENTIFIER = b"TFL3"
+# MobileNetV2 has 174 tensors and 66 operators.
+MAX_TENSORS = 1000
+MAX_OPERATORS = 300
+MAX_RANK = 8
+# Tensors may share theirs, so the size of the file is no limit; MobileNets have some 50,000.
+MAX_SCALES = 200_000
+
+DTYPES: dict[int, np.dtype[Any]] = {
+    tflite.TensorType.FLOAT32: np.dtype("<f4"),
+    tflite.TensorType.UINT8: np.dtype("u1"),
+    tflite.TensorType.INT8: np.dtype("i1"),
+    tflite.TensorType.INT32: np.dtype("<i4"),
+}
+PADDINGS = {tflite.Padding.SAME: "SAME", tflite.Padding.VALID: "VALID"}
+ACTIVATIONS = {
+    tflite.ActivationFunctionType.NONE: "NONE",
+    tflite.ActivationFunctionType.RELU: "RELU",
+    tflite.ActivationFunctionType.RELU6: "RELU6",
+}
+KINDS = {
+    getattr(tflite.BuiltinOperator, kind): kind
+    for kind in (
+        "CONV_2D",
+        "DEPTHWISE_CONV_2D",
+        "ADD",
+        "SUB",
+        "MUL",
+        "AVERAGE_POOL_2D",
+        "MEAN",
+        "FULLY_CONNECTED",
+        "RESHAPE",
+        "SQUEEZE",
+        "SOFTMAX",
+        "QUANTIZE",
+        "DEQUANTIZE",
+        "SHAPE",
+        "STRIDED_SLICE",
+        "PACK",
+    )
+}
+# every other one, for the error
+NAMES = {number: name for name, number in vars(tflite.BuiltinOperator).items() if name.isupper()}
+# operators whose options matter here
+OPTIONS = {
+    "CONV_2D": tflite.Conv2DOptions,
+    "DEPTHWISE_CONV_2D": tflite.DepthwiseConv2DOptions,
+    "ADD": tflite.AddOptions,
+    "SUB": tflite.SubOptions,
+    "MUL": tflite.MulOptions,
+    "AVERAGE_POOL_2D": tflite.Pool2DOptions,
+    "FULLY_CONNECTED": tflite.FullyConnectedOptions,
+    "SOFTMAX": tflite.SoftmaxOptions,
+}
+UNREADABLE = (struct.error, ValueError, TypeError, IndexError, KeyError, OverflowError)
+
+
+@dataclass(frozen=True, slots=True)
+class Tensor:
+    """A constant with its `values` (read-only, of `shape`), or an activation without.
+
+    real = scale * (stored - zero_point), one pair or one for each index of `axis`; none for floats.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    scales: tuple[float, ...]
+    zero_points: tuple[int, ...]
+    values: NDArray[Any] | None
+    axis: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Operator:
+    """One step; inputs and outputs are tensor indices, an absent input is -1. Sizes are (h, w)."""
+
+    kind: str
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+    stride: tuple[int, int] = (1, 1)
+    dilation: tuple[int, int] = (1, 1)
+    window: tuple[int, int] = (1, 1)
+    padding: str = "SAME"
+    activation: str = "NONE"
+    beta: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Graph:
+    """A model with one input and one output."""
+
+    tensors: tuple[Tensor, ...]
+    operators: tuple[Operator, ...]
+    input: int
+    output: int
+
+
+def read_graph(path: Path) -> Graph:
+    """Read one file.
+
+    Raises:
+        CheckpointError: no TFLite file, cut off, or with something that MobileNets do not have.
+    """
+    try:
+        content = path.read_bytes()
+        if content[4:8] != IDENTIFIER:
+            raise CheckpointError("not a TFLite file, which has TFL3 at byte 4")
+        return _graph(tflite.Model.GetRootAs(content, 0))
+    except OSError as error:
+        raise CheckpointError(f"{path.name}: {error.strerror}") from error
+    except CheckpointError as error:
+        raise CheckpointError(f"{path.name}: {error}") from error
+    except UNREADABLE as error:
+        raise CheckpointError(f"{path.name}: cut off or damaged ({error})") from error
+
+
+def join(first: Graph, second: Graph) -> Graph:
+    """The network that feeds the output of `first` into `second`.
+
+    Raises:
+        CheckpointError: shape, type, scale or zero point differ where they meet.
+    """
+    left, right = first.tensors[first.output], second.tensors[second.input]
+    for what in ("shape", "dtype", "scales", "zero_points"):
+        if getattr(left, what) != getattr(right, what):
+            raise CheckpointError(
+                f"the two files do not meet: {what} {getattr(left, what)} of {left.name!r} "
+                f"and {getattr(right, what)} of {right.name!r}"
+            )
+    shift = len(first.tensors)
+    moved = {index: index + shift for index in range(len(second.tensors))}
+    moved |= {-1: -1, second.input: first.output}
+    operators = [
+        replace(
+            operator,
+            inputs=tuple(moved[index] for index in operator.inputs),
+            outputs=tuple(moved[index] for index in operator.outputs),
+        )
+        for operator in second.operators
+    ]
+    return Graph(
+        (*first.tensors, *second.tensors),
+        (*first.operators, *operators),
+        first.input,
+        moved[second.output],
+    )
+
+
+def _graph(model: Any) -> Graph:
+    if model.SubgraphsLength() != 1:
+        raise CheckpointError(f"has {model.SubgraphsLength()} subgraphs, not one")
+    subgraph = model.Subgraphs(0)
+    if subgraph.TensorsLength() > MAX_TENSORS or subgraph.OperatorsLength() > MAX_OPERATORS:
+        raise CheckpointError(
+            f"has {subgraph.TensorsLength()} tensors and {subgraph.OperatorsLength()} operators, "
+            f"more than {MAX_TENSORS} and {MAX_OPERATORS}"
+        )
+    if (subgraph.InputsLength(), subgraph.OutputsLength()) != (1, 1):
+        raise CheckpointError("does not have one input and one output")
+    records = [subgraph.Tensors(index) for index in range(subgraph.TensorsLength())]
+    parameters = [one for record in records if (one := record.Quantization())]
+    if (scales := sum(one.ScaleLength() for one in parameters)) > MAX_SCALES:
+        raise CheckpointError(f"its tensors have {scales} scales together, more than {MAX_SCALES}")
+    tensors = tuple(_tensor(model, record) for record in records)
+    operators = tuple(
+        _operator(model, subgraph.Operators(index), len(tensors))
+        for index in range(subgraph.OperatorsLength())
+    )
+    ends = (subgraph.Inputs(0), subgraph.Outputs(0))
+    _check_indices(ends, len(tensors), 0)
+    return Graph(tensors, operators, *ends)
+
+
+def _tensor(model: Any, tensor: Any) -> Tensor:
+    name = (tensor.Name() or b"").decode(errors="replace")
+    dtype = DTYPES.get(tensor.Type())
+    if dtype is None:
+        raise CheckpointError(f"{name!r} is neither float32, uint8, int8 nor int32")
+    if tensor.ShapeLength() > MAX_RANK:
+        raise CheckpointError(f"{name!r} has {tensor.ShapeLength()} dimensions")
+    shape = tuple(tensor.Shape(axis) for axis in range(tensor.ShapeLength()))
+    if any(size < 1 for size in shape):
+        raise CheckpointError(f"{name!r} has shape {shape}")
+    scales, zero_points = _quantization(name, tensor.Quantization(), shape)
+    values = _values(name, model, tensor.Buffer(), shape, dtype)
+    quantization = tensor.Quantization()
+    axis = quantization.QuantizedDimension() if quantization else 0
+    return Tensor(name, shape, dtype, scales, zero_points, values, axis)
+
+
+def _quantization(
+    name: str,
+    parameters: Any,
+    shape: tuple[int, ...],
+) -> tuple[tuple[float, ...], tuple[int, ...]]:
+    """Scales and zero points; float files have parameters too, with a range and no scale."""
+    count = parameters.ScaleLength() if parameters else 0
+    if not count:
+        return (), ()
+    if count not in (1, *shape) or parameters.ZeroPointLength() != count:
+        raise CheckpointError(f"{name!r} has {count} scales for shape {shape}")
+    scales = tuple(parameters.Scale(index) for index in range(count))
+    if not all(0 < scale < float("inf") for scale in scales):
+        raise CheckpointError(f"{name!r} has a scale that is not a number above 0")
+    return scales, tuple(parameters.ZeroPoint(index) for index in range(count))
+
+
+def _values(
+    name: str,
+    model: Any,
+    index: int,
+    shape: tuple[int, ...],
+    dtype: np.dtype[Any],
+) -> NDArray[Any] | None:
+    _check_indices((index,), model.BuffersLength(), 0)
+    buffer = model.Buffers(index)
+    if not buffer.DataLength():
+        return None
+    if buffer.DataLength() != prod(shape) * dtype.itemsize:
+        raise CheckpointError(f"{name!r} has {buffer.DataLength()} bytes for {shape} of {dtype}")
+    content: NDArray[np.uint8] = buffer.DataAsNumpy()
+    values = content.view(dtype).reshape(shape)
+    values.flags.writeable = False
+    return values
+
+
+def _operator(model: Any, operator: Any, tensors: int) -> Operator:
+    _check_indices((operator.OpcodeIndex(),), model.OperatorCodesLength(), 0)
+    number = model.OperatorCodes(operator.OpcodeIndex()).BuiltinCode()
+    kind = KINDS.get(number)
+    if kind is None:
+        name = NAMES.get(number, f"number {number}")
+        raise CheckpointError(f"has operator {name}, which MobileNets do not have")
+    ends = []
+    for length, item in (
+        (operator.InputsLength(), operator.Inputs),
+        (operator.OutputsLength(), operator.Outputs),
+    ):
+        if length > MAX_TENSORS:
+            raise CheckpointError(f"a {kind} has {length} inputs or outputs")
+        ends.append(tuple(item(index) for index in range(length)))
+    inputs, outputs = ends
+    _check_indices(inputs, tensors, -1)
+    _check_indices(outputs, tensors, 0)
+    if not inputs or len(outputs) != 1:
+        raise CheckpointError(f"a {kind} does not have inputs and one output")
+    return _with_options(Operator(kind, inputs, outputs), operator)
+
+
+def _with_options(record: Operator, operator: Any) -> Operator:
+    if record.kind not in OPTIONS:
+        return record
+    schema = OPTIONS[record.kind]
+    table = operator.BuiltinOptions()
+    expected = getattr(tflite.BuiltinOptions, schema.__name__)
+    if table is None or operator.BuiltinOptionsType() != expected:
+        raise CheckpointError(f"a {record.kind} comes without its options")
+    options = schema()
+    options.Init(table.Bytes, table.Pos)
+    if record.kind == "SOFTMAX":
+        return replace(record, beta=options.Beta())
+    record = replace(record, activation=_named(ACTIVATIONS, options.FusedActivationFunction()))
+    if record.kind in {"ADD", "SUB", "MUL", "FULLY_CONNECTED"}:
+        return record
+    record = replace(
+        record,
+        stride=(options.StrideH(), options.StrideW()),
+        padding=_named(PADDINGS, options.Padding()),
+    )
+    if record.kind == "AVERAGE_POOL_2D":
+        return replace(record, window=(options.FilterHeight(), options.FilterWidth()))
+    return replace(record, dilation=(options.DilationHFactor(), options.DilationWFactor()))
+
+
+def _named(names: dict[int, str], number: int) -> str:
+    """The name of an option's value; what has none is given as its number, to be refused."""
+    return names.get(number, f"number {number}")
+
+
+def _check_indices(indices: Sequence[int], count: int, lowest: int) -> None:
+    for index in indices:
+        if not lowest <= index < count:
+            raise CheckpointError(f"index {index} is not among its {count} entries")

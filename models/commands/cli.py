@@ -1,0 +1,24 @@
+"""`mobilenet-gateway models ...`: prepare models and tell what they cost."""
+
+import typer
+
+from models.commands.cost import cost
+from models.commands.evaluate import evaluate
+from models.commands.export import export_untrained
+from models.commands.import_model import import_model
+from models.commands.quantize import quantize
+from models.commands.recommend import recommend
+from models.commands.zoo import list_models, pull, show_model
+
+commands = typer.Typer(
+    help="Prepare models and tell what they cost.", no_args_is_help=True, rich_markup_mode=None
+)
+commands.command("list")(list_models)
+commands.command()(pull)
+commands.command("export")(export_untrained)
+commands.command("import")(import_model)
+commands.command()(quantize)
+commands.command()(evaluate)
+commands.command()(cost)
+commands.command()(recommend)
+commands.command("show")(show_model)

@@ -1,0 +1,91 @@
+"""The comparison with the papers as tables: for a terminal and for the documentation."""
+
+from rich.console import Group
+from rich.table import Table
+
+from models.commands.tables import megabytes
+from models.papers.comparison import (
+    VGG16_PRINTED_BYTES,
+    VGG16_WHY,
+    Comparison,
+    Widest,
+    comparisons,
+    vgg16_activation_bytes,
+    widest_tensors,
+)
+
+NETWORKS = ("table", "network", "top-1", "MAdds printed", "found", "params printed", "found", "")
+MEMORY = ("size", "V1 printed", "found", "V2 printed", "found", "")
+AGREES = "agrees"
+FIRST_FIGURE = {NETWORKS: 2, MEMORY: 1}
+
+
+def network_row(row: Comparison) -> tuple[str, ...]:
+    """Printed and found figures in millions."""
+    return (
+        row.table,
+        row.name + (f", {row.classes} classes" if row.classes != 1000 else ""),
+        f"{row.top1:.1f} %" if row.top1 else "-",
+        row.printed_madds_M,
+        f"{row.madds_M:.1f}",
+        row.printed_params_M or "-",
+        f"{row.params_M:.2f}",
+        _note(row.why),
+    )
+
+
+def memory_row(row: Widest) -> tuple[str, ...]:
+    """Channels and kB, printed and found."""
+    v1_channels, v1_kb, v2_channels, v2_kb = row.printed
+    return (
+        str(row.size),
+        f"{v1_channels} / {v1_kb} kB",
+        f"{row.v1_channels} / {row.v1_kb:.1f} kB",
+        f"{v2_channels} / {v2_kb} kB",
+        f"{row.v2_channels} / {row.v2_kb:.1f} kB",
+        _note(row.why),
+    )
+
+
+def vgg16_memory() -> str:
+    """VGG-16's activations in a sentence."""
+    return (
+        f"VGG-16's activations of one image take {megabytes(vgg16_activation_bytes())} in 32-bit "
+        f"values; CS231n's notes on convolutional networks print {megabytes(VGG16_PRINTED_BYTES)}: "
+        f"{VGG16_WHY}."
+    )
+
+
+def notes() -> list[str]:
+    """Why figures differ, each once, in the order in which they are met."""
+    reasons = [row.why for row in comparisons()] + [row.why for row in widest_tensors()]
+    return list(dict.fromkeys(reason for reason in reasons if reason))
+
+
+def comparison() -> Group:
+    """All of it, for a terminal."""
+    networks = _table(NETWORKS, "Millions of multiply-adds and of parameters")
+    for row in comparisons():
+        networks.add_row(*network_row(row))
+    memory = _table(MEMORY, "Widest tensor at each size, 16-bit values (V2 paper, Table 3)")
+    for wide in widest_tensors():
+        memory.add_row(*memory_row(wide))
+    reasons = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
+    for number, reason in enumerate(notes(), start=1):
+        reasons.add_row(f"{number}", reason)
+    return Group(networks, "", memory, "", reasons, "", vgg16_memory())
+
+
+def _table(headings: tuple[str, ...], title: str) -> Table:
+    """Figures to the right."""
+    table = Table(
+        title=title, title_justify="left", box=None, padding=(0, 2, 0, 0), header_style="bold"
+    )
+    for at, heading in enumerate(headings):
+        figure = at >= FIRST_FIGURE[headings] and at < len(headings) - 1
+        table.add_column(heading, justify="right" if figure else "left", no_wrap=True)
+    return table
+
+
+def _note(why: str | None) -> str:
+    return AGREES if why is None else f"note {notes().index(why) + 1}"

@@ -1,0 +1,52 @@
+"""`mobilenet-gateway models export`: any width and resolution with random weights."""
+
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from app.card.card import Origin
+from models.commands.terminal import (
+    AlphaOption,
+    FamilyOption,
+    StoreOption,
+    errors_reported,
+    store_folder,
+    tell,
+)
+
+
+def export_untrained(
+    family: FamilyOption = "mobilenet_v2",
+    alpha: AlphaOption = 1.0,
+    resolution: Annotated[int, typer.Option(help="Side of the input, a multiple of 32.")] = 224,
+    store: StoreOption = None,
+) -> None:
+    """Export any width and resolution with random weights, to study its cost and latency.
+
+    The card says "untrained", and the service refuses it unless GATEWAY_ALLOW_UNTRAINED is set.
+    """
+    from models.export.export import Recipe, check_size, export, untrained
+    from models.network.design import check_family
+    from models.zoo.imagenet import imagenet_labels
+    from models.zoo.zoo import formats
+
+    kind = formats()["tflite_float" if family == "mobilenet_v1" else "torchvision"]
+    with errors_reported(ValueError, OverflowError, OSError):
+        recipe = Recipe(
+            family=check_family(family),
+            alpha=alpha,
+            resolution=resolution,
+            variant="untrained",
+            padding=kind.padding,
+            scaling=kind.scaling,
+            preprocessing=kind.preprocessing,
+            background=False,
+            accuracy=None,
+            origin=Origin(kind="untrained", source="random weights", files=(), licence=None),
+            labels=imagenet_labels(),
+        )
+        check_size(recipe, "fp32")
+        with Console(stderr=True).status("drawing and writing the weights"):
+            path = export(recipe, untrained(recipe.network()), "fp32", store_folder(store))
+    tell(f"{path} ({path.stat().st_size / 1e6:.1f} MB)")

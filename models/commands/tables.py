@@ -1,0 +1,175 @@
+"""Costs and cards as tables for a terminal."""
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Group
+from rich.table import Table
+
+from app.card.card import Cost, ModelCard
+
+if TYPE_CHECKING:
+    from models.importing.report import Finding
+    from models.recommendation.recommend import Candidate
+
+
+def zoo_row(
+    card: ModelCard, download_bytes: int | None, *, pinned: bool, in_store: bool
+) -> dict[str, Any]:
+    """What `models list` says of one model."""
+    accuracy = card.accuracy
+    return {
+        "name": card.name,
+        "precision": card.precision,
+        "params": card.cost.params,
+        "madds": card.cost.madds,
+        "peak_activation_bytes": card.cost.peak_activation_bytes,
+        "top1": accuracy.top1 if accuracy else None,
+        "top5": accuracy.top5 if accuracy else None,
+        "accuracy_source": accuracy.source if accuracy else None,
+        "download_bytes": download_bytes,
+        "pinned": pinned,
+        "licence": card.origin.licence,
+        "in_store": in_store,
+    }
+
+
+def zoo_table(rows: list[dict[str, Any]]) -> Table:
+    table = plain_table("model", "params", "MAdds", "memory", "top-1", "download", "stored")
+    for row in rows:
+        table.add_row(
+            row["name"],
+            millions(row["params"]),
+            millions(row["madds"]),
+            megabytes(row["peak_activation_bytes"]),
+            f"{row['top1']:.1f} %" if row["top1"] else "-",
+            download(row["download_bytes"], pinned=row["pinned"]),
+            "yes" if row["in_store"] else "",
+        )
+    return table
+
+
+def recommendation_row(candidate: "Candidate") -> dict[str, Any]:
+    """What `models recommend` says of one model at a resolution."""
+    variant = candidate.variant
+    assert variant.top1 is not None  # noqa: S101  what has none is not recommended
+    return {
+        "model": variant.model,
+        "resolution": variant.resolution,
+        "precision": variant.precision,
+        "top1": variant.top1.percent,
+        "top1_basis": variant.top1.basis,
+        "params": variant.params,
+        "madds": variant.madds,
+        "inference_ms": round(candidate.inference_ms, 3),
+        "latency_ms": round(candidate.latency_ms, 3),
+        "service_bytes": round(candidate.service_bytes),
+    }
+
+
+def recommendation_table(rows: list[dict[str, Any]]) -> Group:
+    """The first is the advice, the others are faster and less accurate."""
+    table = plain_table("model", "at", "top-1", "", "MAdds", "inference", "request", "service")
+    for row in rows:
+        table.add_row(
+            row["model"],
+            str(row["resolution"]),
+            f"{row['top1']:.1f} %",
+            "" if row["top1_basis"] == "published" else "about",
+            millions(row["madds"]),
+            f"{row['inference_ms']:.1f} ms",
+            f"{row['latency_ms']:.1f} ms",
+            megabytes(row["service_bytes"]),
+        )
+    best = rows[0]
+    advice = f"mobilenet-gateway models pull {best['model']}"
+    return Group(table, f"\nThe most accurate within the limits: {advice}")
+
+
+def cost_table(title: str, cost: Cost, *, layers: bool) -> Group:
+    """Totals, and above them a row a layer if asked for."""
+    totals = plain_table(title, "this network", "standard convolutions", "saving")
+    for name, own, standard in (
+        ("parameters", cost.params, cost.standard_params),
+        ("multiply-adds", cost.madds, cost.standard_madds),
+    ):
+        saving = f"{standard / own:.2f} x" if own else "-"
+        totals.add_row(name, f"{own:,}", f"{standard:,}", saving)
+    totals.add_row("stored parameters", f"{cost.stored_params:,}")
+    totals.add_row("peak activations", f"{cost.peak_activation_bytes:,} bytes")
+    return Group(*([layer_table(cost)] if layers else []), totals)
+
+
+def layer_table(cost: Cost) -> Table:
+    table = plain_table("layer", "kind", "in", "out", "window", "params", "MAdds", "out bytes")
+    for row in cost.layers:
+        table.add_row(
+            row.name,
+            row.kind,
+            _shape(row.input_shape),
+            _shape(row.output_shape),
+            f"{row.kernel[0]}x{row.kernel[1]}/{row.stride}",
+            f"{row.weights + row.biases + row.batch_norm_params:,}",
+            f"{row.madds:,}",
+            f"{row.activation_bytes:,}",
+        )
+    return table
+
+
+def card_table(card: dict[str, Any], prefix: str = "") -> Table:
+    """Every field of a card, nested names joined by dots."""
+    table = plain_table("field", "value", numbers=False)
+    for name, value in _flat(card, prefix):
+        table.add_row(name, value)
+    return table
+
+
+def findings_table(name: str, findings: Iterable["Finding"]) -> Table:
+    """What is known of an imported file, and how."""
+    table = plain_table(name, "", "known by", numbers=False)
+    for finding in findings:
+        table.add_row(finding.what, finding.value, finding.known_by)
+    return table
+
+
+def plain_table(*headings: str, numbers: bool = True) -> Table:
+    """A table of figures, which never wrap, or of texts, which may."""
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold")
+    for heading in headings:
+        number = numbers and heading != headings[0]
+        table.add_column(heading, justify="right" if number else "left", no_wrap=numbers)
+    return table
+
+
+def millions(count: int) -> str:
+    return f"{count / 1e6:.2f} M"
+
+
+def download(size_bytes: int | None, *, pinned: bool) -> str:
+    """Size of a pinned file; of any other, that its hash is recorded when it is first pulled."""
+    if not pinned:
+        return "unpinned"
+    return "size unknown" if size_bytes is None else megabytes(size_bytes)
+
+
+def megabytes(size_bytes: int) -> str:
+    return f"{size_bytes / 1e6:.1f} MB"
+
+
+def _shape(shape: tuple[int, int, int]) -> str:
+    channels, height, width = shape
+    return f"{height}x{width}x{channels}"
+
+
+def _flat(value: Any, name: str) -> list[tuple[str, str]]:
+    if isinstance(value, dict):
+        return [
+            row
+            for key, inner in value.items()
+            for row in _flat(inner, f"{name}.{key}" if name else key)
+        ]
+    if isinstance(value, list):
+        return [row for index, inner in enumerate(value) for row in _flat(inner, f"{name}.{index}")]
+    if value is None:
+        return [(name, "-")]
+    return [(name, f"{value:,}" if isinstance(value, int) else str(value))]

@@ -1,0 +1,234 @@
+"""From a network, weights and a card to one self-describing ONNX file."""
+
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+
+import numpy as np
+import onnx
+
+from app import __version__
+from app.card.card import (
+    CARD_KEY,
+    CARD_VERSION,
+    Accuracy,
+    Family,
+    ModelCard,
+    Origin,
+    Precision,
+    Preprocessing,
+    Resolutions,
+)
+from models.checkpoints.checkpoint import Checkpoint, LayerWeights
+from models.export import derived_weights
+from models.export.graph import InputScaling, build_graph, float_writer, quantized_writer
+from models.files.atomic_file import placing
+from models.files.onnx_file import MAX_BYTES, read_model
+from models.network import resolution as resolutions
+from models.network.cost import network_cost, weight_file_bytes
+from models.network.design import PAPER, Design, define
+from models.network.layers import Conv, Linear, Padding
+from models.network.network import Network
+
+# What a file holds besides weights and card, measured on our exports: node, tensor and shape
+# names. Off by at most 0.6 % of any file of the family (the smallest one in int8).
+GRAPH_BYTES_PER_LAYER: dict[Precision, int] = {"fp32": 250, "int8": 1000}
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """Everything about a checkpoint that its weights do not say.
+
+    `background` is True for 1001-class checkpoints whose class 0 is "nothing": the export drops
+    it, so that class ids are ImageNet's for every model.
+    """
+
+    family: Family
+    alpha: float
+    resolution: int
+    variant: str | None
+    padding: Padding
+    scaling: InputScaling
+    preprocessing: Preprocessing
+    background: bool
+    accuracy: Accuracy | None
+    origin: Origin
+    labels: tuple[str, ...]
+    design: Design = PAPER
+
+    def network(self) -> Network:
+        """The network at the resolution it was trained at."""
+        classes = len(self.labels) + self.background
+        return define(self.family, self.alpha, self.resolution, classes, self.padding, self.design)
+
+    def name(self, precision: Precision) -> str:
+        """Family, alpha, trained resolution, and what sets the file apart from the plain one."""
+        parts = [f"{self.family}_{self.alpha!s}_{self.resolution}"]
+        if self.variant:
+            parts.append(self.variant)
+        if precision == "int8":
+            parts.append("int8")
+        return "_".join(parts)
+
+    def card(self, precision: Precision) -> ModelCard:
+        """The card of the exported file."""
+        return ModelCard(
+            card_version=CARD_VERSION,
+            name=self.name(precision),
+            family=self.family,
+            alpha=self.alpha,
+            resolution=self.resolution,
+            resolutions=Resolutions(
+                minimum=resolutions.MINIMUM, maximum=resolutions.MAXIMUM, step=resolutions.STEP
+            ),
+            precision=precision,
+            labels=self.labels,
+            preprocessing=self.preprocessing,
+            accuracy=self.accuracy,
+            origin=self.origin,
+            cost=network_cost(self.network(), precision),
+            quantization=None,
+            measured=(),
+        )
+
+
+def export(recipe: Recipe, checkpoint: Checkpoint, precision: Precision, folder: Path) -> Path:
+    """Write `<name>.onnx` into `folder`, whole or not at all; return its path.
+
+    Raises:
+        ValueError: int8 is asked of a checkpoint that is not quantised, or the weights do not
+            fit the network.
+        onnx.checker.ValidationError: the graph is not valid ONNX.
+    """
+    model = build(recipe, checkpoint, precision)
+    return write_checked(model, recipe.card(precision), folder)
+
+
+def build(recipe: Recipe, checkpoint: Checkpoint, precision: Precision) -> onnx.ModelProto:
+    """The graph of a checkpoint, without a card.
+
+    Raises:
+        ValueError: int8 is asked of a checkpoint that is not quantised, or the weights do not
+            fit the network.
+    """
+    network = recipe.network()
+    check_weights(network, checkpoint)
+    if precision == "fp32":
+        writer = float_writer(checkpoint, recipe.scaling)
+        return build_graph(network, writer, recipe.background)
+    if checkpoint.quantization is None:
+        raise ValueError("this checkpoint is not quantised: it has no int8 form")
+    return build_graph(network, quantized_writer(checkpoint.quantization), recipe.background)
+
+
+def write_checked(model: onnx.ModelProto, card: ModelCard, folder: Path) -> Path:
+    """Put the card into the model, check the graph and write `<name>.onnx`; return its path.
+
+    Raises:
+        onnx.checker.ValidationError: the graph is not valid ONNX.
+    """
+    give_card(model, card)
+    onnx.checker.check_model(model, full_check=True)
+    return write_model(model, folder / f"{card.name}.onnx")
+
+
+def give_card(model: onnx.ModelProto, card: ModelCard) -> None:
+    """Let the model say what it is, and by which version of this project it was made."""
+    model.producer_version = __version__
+    onnx.helper.set_model_props(model, {CARD_KEY: card.model_dump_json()})
+
+
+def replace_card(path: Path, card: ModelCard) -> None:
+    """Put another card into a file of the store, in one step; all else stays as it is.
+
+    Raises:
+        OnnxFileError: it is not an ONNX file.
+        OSError: it cannot be written.
+    """
+    model = read_model(path)
+    metadata = {item.key: item.value for item in model.metadata_props}
+    onnx.helper.set_model_props(model, metadata | {CARD_KEY: card.model_dump_json()})
+    write_model(model, path)
+
+
+def predict_file_bytes(recipe: Recipe, precision: Precision) -> int:
+    """Size of the file that `export` would write, within 1 %."""
+    network, card = recipe.network(), recipe.card(precision)
+    graph_bytes = GRAPH_BYTES_PER_LAYER[precision] * len(network.nodes)
+    return (
+        weight_file_bytes(network, precision) + graph_bytes + len(card.model_dump_json().encode())
+    )
+
+
+def check_size(recipe: Recipe, precision: Precision) -> None:
+    """Refuse what would not fit an ONNX file, before its weights fill the memory.
+
+    Raises:
+        ValueError: it is too wide.
+    """
+    if (size_bytes := predict_file_bytes(recipe, precision)) > MAX_BYTES:
+        raise ValueError(
+            f"alpha is {recipe.alpha:g}, which makes a file of {size_bytes / 1e9:.1f} GB; "
+            "an ONNX file holds 2 GB at most"
+        )
+
+
+def check_weights(network: Network, checkpoint: Checkpoint) -> None:
+    """Compare the weights' names and shapes with what the network asks for.
+
+    Raises:
+        ValueError: a layer is missing, unknown or of another shape; the text names it.
+    """
+    wanted = kernel_shapes(network)
+    if wrong := sorted(wanted.keys() ^ checkpoint.layers.keys()):
+        raise ValueError(f"layers missing or unknown: {', '.join(wrong)}")
+    for name, shape in wanted.items():
+        layer = checkpoint.layers[name]
+        if layer.kernel.shape != shape:
+            found = layer.kernel.shape
+            raise ValueError(f"{name}: the kernel is {found}, the network asks for {shape}")
+        if layer.bias.shape != shape[:1]:
+            found = layer.bias.shape
+            raise ValueError(f"{name}: the bias is {found}, the network asks for {shape[:1]}")
+
+
+def kernel_shapes(network: Network) -> dict[str, tuple[int, int, int, int]]:
+    """Shape [out, in / groups, height, width] of every layer that has weights."""
+    shapes = {}
+    for step in network.steps():
+        channels, layer = step.input_shapes[0][0], step.node.layer
+        if isinstance(layer, Conv | Linear):
+            out = step.output_shape[0]
+            shapes[step.node.name] = (out, channels // layer.groups, *layer.kernel)
+    return shapes
+
+
+def untrained(network: Network, seed: int = 0) -> Checkpoint:
+    """Weights by the rule of `models.export.derived_weights` and no biases; the same every time."""
+    layers = {}
+    for name, shape in kernel_shapes(network).items():
+        kernel = derived_weights.kernel(name, shape, prod(shape[1:]), seed)
+        layers[name] = LayerWeights(kernel, np.zeros(shape[0], np.float32))
+    return Checkpoint(layers, None)
+
+
+def read_metadata(path: Path) -> dict[str, str]:
+    """`metadata_props` and `producer_version` of any ONNX file.
+
+    Raises:
+        OnnxFileError: it is not an ONNX file.
+    """
+    model = read_model(path, external_data=False)
+    metadata = {item.key: item.value for item in model.metadata_props}
+    return {**metadata, "producer_version": model.producer_version}
+
+
+def write_model(model: onnx.ModelProto, path: Path) -> Path:
+    """Put the file in place in one step, so that a killed export leaves no half of a model.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    with placing(path) as file:
+        file.write(model.SerializeToString(deterministic=True))
+    return path

@@ -1,0 +1,161 @@
+"""The way back from a float file of this project to the network and the weights in it.
+
+Layers, wiring, padding and activations are read from the graph, so that whatever
+`models.export.graph.FloatWriter` wrote can be read here, without the checkpoint that it came from.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import helper, numpy_helper
+
+from app.card.card import CARD_KEY, ModelCard, parse_card
+from models.checkpoints.checkpoint import Checkpoint, LayerWeights
+from models.export.graph import IMAGE_OFFSET, IMAGE_SCALED, InputScaling
+from models.files.onnx_file import read_model
+from models.network.layers import Add, Conv, GlobalPool, Linear, Nonlinearity, Padding, pads
+from models.network.network import INPUT, Network
+
+# By their number of inputs: max(x, 0) and min(max(x, 0), 6).
+ACTIVATIONS: dict[int, Nonlinearity] = {2: "relu", 3: "relu6"}
+WITHOUT_LAYER = {"Transpose", "Cast", "Sub", "Clip", "Flatten", "Softmax", "Slice"}
+
+
+class NotExportedError(ValueError):
+    """A file is not a float model that this project exported; the text says why."""
+
+
+class ForeignGraphError(NotExportedError):
+    """An imported model has the graph of another exporter; the text says the way out."""
+
+    def __init__(self, card: ModelCard, reason: str) -> None:
+        super().__init__(
+            f"the layers of {card.name} cannot be told ({reason}); import the weights that it was "
+            "exported from (.pth, .safetensors, .h5, .keras, .tflite), or quantise it with "
+            "onnxruntime's own tool and import what that makes"
+        )
+        self.card = card
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """A float model of the store, taken apart.
+
+    The first kernel of `checkpoint` is for pixels that only had the offset taken off: `scaling`
+    has their offset as its mean, and divides by nothing.
+    """
+
+    card: ModelCard
+    network: Network
+    checkpoint: Checkpoint
+    scaling: InputScaling
+    background: bool
+
+
+def read_exported(path: Path) -> Exported:
+    """Take a float file apart.
+
+    Raises:
+        OnnxFileError: it is not an ONNX file.
+        NotExportedError: it is another one than this project's float exports.
+        ForeignGraphError: it was imported with its graph.
+        CardError: the card in it is not valid.
+    """
+    model = read_model(path)
+    metadata = {item.key: item.value for item in model.metadata_props}
+    if CARD_KEY not in metadata:
+        raise NotExportedError(f"{path} has no model card, so this project did not export it")
+    card = parse_card(metadata[CARD_KEY])
+    if card.precision != "fp32":
+        raise NotExportedError(f"{card.name} is {card.precision} already; a float model is needed")
+    if card.origin.kind == "imported" and not _is_ours(model.graph):
+        raise ForeignGraphError(card, "this project did not write it")
+    return _Reader(model.graph, card).read()
+
+
+def _is_ours(graph: onnx.GraphProto) -> bool:
+    """Whether the graph starts as `models.export.graph.FloatWriter` writes it."""
+    return any(tensor.name == IMAGE_OFFSET for tensor in graph.initializer)
+
+
+class _Reader:
+    """One walk over the nodes of a float graph."""
+
+    def __init__(self, graph: onnx.GraphProto, card: ModelCard) -> None:
+        self.graph = graph
+        self.card = card
+        self.constants = {item.name: numpy_helper.to_array(item) for item in graph.initializer}
+        self.clips = {node.input[0]: node for node in graph.node if node.op_type == "Clip"}
+        self.weights: dict[str, LayerWeights] = {}
+        side = card.resolution
+        self.network = Network(card.family, card.alpha, (3, side, side))
+
+    def read(self) -> Exported:
+        for node in self.graph.node:
+            if node.op_type in WITHOUT_LAYER:
+                continue
+            self._add(node)
+        offset = self._constant(IMAGE_OFFSET).astype(np.float64).ravel() / 255
+        return Exported(
+            self.card,
+            self.network,
+            Checkpoint(self.weights),
+            InputScaling(mean=(offset[0], offset[1], offset[2]), std=(1 / 255,) * 3),
+            background=any(node.op_type == "Slice" for node in self.graph.node),
+        )
+
+    def _add(self, node: onnx.NodeProto) -> None:
+        sources = [INPUT if name == IMAGE_SCALED else name for name in node.input]
+        match node.op_type:
+            case "Conv":
+                self._keep_weights(node)
+                self.network.add(node.name, self._conv(node), sources[0])
+            case "Gemm":
+                self._keep_weights(node)
+                self.network.add(node.name, Linear(len(self.weights[node.name].bias)))
+            case "Add":
+                self.network.add(node.name, Add(), *sources)
+            case "GlobalAveragePool":
+                self.network.add(node.name, GlobalPool(), sources[0])
+            case other:
+                raise NotExportedError(
+                    f"{self.card.name} has the operator {other}, "
+                    "which no float export of this project has"
+                )
+
+    def _keep_weights(self, node: onnx.NodeProto) -> None:
+        kernel, bias = (self._constant(name) for name in node.input[1:3])
+        window = kernel.shape[2:] or (1, 1)
+        self.weights[node.name] = LayerWeights(kernel.reshape(*kernel.shape[:2], *window), bias)
+
+    def _constant(self, name: str) -> NDArray[np.float32]:
+        if name not in self.constants:
+            raise NotExportedError(f"{self.card.name} has no constant {name}")
+        return self.constants[name]
+
+    def _conv(self, node: onnx.NodeProto) -> Conv:
+        attributes = {item.name: helper.get_attribute_value(item) for item in node.attribute}
+        clip = self.clips.get(node.output[0])
+        return Conv(
+            len(self.weights[node.name].bias),
+            tuple(attributes["kernel_shape"]),
+            stride=attributes["strides"][0],
+            groups=attributes["group"],
+            padding=_padding(node.name, attributes),
+            activation=ACTIVATIONS[len(clip.input)] if clip else None,
+        )
+
+
+def _padding(name: str, attributes: dict[str, Any]) -> Padding:
+    """The rule that gives these pads on an even number of pixels."""
+    kernel, stride = attributes["kernel_shape"][0], attributes["strides"][0]
+    found = attributes["pads"]
+    for rule in ("symmetric", "same", "valid"):
+        before, after = pads(2 * stride * kernel, kernel, stride, rule)
+        if found == [before, before, after, after]:
+            return rule
+    raise NotExportedError(f"{name} pads {found}, which is no rule of the family")

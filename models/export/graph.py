@@ -1,0 +1,266 @@
+"""A network with its weights as ONNX nodes: the float graph and the quantised (QDQ) one.
+
+Both take `image`, uint8 RGB [N, H, W, 3] with free N, H and W, and give `probabilities`
+[N, classes] and `embedding` [N, channels], the pooled features. Every layer's output, after its
+activation, is a tensor with the layer's name.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+
+from app.card.card import EMBEDDING, PROBABILITIES
+from models.checkpoints.checkpoint import Affine, Checkpoint, Quantization
+from models.network.layers import Conv, Linear, pads
+from models.network.network import INPUT, Network, Node, Step
+
+OPSET = 17
+IR_VERSION = 8  # the newest that onnxruntime 1.14 and other runtimes of its time read
+LOGITS = "logits"
+IMAGE_OFFSET = "image_offset"
+IMAGE_SCALED = "image_scaled"
+
+
+@dataclass(frozen=True, slots=True)
+class InputScaling:
+    """What the weights were trained on: (pixel / 255 - mean) / std, per RGB channel."""
+
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+
+    @property
+    def offset(self) -> NDArray[np.float32]:
+        """The pixel value that becomes zero, [1, 3, 1, 1]."""
+        return (255 * np.array(self.mean)).astype(np.float32).reshape(1, 3, 1, 1)
+
+    def fold(self, kernel: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The first kernel [out, 3, h, w] for pixels that only had the offset taken off.
+
+        The offset itself cannot be folded into the bias: the zeros of the padding stand for the
+        mean, not for black.
+        """
+        divisor = 255 * np.array(self.std, np.float64).reshape(1, 3, 1, 1)
+        return (kernel / divisor).astype(np.float32)
+
+
+@dataclass(slots=True)
+class Tape:
+    """Nodes and constants in the making."""
+
+    nodes: list[onnx.NodeProto] = field(default_factory=list)
+    constants: dict[str, onnx.TensorProto] = field(default_factory=dict)
+
+    def emit(
+        self, op: str, inputs: list[str], output: str, name: str = "", **attributes: Any
+    ) -> str:
+        self.nodes.append(helper.make_node(op, inputs, [output], name or output, **attributes))
+        return output
+
+    def constant(self, name: str, value: Any) -> str:
+        if name not in self.constants:
+            self.constants[name] = numpy_helper.from_array(np.asarray(value), name)
+        return name
+
+
+class FloatWriter:
+    """Writes layers in float32."""
+
+    def __init__(self, tape: Tape, checkpoint: Checkpoint, scaling: InputScaling) -> None:
+        self.tape = tape
+        self.layers = checkpoint.layers
+        self.scaling = scaling
+
+    def input(self) -> None:
+        tape = self.tape
+        tape.emit("Transpose", [INPUT], "image_nchw", perm=[0, 3, 1, 2])
+        tape.emit("Cast", ["image_nchw"], "image_float", to=TensorProto.FLOAT)
+        offset = tape.constant(IMAGE_OFFSET, self.scaling.offset)
+        tape.emit("Sub", ["image_float", offset], IMAGE_SCALED)
+
+    def conv(self, step: Step, layer: Conv) -> None:
+        tape, name = self.tape, step.node.name
+        weights = self.layers[name]
+        source = step.node.inputs[0]
+        kernel = weights.kernel
+        if source == INPUT:
+            source, kernel = IMAGE_SCALED, self.scaling.fold(kernel)
+        inputs = [
+            source,
+            tape.constant(f"{name}.weight", kernel),
+            tape.constant(f"{name}.bias", weights.bias),
+        ]
+        if layer.activation is None:
+            tape.emit("Conv", inputs, name, **conv_attributes(step, layer))
+            return
+        linear = tape.emit("Conv", inputs, f"{name}.linear", name, **conv_attributes(step, layer))
+        bounds = [tape.constant("zero", np.float32(0))]
+        if layer.activation == "relu6":
+            bounds.append(tape.constant("six", np.float32(6)))
+        tape.emit("Clip", [linear, *bounds], name, f"{name}.{layer.activation}")
+
+    def simple(self, node: Node, op: str) -> None:
+        self.tape.emit(op, list(node.inputs), node.name)
+
+    def linear(self, node: Node) -> None:
+        tape, weights = self.tape, self.layers[node.name]
+        tape.emit("Flatten", [node.inputs[0]], EMBEDDING)
+        matrix = tape.constant(f"{node.name}.weight", weights.kernel.reshape(len(weights.bias), -1))
+        bias = tape.constant(f"{node.name}.bias", weights.bias)
+        tape.emit("Gemm", [EMBEDDING, matrix, bias], LOGITS, node.name, transB=1)
+
+
+class QuantizedWriter:
+    """Writes layers in QDQ form: uint8 activations, int8 weights, int32 biases.
+
+    A fused ReLU6 needs no Clip: the output's uint8 range ends where the activation does.
+    """
+
+    def __init__(self, tape: Tape, quantization: Quantization) -> None:
+        self.tape = tape
+        self.layers = quantization.layers
+        self.activations = quantization.activations
+
+    def input(self) -> None:
+        self.tape.emit("Transpose", [INPUT], "image.quantized", perm=[0, 3, 1, 2])
+        self._dequantize(INPUT, IMAGE_SCALED)
+
+    def conv(self, step: Step, layer: Conv) -> None:
+        name = step.node.name
+        source = IMAGE_SCALED if step.node.inputs[0] == INPUT else step.node.inputs[0]
+        weights = self._weights(step.node, self.layers[name].kernel)
+        attributes = conv_attributes(step, layer)
+        self.tape.emit("Conv", [source, *weights], f"{name}.float", name, **attributes)
+        self._quantize(name)
+
+    def simple(self, node: Node, op: str) -> None:
+        output = f"{node.name}.float"
+        if op == "GlobalAveragePool":
+            # TFLite rounds halves of the mean up, QuantizeLinear rounds them to even, and small
+            # maps have many exact halves: a nudge far below the rounding step decides them.
+            nudge = np.float32(self.activations[node.name].scale / 1024)
+            mean = self.tape.emit(op, list(node.inputs), f"{node.name}.mean", node.name)
+            inputs = [mean, self.tape.constant(f"{node.name}.nudge", nudge)]
+            self.tape.emit("Add", inputs, output)
+        else:
+            self.tape.emit(op, list(node.inputs), output, node.name)
+        self._quantize(node.name)
+
+    def linear(self, node: Node) -> None:
+        tape, source = self.tape, node.inputs[0]
+        tape.emit("Flatten", [f"{source}.quantized"], "embedding.quantized")
+        self._dequantize(EMBEDDING, EMBEDDING, self.activations[source])
+        kernel = self.layers[node.name].kernel
+        weights = self._weights(node, kernel.reshape(len(kernel), -1))
+        tape.emit("Gemm", [EMBEDDING, *weights], f"{node.name}.float", node.name, transB=1)
+        self._quantize(node.name, LOGITS)
+
+    def _weights(self, node: Node, kernel: NDArray[np.int8]) -> list[str]:
+        """Emit the dequantised kernel and bias of a layer."""
+        tape, name, layer = self.tape, node.name, self.layers[node.name]
+        per_tensor = layer.scales.size == 1
+        shape = () if per_tensor else layer.scales.shape
+        axis: dict[str, Any] = {} if per_tensor else {"axis": 0}
+        kernel_inputs = [
+            tape.constant(f"{name}.weight", kernel),
+            tape.constant(f"{name}.weight_scale", layer.scales.astype(np.float32).reshape(shape)),
+            tape.constant(f"{name}.weight_zero", layer.zero_points.reshape(shape)),
+        ]
+        scale = np.float32(self.activations[node.inputs[0]].scale) * layer.scales
+        bias_inputs = [
+            tape.constant(f"{name}.bias", layer.bias),
+            tape.constant(f"{name}.bias_scale", scale.astype(np.float32).reshape(shape)),
+        ]
+        return [
+            tape.emit("DequantizeLinear", kernel_inputs, f"{name}.weight_float", **axis),
+            tape.emit("DequantizeLinear", bias_inputs, f"{name}.bias_float", **axis),
+        ]
+
+    def _quantize(self, name: str, output: str | None = None) -> None:
+        """Round the layer's float output to uint8 and give it back under the layer's name."""
+        scale, zero = self._affine(name, self.activations[name])
+        self.tape.emit("QuantizeLinear", [f"{name}.float", scale, zero], f"{name}.quantized")
+        self._dequantize(name, output or name)
+
+    def _dequantize(self, name: str, output: str, affine: Affine | None = None) -> None:
+        scale, zero = self._affine(name, affine or self.activations[name])
+        self.tape.emit(
+            "DequantizeLinear", [f"{name}.quantized", scale, zero], output, f"{name}.dequantize"
+        )
+
+    def _affine(self, name: str, affine: Affine) -> tuple[str, str]:
+        return (
+            self.tape.constant(f"{name}.scale", np.float32(affine.scale)),
+            self.tape.constant(f"{name}.zero", np.uint8(affine.zero_point)),
+        )
+
+
+def build_graph(
+    network: Network, writer: FloatWriter | QuantizedWriter, background: bool
+) -> onnx.ModelProto:
+    """Write every layer, then softmax; `background` drops class 0 of a 1001-class network."""
+    tape = writer.tape
+    writer.input()
+    for step in network.steps():
+        layer = step.node.layer
+        if isinstance(layer, Conv):
+            writer.conv(step, layer)
+        elif isinstance(layer, Linear):
+            writer.linear(step.node)
+        else:
+            writer.simple(step.node, {"global_pool": "GlobalAveragePool", "add": "Add"}[layer.kind])
+    classes = network.shape_of("classifier")[0]
+    if background:
+        tape.emit("Softmax", [LOGITS], "probabilities_and_background", axis=1)
+        bounds = [
+            tape.constant(f"classes_{key}", [value])
+            for key, value in (("start", 1), ("end", classes), ("axis", 1))
+        ]
+        tape.emit("Slice", ["probabilities_and_background", *bounds], PROBABILITIES)
+    else:
+        tape.emit("Softmax", [LOGITS], PROBABILITIES, axis=1)
+    return _model(network, tape, classes - background)
+
+
+def float_writer(checkpoint: Checkpoint, scaling: InputScaling) -> FloatWriter:
+    return FloatWriter(Tape(), checkpoint, scaling)
+
+
+def quantized_writer(quantization: Quantization) -> QuantizedWriter:
+    return QuantizedWriter(Tape(), quantization)
+
+
+def _model(network: Network, tape: Tape, classes: int) -> onnx.ModelProto:
+    channels = network.shape_of("pool")[0]
+    graph = helper.make_graph(
+        tape.nodes,
+        network.family,
+        [helper.make_tensor_value_info(INPUT, TensorProto.UINT8, ["N", "H", "W", 3])],
+        [
+            helper.make_tensor_value_info(PROBABILITIES, TensorProto.FLOAT, ["N", classes]),
+            helper.make_tensor_value_info(EMBEDDING, TensorProto.FLOAT, ["N", channels]),
+        ],
+        list(tape.constants.values()),
+    )
+    return helper.make_model(
+        graph,
+        opset_imports=[helper.make_opsetid("", OPSET)],
+        ir_version=IR_VERSION,
+        producer_name="mobilenet-gateway",
+    )
+
+
+def conv_attributes(step: Step, layer: Conv) -> dict[str, Any]:
+    """Padding in numbers: every size that the family takes is even at each stride of 2."""
+    _, height, width = step.input_shapes[0]
+    top, bottom = pads(height, layer.kernel[0], layer.stride, layer.padding)
+    left, right = pads(width, layer.kernel[1], layer.stride, layer.padding)
+    return {
+        "kernel_shape": list(layer.kernel),
+        "strides": [layer.stride, layer.stride],
+        "pads": [top, left, bottom, right],
+        "group": layer.groups,
+    }

@@ -1,0 +1,116 @@
+"""Which files are looked at at all: what cannot become a served classifier is turned away here."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import onnx
+from onnx import AttributeProto, TensorProto, inliner
+
+from app.card.card import CARD_KEY, SourceFile
+from models.files.hashes import sha256_of
+from models.files.onnx_file import MAX_BYTES, OnnxFileError, read_model
+
+OLDEST_OPSET = 7  # onnxruntime's own floor
+DOMAINS = {"", "ai.onnx", "com.microsoft"}  # which onnxruntime runs on its own
+HALF_FLOATS = {TensorProto.FLOAT16, TensorProto.BFLOAT16}
+LOSSES = {"SoftmaxCrossEntropyLoss", "NegativeLogLikelihoodLoss"}
+DETECTING = {"NonMaxSuppression", "EfficientNMS_TRT", "RoiAlign", "MaxRoiPool"}
+BRANCHING = (AttributeProto.GRAPH, AttributeProto.GRAPHS)
+
+
+class Refused(ValueError):
+    """A file cannot be adopted; the text says why, and what helps."""
+
+
+def admit(path: Path) -> onnx.ModelProto:
+    """The model in a file, its weights read in and its local functions written out.
+
+    Raises:
+        Refused: it is not ONNX, damaged, too large, or nothing that classifies photos here.
+    """
+    try:
+        model = read_model(path, external_data=False)
+        data = external_files(model, path.parent)
+        if sum(file.stat().st_size for file in [path, *data]) > MAX_BYTES:
+            raise Refused(f"{path} and its weights are larger than 2 GB, more than one file can be")
+        model = read_model(path)
+    except OnnxFileError as error:
+        raise Refused(str(error)) from error
+    if any(item.key == CARD_KEY for item in model.metadata_props):
+        raise Refused(f"{path} has a model card already: copy it into the store as it is")
+    model = inliner.inline_local_functions(model)
+    _check_operators(model)
+    _check_training(model)
+    return model
+
+
+def external_files(model: onnx.ModelProto, folder: Path) -> list[Path]:
+    """The files beside a model that hold its weights.
+
+    Raises:
+        Refused: one of them lies outside of the folder, or is not there.
+    """
+    names = {
+        item.value
+        for tensor in _tensors(model.graph)
+        for item in tensor.external_data
+        if item.key == "location"
+    }
+    files = []
+    for name in sorted(names):
+        file = (folder / name).resolve()
+        if not file.is_relative_to(folder.resolve()):
+            raise Refused(f"its weights are to come from {name!r}, which is outside of its folder")
+        if not file.is_file():
+            raise Refused(f"its weights are in {name!r}, which is not beside it")
+        files.append(file)
+    return files
+
+
+def source_files(path: Path) -> tuple[SourceFile, ...]:
+    """Name and hash of a file and of those that hold its weights."""
+    data = external_files(read_model(path, external_data=False), path.parent)
+    return tuple(SourceFile(name=file.name, sha256=sha256_of(file)) for file in [path, *data])
+
+
+def _tensors(graph: onnx.GraphProto) -> Iterable[TensorProto]:
+    yield from graph.initializer
+    for node in graph.node:
+        for attribute in node.attribute:
+            if attribute.type == AttributeProto.TENSOR:
+                yield attribute.t
+
+
+def _check_operators(model: onnx.ModelProto) -> None:
+    [opset] = [item.version for item in model.opset_import if item.domain in ("", "ai.onnx")] or [0]
+    if opset < OLDEST_OPSET:
+        raise Refused(
+            f"its opset is {opset}; onnxruntime runs {OLDEST_OPSET} and newer: export it again"
+        )
+    for node in model.graph.node:
+        if node.domain not in DOMAINS:
+            raise Refused(f"{node.op_type} of {node.domain!r} is a custom operator")
+        if node.op_type in DETECTING:
+            raise Refused(f"it is a detector ({node.op_type}), not a classifier")
+        if any(attribute.type in BRANCHING for attribute in node.attribute):
+            raise Refused(f"it branches ({node.op_type}): no cost can be told for such a graph")
+    if any(tensor.data_type in HALF_FLOATS for tensor in _tensors(model.graph)):
+        raise Refused(
+            "its weights are 16-bit floats, which a CPU casts to 32 bits at every step: "
+            "export it in float32"
+        )
+
+
+def _check_training(model: onnx.ModelProto) -> None:
+    if model.training_info:
+        raise Refused("it is a training graph (it has training_info)")
+    for node in model.graph.node:
+        modes = [item.i for item in node.attribute if item.name == "training_mode"]
+        norm_outputs = [name for name in node.output if name]
+        if any(modes) or (node.op_type == "BatchNormalization" and len(norm_outputs) > 1):
+            raise Refused(
+                f"it is a training graph ({node.op_type} in training mode): "
+                "export it in evaluation mode"
+            )
+        if node.op_type in LOSSES or node.op_type.endswith("Grad"):
+            raise Refused(f"it is a training graph (it has {node.op_type})")

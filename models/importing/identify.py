@@ -1,0 +1,232 @@
+"""Which network a file of weights holds: no graph comes with weights, but their names and shapes.
+
+torch       `.pth` and `.safetensors`, named as torchvision or timm names them
+keras       `.h5`, `.weights.h5`, `.keras`
+tflite      `.tflite`, float or quantised: a graph, but one whose layers are the family's
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from app.card.card import Family
+from models.checkpoints import stored_zip
+from models.checkpoints.checkpoint import Array, Checkpoint, CheckpointError, template
+from models.checkpoints.keras import keras_h5
+from models.checkpoints.keras.config import read_pictures
+from models.checkpoints.tflite import tflite
+from models.checkpoints.tflite.graph import IDENTIFIER, Graph, read_graph
+from models.checkpoints.torch import safetensors, state_dict, timm, torchvision
+from models.export.export import kernel_shapes
+from models.export.graph import InputScaling
+from models.importing.checks import Refused
+from models.importing.recognise import ANY_SIZE, DESIGNS, WIDTHS
+from models.network.design import PAPER, Design, define
+from models.zoo.zoo import formats
+
+Kind = Literal["torch", "keras", "tflite"]
+
+HDF5_START = b"\x89HDF"
+PICKLE_START = b"\x80"
+SUFFIXES: dict[str, Kind] = {
+    ".pth": "torch",
+    ".pt": "torch",
+    ".tar": "torch",
+    ".ckpt": "torch",
+    ".safetensors": "torch",
+    ".h5": "keras",
+    ".hdf5": "keras",
+    ".keras": "keras",
+    ".tflite": "tflite",
+}
+# An optimizer keeps two more values for each weight; MobileNetV2 1.4 has 6 million.
+MAX_BYTES = 1 << 30
+
+
+class Naming(NamedTuple):
+    """How a library names the convolutions of one of its networks; `format` is the zoo's."""
+
+    format: str
+    family: Family
+    design: Design
+    convolutions: tuple[state_dict.Convolution, ...]
+
+    @property
+    def names(self) -> set[str]:
+        return {one.conv for one in self.convolutions}
+
+
+NAMINGS = (
+    Naming("torchvision", "mobilenet_v2", PAPER, tuple(torchvision.convolutions())),
+    *(
+        Naming(form, family, design, tuple(timm.convolutions(family, design)))
+        for family, design in DESIGNS
+        for form in [f"timm_{family.removeprefix('mobilenet_')}"]
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """What was read, and which network that is.
+
+    `format` is that of the zoo's table. `resolution` and `scaling` are None where the file does not
+    say them; with `fixed` the graph in it takes no other resolution.
+    """
+
+    checkpoint: Checkpoint
+    family: Family
+    alpha: float
+    design: Design
+    format: str
+    resolution: int | None = None
+    fixed: bool = False
+    scaling: InputScaling | None = None
+
+
+def kind_of(path: Path) -> Kind | None:
+    """What a file is by its first bytes, or else by its name; None for ONNX and anything else.
+
+    Raises:
+        Refused: there is no such file.
+        OSError: it cannot be read.
+    """
+    if not path.is_file():
+        raise Refused(f"{path} is not a file")
+    with path.open("rb") as file:
+        start = file.read(safetensors.START_BYTES)
+    named = SUFFIXES.get(path.suffix.lower())
+    if start.startswith(stored_zip.START):
+        return "keras" if named == "keras" else "torch"
+    if safetensors.is_start(start) or start.startswith(PICKLE_START):
+        return "torch"
+    if start.startswith(HDF5_START):
+        return "keras"
+    return "tflite" if start[4:8] == IDENTIFIER else named
+
+
+def identify(path: Path, kind: Kind) -> Network:
+    """Read a file of weights and tell the network.
+
+    Raises:
+        Refused: it cannot be read, or is not of the family.
+    """
+    readers: dict[Kind, Callable[[Path], Network]] = {
+        "torch": _torch,
+        "keras": _keras,
+        "tflite": _tflite,
+    }
+    if path.stat().st_size > MAX_BYTES:
+        raise Refused(f"{path} is larger than 1 GB, far more than a MobileNet's weights")
+    try:
+        return readers[kind](path)
+    except CheckpointError as error:
+        raise Refused(str(error)) from error
+
+
+def _torch(path: Path) -> Network:
+    tensors = state_dict.read_tensors(path)
+    stored = {name.removesuffix(".weight") for name, values in tensors.items() if values.ndim == 4}
+    naming = min(NAMINGS, key=lambda one: len(stored ^ one.names))
+    if others := sorted(stored ^ naming.names):
+        more = f" and {len(others) - 3} more" if len(others) > 3 else ""
+        raise CheckpointError(
+            f"{path.name}: not a MobileNetV1 or V2 as torchvision or timm name them "
+            f"({', '.join(others[:3])}{more}); another network comes in as ONNX (torch.onnx.export)"
+        )
+    eps = formats()[naming.format].batch_norm_epsilon
+    assert eps is not None  # noqa: S101  the table has it for torch
+    network = template(naming.family, naming.design)
+    classifier = _classifier(path, tensors)
+    checkpoint = state_dict.read_layers(path, network, naming.convolutions, classifier, eps)
+    return _network(path, checkpoint, naming.family, naming.design, naming.format)
+
+
+def _classifier(path: Path, tensors: Mapping[str, Array]) -> str:
+    """The name of the last layer: torchvision's has a number, which fine-tuning may change."""
+    found = [name.removesuffix(".weight") for name, values in tensors.items() if values.ndim == 2]
+    if len(found) != 1:
+        listed = f" ({', '.join(found)})" if found else ""
+        raise CheckpointError(
+            f"{path.name}: {len(found)} linear layers{listed}, and a MobileNet has one; "
+            "another head comes in as ONNX (torch.onnx.export)"
+        )
+    return found[0]
+
+
+def _keras(path: Path) -> Network:
+    family = keras_h5.family_of(path)
+    network = _network(path, keras_h5.read(path, family), family, PAPER, "keras")
+    side, scale, offset = read_pictures(path)
+    if scale is None:
+        return replace(network, resolution=side)
+    if not scale > 0:
+        raise CheckpointError(f"{path.name}: multiplies its pixels by {scale:g}")
+    mean, std = (0 - offset) / (255 * scale), 1 / (255 * scale)  # -offset could be -0.0
+    return replace(network, resolution=side, scaling=InputScaling((mean,) * 3, (std,) * 3))
+
+
+def _tflite(path: Path) -> Network:
+    graph = read_graph(path)
+    found = sum(operator.kind == "DEPTHWISE_CONV_2D" for operator in graph.operators)
+    family = _by_depthwise(path, found)
+    checkpoint = tflite.read([path], family, _similar_width(graph, family))
+    sides = graph.tensors[graph.input].shape[1:3]
+    if len(sides) != 2 or sides[0] != sides[1]:
+        raise CheckpointError(f"{path.name}: it takes {sides}, served are squares")
+    form = "tflite_float" if checkpoint.quantization is None else "tflite_quantized"
+    network = _network(path, checkpoint, family, PAPER, form)
+    return replace(network, resolution=sides[0], fixed=True)
+
+
+def _similar_width(graph: Graph, family: Family) -> float:
+    """A width with as many channels in its first layer and as many residual sums."""
+    made = (one.outputs[0] for one in graph.operators if one.kind == "CONV_2D")
+    channels = next((graph.tensors[at].shape[-1:] for at in made), ())
+    summed = sum(
+        operator.kind == "ADD" and all(graph.tensors[at].values is None for at in operator.inputs)
+        for operator in graph.operators
+    )
+    for alpha in dict.fromkeys(WIDTHS):
+        network = define(family, alpha, ANY_SIZE)
+        adds = sum(node.layer.kind == "add" for node in network.nodes)
+        if (next(network.steps()).output_shape[:1], adds) == (channels, summed):
+            return alpha
+    return 1.0
+
+
+def _by_depthwise(path: Path, found: int) -> Family:
+    counts: dict[Family, int] = {
+        family: sum(node.layer.kind == "depthwise" for node in template(family).nodes)
+        for family, design in DESIGNS
+        if design == PAPER
+    }
+    for family, wanted in counts.items():
+        if found == wanted:
+            return family
+    known = ", ".join(f"{family} has {wanted}" for family, wanted in counts.items())
+    raise CheckpointError(f"{path.name}: has {found} depthwise convolutions; {known}")
+
+
+def _network(
+    path: Path,
+    checkpoint: Checkpoint,
+    family: Family,
+    design: Design,
+    form: str,
+) -> Network:
+    """With the width multiplier that gives just these layers."""
+    found = {name: layer.kernel.shape for name, layer in checkpoint.layers.items()}
+    for alpha in dict.fromkeys(WIDTHS):
+        network = define(family, alpha, ANY_SIZE, design=design)
+        first = network.nodes[0]
+        if found[first.name][0] != next(network.steps()).output_shape[0]:
+            continue
+        wanted = kernel_shapes(network)
+        if all(found[name] == shape for name, shape in wanted.items() if name != "classifier"):
+            return Network(checkpoint, family, alpha, design, form)
+    raise CheckpointError(
+        f"{path.name}: no width multiplier from {min(WIDTHS)} to {max(WIDTHS)} gives the channels "
+        f"of its {family}; such a network comes in as ONNX"
+    )

@@ -1,0 +1,265 @@
+"""From any ONNX classifier to a model of the store."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import onnx
+
+from app.card.card import (
+    CARD_VERSION,
+    Cost,
+    ModelCard,
+    Origin,
+    Precision,
+    Resolutions,
+)
+from models.export.export import give_card
+from models.importing.checks import Refused, admit, source_files
+from models.importing.inspect_graph import (
+    Features,
+    ImageInput,
+    count_classes,
+    find_features,
+    image_input,
+    kind_of_scores,
+    score_output,
+)
+from models.importing.options import (
+    Choices,
+    Classes,
+    choose_classes,
+    choose_preprocessing,
+    choose_scaling,
+)
+from models.importing.recognise import recognise
+from models.importing.report import (
+    Adoption,
+    Finding,
+    chosen_name,
+    family_text,
+    labels_text,
+    preprocessing_text,
+    scaling_text,
+)
+from models.importing.verify import (
+    TOLERANCE,
+    Original,
+    Runner,
+    largest_difference,
+    noise,
+    sizes_that_run,
+    to_probabilities,
+)
+from models.importing.walk_back import Trail
+from models.importing.wrap import Plan, simplify, wrap
+from models.network import resolution as resolutions
+from models.onnx_cost.graph_cost import GraphCostError, check_side, graph_cost
+
+QUANTIZED = {"QLinearConv", "ConvInteger", "QLinearMatMul", "MatMulInteger", "QGemm"}
+INTEGERS = {onnx.TensorProto.INT8, onnx.TensorProto.UINT8}
+
+
+@dataclass(frozen=True, slots=True)
+class _Wrapped:
+    """The wrapped graph as it passed the comparison."""
+
+    model: onnx.ModelProto
+    runner: Runner
+    difference: float
+    any_batch: bool
+
+
+def adopt(
+    path: Path,
+    choices: Choices,
+    name: str | None = None,
+    source: str | None = None,
+    licence: str | None = None,
+) -> Adoption:
+    """Look at a file, wrap it, compare both, and write its card.
+
+    Raises:
+        Refused: it cannot be adopted, or something has to be said that no graph says.
+    """
+    foreign = admit(path)
+    image = image_input(foreign.graph, choices)
+    output = score_output(foreign.graph, choices)
+    resolution = _resolution(image, choices)
+    trail = Trail(foreign.graph)
+    features = find_features(trail, output)
+    runner = Runner(_with_output(foreign, features.value))
+    pixels = noise(resolution)
+    unscaled = Original(runner, image, None, (output, features.value))
+    classes = count_classes(unscaled.answers(pixels[:1])[0])
+
+    scaling = choose_scaling(choices, image.uint8)
+    preprocessing = choose_preprocessing(choices)
+    names = choose_classes(choices, classes)
+    scores, feature_values = replace(unscaled, scaling=scaling).answers(pixels)
+    kind = kind_of_scores(trail, output, scores.reshape(len(scores), -1))
+    if feature_values.ndim not in (2, 4):
+        shape = list(feature_values.shape)
+        raise Refused(f"its last layer reads {shape}: neither features nor a map of them")
+    plan = Plan(
+        image=image,
+        scaling=scaling,
+        output=output,
+        scores=kind,
+        score_axes=scores.ndim,
+        classes=classes,
+        background=names.background,
+        features=features,
+        feature_shape=feature_values.shape,
+    )
+    expected = to_probabilities(scores, kind)[:, int(names.background) :]
+    precision = _precision(foreign.graph)
+    wrapped = _wrap(foreign, plan, precision, pixels, expected)
+    sizes = [resolution]
+    if not image.fixed:
+        sizes = sizes_that_run(wrapped.runner, resolution, (len(names.labels), plan.channels))
+    cost = _cost(wrapped.model, resolution)
+    family, alpha = recognise(cost.layers)
+    card = ModelCard(
+        card_version=CARD_VERSION,
+        name=chosen_name(name, path),
+        family=family,
+        alpha=alpha,
+        resolution=resolution,
+        resolutions=Resolutions(minimum=sizes[0], maximum=sizes[-1], step=resolutions.STEP),
+        precision=precision,
+        labels=names.labels,
+        preprocessing=preprocessing,
+        accuracy=None,
+        origin=Origin(
+            kind="imported",
+            source=source or f"the file {path.name}",
+            files=source_files(path),
+            licence=licence,
+        ),
+        cost=cost,
+        quantization=None,
+        measured=(),
+    )
+    give_card(wrapped.model, card)
+    return Adoption(card, wrapped.model, _findings(foreign, card, plan, choices, names, wrapped))
+
+
+def _wrap(
+    foreign: onnx.ModelProto,
+    plan: Plan,
+    precision: Precision,
+    pixels: np.ndarray[tuple[int, ...], np.dtype[np.uint8]],
+    expected: np.ndarray[tuple[int, ...], np.dtype[np.float32]],
+) -> _Wrapped:
+    """The wrapped graph, with a free batch if it answers to a batch as to its images.
+
+    It does not if its author fixed the batch for good, or if it quantises what it is given by the
+    range of the whole batch.
+    """
+    reason = ""
+    for free_batch in (True, False):
+        model = wrap(foreign, plan, free_batch=free_batch)
+        try:
+            if precision == "fp32":  # a quantised graph is left as its author tuned it
+                model = simplify(model)
+            runner = Runner(model)
+            difference = largest_difference(runner, expected, pixels, together=free_batch)
+        except Refused as error:
+            reason = str(error)
+            continue
+        if difference <= TOLERANCE:
+            return _Wrapped(model, runner, difference, any_batch=free_batch)
+        reason = f"the wrapped graph is {difference:.2g} off the original"
+    raise Refused(f"it cannot run one image at a time: {reason}")
+
+
+def _cost(model: onnx.ModelProto, resolution: int) -> Cost:
+    try:
+        return graph_cost(model, resolution)
+    except GraphCostError as error:
+        raise Refused(f"its cost cannot be told: {error}") from error
+
+
+def _resolution(image: ImageInput, choices: Choices) -> int:
+    side = choices.resolution if image.height is None else image.height
+    if side is None:
+        raise Refused("it takes any size: say with --resolution which one it was trained at")
+    if choices.resolution not in (None, side):
+        raise Refused(f"it is made for {side} pixels: {choices.resolution} does not go in")
+    try:
+        check_side(side)
+    except GraphCostError as error:
+        raise Refused(str(error)) from error
+    return side
+
+
+def _precision(graph: onnx.GraphProto) -> Precision:
+    """int8 if layers multiply 8-bit weights."""
+    integers = {tensor.name for tensor in graph.initializer if tensor.data_type in INTEGERS}
+    large = {tensor.name for tensor in graph.initializer if len(tensor.dims) > 1}
+    for node in graph.node:
+        if node.op_type in QUANTIZED:
+            return "int8"
+        if node.op_type == "DequantizeLinear" and node.input[0] in integers & large:
+            return "int8"
+    return "fp32"
+
+
+def _with_output(model: onnx.ModelProto, value: str) -> onnx.ModelProto:
+    """The same graph with one more output."""
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    if value not in [output.name for output in copy.graph.output]:
+        copy.graph.output.append(onnx.ValueInfoProto(name=value))
+    return copy
+
+
+def _findings(
+    foreign: onnx.ModelProto,
+    card: ModelCard,
+    plan: Plan,
+    choices: Choices,
+    names: Classes,
+    wrapped: _Wrapped,
+) -> tuple[Finding, ...]:
+    image = plan.image
+    exporter = f"{foreign.producer_name} {foreign.producer_version}".strip() or "unknown"
+    element = "uint8" if image.uint8 else "float32"
+    scaled_by = choices.by("mean", "std") if plan.scaling else "the graph"
+    rows = [
+        ("exporter", exporter, "the file"),
+        ("input", f"{image.name}: {element}, {image.layout.upper()}", "the graph"),
+        ("scaling", scaling_text(plan.scaling), scaled_by),
+        ("resolution", str(card.resolution), "the graph" if image.fixed else "--resolution"),
+        ("takes", str(card.resolutions), "the graph" if image.fixed else "tried"),
+        ("batch", "any" if wrapped.any_batch else "1", "tried"),
+        (
+            "preprocessing",
+            preprocessing_text(card.preprocessing),
+            choices.by("resize", "crop_fraction", "interpolation"),
+        ),
+        ("scores", f"{plan.output}: {plan.scores}", "its last layers and their values"),
+        ("classes", f"{plan.classes}{' with a background' if names.background else ''}", "a run"),
+        ("labels", labels_text(names.labels), names.said_by),
+        ("embedding", f"{plan.channels} values", _pooling(plan)),
+        ("precision", card.precision, "the graph"),
+        ("family", family_text(card), "every layer's shape"),
+        ("parameters", f"{card.cost.params:,}", "the graph"),
+        ("multiply-adds", f"{card.cost.madds:,}", "the graph"),
+        (
+            "difference",
+            f"{wrapped.difference:.1e}",
+            f"{len(noise(8))} images, original and wrapped",
+        ),
+    ]
+    return tuple(Finding(*row) for row in rows)
+
+
+def _pooling(plan: Plan) -> str:
+    features: Features = plan.features
+    if plan.pools_here:
+        return "no pooled features before the classes: the mean of the map they are made of"
+    if features.pooled_by:
+        return f"pooled features ({features.pooled_by})"
+    return "what the last layer reads; not pooled"

@@ -1,0 +1,173 @@
+"""From a file of weights to a model of the store, with the family's own graph around them."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import onnx
+
+from app.card.card import PROBABILITIES, Origin, Precision, SourceFile
+from models.checkpoints.checkpoint import Affine
+from models.export.export import Recipe, build, give_card
+from models.export.graph import InputScaling
+from models.files.hashes import sha256_of
+from models.importing.checks import Refused
+from models.importing.identify import Kind, Network, identify
+from models.importing.options import (
+    Choices,
+    Classes,
+    choose_classes,
+    choose_preprocessing,
+    choose_scaling,
+    preset_of,
+)
+from models.importing.report import (
+    Adoption,
+    Finding,
+    chosen_name,
+    family_text,
+    labels_text,
+    preprocessing_text,
+    scaling_text,
+)
+from models.importing.verify import Runner, noise
+from models.network.network import INPUT
+from models.network.resolution import check_resolution
+from models.zoo.zoo import formats
+
+# what a file is, and whose habits it is taken to have, by the name of its format in the zoo
+TITLES = {
+    "torchvision": ("torch weights, named as in torchvision", "torchvision"),
+    "timm_v1": ("torch weights, named as in timm", "timm"),
+    "timm_v2": ("torch weights, named as in timm", "timm"),
+    "keras": ("Keras weights", "Keras"),
+    "tflite_float": ("TFLite, float", "TFLite"),
+    "tflite_quantized": ("TFLite, quantised", "TFLite"),
+}
+
+
+def adopt_checkpoint(
+    path: Path,
+    kind: Kind,
+    choices: Choices,
+    name: str | None = None,
+    source: str | None = None,
+    licence: str | None = None,
+) -> Adoption:
+    """Read weights, build their network, run it, and write its card.
+
+    Raises:
+        Refused: the weights are not the family's or do not run, or something has to be said that
+            no file of weights says.
+    """
+    if choices.layout or choices.output:
+        option = "--layout" if choices.layout else "--output"
+        raise Refused(f"{option} is for ONNX files; {path.name} has weights: leave it out")
+    network = identify(path, kind)
+    _, habits = TITLES[network.format]
+    preset = preset_of(network.format, f"usual for {habits}")
+    if network.scaling is not None:
+        preset = replace(preset, scaling=network.scaling)
+    choices = replace(choices, file=preset)
+    integers = network.checkpoint.quantization
+    precision: Precision = "int8" if integers else "fp32"
+    resolution = _resolution(network, choices)
+    scaling = choose_scaling(choices, uint8=integers is not None)
+    if integers:
+        scaling = scaling_of(integers.activations[INPUT])
+    assert scaling is not None  # noqa: S101  there is one for floats
+    classes = len(network.checkpoint.layers["classifier"].bias)
+    if classes < 2:
+        raise Refused("it has one score, as for a yes or no; served are two classes and more")
+    names = choose_classes(choices, classes)
+    recipe = Recipe(
+        family=network.family,
+        alpha=network.alpha,
+        resolution=resolution,
+        variant=None,
+        padding=formats()[network.format].padding,
+        scaling=scaling,
+        preprocessing=choose_preprocessing(choices),
+        background=names.background,
+        accuracy=None,
+        origin=Origin(
+            kind="imported",
+            source=source or f"the file {path.name}",
+            files=(SourceFile(name=path.name, sha256=sha256_of(path)),),
+            licence=licence,
+        ),
+        labels=names.labels,
+        design=network.design,
+    )
+    model = build(recipe, network.checkpoint, precision)
+    card = recipe.card(precision).model_copy(update={"name": chosen_name(name, path)})
+    _try_out(model, resolution)
+    give_card(model, card)
+    return Adoption(card, model, _findings(network, recipe, choices, names))
+
+
+def scaling_of(image: Affine) -> InputScaling:
+    """What a quantised input makes of a pixel: scale * (pixel - zero point)."""
+    return InputScaling((image.zero_point / 255,) * 3, (1 / (255 * image.scale),) * 3)
+
+
+def _resolution(network: Network, choices: Choices) -> int:
+    found, asked = network.resolution, choices.resolution
+    if found is None and asked is None:
+        raise Refused(
+            "the file does not say at how many pixels it was trained: give --resolution, as 224"
+        )
+    if network.fixed and asked not in (None, found):
+        raise Refused(f"it is made for {found} pixels, not for {asked}: leave out --resolution")
+    resolution = asked or found or 0
+    try:
+        check_resolution(resolution)
+    except ValueError as error:
+        hint = "" if asked or network.fixed else ": give the nearest one with --resolution"
+        raise Refused(f"{error}{hint}") from error
+    return resolution
+
+
+def _try_out(model: onnx.ModelProto, resolution: int) -> None:
+    """Refuse weights that are finite one by one and overflow together."""
+    onnx.checker.check_model(model, full_check=True)
+    [found] = Runner(model).run([PROBABILITIES], **{INPUT: noise(resolution)})
+    if not np.isfinite(found).all():
+        raise Refused("it answers with values that are not numbers: the weights are damaged")
+
+
+def _findings(
+    network: Network, recipe: Recipe, choices: Choices, names: Classes
+) -> tuple[Finding, ...]:
+    precision: Precision = "int8" if network.checkpoint.quantization else "fp32"
+    card = recipe.card(precision)
+    shapes = "every layer's shape"
+    title, habits = TITLES[network.format]
+    said = (choices.like, choices.mean, choices.std)
+    of_file = network.scaling is not None and not any(said)
+    own_scaling = "the file" if of_file or precision == "int8" else choices.by("mean", "std")
+    rows = [
+        ("file", title, "what is in it"),
+        ("family", family_text(card), shapes),
+        ("resolution", str(card.resolution), "--resolution" if choices.resolution else "the file"),
+        ("takes", str(card.resolutions), "the family"),
+        ("padding", recipe.padding, habits),
+        ("scaling", scaling_text(recipe.scaling), own_scaling),
+        (
+            "preprocessing",
+            preprocessing_text(card.preprocessing),
+            choices.by("resize", "crop_fraction", "interpolation"),
+        ),
+        ("scores", "softmax of the last layer", "the family"),
+        (
+            "classes",
+            f"{len(names.labels) + names.background}"
+            f"{' with a background' if names.background else ''}",
+            "the last layer's shape",
+        ),
+        ("labels", labels_text(names.labels), names.said_by),
+        ("precision", card.precision, "the weights"),
+        ("parameters", f"{card.cost.params:,}", shapes),
+        ("multiply-adds", f"{card.cost.madds:,}", shapes),
+    ]
+    return tuple(Finding(*row) for row in rows)

@@ -1,0 +1,214 @@
+"""What a foreign graph is: where the image goes in, where scores and features come out."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import NodeProto, TensorProto
+
+from models.importing.checks import Refused
+from models.importing.options import Choices
+from models.importing.walk_back import PASSING, Trail
+from models.onnx_cost.graph_cost import CONVOLUTIONS, POOLS, QUANTIZING
+
+Layout = Literal["nchw", "nhwc"]
+Scores = Literal["logits", "probabilities", "log probabilities"]
+CHANNEL_AXIS: dict[str, int] = {"nchw": 1, "nhwc": 3}
+POOLING = {*POOLS, "ReduceMean", "QLinearGlobalAveragePool", "QLinearAveragePool"} - {"Concat"}
+ACTIVATIONS = {"Clip", "Relu", "LeakyRelu", "HardSwish", "HardSigmoid", "Mul", "Div"}
+SUM_TOLERANCE = 1e-3
+
+
+@dataclass(frozen=True, slots=True)
+class ImageInput:
+    """The input as the file declares it; None is a size that the file leaves open."""
+
+    name: str
+    layout: Layout
+    uint8: bool
+    batch: int | None
+    height: int | None
+    width: int | None
+
+    @property
+    def fixed(self) -> bool:
+        return self.height is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Features:
+    """The value that becomes the embedding.
+
+    `affine` holds the names of scale and zero point where it is a quantised integer.
+    """
+
+    value: str
+    affine: tuple[str, str] | None
+    channels_last: bool
+    pooled_by: str | None
+
+
+def image_input(graph: onnx.GraphProto, choices: Choices) -> ImageInput:
+    """Find the one image that a graph takes.
+
+    Raises:
+        Refused: it takes something else, or in more than one way.
+    """
+    weights = {tensor.name for tensor in graph.initializer}
+    inputs = [value for value in graph.input if value.name not in weights]
+    kinds = [value.type.tensor_type for value in inputs]
+    shapes = [_shape(value) for value in inputs]
+    listed = ", ".join(f"{value.name} {_text(_shape(value))}" for value in inputs) or "none"
+    if any(kind.elem_type in (TensorProto.INT64, TensorProto.INT32) for kind in kinds):
+        raise Refused(f"its input is whole numbers ({listed}): a text model, not an image one")
+    shape = shapes[0] if len(shapes) == 1 else None
+    if shape is None or len(shape) != 4:
+        raise Refused(f"an image classifier has one input with four axes; this has {listed}")
+    [kind] = kinds
+    if kind.elem_type not in (TensorProto.FLOAT, TensorProto.UINT8):
+        name = TensorProto.DataType.Name(kind.elem_type).lower()
+        raise Refused(f"its input is {name}; adopted are float (32 bits) and uint8")
+    layout = _layout(shape, choices.layout, listed)
+    rows, columns = (2, 3) if layout == "nchw" else (1, 2)
+    height, width = _size(shape[rows]), _size(shape[columns])
+    if height != width:
+        raise Refused(f"it takes {width or 'any'} x {height or 'any'} pixels; served are squares")
+    uint8 = kind.elem_type == TensorProto.UINT8
+    return ImageInput(inputs[0].name, layout, uint8, _size(shape[0]), height, width)
+
+
+def score_output(graph: onnx.GraphProto, choices: Choices) -> str:
+    """Name of the output with the class scores.
+
+    Raises:
+        Refused: nothing tells which it is, or it does not have a classifier's shape.
+    """
+    outputs = {value.name: _shape(value) for value in graph.output}
+    listed = ", ".join(f"{name} {_text(shape)}" for name, shape in outputs.items())
+    if choices.output is not None:
+        if choices.output not in outputs:
+            raise Refused(f"no output {choices.output!r}; there are {listed}")
+        return choices.output
+    if len(outputs) != 1:
+        raise Refused(
+            f"it has {len(outputs)} outputs ({listed}), as a detector has; a classifier has one. "
+            "If one of them is the classes' scores, name it with --output"
+        )
+    [output] = graph.output
+    if not output.type.HasField("tensor_type"):
+        raise Refused(f"its output {output.name} is no tensor")
+    return str(output.name)
+
+
+def count_classes(scores: NDArray[np.generic]) -> int:
+    """Number of classes of scores [1, classes], with axes of size 1 or without.
+
+    Raises:
+        Refused: the scores are not one number a class.
+    """
+    if scores.dtype != np.float32:
+        raise Refused(f"its output is {scores.dtype}, not float scores")
+    wide = [size for size in scores.shape[1:] if size != 1]
+    if len(wide) != 1 or scores.ndim < 2:
+        kind = {3: "a detector or a sequence model", 4: "a segmentation"}.get(
+            scores.ndim, "no classes"
+        )
+        raise Refused(f"its output is {list(scores.shape)}, not one score a class: {kind}")
+    if not np.isfinite(scores).all():
+        raise Refused("it answers with values that are not numbers: the file is damaged")
+    return int(wide[0])
+
+
+def kind_of_scores(trail: Trail, output: str, scores: NDArray[np.float32]) -> Scores:
+    """What scores [N, classes] are, by the graph's end and by the numbers themselves.
+
+    Raises:
+        Refused: they are neither logits nor a distribution over the classes.
+    """
+    last = trail.maker_behind(output)
+    end = last.op_type if last else ""
+    rounded = any(node.op_type in QUANTIZING for node in trail.graph.node)
+    sums = scores.sum(axis=1, dtype=np.float64)
+    adds_up = bool((scores >= 0).all() and (abs(sums - 1) < SUM_TOLERANCE).all())
+    if end in ("Softmax", "QLinearSoftmax"):
+        if not adds_up and not rounded:
+            raise Refused("its softmax does not go over the classes")
+        return "probabilities"
+    if end == "LogSoftmax":
+        return "log probabilities"
+    if end in ("Sigmoid", "QLinearSigmoid"):
+        raise Refused("it ends in a sigmoid: any number of its classes can be true at once")
+    return "probabilities" if adds_up else "logits"
+
+
+def find_features(trail: Trail, output: str) -> Features:
+    """What the last layer with weights reads.
+
+    Raises:
+        Refused: there is no such layer.
+    """
+    layer = trail.last_weighted(output)
+    if layer is None:
+        raise Refused("no convolution or matrix product leads to its output: nothing was learned")
+    value, affine = _read_by(trail, layer)
+    pool = trail.maker_behind(value, PASSING | ACTIVATIONS)
+    return Features(
+        value=value,
+        affine=affine,
+        channels_last=layer.op_type not in CONVOLUTIONS,
+        pooled_by=pool.op_type if pool is not None and pool.op_type in POOLING else None,
+    )
+
+
+def _read_by(trail: Trail, layer: NodeProto) -> tuple[str, tuple[str, str] | None]:
+    """A layer's input as float, or as an integer with its scale and zero point."""
+    value = layer.input[0]
+    if layer.op_type.startswith("QLinear") or layer.op_type == "QGemm":
+        return value, (layer.input[1], layer.input[2])
+    if layer.op_type.endswith("Integer"):
+        maker = trail.maker_behind(value, PASSING - {"QuantizeLinear"})
+        if maker is None or maker.op_type != "DynamicQuantizeLinear":
+            raise Refused(f"nothing tells the scale of what {layer.op_type} reads")
+        return maker.input[0], None
+    return value, None
+
+
+def _layout(shape: Sequence[int | str], wanted: str | None, listed: str) -> Layout:
+    possible: list[Layout] = ["nchw", "nhwc"]
+    found = [layout for layout in possible if shape[CHANNEL_AXIS[layout]] == 3]
+    if not found:
+        open_ones = [layout for layout in possible if isinstance(shape[CHANNEL_AXIS[layout]], str)]
+        if wanted is None or wanted not in open_ones:
+            raise Refused(
+                f"no axis of its input has three channels ({listed})"
+                + (": say which with --layout" if open_ones and wanted is None else "")
+            )
+        found = [layout for layout in open_ones if layout == wanted]
+    if wanted is not None:
+        found = [layout for layout in found if layout == wanted]
+        if not found:
+            raise Refused(f"--layout is {wanted}, but the input is {listed}")
+    if len(found) != 1:
+        raise Refused(f"two axes of its input could be the channels ({listed}): say --layout")
+    return found[0]
+
+
+def _shape(value: onnx.ValueInfoProto) -> list[int | str] | None:
+    kind = value.type.tensor_type
+    if not kind.HasField("shape"):
+        return None
+    return [
+        size.dim_value if size.HasField("dim_value") and size.dim_value > 0 else size.dim_param
+        for size in kind.shape.dim
+    ]
+
+
+def _text(shape: list[int | str] | None) -> str:
+    return "?" if shape is None else f"[{', '.join(str(size or '?') for size in shape)}]"
+
+
+def _size(size: int | str) -> int | None:
+    return size if isinstance(size, int) else None

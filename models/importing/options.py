@@ -1,0 +1,225 @@
+"""What a graph does not say of itself, and a person has to: scaling, preprocessing, class names."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from app.card.card import Preprocessing
+from models.export.graph import InputScaling
+from models.importing.checks import Refused
+from models.zoo.imagenet import imagenet_labels
+from models.zoo.zoo import formats
+
+IMAGENET = "imagenet"
+BACKGROUND_NAMES = {"background", "dummy", "__background__"}
+
+
+@dataclass(frozen=True, slots=True)
+class Preset:
+    """How the networks of one project were trained.
+
+    `said_by` is who says so; `background` is True where class 0 of 1001 is "nothing".
+    """
+
+    said_by: str
+    scaling: InputScaling
+    preprocessing: Preprocessing
+    background: bool
+
+
+def presets() -> dict[str, Preset]:
+    """By the name that `--like` takes."""
+    names = {
+        "torchvision": "torchvision",
+        "torchvision_v2": "torchvision_v2",
+        "keras": "keras",
+        "tflite": "tflite_float",
+        "timm": "timm_v2",
+        "timm_v1": "timm_v1",
+    }
+    return {name: preset_of(record, f"--like {name}") for name, record in names.items()}
+
+
+def preset_of(record: str, said_by: str) -> Preset:
+    """What the checkpoints of a format of the zoo have in common."""
+    kind = formats()[record]
+    return Preset(said_by, kind.scaling, kind.preprocessing, kind.background)
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """What was said on the command line; None where nothing was.
+
+    `file` is what the file itself is like, which holds where nothing was said.
+    """
+
+    like: str | None = None
+    mean: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = None
+    resize: str | None = None
+    crop_fraction: float | None = None
+    interpolation: str | None = None
+    labels: str | None = None
+    background: bool | None = None
+    layout: str | None = None
+    resolution: int | None = None
+    output: str | None = None
+    file: Preset | None = None
+
+    @property
+    def preset(self) -> Preset | None:
+        """What `like` stands for, or else the file.
+
+        Raises:
+            Refused: there is no such preset.
+        """
+        if self.like is None:
+            return self.file
+        if self.like not in presets():
+            raise Refused(f"no preset {self.like!r}; there are {', '.join(presets())}")
+        return presets()[self.like]
+
+    def by(self, *names: str) -> str:
+        """Who says so: the options that were given, and the preset for the others."""
+        given = [name for name in names if getattr(self, name) is not None]
+        options = [f"--{name.replace('_', '-')}" for name in given]
+        if len(given) < len(names) and self.preset is not None:
+            options.append(self.preset.said_by)
+        return ", ".join(options)
+
+
+def choose_scaling(choices: Choices, uint8: bool) -> InputScaling | None:
+    """The scaling in front of a network; None for one that takes pixels as they are.
+
+    Raises:
+        Refused: it is not said, said twice, or out of range.
+    """
+    given = {"mean": choices.mean, "std": choices.std}
+    named = [f"--{name}" for name, value in given.items() if value is not None]
+    if uint8:
+        if named:
+            raise Refused(f"it takes uint8 pixels and scales them itself: leave out {named[0]}")
+        return None
+    preset = choices.preset
+    if preset is None and len(named) < 2:
+        raise Refused(
+            "no graph says what its float input is scaled to: give --like "
+            f"({', '.join(presets())}), or --mean and --std of pixel / 255"
+        )
+    own = {name: _channels(name, value) for name, value in given.items() if value is not None}
+    scaling = replace(preset.scaling, **own) if preset else InputScaling(**own)
+    if not all(0 <= value <= 1 for value in scaling.mean):
+        raise Refused(f"--mean is of pixel / 255, so from 0 to 1, not {list(scaling.mean)}")
+    if not all(0 < value <= 1 for value in scaling.std):
+        raise Refused(f"--std is of pixel / 255, so above 0 and at most 1, not {list(scaling.std)}")
+    return scaling
+
+
+def choose_preprocessing(choices: Choices) -> Preprocessing:
+    """How a photo becomes the square that the graph sees.
+
+    Raises:
+        Refused: a part of it is not said, or is nothing that the service can do.
+    """
+    fields = ("resize", "crop_fraction", "interpolation")
+    given = {name: getattr(choices, name) for name in fields if getattr(choices, name) is not None}
+    preset = choices.preset
+    known: dict[str, Any] = preset.preprocessing.model_dump() if preset else {}
+    if missing := [f"--{name.replace('_', '-')}" for name in fields if name not in known | given]:
+        raise Refused(
+            f"no graph says how photos are cut: give --like ({', '.join(presets())}), "
+            f"or {', '.join(missing)}"
+        )
+    try:
+        return Preprocessing.model_validate(known | given)
+    except ValidationError as error:
+        fault = error.errors(include_url=False)[0]
+        name = str(fault["loc"][0]).replace("_", "-")
+        raise Refused(f"--{name} is {fault['input']!r}: {fault['msg']}") from error
+
+
+@dataclass(frozen=True, slots=True)
+class Classes:
+    """Names of the classes that are served; `background` is True if class 0 is left out."""
+
+    labels: tuple[str, ...]
+    background: bool
+    said_by: str
+
+
+def choose_classes(choices: Choices, classes: int) -> Classes:
+    """Names for the `classes` scores of a network.
+
+    Raises:
+        Refused: they are not said, or are not as many.
+    """
+    preset = choices.preset
+    background = choices.background
+    if background is None:
+        background = preset is not None and preset.background and classes == 1001
+    wanted = classes - background
+    source = choices.labels or (IMAGENET if choices.like else None)
+    if source is None:
+        raise Refused(
+            f"no file says what its {classes} classes are called: give --labels FILE "
+            f"(one name a line, or JSON), or --labels {IMAGENET}"
+        )
+    labels = imagenet_labels() if source == IMAGENET else read_labels(Path(source))
+    if background and len(labels) == classes and labels[0].lower() in BACKGROUND_NAMES:
+        labels = labels[1:]
+    if len(labels) != wanted:
+        hint = ""
+        if len(labels) == wanted - 1 and not background:
+            hint = ": if class 0 is a background class, say --background"
+        elif choices.labels is None:
+            hint = ": name them with --labels FILE"
+        raise Refused(
+            f"it has {wanted} classes{' and a background' if background else ''}, "
+            f"{source} has {len(labels)} names{hint}"
+        )
+    return Classes(labels, background, choices.by("labels"))
+
+
+def read_labels(path: Path) -> tuple[str, ...]:
+    """Class names in order: a text file with one a line, a JSON list, or a JSON object by index.
+
+    Raises:
+        Refused: it cannot be read, or a name is missing.
+    """
+    try:
+        text = path.read_text("utf-8-sig")
+        labels = _from_json(json.loads(text)) if path.suffix == ".json" else text.splitlines()
+    except OSError as error:
+        raise Refused(f"--labels: {path}: {error.strerror}") from error
+    except ValueError as error:
+        raise Refused(f"--labels: {path} is no list of names: {error}") from error
+    names = tuple(label.strip() for label in labels)
+    if "" in names:
+        raise Refused(f"--labels: line {names.index('') + 1} of {path} is empty")
+    return names
+
+
+def _from_json(data: object) -> Sequence[str]:
+    """A list, {"0": name, ...}, or Keras' {"0": [id, name], ...}."""
+    if isinstance(data, dict):
+        if sorted(data) != sorted(map(str, range(len(data)))):
+            raise ValueError(f"its keys are not the numbers from 0 to {len(data) - 1}")
+        data = [data[str(index)] for index in range(len(data))]
+    if not isinstance(data, list):
+        raise ValueError("neither a list nor an object")
+    names = [item[-1] if isinstance(item, list) and item else item for item in data]
+    if not all(isinstance(name, str) for name in names):
+        raise ValueError("a name is not a text")
+    return names
+
+
+def _channels(name: str, values: Sequence[float]) -> tuple[float, float, float]:
+    if len(values) == 1:
+        return values[0], values[0], values[0]
+    if len(values) != 3:
+        raise Refused(f"--{name} takes one number or three, for red, green and blue")
+    return values[0], values[1], values[2]

@@ -1,0 +1,139 @@
+"""Running the foreign graph and the wrapped one side by side, before anything is written."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+
+from app.card.card import EMBEDDING, INPUT, PROBABILITIES
+from app.errors import first_line
+from app.model.runtime import new_session
+from models.export.graph import InputScaling
+from models.importing.checks import Refused
+from models.importing.inspect_graph import ImageInput, Scores
+from models.network.resolution import ALL
+
+Floats = NDArray[np.float32]
+Pixels = NDArray[np.uint8]
+IMAGES = 3
+TOLERANCE = 1e-4
+
+
+class Runner:
+    """A graph in onnxruntime; what goes wrong in it becomes a plain word."""
+
+    def __init__(self, model: onnx.ModelProto) -> None:
+        try:
+            self.session = new_session(model.SerializeToString(), log_errors=False)
+        except Exception as error:  # onnxruntime's errors have no common class
+            raise Refused(f"onnxruntime cannot load it: {first_line(error)}") from error
+
+    def run(self, outputs: list[str], **inputs: NDArray[Any]) -> list[NDArray[Any]]:
+        """What the named outputs are for these inputs.
+
+        Raises:
+            Refused: the graph does not run.
+        """
+        try:
+            return list(self.session.run(outputs, inputs))
+        except Exception as error:
+            raise Refused(f"it does not run: {first_line(error)}") from error
+
+
+@dataclass(frozen=True, slots=True)
+class Original:
+    """The foreign graph as its own documentation would have one use it."""
+
+    runner: Runner
+    image: ImageInput
+    scaling: InputScaling | None
+    outputs: tuple[str, ...]
+
+    def answers(self, pixels: Pixels) -> list[NDArray[Any]]:
+        """The graph's own outputs for uint8 images [N, H, W, 3]."""
+        batch = self.image.batch or 1
+        count = -(-len(pixels) // batch) * batch
+        padded = np.resize(pixels, (count, *pixels.shape[1:]))
+        runs = []
+        for start in range(0, count, batch):
+            fed = {self.image.name: self._fed(padded[start : start + batch])}
+            runs.append(self.runner.run(list(self.outputs), **fed))
+        return [np.concatenate(parts)[: len(pixels)] for parts in zip(*runs, strict=True)]
+
+    def _fed(self, pixels: Pixels) -> NDArray[Any]:
+        fed: NDArray[Any] = pixels if self.image.uint8 else pixels.astype(np.float32)
+        if self.scaling is not None:
+            mean, std = (
+                np.array(part, np.float32) for part in (self.scaling.mean, self.scaling.std)
+            )
+            fed = (fed / np.float32(255) - mean) / std
+        if self.image.layout == "nchw":
+            return np.ascontiguousarray(fed.transpose(0, 3, 1, 2))
+        return fed
+
+
+def noise(resolution: int, images: int = IMAGES) -> Pixels:
+    """Blocks of random colours in random contrast, the same every time: [N, side, side, 3]."""
+    random = np.random.default_rng(0)
+    coarse = random.integers(0, 256, (images, 8, 8, 3))
+    steps = -(-resolution // 8)
+    large = coarse.repeat(steps, axis=1).repeat(steps, axis=2)[:, :resolution, :resolution]
+    grain = random.integers(-40, 41, large.shape)
+    made: Pixels = np.clip(large + grain, 0, 255).astype(np.uint8)
+    return made
+
+
+def to_probabilities(scores: Floats, kind: Scores) -> Floats:
+    """Scores [N, classes, ...] as probabilities [N, classes]."""
+    flat = scores.reshape(len(scores), -1).astype(np.float64)
+    if kind == "probabilities":
+        return flat.astype(np.float32)
+    if kind == "log probabilities":
+        return np.exp(flat).astype(np.float32)
+    powers = np.exp(flat - flat.max(axis=1, keepdims=True))
+    made: Floats = (powers / powers.sum(axis=1, keepdims=True)).astype(np.float32)
+    return made
+
+
+def largest_difference(wrapped: Runner, expected: Floats, pixels: Pixels, together: bool) -> float:
+    """How far the wrapped graph is from the original's probabilities.
+
+    Raises:
+        Refused: it does not run on these images, all `together` or one by one.
+    """
+    groups = [pixels] if together else np.split(pixels, len(pixels))
+    found = [wrapped.run([PROBABILITIES], **{INPUT: group})[0] for group in groups]
+    rows = np.concatenate(found)
+    return float(abs(rows - expected).max()) if rows.shape == expected.shape else float("inf")
+
+
+def sizes_that_run(wrapped: Runner, trained: int, outputs: tuple[int, int]) -> list[int]:
+    """The sizes around the trained one, in steps of 32, at which the graph runs.
+
+    `outputs` are the numbers of classes and of features, which have to stay.
+    """
+    if trained not in ALL:
+        return [trained]
+    at = ALL.index(trained)
+    below: list[int] = []
+    above: list[int] = []
+    for size in reversed(ALL[:at]):
+        if not _runs(wrapped, size, outputs):
+            break
+        below.insert(0, size)
+    for size in ALL[at + 1 :]:
+        if not _runs(wrapped, size, outputs):
+            break
+        above.append(size)
+    return [*below, trained, *above]
+
+
+def _runs(wrapped: Runner, size: int, outputs: tuple[int, int]) -> bool:
+    black = np.zeros((1, size, size, 3), np.uint8)
+    try:
+        made = wrapped.run([PROBABILITIES, EMBEDDING], **{INPUT: black})
+    except Refused:
+        return False
+    return tuple(part.shape for part in made) == tuple((1, width) for width in outputs)

@@ -1,0 +1,226 @@
+"""From a foreign graph to one with the inputs and outputs that the service knows."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import NodeProto, TensorProto, helper, numpy_helper
+
+from app.card.card import EMBEDDING, INPUT, PROBABILITIES
+from app.model.runtime import save_simplified
+from models.export.graph import IR_VERSION, InputScaling
+from models.importing.inspect_graph import Features, ImageInput, Scores
+
+TAKEN = "gateway_"  # what the names of new values start with, but for those of the contract
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """All that a wrapper needs to know; shapes are those at the trained resolution."""
+
+    image: ImageInput
+    scaling: InputScaling | None
+    output: str
+    scores: Scores
+    score_axes: int
+    classes: int
+    background: bool
+    features: Features
+    feature_shape: tuple[int, ...]
+
+    @property
+    def pools_here(self) -> bool:
+        """Whether the features are still a map."""
+        return len(self.feature_shape) == 4 and self.feature_shape != (
+            self.feature_shape[0], self.channels, 1, 1,
+        )  # fmt: skip
+
+    @property
+    def channels(self) -> int:
+        return self.feature_shape[-1 if self.features.channels_last else 1]
+
+
+class _Nodes:
+    """Nodes and constants in the making, each named after what it puts out."""
+
+    def __init__(self) -> None:
+        self.nodes: list[NodeProto] = []
+        self.constants: list[TensorProto] = []
+
+    def emit(self, op: str, inputs: list[str], output: str, **attributes: Any) -> str:
+        self.nodes.append(helper.make_node(op, inputs, [output], output, **attributes))
+        return output
+
+    def constant(self, name: str, value: Any) -> str:
+        self.constants.append(numpy_helper.from_array(np.asarray(value), TAKEN + name))
+        return TAKEN + name
+
+
+def wrap(foreign: onnx.ModelProto, plan: Plan, *, free_batch: bool) -> onnx.ModelProto:
+    """Uint8 `image` [N, H, W, 3] in front, `probabilities` and `embedding` behind.
+
+    `free_batch` gives N images at a time, whatever the file fixes, else it is 1; whether the graph
+    bears that shows in a run.
+    """
+    model = onnx.ModelProto()
+    model.CopyFrom(foreign)
+    graph = model.graph
+    names = _clear_names(graph)
+    front, back = _front(plan, names), _back(plan, names)
+    if plan.image.batch is not None and (free_batch or plan.image.batch > 1):
+        _free_reshapes(graph, plan.image.batch)
+    batch = "N" if free_batch else 1
+    height, width = plan.image.height or "H", plan.image.width or "W"
+    nodes = [*front.nodes, *graph.node, *back.nodes]
+    constants = [*graph.initializer, *front.constants, *back.constants]
+    nodes = _needed(nodes, {PROBABILITIES, EMBEDDING})
+    read = {name for node in nodes for name in node.input}
+    wrapped = helper.make_graph(
+        nodes,
+        graph.name or "adopted",
+        [helper.make_tensor_value_info(INPUT, TensorProto.UINT8, [batch, height, width, 3])],
+        [
+            helper.make_tensor_value_info(
+                PROBABILITIES, TensorProto.FLOAT, [batch, plan.classes - plan.background]
+            ),
+            helper.make_tensor_value_info(EMBEDDING, TensorProto.FLOAT, [batch, plan.channels]),
+        ],
+        [tensor for tensor in constants if tensor.name in read],
+    )
+    return helper.make_model(
+        wrapped,
+        opset_imports=_used_domains(model.opset_import, nodes),
+        ir_version=max(model.ir_version, IR_VERSION),
+        producer_name="mobilenet-gateway",
+    )
+
+
+def simplify(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The same sums with constants and batch norm folded, by onnxruntime."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "simple.onnx"
+        save_simplified(model.SerializeToString(), path)
+        simple = onnx.load(path)
+    imports = _used_domains(simple.opset_import, simple.graph.node)
+    del simple.opset_import[:]
+    simple.opset_import.extend(imports)
+    simple.ir_version = model.ir_version
+    simple.producer_name = model.producer_name
+    return simple
+
+
+def _front(plan: Plan, names: dict[str, str]) -> _Nodes:
+    """From pixels to what the graph takes, in the order in which the field's own code scales.
+
+    Nothing is folded into the first convolution: in a quantised graph one more rounding would
+    move values over a step.
+    """
+    tape, value = _Nodes(), INPUT
+    nchw = plan.image.layout == "nchw"
+    steps: list[tuple[str, str, Any]] = []
+    if nchw:
+        steps.append(("Transpose", "transposed", {"perm": [0, 3, 1, 2]}))
+    if not plan.image.uint8:
+        assert plan.scaling is not None  # noqa: S101  a float input has one
+        shape = (3, 1, 1) if nchw else (3,)
+        steps += [
+            ("Cast", "float", {"to": TensorProto.FLOAT}),
+            ("Div", "unit", np.float32(255)),
+            ("Sub", "centred", np.array(plan.scaling.mean, np.float32).reshape(shape)),
+            ("Div", "scaled", np.array(plan.scaling.std, np.float32).reshape(shape)),
+        ]
+    for op, name, detail in steps:
+        if isinstance(detail, dict):
+            value = tape.emit(op, [value], TAKEN + name, **detail)
+        else:
+            value = tape.emit(op, [value, tape.constant(f"{name}_by", detail)], TAKEN + name)
+    tape.emit("Identity", [value], names.get(plan.image.name, plan.image.name))
+    return tape
+
+
+def _back(plan: Plan, names: dict[str, str]) -> _Nodes:
+    """From scores to `probabilities`, from features to `embedding`."""
+    tape = _Nodes()
+    value = names.get(plan.output, plan.output)
+    if plan.score_axes > 2:
+        value = tape.emit("Flatten", [value], f"{TAKEN}scores", axis=1)
+    if plan.scores == "logits":
+        value = tape.emit("Softmax", [value], f"{TAKEN}softmax", axis=1)
+    elif plan.scores == "log probabilities":
+        value = tape.emit("Exp", [value], f"{TAKEN}softmax")
+    if plan.background:
+        kept = tape.constant("classes", np.arange(1, plan.classes))
+        tape.emit("Gather", [value, kept], PROBABILITIES, axis=1)
+    else:
+        tape.emit("Identity", [value], PROBABILITIES)
+
+    features = plan.features
+    value = names.get(features.value, features.value)
+    if features.affine:
+        scale, zero = (names.get(name, name) for name in features.affine)
+        value = tape.emit("DequantizeLinear", [value, scale, zero], f"{TAKEN}features")
+    if plan.pools_here:
+        if features.channels_last:
+            value = tape.emit("Transpose", [value], f"{TAKEN}map", perm=[0, 3, 1, 2])
+        value = tape.emit("GlobalAveragePool", [value], f"{TAKEN}pooled")
+    tape.emit("Flatten", [value], EMBEDDING, axis=1)
+    return tape
+
+
+def _clear_names(graph: onnx.GraphProto) -> dict[str, str]:
+    """Rename the values whose names the wrapper takes; the new names by the old ones."""
+    values = {name for node in graph.node for name in [*node.input, *node.output]}
+    values |= {value.name for value in graph.input}
+    clashing = {INPUT, PROBABILITIES, EMBEDDING} | {
+        name for name in values if name.startswith(TAKEN)
+    }
+    renamed = {name: f"foreign_{name}" for name in clashing & values}
+    for node in graph.node:
+        node.input[:] = [renamed.get(name, name) for name in node.input]
+        node.output[:] = [renamed.get(name, name) for name in node.output]
+    for tensor in graph.initializer:
+        tensor.name = renamed.get(tensor.name, tensor.name)
+    return renamed
+
+
+def _free_reshapes(graph: onnx.GraphProto, batch: int) -> None:
+    """Let a Reshape take any batch where its target starts with the fixed one."""
+    tensors = {tensor.name: tensor for tensor in graph.initializer}
+    for node in graph.node:
+        if node.op_type == "Constant" and node.attribute[0].name == "value":
+            tensors[node.output[0]] = node.attribute[0].t
+    for at, node in enumerate(graph.node):
+        if node.op_type != "Reshape" or node.input[1] not in tensors:
+            continue
+        target = numpy_helper.to_array(tensors[node.input[1]])
+        if target.size and target[0] == batch:
+            name = f"{TAKEN}target_{at}"
+            rest = target[1:].tolist()
+            if -1 in rest:  # the batch is then a 0, which is "as it was" without this attribute
+                kept = [item for item in node.attribute if item.name != "allowzero"]
+                del node.attribute[:]
+                node.attribute.extend(kept)
+            freed = np.array([0 if -1 in rest else -1, *rest], np.int64)
+            graph.initializer.append(numpy_helper.from_array(freed, name))
+            node.input[1] = name
+
+
+def _needed(nodes: list[NodeProto], outputs: set[str]) -> list[NodeProto]:
+    """The nodes that the outputs depend on, in the same order."""
+    wanted, kept = set(outputs), []
+    for node in reversed(nodes):
+        if wanted.intersection(node.output):
+            wanted.update(node.input)
+            kept.append(node)
+    return kept[::-1]
+
+
+def _used_domains(
+    imports: Iterable[onnx.OperatorSetIdProto], nodes: Iterable[NodeProto]
+) -> list[onnx.OperatorSetIdProto]:
+    used = {"" if node.domain == "ai.onnx" else node.domain for node in nodes}
+    return [item for item in imports if item.domain in used or item.domain == "ai.onnx"]

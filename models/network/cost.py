@@ -1,0 +1,189 @@
+"""What a network costs for one image: parameters, multiply-adds, memory, file size.
+
+What each figure counts is said once, in `app.card.card.Cost`. This module walks the network's
+definition; `models.onnx_cost.graph_cost` walks a finished ONNX graph independently, and both agree
+on our exports.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from math import prod
+
+from app.card.card import Cost, LayerRow, ModelCard, Precision
+from app.card.cost_at import dial, dial_layers
+from models.network.layers import Conv, Layer
+from models.network.network import INPUT, Network, Node, Step
+
+ACTIVATION_BYTES: dict[Precision, int] = {"fp32": 4, "int8": 1}
+IN_PLACE = {"add", "activation"}
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """One step of a run as memory sees it: which stores it reads, which it fills."""
+
+    reads: tuple[str, ...]
+    fills: str
+    size_bytes: int
+
+
+def network_cost(network: Network, precision: Precision = "fp32") -> Cost:
+    """Cost of every layer and of the whole, for one image of the network's input shape."""
+    element_bytes = ACTIVATION_BYTES[precision]
+    steps = list(network.steps())
+    rows = tuple(_row(step, element_bytes) for step in steps)
+    standard = _total(_row(step, element_bytes) for step in standard_network(network).steps())
+    total = _total(rows)
+    return Cost(
+        params=total.params,
+        stored_params=total.stored_params,
+        madds=total.madds,
+        classifier_madds=sum(row.madds for row in rows if row.kind == "linear"),
+        peak_activation_bytes=peak_bytes(
+            _uses(steps, element_bytes), {INPUT: prod(network.input_shape) * element_bytes}
+        ),
+        standard_params=standard.params,
+        standard_madds=standard.madds,
+        layers=rows,
+    )
+
+
+def cost_at(card: ModelCard, resolution: int) -> Cost:
+    """Cost of a card's network at another resolution, whatever its publisher changed of it.
+
+    Raises:
+        BadQuery: the graph does not take it, or its maps do not scale evenly from the card's.
+    """
+    own, dialled = card.cost, dial(card, resolution)
+    convolutions = own.standard_madds - own.classifier_madds  # they grow with the area
+    return own.model_copy(
+        update={
+            "madds": dialled.madds,
+            "peak_activation_bytes": dialled.peak_activation_bytes,
+            "standard_madds": own.classifier_madds
+            + convolutions * resolution**2 // card.resolution**2,
+            "layers": tuple(dial_layers(card, resolution)),
+        }
+    )
+
+
+def weight_file_bytes(network: Network, precision: Precision = "fp32") -> int:
+    """Bytes of the weights in an exported file, batch norm folded: its size but for graph and card.
+
+    fp32 keeps 4 bytes a stored parameter; int8 keeps 1 byte a weight and 4 a bias.
+    """
+    rows = network_cost(network, precision).layers
+    if precision == "fp32":
+        return sum(4 * stored_params(row) for row in rows)
+    return sum(row.weights + 4 * (stored_params(row) - row.weights) for row in rows)
+
+
+def stored_params(row: LayerRow) -> int:
+    """Weights and biases of a layer once scale and shift of its batch norm are one bias."""
+    return row.weights + row.biases + row.batch_norm_params // 2
+
+
+def peak_bytes(uses: Sequence[Use], held: dict[str, int]) -> int:
+    """Most bytes that are alive at once while the steps run in order.
+
+    A store lives from the step that first fills it to the last one that reads it; `held` are the
+    stores that are full before the first step. A step that fills a store it reads works in place.
+    """
+    last_read = {name: at for at, use in enumerate(uses) for name in use.reads}
+    alive = dict(held)
+    peak = sum(alive.values())
+    for at, use in enumerate(uses):
+        alive[use.fills] = max(use.size_bytes, alive.get(use.fills, 0))
+        peak = max(peak, sum(alive.values()))
+        for name in use.reads:
+            if last_read[name] == at and name != use.fills:
+                alive.pop(name, None)
+    return peak
+
+
+def _uses(steps: Iterable[Step], element_bytes: int) -> list[Use]:
+    """Where each layer's output lives: element-wise layers write over their first input."""
+    store = {INPUT: INPUT}
+    uses = []
+    for step in steps:
+        node = step.node
+        name = store[node.inputs[0]] if node.layer.kind in IN_PLACE else node.name
+        store[node.name] = name
+        reads = tuple(store[source] for source in node.inputs)
+        uses.append(Use(reads, name, prod(step.output_shape) * element_bytes))
+    return uses
+
+
+def _row(step: Step, element_bytes: int) -> LayerRow:
+    layer, inputs = step.node.layer, step.input_shapes
+    parameters = layer.parameters(*inputs)
+    return LayerRow(
+        name=step.node.name,
+        kind=layer.kind,
+        input_shape=inputs[0],
+        output_shape=step.output_shape,
+        kernel=layer.kernel,
+        stride=layer.stride,
+        groups=layer.groups,
+        weights=parameters.weights,
+        biases=parameters.biases,
+        batch_norm_params=parameters.batch_norm,
+        madds=layer.madds(*inputs),
+        activation_bytes=prod(step.output_shape) * element_bytes,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Total:
+    """Sums over layers."""
+
+    params: int
+    stored_params: int
+    madds: int
+
+
+def _total(rows: Iterable[LayerRow]) -> Total:
+    rows = list(rows)
+    return Total(
+        params=sum(row.weights + row.biases + row.batch_norm_params for row in rows),
+        stored_params=sum(map(stored_params, rows)),
+        madds=sum(row.madds for row in rows),
+    )
+
+
+def standard_network(network: Network) -> Network:
+    """The same network with standard convolutions (V1 paper, Table 4, "Conv MobileNet").
+
+    A depthwise convolution and the pointwise one that it feeds become one convolution with the
+    window of the first and all else of the second.
+    """
+    pairs = {pointwise.name: depthwise for depthwise, pointwise in _separable_pairs(network)}
+    joined = {depthwise.name for depthwise in pairs.values()}
+    plain = Network(network.family, network.alpha, network.input_shape)
+    for node in network.nodes:
+        if node.name in joined:
+            continue
+        layer, inputs = node.layer, node.inputs
+        if node.name in pairs:
+            layer, inputs = _join(pairs[node.name].layer, layer), pairs[node.name].inputs
+        plain.add(node.name, layer, *inputs)
+    return plain
+
+
+def _separable_pairs(network: Network) -> Iterator[tuple[Node, Node]]:
+    for first, second in pairwise(network.nodes):
+        kinds = first.layer.kind, second.layer.kind
+        if kinds == ("depthwise", "pointwise") and second.inputs == (first.name,):
+            yield first, second
+
+
+def _join(depthwise: Layer, pointwise: Layer) -> Conv:
+    assert isinstance(depthwise, Conv)  # noqa: S101  their kinds say so
+    assert isinstance(pointwise, Conv)  # noqa: S101  as above
+    return replace(
+        pointwise,
+        kernel=depthwise.kernel,
+        stride=depthwise.stride,
+        padding=depthwise.padding,
+    )

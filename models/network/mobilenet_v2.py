@@ -1,0 +1,122 @@
+"""MobileNetV2 (Sandler et al. 2018, arXiv 1801.04381), Table 2: inverted residuals.
+
+A block widens its input t times (1x1, ReLU6), filters it depthwise (3x3, ReLU6) and projects it
+back to few channels (1x1, linear: section 3.2). The input is added where stride is 1 and the
+channels match. A block with t = 1 has nothing to widen and starts at its depthwise layer.
+"""
+
+from math import ceil, inf
+
+from models.network.layers import Add, Conv, GlobalPool, Linear, Padding
+from models.network.network import Network
+from models.network.resolution import check_alpha, check_resolution
+
+STEM_CHANNELS = 32
+HEAD_CHANNELS = 1280
+
+# t: expansion, c: channels, n: repeats, s: stride of the first
+STAGES = (
+    (1, 16, 1, 1),
+    (6, 24, 2, 2),
+    (6, 32, 3, 2),
+    (6, 64, 4, 2),
+    (6, 96, 3, 1),
+    (6, 160, 3, 2),
+    (6, 320, 1, 1),
+)
+
+
+def make_divisible(channels: float, divisor: int = 8) -> int:
+    """The nearest multiple of `divisor`, half up, at least `divisor`, at least 90 % of the wish.
+
+    slim's rule, kept by torchvision, Keras and timm.
+    """
+    rounded = max(divisor, int(channels + divisor / 2) // divisor * divisor)
+    return rounded if rounded >= 0.9 * channels else rounded + divisor
+
+
+def stage_repeats(depth: float = 1.0, fixed_ends: bool = False) -> list[int]:
+    """How many blocks each stage has: n times `depth`, rounded up (timm's `decode_arch_def`).
+
+    `fixed_ends` leaves the first and the last stage as they are.
+
+    Raises:
+        ValueError: depth is 0 or below, infinite or not a number.
+    """
+    if not 0 < depth < inf:
+        raise ValueError(f"depth is {depth:g}; it has to be above 0 and finite")
+    repeats = [ceil(n * depth) for _, _, n, _ in STAGES]
+    if fixed_ends:
+        repeats[0], repeats[-1] = STAGES[0][2], STAGES[-1][2]
+    return repeats
+
+
+def mobilenet_v2(
+    alpha: float = 1.0,
+    resolution: int = 224,
+    classes: int = 1000,
+    expansion: int = 6,
+    padding: Padding = "symmetric",
+    depth: float = 1.0,
+    fixed_ends: bool = False,
+) -> Network:
+    """MobileNetV2 at width `alpha` > 0 for square images of `resolution` pixels.
+
+    `expansion` stands in for every t of the table but the 1. The last convolution keeps 1280
+    channels for alpha below 1 (section 4: narrower only up to the last layer). `depth` multiplies
+    the repeats n, rounded up; `fixed_ends` keeps stem and head at 32 and 1280 channels for any
+    alpha and the first and the last stage at one block for any depth (timm's `mobilenetv2_110d`).
+
+    Raises:
+        ValueError: alpha, resolution, expansion or depth is outside what the family covers.
+    """
+    check_alpha(alpha)
+    check_resolution(resolution)
+    if expansion < 1:
+        raise ValueError(f"expansion is {expansion}; it has to be 1 or more")
+    network = Network("mobilenet_v2", alpha, (3, resolution, resolution))
+    ends_alpha = 1.0 if fixed_ends else alpha
+    channels = make_divisible(STEM_CHANNELS * ends_alpha)
+    network.add("stem", Conv(channels, (3, 3), stride=2, padding=padding))
+    index = 0
+    for (t, wanted, _, first_stride), repeats in zip(
+        STAGES, stage_repeats(depth, fixed_ends), strict=True
+    ):
+        for repeat in range(repeats):
+            channels = _add_block(
+                network,
+                f"block_{index}",
+                channels,
+                make_divisible(wanted * alpha),
+                1 if t == 1 else expansion,
+                first_stride if repeat == 0 else 1,
+                padding,
+            )
+            index += 1
+    network.add("head", Conv(make_divisible(HEAD_CHANNELS * max(1.0, ends_alpha)), padding=padding))
+    network.add("pool", GlobalPool())
+    network.add("classifier", Linear(classes))
+    return network
+
+
+def _add_block(
+    network: Network,
+    name: str,
+    in_channels: int,
+    out_channels: int,
+    expansion: int,
+    stride: int,
+    padding: Padding,
+) -> int:
+    """Append one inverted residual; return its channels."""
+    entry = network.last
+    hidden = in_channels * expansion
+    if expansion > 1:
+        network.add(f"{name}_expand", Conv(hidden, padding=padding))
+    network.add(
+        f"{name}_depthwise", Conv(hidden, (3, 3), stride=stride, groups=hidden, padding=padding)
+    )
+    projected = network.add(f"{name}_project", Conv(out_channels, padding=padding, activation=None))
+    if stride == 1 and in_channels == out_channels:
+        network.add(f"{name}_add", Add(), projected, entry)
+    return out_channels

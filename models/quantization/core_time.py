@@ -1,0 +1,29 @@
+"""How long a model takes for one image on one core, whatever else the machine does."""
+
+import time
+from collections.abc import Sequence
+from statistics import median
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.card.card import INPUT, PROBABILITIES
+
+WARM_UP_RUNS = 5
+TIMED_RUNS = 30
+
+
+def core_ms(sessions: Sequence[Any], images: Sequence[NDArray[np.uint8]]) -> list[float]:
+    """Median milliseconds of each session for its image [1, H, W, 3], taken in turns.
+
+    It is the thread's own time on the core: what other threads take of it is not counted.
+    """
+    spent: list[list[float]] = [[] for _ in sessions]
+    for turn in range(WARM_UP_RUNS + TIMED_RUNS):
+        for session, image, times in zip(sessions, images, spent, strict=True):
+            started = time.thread_time()
+            session.run([PROBABILITIES], {INPUT: image})
+            if turn >= WARM_UP_RUNS:
+                times.append((time.thread_time() - started) * 1000)
+    return [median(times) for times in spent]

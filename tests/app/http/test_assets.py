@@ -1,0 +1,110 @@
+"""The files of the page: small, whole, of this service only, and known."""
+
+import re
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+
+from app.http import assets
+
+MOST_BYTES = 150_000  # of everything together, as it is sent
+OWN = sorted(name for name in assets.names() if not name.startswith("vendor/"))
+LINK = re.compile(r"""\b(?:href|src)=(["'])(.+?)\1""")
+IMPORT = re.compile(r"""\b(?:from|import)\s*\(?\s*(["'`])(.+?)\1""")
+INLINE = re.compile(r"<script(?![^>]*\bsrc=)|<style|\son\w+=|\sstyle=|javascript:", re.IGNORECASE)
+MARKUP = re.compile(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval\(|new Function")
+
+
+def text_of(name: str) -> str:
+    return assets.asset(name).plain.decode()
+
+
+def links(name: str) -> set[str]:
+    """The addresses in a document."""
+    return {found[1] for found in LINK.findall(text_of(name))}
+
+
+def imports(name: str) -> set[str]:
+    """What a module imports, at once or later, as a document would have to call it."""
+    named = {found[1] for found in IMPORT.findall(text_of(name))}
+    assert all(one.startswith("./") for one in named), named
+    return {f"static/{one.removeprefix('./')}" for one in named}
+
+
+def test_the_whole_page_is_small_compressed_or_not() -> None:
+    every = [assets.asset(name) for name in assets.names()]
+    assert sum(len(one.gzipped) for one in every) < sum(len(one.plain) for one in every)
+    assert sum(len(one.plain) for one in every) < MOST_BYTES
+
+
+@pytest.mark.parametrize("name", [name for name in OWN if not name.endswith(".svg")])
+def test_a_file_points_only_at_what_is_served(name: str) -> None:
+    served = assets.paths() | {"/openapi.json"}
+    for address in links(name) | imports(name):
+        if not address.startswith("#"):
+            assert f"/{address.removeprefix('./')}" in served, address
+
+
+@pytest.mark.parametrize("document", assets.DOCUMENTS.values())
+def test_a_document_asks_at_once_for_all_that_its_modules_import(document: str) -> None:
+    asked = links(document)
+    imported = [
+        imports(address.removeprefix("static/"))
+        for address in asked
+        if address.endswith(".js") and "vendor" not in address
+    ]
+    assert any(imported)
+    assert set().union(*imported) <= asked, f"{document} lacks a modulepreload"
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        """import { a } from "./x.js";""",
+        """import { a } from './x.js';""",
+        """import {\n  a,\n} from "./x.js";""",
+        """import "./x.js";""",
+        """const { a } = await import('./x.js');""",
+        """export * from "./x.js";""",
+    ],
+)
+def test_an_import_is_seen_in_every_form_of_it(code: str) -> None:
+    assert [found[1] for found in IMPORT.findall(code)] == ["./x.js"]
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_nothing_is_inline_and_no_text_becomes_markup(name: str) -> None:
+    assert not INLINE.findall(text_of(name))
+    assert not MARKUP.findall(text_of(name))
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_no_file_of_ours_names_another_server(name: str) -> None:
+    # An example of an address in the text, and the namespace of SVG, are no requests.
+    allowed = ("http://this-address/", "http://www.w3.org/2000/svg")
+    found = re.findall(r"https?://[^\s\"'<]+", text_of(name))
+    assert [address for address in found if not address.startswith(allowed)] == []
+
+
+def test_what_others_wrote_is_as_they_published_it_and_with_their_licence() -> None:
+    vendor = assets.FOLDER / "vendor"
+    sums = dict(re.findall(r"([0-9a-f]{64})  (\S+)", (vendor / "README.md").read_text("utf-8")))
+    by_name = {name: given for given, name in sums.items()}
+    files = [path for path in vendor.iterdir() if path.suffix in assets.MEDIA_TYPES]
+    assert {path.name for path in files} == by_name.keys()
+    for path in files:
+        assert sha256(path.read_bytes()).hexdigest() == by_name[path.name]
+        assert (vendor / f"{path.name.partition('.')[0]}.LICENSE").is_file()
+
+
+@pytest.mark.parametrize("name", ["", "../auth.py", "vendor/uPlot.LICENSE", "/etc/passwd", "."])
+def test_only_files_of_the_page_can_be_had(name: str) -> None:
+    with pytest.raises(KeyError):
+        assets.asset(name)
+
+
+def test_a_file_is_named_by_its_content() -> None:
+    found = assets.asset("page.css")
+    assert found.plain == Path(assets.FOLDER / "page.css").read_bytes()
+    assert len({assets.asset(name).etag for name in assets.names()}) == len(assets.names())

@@ -1,0 +1,46 @@
+"""Listening, and what to say where that is not possible; the rest needs a process of its own."""
+
+import socket
+
+import pytest
+import uvicorn
+
+from app.errors import SettingError
+from app.http.server import address, bind
+
+
+def config(host: str, port: int = 0) -> uvicorn.Config:
+    return uvicorn.Config("none", host=host, port=port)
+
+
+def test_a_free_port_is_taken_and_shown() -> None:
+    chosen = config("127.0.0.1")
+    with bind(chosen) as listening:
+        port = listening.getsockname()[1]
+        assert port > 0
+        assert address(chosen, listening) == f"http://127.0.0.1:{port}"
+
+
+def test_an_ipv6_address_is_shown_in_brackets() -> None:
+    if not socket.has_ipv6:
+        pytest.skip("needs IPv6")
+    chosen = config("::1")
+    try:
+        listening = bind(chosen)
+    except SettingError as error:
+        pytest.skip(f"needs IPv6: {error}")
+    with listening:
+        assert address(chosen, listening).startswith("http://[::1]:")
+
+
+def test_an_address_of_another_machine_is_named() -> None:
+    with pytest.raises(SettingError, match=r"cannot listen on 192\.0\.2\.1 port 0"):
+        bind(config("192.0.2.1"))
+
+
+def test_a_port_that_is_taken_is_named() -> None:
+    with bind(config("127.0.0.1")) as taken:
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(SettingError, match=f"port {port}: Address already in use"):
+            bind(config("127.0.0.1", port))

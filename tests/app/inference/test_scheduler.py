@@ -1,0 +1,286 @@
+"""Fair, bounded, and nothing is lost: the pool of threads, with jobs that wait for a word."""
+
+import asyncio
+import gc
+import threading
+import weakref
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from app.errors import DamagedImage, Overloaded
+from app.inference.scheduler import Scheduler, Ticket
+
+PATIENCE_S = 30
+
+
+@contextmanager
+def scheduling(workers: int = 1, queue_limit: int = 64) -> Iterator[Scheduler]:
+    scheduler = Scheduler(workers, queue_limit)
+    try:
+        yield scheduler
+    finally:
+        scheduler.close(PATIENCE_S)
+
+
+class Blocker:
+    """A job that keeps its worker until it is let go."""
+
+    def __init__(self) -> None:
+        self.began = threading.Event()
+        self._go = threading.Event()
+
+    def __call__(self, queue_ms: float) -> str:
+        self.began.set()
+        assert self._go.wait(PATIENCE_S)
+        return "blocker"
+
+    def let_go(self) -> None:
+        self._go.set()
+
+
+async def blocked(scheduler: Scheduler) -> tuple[Blocker, Ticket[str]]:
+    """Occupy the only worker."""
+    blocker = Blocker()
+    ticket = scheduler.submit([blocker])
+    assert await asyncio.to_thread(blocker.began.wait, PATIENCE_S)
+    return blocker, ticket
+
+
+def noting(notes: list[str], name: str) -> Callable[[float], str]:
+    def job(_: float) -> str:
+        notes.append(name)
+        return name
+
+    return job
+
+
+def test_images_of_requests_take_turns() -> None:
+    notes: list[str] = []
+
+    async def run() -> None:
+        with scheduling() as scheduler:
+            blocker, first = await blocked(scheduler)
+            large = scheduler.submit([noting(notes, f"large {n}") for n in range(4)])
+            small = scheduler.submit([noting(notes, f"small {n}") for n in range(2)])
+            single = scheduler.submit([noting(notes, "single")])
+            blocker.let_go()
+            for ticket in (first, large, small, single):
+                await ticket
+
+    asyncio.run(run())
+    assert notes == ["large 0", "small 0", "single", "large 1", "small 1", "large 2", "large 3"]
+
+
+@settings(deadline=None, max_examples=30)
+@given(
+    requests=st.lists(st.lists(st.booleans(), min_size=1, max_size=6), min_size=1, max_size=8),
+    workers=st.integers(1, 4),
+)
+def test_results_come_in_the_order_of_their_jobs_and_every_permit_comes_back(
+    requests: list[list[bool]], workers: int
+) -> None:
+    def make(number: int, fails: bool) -> Callable[[float], int]:
+        def job(queue_ms: float) -> int:
+            assert queue_ms >= 0
+            if fails:
+                raise DamagedImage(str(number))
+            return number
+
+        return job
+
+    async def run() -> list[list[int | Exception]]:
+        with scheduling(workers) as scheduler:
+            tickets = [
+                scheduler.submit([make(number, fails) for number, fails in enumerate(request)])
+                for request in requests
+            ]
+            results = [await ticket for ticket in tickets]
+            await settled(scheduler)
+            return results
+
+    for request, results in zip(requests, asyncio.run(run()), strict=True):
+        said = [str(result) for result in results]
+        assert said == [str(number) for number in range(len(request))]
+        assert [isinstance(result, DamagedImage) for result in results] == request
+
+
+def test_no_more_than_the_limit_waits_and_the_next_is_refused() -> None:
+    async def run() -> None:
+        with scheduling(queue_limit=3) as scheduler:
+            blocker, first = await blocked(scheduler)
+            waiting = [scheduler.submit([noting([], "a")] * images) for images in (1, 2)]
+            assert (scheduler.waiting, scheduler.unfinished, scheduler.full) == (3, 4, True)
+            with pytest.raises(Overloaded, match="3 images wait already and the limit is 3"):
+                scheduler.submit([noting([], "b")])
+            blocker.let_go()
+            for ticket in (first, *waiting):
+                await ticket
+            await settled(scheduler)
+            assert not scheduler.full
+            assert await scheduler.submit([noting([], "c")] * 4) == ["c"] * 4
+
+    asyncio.run(run())
+
+
+def test_a_request_that_fits_only_in_part_is_refused_whole() -> None:
+    async def run() -> None:
+        with scheduling(queue_limit=3) as scheduler:
+            blocker, first = await blocked(scheduler)
+            with pytest.raises(Overloaded):
+                scheduler.submit([noting([], "a")] * 4)
+            assert scheduler.unfinished == 1
+            blocker.let_go()
+            await first
+
+    asyncio.run(run())
+
+
+@settings(deadline=None, max_examples=20)
+@given(images=st.integers(1, 20))
+def test_an_abandoned_ticket_is_dropped_before_it_runs(images: int) -> None:
+    notes: list[str] = []
+
+    async def run() -> None:
+        with scheduling() as scheduler:
+            blocker, first = await blocked(scheduler)
+            ticket = scheduler.submit([noting(notes, "dropped")] * images)
+            last = scheduler.submit([noting(notes, "last")])
+            ticket.abandon(DamagedImage("nobody waits"))
+            with pytest.raises(DamagedImage):
+                await ticket
+            blocker.let_go()
+            await first
+            await last
+            await settled(scheduler)
+
+    asyncio.run(run())
+    assert notes == ["last"]
+
+
+def test_a_cancelled_wait_drops_the_ticket_and_lets_go_of_its_images() -> None:
+    class Image:
+        def __call__(self, queue_ms: float) -> None:
+            raise AssertionError("dropped work has run")
+
+    async def run() -> None:
+        with scheduling() as scheduler:
+            blocker, first = await blocked(scheduler)
+            image = Image()
+            held = weakref.ref(image)
+            ticket = scheduler.submit([image])
+            del image
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.01):
+                    await ticket
+            await asyncio.sleep(0)
+            gc.collect()
+            assert held() is None
+            assert "0 of them started" in ticket.progress()
+            blocker.let_go()
+            await first
+            await settled(scheduler)
+
+    asyncio.run(run())
+
+
+def test_a_failed_image_does_not_keep_its_pixels_alive() -> None:
+    class Pixels:
+        pass
+
+    held: list[weakref.ref[Pixels]] = []
+
+    def job(_: float) -> None:
+        pixels = Pixels()
+        held.append(weakref.ref(pixels))
+        try:
+            raise ValueError("decoder")
+        except ValueError as error:
+            raise DamagedImage("damaged") from error
+
+    async def run() -> list[Exception | None]:
+        with scheduling() as scheduler:
+            return await scheduler.submit([job])
+
+    gc.disable()
+    try:
+        [error] = asyncio.run(run())
+        assert isinstance(error, DamagedImage)
+        assert held[0]() is None
+    finally:
+        gc.enable()
+
+
+def test_an_unexpected_error_ends_no_worker() -> None:
+    def job(_: float) -> None:
+        raise ZeroDivisionError
+
+    async def run() -> None:
+        with scheduling() as scheduler:
+            [error] = await scheduler.submit([job])
+            assert isinstance(error, ZeroDivisionError)
+            assert await scheduler.submit([noting([], "next")]) == ["next"]
+
+    asyncio.run(run())
+
+
+def test_retry_after_follows_the_measured_service_time() -> None:
+    now_s = 0.0
+
+    def pass_time() -> None:
+        nonlocal now_s
+        now_s += 2
+
+    both_at_work = threading.Barrier(2, action=pass_time, timeout=PATIENCE_S)
+
+    async def run() -> None:
+        scheduler = Scheduler(2, 1000, clock=lambda: now_s)
+        assert scheduler.overloaded().headers["Retry-After"] == "1"
+        await scheduler.submit([lambda _: both_at_work.wait()] * 400)
+        await settled(scheduler)
+        assert scheduler.service_ms == pytest.approx(2000, rel=1e-3)
+        blocker = Blocker()
+        ticket = scheduler.submit([blocker] * 7)  # of 2 s on 2 workers
+        assert scheduler.overloaded().headers["Retry-After"] == "7"
+        blocker.let_go()
+        await ticket
+        scheduler.close(PATIENCE_S)
+
+    asyncio.run(run())
+
+
+def test_close_finishes_what_is_queued() -> None:
+    notes: list[str] = []
+
+    async def run() -> None:
+        scheduler = Scheduler(2, 64)
+        tickets = [scheduler.submit([noting(notes, "done")] * 5) for _ in range(4)]
+        scheduler.close(PATIENCE_S)
+        assert [await ticket for ticket in tickets] == [["done"] * 5] * 4
+        assert scheduler.unfinished == 0
+
+    asyncio.run(run())
+    assert len(notes) == 20
+
+
+def test_close_does_not_wait_for_ever() -> None:
+    async def run() -> None:
+        scheduler = Scheduler(1, 64)
+        blocker, ticket = await blocked(scheduler)
+        scheduler.close(patience_s=0.01)
+        assert scheduler.unfinished == 1
+        blocker.let_go()
+        await ticket
+
+    asyncio.run(run())
+
+
+async def settled(scheduler: Scheduler) -> None:
+    """Wait until the workers have counted what they did."""
+    async with asyncio.timeout(PATIENCE_S):
+        while scheduler.unfinished:
+            await asyncio.sleep(0.001)
+    assert scheduler.waiting == 0

@@ -1,0 +1,40 @@
+"""The files of a folder that are models."""
+
+from pathlib import Path
+
+import pytest
+
+from app.errors import ModelFileError
+from app.model.files import find_files, look, stamp
+
+
+def test_files_in_the_making_and_other_files_are_left_alone(tmp_path: Path) -> None:
+    for name in ("b.onnx", "a.onnx", ".a.onnx.123", ".c.onnx", "notes.txt", "d.onnx.part"):
+        (tmp_path / name).touch()
+    assert [path.name for path in find_files(tmp_path)] == ["a.onnx", "b.onnx"]
+
+
+def test_a_file_is_told_from_the_one_that_lay_there_before(tmp_path: Path) -> None:
+    path = tmp_path / "a.onnx"
+    path.write_bytes(b"one")
+    before = look(tmp_path)
+    assert before == {path: stamp(path)}
+    (tmp_path / "new").write_bytes(b"two")
+    (tmp_path / "new").replace(path)
+    assert look(tmp_path) != before
+    assert look(tmp_path) == look(tmp_path)
+
+
+def test_a_file_that_may_be_read_now_looks_different(tmp_path: Path) -> None:
+    path = tmp_path / "a.onnx"
+    path.write_bytes(b"one")
+    path.chmod(0)
+    before = look(tmp_path)
+    path.chmod(0o600)
+    assert look(tmp_path) != before
+
+
+def test_what_is_gone_has_no_stamp_and_no_look(tmp_path: Path) -> None:
+    assert look(tmp_path / "nothing") == {}
+    with pytest.raises(ModelFileError, match="No such file"):
+        stamp(tmp_path / "a.onnx")

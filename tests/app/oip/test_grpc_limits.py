@@ -1,0 +1,306 @@
+"""Calls and streams that come in over gRPC stay within numbers, whoever sends them."""
+
+import asyncio
+import select
+import socket
+import struct
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+
+from app.errors import Overloaded
+from app.oip import grpc_service
+from app.oip import inference_pb2 as pb
+from app.oip.grpc_limits import LEAST_PLACES, Intake
+from app.service.auth import OIP_SERVICE
+from app.settings import Settings
+from tests.app.oip.test_grpc_server import KEY, PHOTO, asked, free_port, refused, stream, stub
+from tests.conftest import SMALL_V1
+from tests.processes import metric_of, running, until
+from tests.serving import served
+
+MB = 2**20
+LEAST_CALLS = 100
+
+
+@contextmanager
+def open_channel(port: int) -> Iterator[grpc.Channel]:
+    """A connection of its own, where grpc would share one."""
+    options = [("grpc.use_local_subchannel_pool", 1)]
+    with grpc.insecure_channel(f"127.0.0.1:{port}", options=options) as channel:
+        yield channel
+
+
+class Silence:
+    """Requests of a client that never sends one, until it is told to end."""
+
+    def __init__(self) -> None:
+        self._over = threading.Event()
+
+    def __iter__(self) -> Iterator[Any]:
+        self._over.wait(60)
+        yield from ()
+
+    def end(self) -> None:
+        self._over.set()
+
+
+@pytest.fixture
+def silence() -> Iterator[Silence]:
+    silence = Silence()
+    yield silence
+    silence.end()
+
+
+@pytest.mark.parametrize(
+    "call", ["ModelInfer", "ModelStreamInfer", "ModelMetadata", "RepositoryModelLoad"]
+)
+def test_without_a_key_nothing_is_waited_for(store: Path, call: str, silence: Silence) -> None:
+    port = free_port()
+    with running(store, grpc_port=port, api_keys=KEY), open_channel(port) as channel:
+        method: Any = channel.stream_stream(f"/{OIP_SERVICE}/{call}", bytes, bytes)
+        said = refused(
+            lambda: next(method(iter(silence), timeout=20)), grpc.StatusCode.UNAUTHENTICATED
+        )
+        assert "API key" in said
+
+
+def test_probes_are_answered_when_no_call_is_taken_any_more(store: Path, silence: Silence) -> None:
+    port = free_port()
+    settings = Settings(
+        store=store, models=(SMALL_V1,), grpc_port=port, workers=1, queue_limit=1, max_images=1
+    )
+    with (
+        served(settings),
+        open_channel(port) as crowd,
+        open_channel(port) as channel,
+    ):
+        silent: Any = crowd.stream_unary(f"/{OIP_SERVICE}/ModelInfer", bytes, bytes)
+        calls = [silent.future(iter(silence), timeout=60) for _ in range(LEAST_CALLS)]
+        infer = stub(channel, "ModelInfer")
+
+        def crowded() -> bool:
+            try:
+                infer(asked(PHOTO), timeout=0.2)
+            except grpc.RpcError as error:
+                sent: Any = error
+                return "the limit is 100" in sent.details()
+            return False
+
+        until(crowded, "the calls are there")
+        with pytest.raises(grpc.RpcError, match="the limit is 100"):
+            infer(asked(PHOTO), timeout=20)
+        assert stub(channel, "ServerLive")(pb.ServerLiveRequest(), timeout=20).live
+        assert stub(channel, "ServerReady")(pb.ServerReadyRequest(), timeout=20).ready
+        for call in calls:
+            call.cancel()
+        until(lambda: not crowded(), "the calls are gone")
+        assert infer(asked(PHOTO), timeout=20).outputs
+
+
+def test_a_call_waits_for_its_turn_to_be_read(store: Path, silence: Silence) -> None:
+    port = free_port()
+    settings = Settings(  # with the least places there are
+        store=store,
+        models=(SMALL_V1,),
+        grpc_port=port,
+        max_body_bytes=MB,
+        max_inflight_bytes=MB,
+    )
+    with served(settings), open_channel(port) as crowd, open_channel(port) as channel:
+        silent: Any = crowd.stream_unary(f"/{OIP_SERVICE}/ModelInfer", bytes, bytes)
+        calls = [silent.future(iter(silence), timeout=60) for _ in range(LEAST_PLACES)]
+        metadata: Any = stub(channel, "ModelMetadata")
+        named = pb.ModelMetadataRequest(name=SMALL_V1)
+        until(lambda: _is_late(metadata, named), "all places are taken")
+        waiting = metadata.future(named, timeout=60)
+        calls[0].cancel()
+        assert waiting.result().name == SMALL_V1
+        silence.end()
+        for call in calls[1:]:
+            assert call.code() == grpc.StatusCode.INVALID_ARGUMENT  # it ended without a message
+
+
+def _is_late(call: Any, message: Any) -> bool:
+    try:
+        call(message, timeout=0.3)
+    except grpc.RpcError as error:
+        sent: Any = error
+        return bool(sent.code() == grpc.StatusCode.DEADLINE_EXCEEDED)
+    return False
+
+
+def test_there_are_as_many_streams_as_messages_fit_into_memory(
+    store: Path, silence: Silence
+) -> None:
+    port = free_port()
+    settings = Settings(
+        store=store,
+        models=(SMALL_V1,),
+        grpc_port=port,
+        max_body_bytes=MB,
+        max_inflight_bytes=12 * MB,
+    )
+    with served(settings), open_channel(port) as channel:
+        streams = [stream(channel)(_then(asked(PHOTO), silence), timeout=60) for _ in range(6)]
+        for opened in streams:
+            assert next(opened).infer_response.outputs
+        said = refused(
+            lambda: next(stream(channel)(_then(asked(PHOTO), silence), timeout=20)),
+            grpc.StatusCode.RESOURCE_EXHAUSTED,
+        )
+        assert "6 streams are open; the limit is 6" in said
+        assert stub(channel, "ModelInfer")(asked(PHOTO), timeout=20).outputs
+        silence.end()
+        for opened in streams:
+            assert list(opened) == []
+        [answer] = stream(channel)(iter([asked(PHOTO)]), timeout=20)
+        assert answer.infer_response.outputs
+
+
+def _then(request: pb.ModelInferRequest, silence: Silence) -> Iterator[pb.ModelInferRequest]:
+    yield request
+    yield from silence
+
+
+def test_a_stream_that_says_nothing_is_ended(
+    store: Path, silence: Silence, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(grpc_service, "STREAM_IDLE_S", 0.5)
+    port = free_port()
+    settings = Settings(store=store, models=(SMALL_V1,), grpc_port=port)
+    with served(settings) as client, open_channel(port) as channel:
+        answers = stream(channel)(_then(asked(PHOTO), silence), timeout=20)
+        assert next(answers).infer_response.outputs
+        said = refused(lambda: next(answers), grpc.StatusCode.DEADLINE_EXCEEDED)
+        assert "no message came for 0.5 s" in said
+        route = f"/{OIP_SERVICE}/ModelStreamInfer"
+        text = client.get("/metrics").text
+        assert metric_of(text, "gateway_requests_total", route=route, status="408") == 1
+
+
+@pytest.mark.parametrize("call", ["ModelInfer", "ModelStreamInfer", "ModelMetadata"])
+def test_messages_that_never_end_take_little_memory(store: Path, call: str) -> None:
+    port = free_port()
+    settings: dict[str, object] = {
+        "grpc_port": port,
+        "max_body_bytes": 8 * MB,
+        "max_inflight_bytes": 8 * MB,
+        "deadline_ms": 60_000,
+        "measure_s": 0,
+    }
+    with running(store, **settings) as process:
+        before_bytes = process.resident_bytes
+        with socket.create_connection(("127.0.0.1", port)) as connection:
+            send_all_but_the_end(connection, call, streams=40, size_bytes=8 * MB)
+            grown_bytes = process.resident_bytes - before_bytes
+    assert grown_bytes < 2 * LEAST_PLACES * 8 * MB  # 320 MB if all were read
+
+
+# --- HTTP/2 by hand, since no client of gRPC leaves a message unfinished --------------------------
+
+DATA, HEADERS, RST_STREAM, SETTINGS, PING, WINDOW_UPDATE = 0, 1, 3, 4, 6, 8
+ACK, END_HEADERS, INITIAL_WINDOW_SIZE = 1, 4, 4
+QUIET_S = 1.0  # after which a server has said how much it takes
+
+
+def send_all_but_the_end(
+    connection: socket.socket, call: str, *, streams: int, size_bytes: int
+) -> None:
+    """Begin a call on each stream, and send as much of its message as the server lets through."""
+    numbers = range(1, 2 * streams, 2)
+    left = {number: struct.pack(">BI", 0, size_bytes) + bytes(size_bytes - 1) for number in numbers}
+    windows = dict.fromkeys((-1, 0, *numbers), 65_535)  # of new streams, of all, of each
+    connection.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + _frame(SETTINGS, 0, 0, b""))
+    for number in numbers:
+        connection.sendall(_frame(HEADERS, END_HEADERS, number, _head(call)))
+    received = b""
+    while select.select([connection], [], [], QUIET_S)[0]:
+        received += connection.recv(65_536)
+        received = _heed(connection, received, left, windows)
+        for number, rest in left.items():
+            sent = 0
+            while part := rest[sent : sent + min(16_384, windows[0], windows[number])]:
+                connection.sendall(_frame(DATA, 0, number, part))
+                sent += len(part)
+                windows[0] -= len(part)
+                windows[number] -= len(part)
+            left[number] = rest[sent:]
+
+
+def _heed(
+    connection: socket.socket, received: bytes, left: dict[int, bytes], windows: dict[int, int]
+) -> bytes:
+    """Do what the server's frames ask for; returns the beginning of one that is not there yet."""
+    while len(received) >= 9:
+        size = int.from_bytes(received[:3])
+        kind, flags, number = struct.unpack(">BBI", received[3:9])
+        if len(received) < 9 + size:
+            break
+        payload, received = received[9 : 9 + size], received[9 + size :]
+        if kind == WINDOW_UPDATE:
+            windows[number] += int.from_bytes(payload)
+        elif kind == RST_STREAM:
+            left[number] = b""
+        elif kind in (SETTINGS, PING) and not flags & ACK:
+            connection.sendall(_frame(kind, ACK, 0, payload if kind == PING else b""))
+            _widen(windows, payload if kind == SETTINGS else b"")
+    return received
+
+
+def _widen(windows: dict[int, int], settings: bytes) -> None:
+    """Take over the window that all streams begin with, if it is another one now."""
+    for name, value in struct.iter_unpack(">HI", settings):
+        if name == INITIAL_WINDOW_SIZE:
+            for number in windows.keys() - {0, -1}:
+                windows[number] += value - windows[-1]
+            windows[-1] = value
+
+
+def _frame(kind: int, flags: int, number: int, payload: bytes) -> bytes:
+    return len(payload).to_bytes(3) + struct.pack(">BBI", kind, flags, number) + payload
+
+
+def _head(call: str) -> bytes:
+    """The headers of a call, none of them compressed (RFC 7541, 6.2.2)."""
+    fields = {
+        ":method": "POST",
+        ":scheme": "http",
+        ":path": f"/{OIP_SERVICE}/{call}",
+        ":authority": "localhost",
+        "te": "trailers",
+        "content-type": "application/grpc",
+    }
+    texts = [text.encode() for field in fields.items() for text in field]
+    packed = [bytes([len(text)]) + text for text in texts]
+    return b"".join(b"\0" + name + value for name, value in zip(*[iter(packed)] * 2, strict=True))
+
+
+# --- the numbers themselves -----------------------------------------------------------------------
+
+
+def test_places_are_halved_and_never_fewer_than_a_handful() -> None:
+    async def reads(intake: Intake) -> int:
+        taken = 0
+        while not intake.reading.locked():
+            await intake.reading.acquire()
+            taken += 1
+        return taken
+
+    for limit_bytes, places in ((256 * MB, 8), (16 * MB, LEAST_PLACES), (1024 * MB, 32)):
+        intake = Intake(100, limit_bytes, 16 * MB)
+        assert (intake.streams.most, asyncio.run(reads(intake))) == (places, places)
+
+
+def test_a_place_is_free_again_however_it_was_left() -> None:
+    intake = Intake(1, MB, MB)
+    for _ in range(2):
+        with pytest.raises(ValueError, match="mine"), intake.calls.one():
+            raise ValueError("mine")
+    with intake.calls.one(), pytest.raises(Overloaded, match="the limit is 1"), intake.calls.one():
+        raise AssertionError("one too many")

@@ -1,0 +1,77 @@
+"""Answered requests are written a moment later, in their order, and never lost or written twice."""
+
+import asyncio
+import logging
+
+import pytest
+
+from app.telemetry.log import access
+from app.telemetry.metrics import Metrics
+from app.telemetry.record import Record
+from app.telemetry.request_log import DELAY_S, Ledger
+from tests.processes import LIVELINESS_S, metric_of
+
+
+def counted(metrics: Metrics) -> float:
+    text = metrics.render().decode()
+    if "gateway_requests_total{" not in text:
+        return 0
+    return metric_of(text, "gateway_requests_total", route="/predict", status="200")
+
+
+def request(number: int) -> Record:
+    return Record(f"id-{number}", "POST", "/predict", "/predict", status=200)
+
+
+def test_records_are_written_by_themselves_in_their_order(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO, access.name)
+    metrics = Metrics()
+    ledger = Ledger(metrics)
+
+    async def run() -> None:
+        for number in range(3):
+            ledger.enter(request(number))
+        assert counted(metrics) == 0
+        await counted_up_to(3)
+        ledger.enter(request(3))
+        await counted_up_to(4)
+
+    async def counted_up_to(requests: int) -> None:
+        async with asyncio.timeout(LIVELINESS_S):
+            while counted(metrics) < requests:
+                await asyncio.sleep(DELAY_S / 4)
+        assert counted(metrics) == requests
+
+    asyncio.run(run())
+    assert [record.message.split("id=")[1] for record in caplog.records] == [
+        "id-0", "id-1", "id-2", "id-3",
+    ]  # fmt: skip
+
+
+def test_what_is_asked_for_now_is_written_now_and_only_once() -> None:
+    metrics = Metrics()
+    ledger = Ledger(metrics)
+
+    async def run() -> None:
+        ledger.enter(request(0))
+        ledger.write()
+        assert counted(metrics) == 1
+        await asyncio.sleep(2 * DELAY_S)
+
+    asyncio.run(run())
+    ledger.write()
+    assert counted(metrics) == 1
+
+
+def test_a_record_says_when_and_how_long() -> None:
+    record = request(0)
+
+    async def run() -> None:
+        await asyncio.sleep(0.02)
+        Ledger(Metrics()).enter(record)
+
+    asyncio.run(run())
+    assert record.took_ms >= 20
+    assert record.ended_s > 1_700_000_000

@@ -1,0 +1,58 @@
+"""The Locust file passes a healthy service, and nothing else."""
+
+import subprocess
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from loadtest.users.locust_check import locust_command
+from tests.client.scripted import Reply, overloaded, scripted
+from tests.conftest import SMALL_V1
+from tests.processes import LIVELINESS_S, running
+
+if find_spec("locust") is None:
+    pytest.skip("needs locust, of the extra `load`", allow_module_level=True)
+
+
+def judged(url: str, *options: str) -> tuple[int, str]:
+    """Exit status and output of Locust after a few seconds with one user of each kind."""
+    done = subprocess.run(
+        locust_command(url, 3, 4, *options),
+        capture_output=True,
+        text=True,
+        timeout=LIVELINESS_S,
+        check=False,
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_a_healthy_service_passes_whatever_its_speed(store: Path) -> None:
+    with running(store, default_model=SMALL_V1, measure_s=0) as service:
+        status, said = judged(service.base_url, "--max-p95-ms", "30000")
+        assert status == 0, said
+        assert "\npassed" in f"\n{said}"
+        images = service.metric("gateway_images_total", outcome="ok")
+    assert images > 4
+
+
+def test_a_bound_that_nothing_keeps_fails(store: Path) -> None:
+    with running(store, default_model=SMALL_V1, measure_s=0) as service:
+        status, said = judged(service.base_url, "--max-p95-ms", "0.001")
+    assert status == 1, said
+    assert "not passed: camera: POST /predict: p95 is " in said
+
+
+def test_a_service_that_only_refuses_fails() -> None:
+    with scripted([overloaded("0.1")]) as script:
+        status, said = judged(script.url)
+    assert status == 1, said
+    assert "requests were refused, allowed are 5 %" in said
+    assert "camera: POST /predict: not answered once" in said
+
+
+def test_an_answer_without_labels_fails() -> None:
+    with scripted([Reply(200, {"results": []})]) as script:
+        status, said = judged(script.url)
+    assert status == 1, said
+    assert "as many with labels" in said

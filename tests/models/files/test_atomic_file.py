@@ -1,0 +1,79 @@
+"""Files that take their place whole."""
+
+import errno
+import fcntl
+import re
+from pathlib import Path
+from queue import SimpleQueue
+from threading import Thread
+
+import pytest
+
+from models.files.atomic_file import alone_in, placing
+from tests.full_disk import full_disk
+
+
+def test_a_file_is_there_when_it_is_whole(tmp_path: Path) -> None:
+    path = tmp_path / "new folder" / "a name [with] ü.bin"
+    with placing(path) as file:
+        file.write(b"whole")
+        assert not path.exists()
+    assert path.read_bytes() == b"whole"
+    assert list(path.parent.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("end", [ValueError, KeyboardInterrupt])
+def test_what_fails_leaves_the_older_file_and_nothing_else(
+    end: type[BaseException], tmp_path: Path
+) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"older")
+
+    def write() -> None:
+        with placing(path) as file:
+            file.write(b"half")
+            raise end
+
+    with pytest.raises(end):
+        write()
+    assert path.read_bytes() == b"older"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_full_disk_is_said_with_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    with full_disk(1000), pytest.raises(OSError, match=re.escape(str(path))), placing(path) as file:
+        file.write(bytes(100_000))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_two_that_want_to_be_alone_take_turns_and_the_second_is_told(tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    told: SimpleQueue[Path] = SimpleQueue()
+    entered = []
+
+    def enter() -> None:
+        with alone_in(folder, told.put):
+            entered.append("second")
+
+    other = Thread(target=enter)
+    with alone_in(folder, told.put):
+        other.start()
+        assert told.get(timeout=10) == folder
+        entered.append("first")
+    other.join()
+    assert entered == ["first", "second"]
+    assert told.empty()
+
+
+def test_where_there_are_no_locks_nobody_waits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on NFS, which refuses a lock on a folder."""
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EBADF, "Bad file descriptor")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with alone_in(tmp_path / "folder"):
+        assert (tmp_path / "folder").is_dir()

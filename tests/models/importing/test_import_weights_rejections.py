@@ -1,0 +1,172 @@
+"""Weights that do not become a model: of something else, damaged, hostile, or misunderstood."""
+
+import gzip
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from models.importing.checks import Refused
+from tests.app.cli_runner import refused
+from tests.models.checkpoints.tflite.tflite_files import network
+from tests.models.checkpoints.torch import torch_files as write
+from tests.models.checkpoints.torch.state_dicts import Tensors
+from tests.models.importing.exported import write_labels
+from tests.models.importing.finetuned import (
+    CLASSES,
+    FILES,
+    KERAS_H5,
+    adopted,
+    save_torch,
+    torchvision_tensors,
+    unpack,
+)
+
+Capture = pytest.CaptureFixture[str]
+
+
+def other_network(tensors: Tensors) -> Tensors:
+    return {name.replace("features", "layers"): values for name, values in tensors.items()}
+
+
+def without_a_block(tensors: Tensors) -> Tensors:
+    return {name: values for name, values in tensors.items() if "features.9." not in name}
+
+
+def with_two_layers(tensors: Tensors) -> Tensors:
+    return tensors | {"classifier.4.weight": np.ones((4, CLASSES), np.float32)}
+
+
+def headless(tensors: Tensors) -> Tensors:
+    return {name: values for name, values in tensors.items() if "classifier" not in name}
+
+
+def with_a_stranger(tensors: Tensors) -> Tensors:
+    return tensors | {"temperature": np.ones(1, np.float32)}
+
+
+def overflowing(tensors: Tensors) -> Tensors:
+    name = "classifier.1.weight"
+    return tensors | {name: np.full_like(tensors[name], 3e38)}
+
+
+def not_finite(tensors: Tensors) -> Tensors:
+    name = "classifier.1.weight"
+    return tensors | {name: np.full_like(tensors[name], np.nan)}
+
+
+def with_one_class(_: Tensors) -> Tensors:
+    return torchvision_tensors(classes=1)
+
+
+def of_no_width(tensors: Tensors) -> Tensors:
+    """Twelve channels, not eight, between the first block's two layers."""
+    changed = dict(tensors)
+    for name in tensors:
+        if name.startswith("features.1.conv.1.") or name.startswith("features.1.conv.2."):
+            shape = tensors[name].shape
+            changed[name] = np.ones((12, *shape[1:]), np.float32) if shape else tensors[name]
+    expand = "features.2.conv.0.0.weight"
+    changed[expand] = np.ones((tensors[expand].shape[0], 12, 1, 1), np.float32)
+    return changed
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (other_network, r"not a MobileNetV1 or V2 as .*; another network comes in as ONNX"),
+        (without_a_block, r"\(features\.9\.conv\.0\.0, .*\); another network comes in as ONNX"),
+        (with_two_layers, r"2 linear layers \(classifier\.1, classifier\.4\)"),
+        (headless, r"0 linear layers, and a MobileNet has one"),
+        (with_a_stranger, r"tensors are not of this mobilenet_v2: temperature"),
+        (overflowing, r"values that are not numbers: the weights are damaged"),
+        (not_finite, r"classifier has a weight that is not a finite number"),
+        (with_one_class, r"it has one score, as for a yes or no"),
+        (of_no_width, r"no width multiplier from 0\.01 to 2\.0 gives the channels"),
+    ],
+)
+def test_weights_of_something_else_are_one_clear_error(
+    change: Callable[[Tensors], Tensors], reason: str, tmp_path: Path
+) -> None:
+    path = save_torch(tmp_path / "own.pth", change(torchvision_tensors()))
+    with pytest.raises(Refused, match=reason) as caught:
+        adopted(path)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        ({"resolution": 100}, "resolution is 100; it has to be a multiple of 32"),
+        ({"layout": "nchw"}, "--layout is for ONNX files; tutorial.h5 has weights: leave it out"),
+        ({"output": "x"}, "--output is for ONNX files"),
+        ({"like": "foo"}, "no preset 'foo'; there are torchvision, "),
+        ({"labels": "imagenet"}, "it has 10 classes, imagenet has 1000 names"),
+        ({"background": True}, "it has 9 classes and a background, .* has 10 names"),
+        ({"std": (0.0,)}, "--std is of pixel / 255, so above 0"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(said: dict[str, Any], reason: str, tmp_path: Path) -> None:
+    with pytest.raises(Refused, match=reason):
+        adopted(unpack(KERAS_H5, tmp_path), **said)
+
+
+def test_a_quantised_file_scales_its_own_pixels(shared_weights: Path) -> None:
+    path = shared_weights / "mobilenet_v1_0.25_128_quant.tflite"
+    with pytest.raises(Refused, match="scales them itself: leave out --mean"):
+        adopted(path, labels="imagenet", mean=(0.5,), resolution=None)
+    with pytest.raises(Refused, match="it is made for 128 pixels, not for 96"):
+        adopted(path, labels="imagenet", resolution=96)
+
+
+@pytest.mark.parametrize(
+    ("kept", "reason"),
+    [
+        ("CONV_2D", "has 0 depthwise convolutions; mobilenet_v1 has 13, mobilenet_v2 has 17"),
+        ("DEPTHWISE_CONV_2D", "Conv2d_0 is a DEPTHWISE_CONV_2D, not CONV_2D"),
+    ],
+)
+def test_a_tflite_file_of_something_else_is_refused(kept: str, reason: str, tmp_path: Path) -> None:
+    file = network("mobilenet_v1", quantized=False)
+    file.operators = [one for one in file.operators if one.kind == kept]
+    path = tmp_path / "own.tflite"
+    path.write_bytes(file.encode())
+    with pytest.raises(Refused, match=rf"own\.tflite: {reason}"):
+        adopted(path)
+
+
+DAMAGES: dict[str, Callable[[bytes], bytes]] = {
+    "empty": lambda _: b"",
+    "cut early": lambda whole: whole[:40],
+    "cut": lambda whole: whole[: len(whole) // 2],
+    "cut late": lambda whole: whole[:-9],
+    "text": lambda _: b"these are no weights\n" * 99,
+    "compressed": gzip.compress,
+    "zip of something": lambda _: write.zipped(b"", {}).replace(b"data.pkl", b"data.txt"),
+}
+
+
+@pytest.mark.parametrize("name", [*FILES, "own.tflite", "own.safetensors", "own.weights.h5"])
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
+def test_a_damaged_file_is_one_line_by_the_name_of_the_file(
+    damage: Callable[[bytes], bytes], name: str, capsys: Capture, tmp_path: Path
+) -> None:
+    whole = unpack(name if name in FILES else KERAS_H5, tmp_path).read_bytes()
+    (tmp_path / name).write_bytes(damage(whole))
+    text = refused(
+        capsys, "models", "import", str(tmp_path / name), "--resolution", "96",
+        "--labels", str(write_labels(tmp_path)), "--store", str(tmp_path / "store"),
+    )  # fmt: skip
+    assert "\n" not in text
+    assert text.startswith(name)
+    assert not (tmp_path / "store").exists()
+
+
+def test_a_pickle_that_asks_for_more_than_tensors_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "own.pt"
+    code = write.call("posix system", write.text("true"))
+    path.write_bytes(write.zipped(write.mapping({"state_dict": code}), {}))
+    with pytest.raises(Refused, match=r"asks for posix\.system, which is not allowed"):
+        adopted(path)

@@ -1,0 +1,111 @@
+"""What no graph says and has to be said: choices, and the names of classes."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from models.importing.checks import Refused
+from models.importing.import_onnx import adopt
+from models.importing.options import Choices, read_labels
+from tests.models.importing.exported import KERAS, TORCH, TORCH_SCRIPT, write_labels
+from tests.models.importing.graphs import saved, small
+
+
+@pytest.mark.parametrize(
+    ("choices", "reason"),
+    [
+        pytest.param({}, "give --like", id="nothing"),
+        pytest.param({"mean": (0.5,)}, "give --like", id="mean alone"),
+        pytest.param(
+            {"like": "caffe"},
+            "no preset 'caffe'; there are torchvision, torchvision_v2, keras",
+            id="preset",
+        ),
+        pytest.param({"mean": (0.5,), "std": (0.5,)}, "--resize, --crop-fraction", id="no cut"),
+        pytest.param({"like": "keras"}, "10 classes, imagenet has 1000 names", id="no labels"),
+        pytest.param({"like": "keras", "mean": (124.0,)}, "from 0 to 1", id="mean in pixels"),
+        pytest.param({"like": "keras", "std": (0.0,)}, "above 0", id="std of 0"),
+        pytest.param(
+            {"like": "keras", "std": (0.5, 0.5)}, "one number or three", id="two channels"
+        ),
+        pytest.param(
+            {"like": "keras", "interpolation": "magic"},
+            "--interpolation is 'magic'",
+            id="interpolation",
+        ),
+        pytest.param({"like": "keras", "crop_fraction": 2.0}, "--crop-fraction is 2", id="crop"),
+        pytest.param({"like": "keras", "layout": "nhwc"}, "--layout is nhwc, but", id="layout"),
+        pytest.param({"like": "keras", "resolution": 64}, "64 does not go in", id="resolution"),
+        pytest.param(
+            {"like": "keras", "output": "boxes"}, "no output 'boxes'; there are linear", id="output"
+        ),
+        pytest.param(
+            {"like": "keras", "labels": "gone.txt"}, "--labels: gone.txt", id="label file"
+        ),
+    ],
+)
+def test_what_no_graph_says_has_to_be_said(
+    choices: dict[str, Any], reason: str, tmp_path: Path
+) -> None:
+    with pytest.raises(Refused, match=reason):
+        adopt(TORCH.unpack(tmp_path), Choices(**choices))
+
+
+def test_a_graph_of_any_size_asks_for_the_trained_one(tmp_path: Path) -> None:
+    with pytest.raises(Refused, match="say with --resolution"):
+        adopt(TORCH_SCRIPT.unpack(tmp_path), Choices(like="torchvision"))
+
+
+@pytest.mark.parametrize("side", [20_000, 0, -5])
+def test_a_resolution_that_no_image_has_is_refused(side: int, tmp_path: Path) -> None:
+    choices = Choices(like="torchvision", resolution=side)
+    with pytest.raises(Refused, match=f"resolution is {side}; it has to be from 1 to 2048"):
+        adopt(TORCH_SCRIPT.unpack(tmp_path), choices)
+
+
+def test_a_file_made_for_more_pixels_than_an_image_has_is_refused(tmp_path: Path) -> None:
+    path = saved(small([1, 3, 60_000, 60_000]).model("scores"), tmp_path)
+    with pytest.raises(Refused, match="resolution is 60000; it has to be from 1 to 2048"):
+        adopt(path, Choices(like="torchvision"))
+
+
+def test_a_name_of_the_zoo_is_not_taken(tmp_path: Path) -> None:
+    path, labels = KERAS.unpack(tmp_path), write_labels(tmp_path)
+    for name in ("mobilenet_v2_1.0_224", "Über", "-"):
+        with pytest.raises(Refused, match="name"):
+            adopt(path, KERAS.choices(labels), name=name)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("labels.txt", "cat\ndog\n"),
+        ("labels.json", '["cat", "dog"]'),
+        ("labels.json", '{"1": "dog", "0": "cat"}'),
+        ("labels.json", '{"0": ["n1", "cat"], "1": ["n2", "dog"]}'),
+        ("labels.txt", "\ufeffcat\r\ndog\r\n"),  # as Windows' editor saves it
+        ("labels.json", '\ufeff["cat", "dog"]'),
+    ],
+)
+def test_class_names_are_read_from_text_and_json(name: str, text: str, tmp_path: Path) -> None:
+    path = tmp_path / name
+    path.write_text(text, "utf-8", newline="")
+    assert read_labels(path) == ("cat", "dog")
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "reason"),
+    [
+        ("labels.txt", "cat\n\ndog", "line 2 of .* is empty"),
+        ("labels.json", "cat", "is no list of names"),
+        ("labels.json", '{"cat": 0}', "its keys are not the numbers"),
+        ("labels.json", "3", "neither a list nor an object"),
+        ("labels.json", "[1]", "a name is not a text"),
+    ],
+)
+def test_a_list_without_names_is_refused(name: str, text: str, reason: str, tmp_path: Path) -> None:
+    path = tmp_path / name
+    path.write_text(text)
+    with pytest.raises(Refused, match=reason):
+        read_labels(path)

@@ -1,0 +1,100 @@
+"""Other shapes of a classifier: pixels, logarithms, backgrounds, several outputs."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from onnx import helper
+
+from app.model.runtime import new_session
+from models.importing.checks import Refused
+from models.importing.import_onnx import adopt
+from models.importing.options import Choices
+from tests.models.importing.exported import KERAS, run, write_labels
+from tests.models.importing.graphs import (
+    INT64,
+    UINT8,
+    detector,
+    saved,
+    small,
+)
+from tests.models.importing.inputs import LABELS, images
+from tests.models.sketch import Sketch
+
+
+def test_a_graph_that_takes_pixels_gets_them(tmp_path: Path) -> None:
+    path = saved(small(["N", 3, 96, 96], UINT8).model("scores"), tmp_path)
+    labels = write_labels(tmp_path)
+    adoption = adopt(path, Choices(like="keras", labels=str(labels)))
+    nchw = images().transpose(0, 3, 1, 2).copy()
+    [scores] = new_session(path).run(None, {"x": nchw})
+    probabilities, embedding = run(adoption.model)
+    powers = np.exp(scores - scores.max(axis=1, keepdims=True))
+    assert abs(probabilities - powers / powers.sum(axis=1, keepdims=True)).max() < 1e-4
+    assert embedding.shape == (3, 8)
+    assert adoption.card.name == "some_model_v1"
+    assert (adoption.card.family, adoption.card.alpha) == ("other", None)
+    with pytest.raises(
+        Refused, match="takes uint8 pixels and scales them itself: leave out --mean"
+    ):
+        adopt(path, Choices(like="keras", labels=str(labels), mean=(0.5,)))
+
+
+@pytest.mark.parametrize("end", ["Softmax", "LogSoftmax", None])
+def test_scores_of_any_kind_become_the_same_probabilities(end: str | None, tmp_path: Path) -> None:
+    plain = adopt(saved(small().model("scores"), tmp_path), KERAS.choices(write_labels(tmp_path)))
+    sketch = small(end=end, axis=1) if end else small()
+    other = adopt(
+        saved(sketch.model("out" if end else "scores"), tmp_path),
+        KERAS.choices(write_labels(tmp_path)),
+    )
+    pixels = images(2, 96)[:, :32, :32]
+    assert abs(run(plain.model, pixels)[0] - run(other.model, pixels)[0]).max() < 1e-6
+
+
+def test_a_background_class_is_left_out(tmp_path: Path) -> None:
+    path = saved(small(["N", 3, 32, 32], end="Softmax", axis=1).model("out"), tmp_path)
+    labels = tmp_path / "labels.txt"
+    labels.write_text("\n".join(["background", *LABELS[1:]]))
+    whole = adopt(path, KERAS.choices(labels))
+    without = adopt(path, KERAS.choices(labels, background=True))
+    assert len(whole.card.labels) == 10
+    assert without.card.labels == LABELS[1:]
+    pixels = images(1, 96)[:, :32, :32]
+    assert np.array_equal(run(whole.model, pixels)[0][:, 1:], run(without.model, pixels)[0])
+    labels.write_text("\n".join(LABELS[1:]))
+    with pytest.raises(Refused, match="if class 0 is a background class, say --background"):
+        adopt(path, KERAS.choices(labels))
+
+
+def test_one_of_several_outputs_can_be_named(tmp_path: Path) -> None:
+    path = saved(detector(), tmp_path)
+    adoption = adopt(path, KERAS.choices(write_labels(tmp_path), output="scores"))
+    assert [output.name for output in adoption.model.graph.output] == ["probabilities", "embedding"]
+    assert "boxes_matrix" not in [tensor.name for tensor in adoption.model.graph.initializer]
+
+
+def test_a_map_before_the_classes_is_pooled_for_the_embedding(tmp_path: Path) -> None:
+    """As in SqueezeNet: the classes are pooled, not the features."""
+    sketch = Sketch(["N", 3, 32, 32])
+    kernel = sketch.const("k1", 6, 3, 3, 3)
+    sketch.node("Conv", ["x", kernel], "map", strides=[2, 2], pads=[1, 1, 1, 1])
+    sketch.node("Conv", ["map", sketch.const("k2", 10, 6, 1, 1)], "classes")
+    sketch.node("GlobalAveragePool", ["classes"], "image")  # a name that the wrapper takes
+    adoption = adopt(saved(sketch.model("image"), tmp_path), KERAS.choices(write_labels(tmp_path)))
+    [said] = [found.known_by for found in adoption.findings if found.what == "embedding"]
+    assert said.startswith("no pooled features before the classes")
+    probabilities, embedding = run(adoption.model, images(2, 96)[:, :32, :32])
+    assert probabilities.shape == (2, 10)
+    assert embedding.shape == (2, 6)
+
+
+def test_a_batch_that_is_fixed_for_good_stays_one(tmp_path: Path) -> None:
+    sketch = small()
+    sketch.constants.append(helper.make_tensor("one", INT64, [2], [1, 10]))
+    sketch.node("Expand", ["scores", "one"], "wide")
+    sketch.constants.append(helper.make_tensor("row", INT64, [1], [0]))
+    sketch.node("Gather", ["wide", "row"], "out", axis=0)
+    adoption = adopt(saved(sketch.model("out"), tmp_path), KERAS.choices(write_labels(tmp_path)))
+    assert [found.value for found in adoption.findings if found.what == "batch"] == ["1"]
+    assert adoption.model.graph.input[0].type.tensor_type.shape.dim[0].dim_value == 1

@@ -1,0 +1,202 @@
+"""The walk over any ONNX graph: equal to the definition's on our exports, right on others'."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+from app.card.card import Cost, Family, LayerRow
+from models.export.export import Recipe, export, untrained
+from models.network.cost import network_cost, stored_params
+from models.network.network import Network
+from models.onnx_cost.graph_cost import GraphCostError, graph_cost
+from models.zoo.fetch import Fetcher
+from models.zoo.zoo import export_entry, find, zoo
+from tests.exports import random_recipe
+from tests.models.sketch import Sketch, classifier
+
+TOTALS = (
+    "stored_params", "madds", "classifier_madds", "peak_activation_bytes", "standard_madds",
+)  # fmt: skip
+INT8 = [name for name, entry in zoo().items() if entry.precision == "int8" and entry.download_bytes]
+WIDTHS: list[tuple[Family, float]] = [
+    ("mobilenet_v1", 0.25),
+    ("mobilenet_v1", 0.6),
+    ("mobilenet_v1", 1.0),
+    ("mobilenet_v2", 0.35),
+    ("mobilenet_v2", 1.0),
+    ("mobilenet_v2", 1.4),
+]
+
+
+def at_resolution(recipe: Recipe, resolution: int) -> Network:
+    return replace(recipe, resolution=resolution).network()
+
+
+def folded(row: LayerRow) -> LayerRow:
+    """The row as a file with folded batch norm has it."""
+    return row.model_copy(
+        update={"biases": stored_params(row) - row.weights, "batch_norm_params": 0}
+    )
+
+
+def assert_equal_costs(defined: Cost, walked: Cost) -> None:
+    assert [getattr(walked, name) for name in TOTALS] == [getattr(defined, name) for name in TOTALS]
+    assert walked.params == defined.stored_params
+    assert list(walked.layers) == [folded(row) for row in defined.layers]
+
+
+@pytest.mark.parametrize(("family", "alpha"), WIDTHS)
+def test_both_walks_agree_on_our_exports_at_every_resolution(
+    family: Family, alpha: float, tmp_path: Path
+) -> None:
+    recipe = random_recipe(family, alpha, 224)
+    model = onnx.load(export(recipe, untrained(recipe.network()), "fp32", tmp_path))
+    for resolution in range(96, 321, 32):
+        defined = network_cost(at_resolution(recipe, resolution))
+        assert_equal_costs(defined, graph_cost(model, resolution))
+
+
+@pytest.mark.parametrize("name", INT8)
+def test_both_walks_agree_on_quantised_exports_at_every_resolution(
+    name: str, shared_weights: Path, tmp_path: Path
+) -> None:
+    entry = find(name)
+    path = export_entry(entry, Fetcher(tmp_path, (shared_weights,), offline=True).locate, tmp_path)
+    model = onnx.load(path)
+    for resolution in range(96, 321, 32):
+        defined = network_cost(at_resolution(entry.recipe, resolution), "int8")
+        assert_equal_costs(defined, graph_cost(model, resolution))
+
+
+def test_a_path_can_stand_for_the_model_that_it_holds(tmp_path: Path) -> None:
+    path = tmp_path / "small.onnx"
+    onnx.save(classifier(), path)
+    assert graph_cost(path, 32) == graph_cost(classifier(), 32)
+
+
+def rows_of(cost: Cost) -> list[tuple[str, str, int, int, int, int]]:
+    return [
+        (row.name, row.kind, row.weights, row.biases, row.batch_norm_params, row.madds)
+        for row in cost.layers
+    ]
+
+
+def test_a_float_classifier_of_another_exporter_has_its_costs() -> None:
+    cost = graph_cost(classifier(), 32)
+    assert rows_of(cost) == [
+        ("c1", "conv", 216, 0, 16, 216 * 256),
+        ("c2", "conv", 288, 16, 0, 288 * 256),
+        ("pooled", "global_pool", 0, 0, 0, 0),
+        ("scores", "linear", 160, 10, 0, 160),
+    ]
+    assert cost.params == 216 + 16 + 288 + 16 + 160 + 10
+    assert cost.stored_params == cost.params - 8
+    assert cost.classifier_madds == 160
+    # batch norm and ReLU work in place: the grouped convolution holds both its ends
+    assert cost.peak_activation_bytes == (8 + 16) * 256 * 4
+    assert cost.standard_madds == cost.madds
+
+
+@pytest.mark.parametrize("shape", [["N", 3, 32, 32], [1, 3, 32, 32], ["N", 3, "H", 32]])
+def test_sizes_that_a_graph_fixes_need_not_be_named(shape: list[int | str]) -> None:
+    resolution = 32 if "H" in shape else None
+    assert graph_cost(classifier(shape), resolution) == graph_cost(classifier(), 32)
+
+
+def test_weights_in_constant_nodes_are_weights() -> None:
+    model = classifier()
+    for tensor in list(model.graph.initializer):
+        node = helper.make_node("Constant", [], [tensor.name], value=tensor)
+        model.graph.node.insert(0, node)
+    del model.graph.initializer[:]
+    assert graph_cost(model, 32) == graph_cost(classifier(), 32)
+
+
+def test_weights_that_are_also_inputs_are_weights() -> None:
+    model = classifier()
+    for tensor in model.graph.initializer:
+        value = helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims)
+        model.graph.input.append(value)
+    assert graph_cost(model, 32) == graph_cost(classifier(), 32)
+
+
+def test_a_quantised_operator_graph_has_its_costs() -> None:
+    """QLinearConv and onnxruntime's own operators for the residual sum, pooling and classifier."""
+    sketch = Sketch(["N", 3, "H", "W"], TensorProto.UINT8)
+    scale, zero = sketch.const("s"), sketch.const("z", dtype=np.uint8)
+    quantised, weights_zero = [scale, zero], sketch.const("wz", dtype=np.int8)
+
+    def conv(source: str, kernel: tuple[int, ...], name: str, **attributes: Any) -> str:
+        weights = sketch.const(f"{name}_w", *kernel, dtype=np.int8)
+        bias = sketch.const(f"{name}_b", kernel[0], dtype=np.int32)
+        inputs = [source, *quantised, weights, scale, weights_zero, *quantised, bias]
+        return sketch.node("QLinearConv", inputs, name, **attributes)
+
+    conv("x", (8, 3, 1, 1), "stem")
+    conv("stem", (8, 1, 3, 3), "dw", group=8, pads=[1, 1, 1, 1])
+    conv("dw", (8, 8, 1, 1), "pw")
+    own: dict[str, Any] = {"domain": "com.microsoft"}
+    both = ["pw", *quantised, "stem", *quantised, *quantised]
+    sketch.node("QLinearAdd", both, "sum", **own)
+    sketch.node("QLinearConcat", [*quantised, *both[:6]], "wide", axis=1, **own)
+    pooled = ["wide", *quantised, *quantised]
+    sketch.node("QLinearGlobalAveragePool", pooled, "pooled", channels_last=0, **own)
+    sketch.node("Flatten", ["pooled"], "flat")
+    matrix = [sketch.const("m", 16, 10, dtype=np.int8), scale, weights_zero]
+    bias = sketch.const("mb", 10, dtype=np.int32)
+    sketch.node("QGemm", ["flat", *quantised, *matrix, bias, *quantised], "out", **own)
+
+    cost = graph_cost(sketch.model("out", TensorProto.UINT8), 32)
+    assert rows_of(cost) == [
+        ("stem", "pointwise", 24, 8, 0, 24 * 1024),
+        ("dw", "depthwise", 72, 8, 0, 72 * 1024),
+        ("pw", "pointwise", 64, 8, 0, 64 * 1024),
+        ("sum", "add", 0, 0, 0, 0),
+        ("wide", "concat", 0, 0, 0, 0),
+        ("pooled", "global_pool", 0, 0, 0, 0),
+        ("out", "linear", 160, 10, 0, 160),
+    ]
+    # stem, pw (with the sum written over it) and both of them side by side, a byte each
+    assert cost.peak_activation_bytes == (8 + 8 + 16) * 1024
+    standard = 9 * 64 - 64 - 72
+    assert cost.standard_madds == cost.madds + standard * 1024
+    assert cost.standard_params == cost.params + standard - 8
+
+
+def test_a_pool_that_keeps_channels_last_is_refused() -> None:
+    sketch = Sketch([1, 32, 32, 3], TensorProto.UINT8)
+    quantised = [sketch.const("s"), sketch.const("z", dtype=np.uint8)]
+    inputs = ["x", *quantised, *quantised]
+    own: dict[str, Any] = {"domain": "com.microsoft"}
+    sketch.node("QLinearGlobalAveragePool", inputs, "out", channels_last=1, **own)
+    with pytest.raises(GraphCostError, match=r"'out' \(QLinearGlobalAveragePool\) stays unknown"):
+        graph_cost(sketch.model("out", TensorProto.UINT8))
+
+
+def test_scaling_by_a_constant_that_comes_first_is_no_constant() -> None:
+    sketch = Sketch(["N", 3, "H", "W"])
+    sketch.node("Div", ["x", sketch.const("d", 1, 3, 1, 1)], "small")
+    sketch.node("Sub", [sketch.const("one", 1), "small"], "turned")
+    sketch.node("Mul", [sketch.const("two", 1), "turned"], "scaled")
+    sketch.node("MaxPool", ["scaled"], "out", kernel_shape=[2, 2], strides=[2, 2])
+    cost = graph_cost(sketch.model("out"), 32)
+    assert [(row.kind, row.kernel, row.stride) for row in cost.layers] == [("max_pool", (2, 2), 2)]
+    assert cost.peak_activation_bytes == 3 * (32 * 32 + 16 * 16) * 4
+
+
+def test_a_matrix_product_of_two_features_is_no_layer() -> None:
+    sketch = Sketch([1, 4, 8, 8])
+    sketch.node("MatMul", ["x", "x"], "out")
+    cost = graph_cost(sketch.model("out"))
+    assert (cost.layers, cost.madds) == ((), 0)
+
+
+def test_a_matrix_is_used_once_a_row_of_what_it_is_given() -> None:
+    sketch = Sketch([1, 4, 8, 16])
+    sketch.node("MatMul", ["x", sketch.const("w", 16, 10)], "out")
+    assert graph_cost(sketch.model("out")).madds == 4 * 8 * 160

@@ -1,0 +1,108 @@
+"""Graphs whose cost cannot be told."""
+
+from pathlib import Path
+
+import onnx
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from onnx import TensorProto, helper
+
+from models.files.onnx_file import OnnxFileError
+from models.onnx_cost.graph_cost import GraphCostError, graph_cost
+from tests.models.sketch import Sketch, classifier
+
+
+def two_inputs() -> onnx.ModelProto:
+    model = classifier()
+    model.graph.input.append(helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 3, 8, 8]))
+    return model
+
+
+def of_another_domain() -> onnx.ModelProto:
+    sketch = Sketch([1, 3, 8, 8])
+    sketch.node("Mystery", ["x"], "out", domain="com.microsoft")
+    return sketch.model("out")
+
+
+def of_free_shape() -> onnx.ModelProto:
+    """The shape of its output is an input's value, which nobody knows before a run."""
+    sketch = Sketch([1, 3, 8, 8])
+    sketch.node("NonZero", ["x"], "out")
+    return sketch.model("out", TensorProto.INT64)
+
+
+def without_a_type() -> onnx.ModelProto:
+    sketch = Sketch([1, 3, 8, 8], TensorProto.UNDEFINED)
+    sketch.node("Mystery", ["x"], "out", domain="com.microsoft")
+    return sketch.model("out")
+
+
+def of_an_unknown_type() -> onnx.ModelProto:
+    model = classifier([1, 3, 8, 8])
+    model.graph.initializer[0].data_type = 99
+    return model
+
+
+def without_an_output() -> onnx.ModelProto:
+    model = classifier([1, 3, 8, 8])
+    model.graph.node.append(onnx.NodeProto(op_type="Mystery", domain="com.microsoft"))
+    return model
+
+
+def with_wrong_shapes() -> onnx.ModelProto:
+    sketch = Sketch([1, 3, 8, 8])
+    sketch.node("MatMul", ["x", sketch.const("w", 5, 10)], "out")
+    return sketch.model("out")
+
+
+@pytest.mark.parametrize(
+    ("model", "resolution", "text"),
+    [
+        pytest.param(two_inputs(), 32, "one input with four axes", id="two inputs"),
+        pytest.param(Sketch([1, 3]).model("x"), 32, "one input with four axes", id="no image"),
+        pytest.param(classifier(), None, "a resolution is needed", id="free size"),
+        pytest.param(classifier(["N", "C", "H", "W"]), 32, "all free", id="free channels"),
+        pytest.param(classifier([1, 3, 32, 32]), 64, "64 does not go in", id="fixed size"),
+        pytest.param(classifier(), -5, "resolution is -5; it has to be from 1", id="negative"),
+        pytest.param(classifier(), 0, "resolution is 0; it has to be from 1", id="no pixels"),
+        pytest.param(classifier(), 2049, "has to be from 1 to 2048", id="too many pixels"),
+        pytest.param(
+            of_another_domain(), None, r"'out' \(Mystery\) stays unknown", id="unknown op"
+        ),
+        pytest.param(of_free_shape(), None, r"'out' \(NonZero\) stays unknown", id="free shape"),
+        pytest.param(without_a_type(), None, "has no type", id="no type"),
+        pytest.param(of_an_unknown_type(), None, "the graph is damaged: 99", id="unknown type"),
+        pytest.param(without_an_output(), None, "the graph is damaged", id="no output"),
+        pytest.param(with_wrong_shapes(), None, "shape inference failed", id="shapes clash"),
+    ],
+)
+def test_a_graph_whose_cost_cannot_be_told_is_refused_with_the_reason(
+    model: onnx.ModelProto, resolution: int | None, text: str
+) -> None:
+    with pytest.raises(GraphCostError, match=text):
+        graph_cost(model, resolution)
+
+
+WHOLE = classifier().SerializeToString()
+
+
+@pytest.fixture(scope="session")
+def scratch(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("graph") / "model.onnx"
+
+
+@settings(deadline=None, max_examples=300)
+@given(st.data())
+def test_a_file_with_changed_bytes_has_a_cost_or_a_reason(
+    scratch: Path, data: st.DataObject
+) -> None:
+    content = bytearray(WHOLE)
+    for _ in range(data.draw(st.integers(1, 4))):
+        content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
+    scratch.write_bytes(content)
+    try:
+        cost = graph_cost(scratch, 32)
+    except (GraphCostError, OnnxFileError):
+        return
+    assert cost.madds == sum(row.madds for row in cost.layers)

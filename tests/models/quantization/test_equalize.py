@@ -1,0 +1,66 @@
+"""Moving factors from layer to layer leaves what the network computes as it was."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from app.card.card import Family
+from app.model.runtime import new_session
+from models.checkpoints.checkpoint import Checkpoint
+from models.export.exported import Exported, read_exported
+from models.export.graph import build_graph, float_writer
+from models.network.mobilenet_v2 import mobilenet_v2
+from models.quantization.calibration import observe
+from models.quantization.equalize import HEADROOM, RELU6_LIMIT, equalize, tied_tensors
+from tests.exports import export_random
+
+
+def pictures(count: int, side: int = 96) -> list[np.ndarray]:
+    random = np.random.default_rng(5)
+    return [random.integers(0, 256, (1, side, side, 3), np.uint8) for _ in range(count)]
+
+
+def answers(model: Exported, checkpoint: Checkpoint, image: np.ndarray) -> list[np.ndarray]:
+    graph = build_graph(model.network, float_writer(checkpoint, model.scaling), model.background)
+    session = new_session(graph.SerializeToString())
+    return list(session.run(["probabilities", "embedding"], {"image": image}))
+
+
+@pytest.mark.parametrize("family", ["mobilenet_v1", "mobilenet_v2"])
+def test_an_equalized_network_gives_the_same_answers(family: Family, tmp_path: Path) -> None:
+    path = export_random(tmp_path, family, 0.35, 96)
+    model, images = read_exported(path), pictures(4)
+    activations = observe(path, model.network, images)
+    equalized = equalize(model.network, model.checkpoint.layers, activations)
+    changed = [
+        name
+        for name, layer in equalized.layers.items()
+        if not np.array_equal(layer.kernel, model.checkpoint.layers[name].kernel)
+    ]
+    assert len(changed) > len(equalized.layers) / 2
+    for image in images:
+        before = answers(model, model.checkpoint, image)
+        after = answers(model, Checkpoint(equalized.layers), image)
+        for one, other in zip(before, after, strict=True):
+            assert np.allclose(one, other, rtol=1e-3, atol=1e-5)
+
+
+def test_what_depthwise_layers_read_fills_the_range_of_relu6(tmp_path: Path) -> None:
+    path = export_random(tmp_path, "mobilenet_v2", 0.35, 96)
+    model = read_exported(path)
+    activations = observe(path, model.network, pictures(2))
+    equalized = equalize(model.network, model.checkpoint.layers, activations)
+    before, after = (one["block_3_expand"].maximum for one in (activations, equalized.activations))
+    assert (after >= before * 0.999).all()
+    grown = after > before * 1.001
+    assert grown.any()
+    assert (after[grown] <= RELU6_LIMIT / HEADROOM * 1.001).all()
+
+
+def test_sums_tie_tensors_together_and_the_features_stay_out() -> None:
+    groups = tied_tensors(mobilenet_v2(0.35, 96))
+    [residual] = [names for names in groups if "block_2_add" in names]
+    assert residual == {"block_1_project", "block_2_project", "block_2_add"}
+    tied = set().union(*groups)
+    assert tied.isdisjoint({"head", "pool", "classifier", "image"})

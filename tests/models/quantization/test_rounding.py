@@ -1,0 +1,52 @@
+"""Weights in integers."""
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from models.checkpoints.checkpoint import Affine, LayerWeights
+from models.quantization.rounding import (
+    dequantized_kernel,
+    image_affine,
+    image_correction,
+    quantize_layer,
+)
+
+
+def weights(seed: int, channels: int = 5) -> LayerWeights:
+    random = np.random.default_rng(seed)
+    spread = 10.0 ** random.uniform(-4, 1, (channels, 1, 1, 1))
+    kernel = random.normal(0, 1, (channels, 3, 3, 3)) * spread
+    return LayerWeights(kernel.astype(np.float32), random.normal(0, 1, channels).astype(np.float32))
+
+
+@settings(deadline=None)
+@given(st.integers(0, 10_000), st.booleans())
+def test_a_weight_is_off_by_half_a_step_at_most(seed: int, per_channel: bool) -> None:
+    layer = weights(seed)
+    found = quantize_layer(layer, Affine(0.02, 3), np.zeros(5, np.float32), per_channel)
+    steps = found.scales[:, None, None, None]
+    assert (np.abs(dequantized_kernel(found) - layer.kernel) <= steps * 0.5001).all()
+    assert (len(set(found.scales.tolist())) == 1) or per_channel
+    bias = found.bias * (0.02 * found.scales.astype(np.float64))
+    assert np.allclose(bias, layer.bias, atol=0.02 * found.scales.max())
+
+
+def test_a_channel_without_weights_keeps_its_bias() -> None:
+    layer = LayerWeights(np.zeros((2, 3, 1, 1), np.float32), np.array([5.0, 0.0], np.float32))
+    found = quantize_layer(layer, Affine(1e-3, 0), np.zeros(2, np.float32))
+    assert np.allclose(found.bias * (1e-3 * found.scales.astype(np.float64)), layer.bias, rtol=1e-6)
+
+
+@settings(deadline=None)
+@given(st.integers(0, 1000))
+def test_one_zero_point_for_three_means_is_made_good_in_the_bias(seed: int) -> None:
+    layer = weights(seed)
+    offset = np.array([123.675, 116.28, 103.53], np.float32)
+    levels = image_affine(offset)
+    patch = np.random.default_rng(seed).integers(0, 256, (3, 3, 3)).astype(np.float64)
+    means, kernel = offset.astype(np.float64)[:, None, None], layer.kernel.astype(np.float64)
+    exact = (kernel * (patch - means)).sum(axis=(1, 2, 3))
+    ours = (kernel * (patch - levels.zero_point)).sum(axis=(1, 2, 3))
+    corrected = ours + image_correction(layer, offset, levels)
+    assert np.allclose(corrected, exact, rtol=1e-4, atol=1e-3 * np.abs(kernel).max())

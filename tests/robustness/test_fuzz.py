@@ -1,0 +1,28 @@
+"""A short run of the fuzzer; `make fuzz` is the long one."""
+
+from pathlib import Path
+
+from loadtest.host.server import start_gateway
+from loadtest.robustness.fuzz import fuzz
+from loadtest.robustness.hostile import KINDS
+from loadtest.robustness.mutations import seed_images
+from tests.conftest import SMALL_V1
+
+REQUESTS = 600
+SEED = 1
+
+
+def test_hundreds_of_hostile_requests_do_no_harm(store: Path, tmp_path: Path) -> None:
+    log = tmp_path / "log.txt"
+    with start_gateway(store, SMALL_V1, log) as server:
+        report = fuzz(server, SEED, range(REQUESTS), shown=False)
+        assert list(report.failures()) == []
+        assert report.outcomes.total() == REQUESTS
+        assert {kind for _, kind in report.outcomes} == KINDS.keys()
+        assert sum(report.outcomes["200", kind] for kind in KINDS) > REQUESTS // 20
+        server.post("/predict", "image/png", _whole_image())
+    assert "Traceback" not in log.read_text("utf-8")
+
+
+def _whole_image() -> bytes:
+    return next(image for image in seed_images() if image.startswith(b"\x89PNG"))

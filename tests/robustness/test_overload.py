@@ -1,0 +1,128 @@
+"""More than the service can do: refused at once, dropped in time, and nothing lost."""
+
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from app.errors import DeadlineExceeded, Overloaded
+from tests.app.problems import assert_problem
+from tests.processes import Service, running, until
+from tests.robustness.sockets import connection, upload
+from tests.robustness.stores import put
+from tests.robustness.traffic import (
+    ONE_WORKER,
+    busy,
+    classify,
+    large_image,
+    light_image,
+    many,
+    slow_image,
+)
+
+QUEUE_LIMIT = 4
+DROPPED = "gateway_images_total"
+DECODED = "gateway_decode_seconds_count"
+
+
+def test_beyond_the_queue_requests_get_a_503_and_all_others_their_answer(store: Path) -> None:
+    requests = 24
+    with running(store, queue_limit=QUEUE_LIMIT, max_images=1, **ONE_WORKER) as service:
+        with many(service, slow_image(), requests) as sent:
+            statuses = Counter(future.result().status_code for future in sent)
+        refused = [future.result() for future in sent if future.result().status_code == 503]
+        assert statuses[200] >= 1 + QUEUE_LIMIT
+        assert statuses[200] + statuses[503] == requests
+        for response in refused:
+            assert_problem(response, Overloaded)
+            assert int(response.headers["retry-after"]) >= 1
+        assert service.metric("gateway_permits_in_use") == 0
+        assert service.metric("gateway_inflight_body_bytes") == 0
+        assert service.metric("gateway_requests_total", route="/predict", status="503") == len(
+            refused
+        )
+        assert classify(service, light_image()).status_code == 200
+
+
+def test_a_refusal_does_not_wait_for_the_work_before_it(store: Path) -> None:
+    with (
+        running(store, queue_limit=QUEUE_LIMIT, max_images=1, **ONE_WORKER) as service,
+        many(service, slow_image(), 1 + QUEUE_LIMIT) as accepted,
+    ):
+        busy(service, 1 + QUEUE_LIMIT)
+        assert_problem(classify(service, light_image()), Overloaded)
+        assert not all(future.done() for future in accepted)
+        assert {future.result().status_code for future in accepted} == {200}
+
+
+def test_an_autoscaler_sees_how_many_images_wait(store: Path) -> None:
+    with running(store, **ONE_WORKER) as service, many(service, slow_image(), 4):
+        busy(service, 4)
+        assert 0 < service.metric("gateway_queue_images") < 4
+
+
+def test_a_brownout_ends_although_nobody_asks_any_more(tmp_path: Path) -> None:
+    put(tmp_path, "mobilenet_v2", 0.35, 224)  # known to be less accurate at lower resolutions
+    settings = {"queue_limit": 8, "max_images": 1, "measure_s": 0}
+    with running(tmp_path, **settings, **ONE_WORKER) as service:
+        for _ in range(9):  # so that images are light as a rule, and the resolution matters
+            classify(service, light_image())
+        with many(service, slow_image(), 8) as before:
+            busy(service, 8)
+            assert classify(service, light_image(), "auto").status_code == 200
+            assert {future.result().status_code for future in before} == {200}
+        assert service.metric("gateway_brownout_step") > 0
+        until(lambda: service.metric("gateway_brownout_step") == 0, "it ends")
+
+
+def test_work_whose_deadline_passed_is_dropped_before_it_is_decoded(store: Path) -> None:
+    with running(store, **ONE_WORKER) as service, many(service, slow_image(), 4) as before:
+        busy(service, 4)
+        late = classify(service, light_image(), **{"X-Deadline-Ms": "100"})
+        detail = assert_problem(late, DeadlineExceeded)
+        assert "deadline of 100 ms" in detail
+        assert "0 of them started" in detail
+        assert {future.result().status_code for future in before} == {200}
+        _nothing_left(service)
+        assert service.metric(DROPPED, outcome="deadline-exceeded") == 1
+        assert service.metric(DECODED) == len(before)
+
+
+def test_work_whose_client_has_gone_is_dropped_before_it_is_decoded(store: Path) -> None:
+    with running(store, **ONE_WORKER) as service, many(service, slow_image(), 4) as before:
+        busy(service, 4)
+        with connection(service) as opened:
+            opened.sendall(upload(light_image()))
+            busy(service, 5)
+        until(lambda: service.metric(DROPPED, outcome="client-gone") == 1, "it is noticed")
+        assert {future.result().status_code for future in before} == {200}
+        _nothing_left(service)
+        assert service.metric("gateway_requests_total", status="499") == 1
+        assert service.metric(DECODED) == len(before)
+
+
+def test_a_client_that_goes_in_the_middle_of_its_body_leaves_nothing_behind(store: Path) -> None:
+    with running(store) as service:
+        with connection(service) as opened:
+            opened.sendall(upload(large_image())[:500_000])
+            until(lambda: service.metric("gateway_inflight_body_bytes") > 0, "it arrives")
+        until(lambda: service.metric("gateway_requests_total", status="499") == 1, "it is noticed")
+        _nothing_left(service)
+
+
+def test_a_large_request_does_not_hold_up_a_small_one(store: Path) -> None:
+    images = [("image", (f"{number}.webp", slow_image())) for number in range(6)]
+    with (
+        running(store, **ONE_WORKER) as service,
+        service.client() as client,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        large = pool.submit(client.post, "/predict", files=images)
+        busy(service, 6)
+        assert classify(service, light_image()).status_code == 200
+        assert not large.done()
+        assert len(large.result().json()["results"]) == 6
+
+
+def _nothing_left(service: Service) -> None:
+    for name in ("gateway_permits_in_use", "gateway_queue_images", "gateway_inflight_body_bytes"):
+        assert service.metric(name) == 0

@@ -1,0 +1,173 @@
+"""What the machine lacks is said in one line, and what is optional is not needed."""
+
+import re
+import shutil
+import socket
+import ssl
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import grpc
+import httpx
+import pytest
+
+from tests.conftest import SMALL_V1
+from tests.processes import failed_start, metric_of, running
+from tests.robustness.stores import copied
+from tests.robustness.traffic import classify, light_image
+
+ORIGIN = "https://camera.example"
+
+
+def test_a_port_that_is_taken_is_named(store: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        said = failed_start(store, port=port)
+    assert said.startswith(f"error: cannot listen on 127.0.0.1 port {port}: Address already in use")
+
+
+def test_a_second_start_leaves_the_first_service_alone(store: Path) -> None:
+    with running(store) as service:
+        assert str(service.port) in failed_start(store, port=service.port)
+        assert classify(service, light_image()).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("settings", "named"),
+    [
+        ({"host": "192.0.2.1"}, "192.0.2.1"),
+        ({"host": "nowhere.invalid"}, "nowhere.invalid"),
+        ({"api_keys_file": "missing.txt"}, "missing.txt"),
+        ({"PROMETHEUS_MULTIPROC_DIR": "missing"}, "PROMETHEUS_MULTIPROC_DIR"),
+    ],
+)
+def test_what_cannot_be_used_is_named(store: Path, settings: dict[str, object], named: str) -> None:
+    said = failed_start(store, **settings)
+    assert said.startswith("error: ")
+    assert named in said
+
+
+@contextmanager
+def small_disk(folder: Path, options: str) -> Iterator[None]:
+    """A file system in memory, where this process may mount one."""
+    if not shutil.which("mount"):
+        pytest.skip("needs mount(8)")
+    command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        pytest.skip(f"may not mount a file system here: {done.stderr.strip()}")
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def test_a_full_disk_is_said_and_keeps_no_model_from_serving(store: Path, tmp_path: Path) -> None:
+    file = store / f"{SMALL_V1}.onnx"
+    size_kb = file.stat().st_size // 1024 + 200
+    with small_disk(tmp_path, f"size={size_kb}k"):
+        shutil.copy(file, tmp_path)
+        with running(tmp_path) as service:
+            assert classify(service, light_image()).status_code == 200
+            assert f"no optimised graph of {file.name} is kept" in service.log
+        assert not list(tmp_path.rglob("*.ort"))
+
+
+def test_a_read_only_store_is_said_and_keeps_no_model_from_serving(
+    store: Path, tmp_path: Path
+) -> None:
+    with small_disk(tmp_path, "size=64m"):
+        copied(store, tmp_path / "store")
+        subprocess.run(["mount", "-o", "remount,ro", str(tmp_path)], check=True)
+        with running(tmp_path / "store") as service:
+            assert classify(service, light_image()).status_code == 200
+            assert "Read-only file system" in service.log
+
+
+def test_with_a_certificate_the_service_speaks_tls(
+    store: Path, certificate: tuple[Path, Path]
+) -> None:
+    cert, key = certificate
+    with running(store, tls_cert=cert, tls_key=key) as service:
+        assert service.base_url.startswith("https://")
+        trust = ssl.create_default_context(cafile=str(cert))
+        with httpx.Client(base_url=service.base_url, verify=trust, trust_env=False) as client:
+            response = client.post(
+                "/predict", content=light_image(), headers={"Content-Type": "image/jpeg"}
+            )
+        assert response.status_code == 200
+        plain = service.base_url.replace("https", "http")
+        with httpx.Client(trust_env=False) as client, pytest.raises(httpx.HTTPError):
+            client.get(f"{plain}/healthz")
+
+
+def test_with_a_certificate_grpc_speaks_tls_too(
+    store: Path, certificate: tuple[Path, Path]
+) -> None:
+    cert, key = certificate
+    with running(store, tls_cert=cert, tls_key=key, grpc_port=0) as service:
+        found = re.search(r"gRPC on (127\.0\.0\.1:\d+)", service.log)
+        assert found
+        trust = grpc.ssl_channel_credentials(cert.read_bytes())
+        with grpc.secure_channel(found[1], trust) as channel:
+            live = channel.unary_unary("/inference.GRPCInferenceService/ServerLive", bytes, bytes)
+            assert live(b"", timeout=20) == b"\x08\x01"  # field 1, true
+        with grpc.insecure_channel(found[1]) as channel:
+            live = channel.unary_unary("/inference.GRPCInferenceService/ServerLive", bytes, bytes)
+            with pytest.raises(grpc.RpcError):
+                live(b"", timeout=20)
+
+
+def test_a_key_that_is_not_the_certificates_is_refused(
+    store: Path, certificate: tuple[Path, Path]
+) -> None:
+    cert, key = certificate
+    assert f"tls_key {cert}" in failed_start(store, tls_cert=cert, tls_key=cert)
+    assert f"tls_cert {key}" in failed_start(store, tls_cert=key, tls_key=key)
+
+
+def test_other_origins_are_not_allowed_unless_set(store: Path) -> None:
+    with running(store) as service, service.client({"Origin": ORIGIN}) as client:
+        for response in (client.get("/models"), client.options("/predict")):
+            assert not [name for name in response.headers if name.startswith("access-control")]
+
+
+def test_an_allowed_origin_may_ask_and_read_errors_even_where_keys_are_needed(
+    store: Path,
+) -> None:
+    settings = {"cors_origins": ORIGIN, "api_keys": "a-key"}
+    with running(store, **settings) as service, service.client({"Origin": ORIGIN}) as client:
+        asked = {
+            "Access-Control-Request-Method": "POST",
+            "Access-Control-Request-Headers": "x-api-key",
+        }
+        preflight = client.options("/predict", headers=asked)
+        assert preflight.status_code == 200
+        assert preflight.headers["access-control-allow-origin"] == ORIGIN
+        refused = client.post("/predict", content=light_image())
+        assert refused.status_code == 401
+        assert refused.headers["access-control-allow-origin"] == ORIGIN
+        other = client.get("/models", headers={"Origin": "https://other.example"})
+        assert "access-control-allow-origin" not in other.headers
+
+
+def test_several_processes_report_the_sum_of_all(store: Path, tmp_path: Path) -> None:
+    shared = {"PROMETHEUS_MULTIPROC_DIR": tmp_path}
+    with running(store, **shared) as one, running(store, **shared) as other:
+        for service, images in ((one, 2), (other, 3)):
+            for _ in range(images):
+                assert classify(service, light_image()).status_code == 200
+            classify(service, b"no image")
+        with one.client() as client:
+            text = client.get("/metrics").text
+            listed = client.get("/models").json()["models"]
+        assert metric_of(text, "gateway_images_total", outcome="ok") == 5
+        assert metric_of(text, "gateway_images_total", outcome="not-an-image") == 2
+        assert metric_of(text, "gateway_inference_seconds_count") == 5
+        assert metric_of(text, "gateway_requests_total", route="/predict", status="200") == 5
+        assert metric_of(text, "gateway_permits_in_use") == 0
+        assert metric_of(text, "gateway_model_info", model=SMALL_V1) == 1
+        [params] = [model["params"] for model in listed if model["name"] == SMALL_V1]
+        assert metric_of(text, "gateway_model_params", model=SMALL_V1) == params

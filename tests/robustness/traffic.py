@@ -1,0 +1,98 @@
+"""Clients, one or many at once, and images that keep a worker busy."""
+
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import cache, partial
+from itertools import count
+from threading import Event, Thread
+
+import httpx
+import numpy as np
+from PIL import Image
+
+from tests.app.sample_images import encode, noise
+from tests.processes import Service, until
+
+ONE_WORKER = {"workers": 1}
+SIDE = 6300  # 39.7 million pixels: just under what is accepted
+
+
+@cache
+def slow_image() -> bytes:
+    """A lossless WebP that takes a third of a second to decode and fits into one packet.
+
+    So however busy the machine is, many of them arrive long before the first is done.
+    """
+    return encode(Image.new("RGB", (SIDE, SIDE), (120, 60, 30)), "WEBP", lossless=True)
+
+
+@cache
+def large_image() -> bytes:
+    """A PNG of three megabytes, which is decoded at once."""
+    return encode(noise(1000, 1000), "PNG")
+
+
+@cache
+def light_image() -> bytes:
+    return encode(Image.fromarray(np.full((96, 128, 3), 127, np.uint8)))
+
+
+def classify(
+    service: Service, image: bytes, model: str | None = None, **headers: str
+) -> httpx.Response:
+    sent = {"Content-Type": "image/jpeg"} | headers
+    query = {"model": model} if model else {}
+    with service.client() as client:
+        return client.post("/predict", content=image, headers=sent, params=query)
+
+
+@contextmanager
+def many(service: Service, image: bytes, requests: int) -> Iterator[list[Future[httpx.Response]]]:
+    """Requests that are all sent at once; waits for them at the end."""
+    with ThreadPoolExecutor(requests) as pool:
+        yield [pool.submit(classify, service, image) for _ in range(requests)]
+
+
+def busy(service: Service, images: int) -> None:
+    """Wait until so many images wait or are worked on."""
+    until(lambda: service.metric("gateway_permits_in_use") >= images, f"{images} images are there")
+
+
+@contextmanager
+def load(
+    service: Service, models: tuple[str, ...] = (), clients: int = 3
+) -> Iterator[Counter[str]]:
+    """Clients that ask without pause; how many requests had which status or error."""
+    seen: Counter[str] = Counter()
+    stop = Event()
+    threads = [Thread(target=partial(_ask, service, models, seen, stop)) for _ in range(clients)]
+    for thread in threads:
+        thread.start()
+    try:
+        until(lambda: seen.total() >= clients, "all clients ask")
+        yield seen
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+
+
+def _ask(service: Service, models: tuple[str, ...], seen: Counter[str], stop: Event) -> None:
+    with service.client() as client:
+        for number in count():
+            if stop.is_set():
+                return
+            query = {"model": models[number % len(models)]} if models else {}
+            try:
+                response = client.post(
+                    "/predict",
+                    content=light_image(),
+                    headers={"Content-Type": "image/jpeg"},
+                    params=query,
+                )
+            except httpx.HTTPError as error:
+                seen[type(error).__name__] += 1
+                return
+            seen[str(response.status_code)] += 1
