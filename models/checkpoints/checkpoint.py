@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from app.arrays import Float32Array
 from app.card.card import Family
 from models.network.design import PAPER, Design, define
 from models.network.network import INPUT, Network, Node
 
 Array = NDArray[Any]
-Float32 = NDArray[np.float32]
 WITH_WEIGHTS = {"conv", "depthwise", "pointwise", "linear"}
 
 
@@ -31,8 +31,8 @@ class LayerWeights:
     The classifier is the 1x1 convolution that it is: kernel [classes, channels, 1, 1].
     """
 
-    kernel: Float32
-    bias: Float32
+    kernel: Float32Array
+    bias: Float32Array
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class QuantizedLayer:
     """
 
     kernel: NDArray[np.int8]
-    scales: Float32
+    scales: Float32Array
     zero_points: NDArray[np.int8]
     bias: NDArray[np.int32]
 
@@ -93,13 +93,13 @@ def template(family: Family, design: Design = PAPER, alpha: float = 1.0) -> Netw
 
 
 def fold_batch_norm(
-    kernel: Float32,
-    gamma: Float32,
-    beta: Float32,
-    mean: Float32,
-    variance: Float32,
+    kernel: Float32Array,
+    gamma: Float32Array,
+    beta: Float32Array,
+    mean: Float32Array,
+    variance: Float32Array,
     eps: float,
-    conv_bias: Float32 | None = None,
+    conv_bias: Float32Array | None = None,
 ) -> LayerWeights:
     """Make a convolution and the batch norm behind it one convolution with a bias.
 

@@ -22,7 +22,7 @@ from models.commands.terminal import (
     task_bars,
     tell,
 )
-from models.files.atomic_file import naming
+from models.files.atomic_file import os_errors_with_path
 
 if TYPE_CHECKING:
     from models.evaluation.evaluate import Row
@@ -137,12 +137,15 @@ def _write_files(rows: Sequence["Row"], csv_file: Path | None, plot: Path | None
     from models.evaluation.plot import plot_accuracy
 
     if csv_file:
-        with naming(csv_file), csv_file.open("w", encoding="utf-8", newline="") as file:
+        with (
+            os_errors_with_path(csv_file),
+            csv_file.open("w", encoding="utf-8", newline="") as file,
+        ):
             writer = csv.DictWriter(file, asdict(rows[0]))
             writer.writeheader()
             writer.writerows(asdict(one) for one in rows)
     if plot:
-        with naming(plot):
+        with os_errors_with_path(plot):
             plot_accuracy(rows, plot)
 
 

@@ -9,25 +9,26 @@ from math import prod, sqrt
 from zlib import crc32
 
 import numpy as np
-from numpy.typing import NDArray
 
-Float32 = NDArray[np.float32]
+from app.arrays import Float32Array
 
 
-def uniform(name: str, shape: tuple[int, ...], low: float, high: float, seed: int = 0) -> Float32:
+def uniform(
+    name: str, shape: tuple[int, ...], low: float, high: float, seed: int = 0
+) -> Float32Array:
     """Values from `low` to `high` that depend on the tensor's name, its shape and the seed."""
     generator = np.random.PCG64([seed, crc32(name.encode())])
     unit = (generator.random_raw(prod(shape)) >> np.uint64(11)) * 2.0**-53
     return (low + (high - low) * unit).astype(np.float32).reshape(shape)
 
 
-def kernel(name: str, shape: tuple[int, ...], fan_in: int, seed: int = 0) -> Float32:
+def kernel(name: str, shape: tuple[int, ...], fan_in: int, seed: int = 0) -> Float32Array:
     """A kernel of variance 2 / fan_in, which keeps signals alive (He et al., arXiv 1502.01852)."""
     limit = sqrt(6 / fan_in)
     return uniform(name, shape, -limit, limit, seed)
 
 
-def batch_norm(name: str, channels: int, seed: int = 0) -> dict[str, Float32]:
+def batch_norm(name: str, channels: int, seed: int = 0) -> dict[str, Float32Array]:
     """gamma, beta, mean and variance of a batch norm, each [channels], none of them trivial."""
     ranges = {"gamma": (0.5, 1.5), "beta": (-0.5, 0.5), "mean": (-0.2, 0.2), "variance": (0.5, 1.5)}
     return {
@@ -36,6 +37,6 @@ def batch_norm(name: str, channels: int, seed: int = 0) -> dict[str, Float32]:
     }
 
 
-def bias(name: str, channels: int, seed: int = 0) -> Float32:
+def bias(name: str, channels: int, seed: int = 0) -> Float32Array:
     """A bias [channels] that is not zero."""
     return uniform(name, (channels,), -0.5, 0.5, seed)

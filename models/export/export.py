@@ -22,7 +22,7 @@ from app.card.card import (
 from models.checkpoints.checkpoint import Checkpoint, LayerWeights
 from models.export import derived_weights
 from models.export.graph import InputScaling, build_graph, float_writer, quantized_writer
-from models.files.atomic_file import placing
+from models.files.atomic_file import atomic_write
 from models.files.onnx_file import MAX_BYTES, read_model
 from models.network import resolution as resolutions
 from models.network.cost import network_cost, weight_file_bytes
@@ -229,6 +229,6 @@ def write_model(model: onnx.ModelProto, path: Path) -> Path:
     Raises:
         OSError: it cannot be written.
     """
-    with placing(path) as file:
+    with atomic_write(path) as file:
         file.write(model.SerializeToString(deterministic=True))
     return path

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 import onnx
-from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
+from app.arrays import Float32Array
 from app.card.card import CARD_KEY, ModelCard, parse_card
 from models.checkpoints.checkpoint import Checkpoint, LayerWeights
 from models.export.graph import IMAGE_OFFSET, IMAGE_SCALED, InputScaling
@@ -132,7 +132,7 @@ class _Reader:
         window = kernel.shape[2:] or (1, 1)
         self.weights[node.name] = LayerWeights(kernel.reshape(*kernel.shape[:2], *window), bias)
 
-    def _constant(self, name: str) -> NDArray[np.float32]:
+    def _constant(self, name: str) -> Float32Array:
         if name not in self.constants:
             raise NotExportedError(f"{self.card.name} has no constant {name}")
         return self.constants[name]

@@ -13,6 +13,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+from app.arrays import Float32Array
 from app.card.card import EMBEDDING, PROBABILITIES
 from models.checkpoints.checkpoint import Affine, Checkpoint, Quantization
 from models.network.layers import Conv, Linear, pads
@@ -33,11 +34,11 @@ class InputScaling:
     std: tuple[float, float, float]
 
     @property
-    def offset(self) -> NDArray[np.float32]:
+    def offset(self) -> Float32Array:
         """The pixel value that becomes zero, [1, 3, 1, 1]."""
         return (255 * np.array(self.mean)).astype(np.float32).reshape(1, 3, 1, 1)
 
-    def fold(self, kernel: NDArray[np.float32]) -> NDArray[np.float32]:
+    def fold(self, kernel: Float32Array) -> Float32Array:
         """The first kernel [out, 3, h, w] for pixels that only had the offset taken off.
 
         The offset itself cannot be folded into the bias: the zeros of the padding stand for the

@@ -1,4 +1,4 @@
-"""Files that take their place whole, whatever happens meanwhile, and that one process writes."""
+"""Writing files atomically, and locking a folder against other processes."""
 
 import fcntl
 import os
@@ -9,22 +9,22 @@ from tempfile import NamedTemporaryFile
 from typing import IO
 
 
-def place(part: Path, path: Path) -> Path:
-    """Give a finished file its name, which a power cut does not leave on half of it."""
+def sync_and_rename(part: Path, path: Path) -> Path:
+    """Flush a finished file to disk, then rename it: a power cut leaves no half file at `path`."""
     with part.open("rb") as file:
         os.fsync(file.fileno())
     return part.replace(path)
 
 
 @contextmanager
-def placing(path: Path) -> Iterator[IO[bytes]]:
-    """A file to write, which takes the place of `path` when the block ends, or vanishes.
+def atomic_write(path: Path) -> Iterator[IO[bytes]]:
+    """A temporary file that replaces `path` when the block ends and is deleted if it fails.
 
     Raises:
-        OSError: it cannot be written, such as on a full disk; it names `path`.
+        OSError: the file cannot be written, such as on a full disk; the error names `path`.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with naming(path), NamedTemporaryFile(
+    with os_errors_with_path(path), NamedTemporaryFile(
         dir=path.parent, prefix=f".{path.name}.", delete=False
     ) as file:  # fmt: skip
         part = Path(file.name)
@@ -32,15 +32,15 @@ def placing(path: Path) -> Iterator[IO[bytes]]:
             yield file
             file.flush()
             part.chmod(0o644)
-            place(part, path)
+            sync_and_rename(part, path)
         except BaseException:
             part.unlink(missing_ok=True)
             raise
 
 
 @contextmanager
-def naming(path: Path) -> Iterator[None]:
-    """Let an error of the operating system say which file it is about; a write's does not."""
+def os_errors_with_path(path: Path) -> Iterator[None]:
+    """Add the path to errors of the operating system; a failed write has none."""
     try:
         yield
     except OSError as error:
@@ -49,24 +49,21 @@ def naming(path: Path) -> Iterator[None]:
         raise OSError(error.errno, error.strerror, str(path)) from error
 
 
-def without_a_word(folder: Path) -> None:
-    """Wait for another process without saying so."""
-
-
 @contextmanager
-def alone_in(folder: Path, on_wait: Callable[[Path], None] = without_a_word) -> Iterator[None]:
-    """Wait until no other process is in this block for the same folder, which is made if needed.
+def folder_lock(folder: Path, on_wait: Callable[[Path], None] | None = None) -> Iterator[None]:
+    """Hold the lock of a folder, which is created if needed, against other processes.
 
-    `on_wait` is told the folder if there is one to wait for.
+    `on_wait` is called with the folder if another process holds the lock.
     """
     folder.mkdir(parents=True, exist_ok=True)
     handle = os.open(folder, os.O_RDONLY)
     try:
-        with suppress(OSError):  # a network's file system may have no locks: then nobody waits
+        with suppress(OSError):  # network file systems may have no locks; go on without one
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                on_wait(folder)
+                if on_wait:
+                    on_wait(folder)
                 fcntl.flock(handle, fcntl.LOCK_EX)
         yield
     finally:

@@ -1,4 +1,4 @@
-"""Hashes of files, and those that a first pull recorded."""
+"""SHA-256 of files, and the record of those that were downloaded without a published hash."""
 
 import hashlib
 import re
@@ -6,45 +6,47 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from models.files.atomic_file import placing
+from models.files.atomic_file import atomic_write
 
-LINE = re.compile(r"([0-9a-f]{64})  (\S.*)")
+RECORD_LINE = re.compile(r"([0-9a-f]{64})  (\S.*)")
 
 
-class BadRecord(ValueError):
-    """A file of recorded hashes has a malformed line; the text says which."""
+class MalformedRecord(ValueError):
+    """The record of hashes has a malformed line; the message names it."""
 
 
 @dataclass(frozen=True, slots=True)
 class HashRecord:
-    """Hashes by file name, in the format of `sha256sum`: `sha256sum -c` checks it too.
+    """Hashes by file name, in the format that `sha256sum -c` reads.
 
-    It stands for files whose publishers give no hash. What was downloaded first is what is
-    expected from then on, so a file that changes later is noticed.
+    It covers files whose publishers give no hash: the first download sets the expected hash, so a
+    later change is noticed.
     """
 
     path: Path
 
     def read(self) -> dict[str, str]:
-        """SHA-256 by file name; nothing if nothing was recorded.
+        """SHA-256 by file name; empty if there is no record yet.
 
         Raises:
-            BadRecord: a line is not a hash and a name.
+            MalformedRecord: a line is not a hash and a name.
         """
         found = {}
         lines = self.path.read_text("utf-8").splitlines() if self.path.exists() else []
         for number, line in enumerate(lines, start=1):
-            if not (parts := LINE.fullmatch(line)):
-                raise BadRecord(f"{self.path}, line {number} is not a SHA-256 and a file name")
+            if not (parts := RECORD_LINE.fullmatch(line)):
+                raise MalformedRecord(
+                    f"{self.path}, line {number} is not a SHA-256 and a file name."
+                )
             found[parts[2]] = parts[1]
         return found
 
     def add(self, hashes: Mapping[str, str]) -> None:
-        """Record more hashes; the file changes in one step."""
+        """Record more hashes; the file is replaced atomically."""
         lines = [
             f"{sha256}  {name}\n" for name, sha256 in sorted({**self.read(), **hashes}.items())
         ]
-        with placing(self.path) as file:
+        with atomic_write(self.path) as file:
             file.write("".join(lines).encode())
 
 

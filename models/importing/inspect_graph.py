@@ -9,6 +9,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import NodeProto, TensorProto
 
+from app.arrays import Float32Array
 from models.importing.checks import Refused
 from models.importing.options import Choices
 from models.importing.walk_back import PASSING, Trail
@@ -122,7 +123,7 @@ def count_classes(scores: NDArray[np.generic]) -> int:
     return int(wide[0])
 
 
-def kind_of_scores(trail: Trail, output: str, scores: NDArray[np.float32]) -> Scores:
+def kind_of_scores(trail: Trail, output: str, scores: Float32Array) -> Scores:
     """What scores [N, classes] are, by the graph's end and by the numbers themselves.
 
     Raises:

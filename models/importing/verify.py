@@ -7,6 +7,7 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
+from app.arrays import Float32Array, Uint8Array
 from app.card.card import EMBEDDING, INPUT, PROBABILITIES
 from app.errors import first_line
 from app.model.runtime import new_session
@@ -15,8 +16,6 @@ from models.importing.checks import Refused
 from models.importing.inspect_graph import ImageInput, Scores
 from models.network.resolution import ALL
 
-Floats = NDArray[np.float32]
-Pixels = NDArray[np.uint8]
 IMAGES = 3
 TOLERANCE = 1e-4
 
@@ -51,7 +50,7 @@ class Original:
     scaling: InputScaling | None
     outputs: tuple[str, ...]
 
-    def answers(self, pixels: Pixels) -> list[NDArray[Any]]:
+    def answers(self, pixels: Uint8Array) -> list[NDArray[Any]]:
         """The graph's own outputs for uint8 images [N, H, W, 3]."""
         batch = self.image.batch or 1
         count = -(-len(pixels) // batch) * batch
@@ -62,7 +61,7 @@ class Original:
             runs.append(self.runner.run(list(self.outputs), **fed))
         return [np.concatenate(parts)[: len(pixels)] for parts in zip(*runs, strict=True)]
 
-    def _fed(self, pixels: Pixels) -> NDArray[Any]:
+    def _fed(self, pixels: Uint8Array) -> NDArray[Any]:
         fed: NDArray[Any] = pixels if self.image.uint8 else pixels.astype(np.float32)
         if self.scaling is not None:
             mean, std = (
@@ -74,18 +73,18 @@ class Original:
         return fed
 
 
-def noise(resolution: int, images: int = IMAGES) -> Pixels:
+def noise(resolution: int, images: int = IMAGES) -> Uint8Array:
     """Blocks of random colours in random contrast, the same every time: [N, side, side, 3]."""
     random = np.random.default_rng(0)
     coarse = random.integers(0, 256, (images, 8, 8, 3))
     steps = -(-resolution // 8)
     large = coarse.repeat(steps, axis=1).repeat(steps, axis=2)[:, :resolution, :resolution]
     grain = random.integers(-40, 41, large.shape)
-    made: Pixels = np.clip(large + grain, 0, 255).astype(np.uint8)
+    made: Uint8Array = np.clip(large + grain, 0, 255).astype(np.uint8)
     return made
 
 
-def to_probabilities(scores: Floats, kind: Scores) -> Floats:
+def to_probabilities(scores: Float32Array, kind: Scores) -> Float32Array:
     """Scores [N, classes, ...] as probabilities [N, classes]."""
     flat = scores.reshape(len(scores), -1).astype(np.float64)
     if kind == "probabilities":
@@ -93,11 +92,13 @@ def to_probabilities(scores: Floats, kind: Scores) -> Floats:
     if kind == "log probabilities":
         return np.exp(flat).astype(np.float32)
     powers = np.exp(flat - flat.max(axis=1, keepdims=True))
-    made: Floats = (powers / powers.sum(axis=1, keepdims=True)).astype(np.float32)
+    made: Float32Array = (powers / powers.sum(axis=1, keepdims=True)).astype(np.float32)
     return made
 
 
-def largest_difference(wrapped: Runner, expected: Floats, pixels: Pixels, together: bool) -> float:
+def largest_difference(
+    wrapped: Runner, expected: Float32Array, pixels: Uint8Array, together: bool
+) -> float:
     """How far the wrapped graph is from the original's probabilities.
 
     Raises:

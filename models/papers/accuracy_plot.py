@@ -10,7 +10,7 @@ from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any
 
-from models.files.atomic_file import naming
+from models.files.atomic_file import os_errors_with_path
 from models.files.plot_file import check_plot
 from models.papers.comparison import comparisons
 from models.zoo.zoo import zoo
@@ -81,7 +81,7 @@ def draw(path: Path) -> None:
         described = {"Description": STAMP + fingerprint(shown), "Date": None}
         metadata = described if path.suffix == ".svg" else None
         path.parent.mkdir(parents=True, exist_ok=True)
-        with naming(path):
+        with os_errors_with_path(path):
             figure.savefig(path, dpi=150, metadata=metadata)
 
 

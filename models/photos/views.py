@@ -6,13 +6,11 @@ from math import ceil
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
+from app.arrays import Uint8Array
 from app.card.card import ModelCard, Preprocessing
 from app.errors import ImageError
 from app.images.decode import ImageLimits, load_image
-
-Images = NDArray[np.uint8]
 
 # The same that the client takes, which is a package of its own; a test holds them together.
 SUFFIXES = frozenset(
@@ -42,7 +40,7 @@ def photo_files(folder: Path) -> list[Path]:
     return found
 
 
-def views(data: bytes, card: ModelCard, limits: ImageLimits) -> Iterator[Images]:
+def views(data: bytes, card: ModelCard, limits: ImageLimits) -> Iterator[Uint8Array]:
     """What the model sees of one photo, then other squares of it, each [1, side, side, 3].
 
     First comes the model's own preprocessing, then its mirror image, then corners and centre at
@@ -71,7 +69,7 @@ def collect_views(
     limits: ImageLimits,
     count: int,
     done: Callable[[], None] = lambda: None,
-) -> list[Images]:
+) -> list[Uint8Array]:
     """`count` views, or as many as there are: every photo's first one before any second one.
 
     Of more photos than that, those taken are spread over all: names often go by class or by day.
@@ -91,7 +89,7 @@ def collect_views(
     return list(islice(every, count))
 
 
-def _first_views(path: Path, card: ModelCard, limits: ImageLimits, count: int) -> list[Images]:
+def _first_views(path: Path, card: ModelCard, limits: ImageLimits, count: int) -> list[Uint8Array]:
     """Views of a file, with its name in what may be wrong with it."""
     try:
         return list(islice(views(path.read_bytes(), card, limits), count))
@@ -99,6 +97,6 @@ def _first_views(path: Path, card: ModelCard, limits: ImageLimits, count: int) -
         raise ValueError(f"{path}: {error.detail}") from error
 
 
-def _and_mirrored(pixels: NDArray[np.uint8]) -> Iterator[Images]:
+def _and_mirrored(pixels: Uint8Array) -> Iterator[Uint8Array]:
     yield np.ascontiguousarray(pixels)[np.newaxis]
     yield np.ascontiguousarray(pixels[:, ::-1])[np.newaxis]

@@ -6,13 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from app.arrays import Float32Array, Uint8Array
 from app.card.card import INPUT, PROBABILITIES
 from app.system.cores import usable_cores
 
-Images = NDArray[np.uint8]
-Floats = NDArray[np.float32]
 Progress = Callable[[], None]
 
 LEAST_PROBABILITY = 1e-12
@@ -37,10 +35,12 @@ class Agreement:
         return self.same_first_class / self.images
 
 
-def probabilities(session: Any, images: Sequence[Images], done: Progress = lambda: None) -> Floats:
+def probabilities(
+    session: Any, images: Sequence[Uint8Array], done: Progress = lambda: None
+) -> Float32Array:
     """Answers [len(images), classes] to images [1, H, W, 3], on every core."""
 
-    def run(image: Images) -> Floats:
+    def run(image: Uint8Array) -> Float32Array:
         [answer] = session.run([PROBABILITIES], {INPUT: image})
         done()
         return answer  # type: ignore[no-any-return]  # onnxruntime has no types
@@ -49,7 +49,7 @@ def probabilities(session: Any, images: Sequence[Images], done: Progress = lambd
         return np.concatenate(list(pool.map(run, images)))
 
 
-def agreement(reference: Floats, answers: Floats) -> Agreement:
+def agreement(reference: Float32Array, answers: Float32Array) -> Agreement:
     """Compare answers [images, classes] with those of the reference."""
     rows, first = np.arange(len(reference)), reference.argmax(axis=1)
     before, after = (np.maximum(one, LEAST_PROBABILITY) for one in (reference, answers))

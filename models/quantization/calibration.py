@@ -9,15 +9,13 @@ from typing import Any
 
 import numpy as np
 import onnx
-from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
+from app.arrays import Float32Array, Uint8Array
 from app.model.runtime import new_session
 from app.system.cores import usable_cores
 from models.network.network import INPUT, Network
 
-Images = NDArray[np.uint8]
-Floats = NDArray[np.float32]
 Progress = Callable[[], None]
 
 # Enough for the thousandth part of a tensor that percentiles are about; of all tensors and images
@@ -33,12 +31,12 @@ class Activations:
     [positions, channels], the values at randomly drawn positions.
     """
 
-    minimum: Floats
-    maximum: Floats
-    mean: Floats
-    samples: Floats
+    minimum: Float32Array
+    maximum: Float32Array
+    mean: Float32Array
+    samples: Float32Array
 
-    def scaled(self, factors: Floats) -> "Activations":
+    def scaled(self, factors: Float32Array) -> "Activations":
         """The same with each channel multiplied by a factor above 0."""
         return Activations(
             self.minimum * factors,
@@ -48,13 +46,13 @@ class Activations:
         )
 
     @property
-    def reach(self) -> Floats:
+    def reach(self) -> Float32Array:
         """The largest magnitude of each channel, [channels]."""
         return np.maximum(np.abs(self.minimum), np.abs(self.maximum))
 
 
 def observe(
-    path: Path, network: Network, images: Sequence[Images], done: Progress = lambda: None
+    path: Path, network: Network, images: Sequence[Uint8Array], done: Progress = lambda: None
 ) -> dict[str, Activations]:
     """Run the float model on images [1, H, W, 3] and keep what comes out of each layer.
 
@@ -82,7 +80,7 @@ def observe(
     }
 
 
-def _look(tensor: Floats, draws: int, random: np.random.Generator) -> Activations:
+def _look(tensor: Float32Array, draws: int, random: np.random.Generator) -> Activations:
     """One image's part: tensor [channels, height, width]."""
     flat = tensor.reshape(len(tensor), -1)
     taken = random.choice(flat.shape[1], min(draws, flat.shape[1]), replace=False)

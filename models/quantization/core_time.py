@@ -5,16 +5,14 @@ from collections.abc import Sequence
 from statistics import median
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
+from app.arrays import Uint8Array
 from app.card.card import INPUT, PROBABILITIES
 
 WARM_UP_RUNS = 5
 TIMED_RUNS = 30
 
 
-def core_ms(sessions: Sequence[Any], images: Sequence[NDArray[np.uint8]]) -> list[float]:
+def core_ms(sessions: Sequence[Any], images: Sequence[Uint8Array]) -> list[float]:
     """Median milliseconds of each session for its image [1, H, W, 3], taken in turns.
 
     It is the thread's own time on the core: what other threads take of it is not counted.

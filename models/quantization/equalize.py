@@ -17,10 +17,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from app.arrays import Float32Array
 from models.checkpoints.checkpoint import LayerWeights
 from models.network.layers import Conv
 from models.network.network import INPUT, Network, Node
-from models.quantization.calibration import Activations, Floats
+from models.quantization.calibration import Activations
 
 # A channel that was hardly ever seen to be anything is no measure of what it can be.
 LARGEST_FACTOR = 32.0
@@ -85,9 +86,9 @@ def _factors(
     group: frozenset[str],
     activations: Mapping[str, Activations],
     migration: float,
-) -> Floats:
+) -> Float32Array:
     """Factor of each channel, [channels]."""
-    reach: Floats = np.max([activations[name].reach for name in group], axis=0)
+    reach: Float32Array = np.max([activations[name].reach for name in group], axis=0)
     clipped, curved, by_depthwise = _use(network, group)
     factors = np.ones_like(reach)
     if curved and not by_depthwise:
@@ -112,11 +113,11 @@ def _use(network: Network, group: frozenset[str]) -> tuple[bool, bool, bool]:
     return "relu6" in made_by, made_by != {None}, read_by == {"depthwise"}
 
 
-def _scale_output(weights: LayerWeights, factors: Floats) -> LayerWeights:
+def _scale_output(weights: LayerWeights, factors: Float32Array) -> LayerWeights:
     return LayerWeights(weights.kernel * factors[:, None, None, None], weights.bias * factors)
 
 
-def _scale_input(node: Node, weights: LayerWeights, factors: Floats) -> LayerWeights:
+def _scale_input(node: Node, weights: LayerWeights, factors: Float32Array) -> LayerWeights:
     by_channel = (
         factors[:, None, None, None]
         if node.layer.kind == "depthwise"

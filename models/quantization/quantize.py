@@ -9,10 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import onnx
-from numpy.typing import NDArray
 
+from app.arrays import Float32Array, Uint8Array
 from app.card.card import ModelCard, QuantizationReport
 from app.images.decode import ImageLimits
 from app.model.runtime import new_session
@@ -24,12 +23,11 @@ from models.importing.rebuild import float_form
 from models.importing.report import free_name
 from models.network.cost import network_cost
 from models.photos.views import collect_views, photo_files
-from models.quantization.agreement import Agreement, Floats, agreement, probabilities
+from models.quantization.agreement import Agreement, agreement, probabilities
 from models.quantization.calibration import Activations, observe
 from models.quantization.core_time import core_ms
 from models.quantization.methods import LADDER, Method, Prepared, prepare
 
-Images = NDArray[np.uint8]
 # How much of a task is done, and how much there is.
 Progress = Callable[[str, int, int], None]
 
@@ -63,9 +61,9 @@ class Quantized:
 class Pictures:
     """What calibrates, what methods are compared on, and what the card's figures come from."""
 
-    calibration: list[Images]
-    comparison: list[Images]
-    report: list[Images]
+    calibration: list[Uint8Array]
+    comparison: list[Uint8Array]
+    report: list[Uint8Array]
 
 
 @dataclass(slots=True)
@@ -145,8 +143,8 @@ class Quantizer:
         return build_graph(self.model.network, writer, self.model.background)
 
     def _answers(
-        self, prepared: Prepared, float_layers: Sequence[str], images: Sequence[Images]
-    ) -> Floats:
+        self, prepared: Prepared, float_layers: Sequence[str], images: Sequence[Uint8Array]
+    ) -> Float32Array:
         session = new_session(self.graph(prepared, float_layers).SerializeToString())
         return probabilities(session, images)
 
@@ -228,7 +226,7 @@ def quantize(
     return Quantized(write_checked(graph, card, folder), card, rungs)
 
 
-def _compare(reference: Any, session: Any, images: Sequence[Images]) -> Agreement:
+def _compare(reference: Any, session: Any, images: Sequence[Uint8Array]) -> Agreement:
     return agreement(probabilities(reference, images), probabilities(session, images))
 
 

@@ -5,8 +5,9 @@ from typing import Literal
 
 import numpy as np
 
+from app.arrays import Float32Array
 from models.checkpoints.checkpoint import Affine
-from models.quantization.calibration import Activations, Floats
+from models.quantization.calibration import Activations
 
 LEVELS = 255
 SMALLEST_SCALE = 1e-30
@@ -26,7 +27,7 @@ def affine(low: float, high: float) -> Affine:
     return Affine(scale, int(np.clip(round(-low / scale), 0, LEVELS)))
 
 
-def fake_quantize(values: Floats, to: Affine) -> Floats:
+def fake_quantize(values: Float32Array, to: Affine) -> Float32Array:
     """Values rounded to their levels, as float32."""
     levels = np.clip(np.round(values / np.float32(to.scale)) + to.zero_point, 0, LEVELS)
     return np.asarray((levels - to.zero_point) * to.scale, np.float32)

@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 
 import numpy as np
-from numpy.typing import NDArray
 
+from app.arrays import Float32Array, Float64Array
 from models.checkpoints.checkpoint import Affine, LayerWeights, QuantizedLayer
 from models.network.network import INPUT, Network, Node
-from models.quantization.calibration import Activations, Floats
+from models.quantization.calibration import Activations
 from models.quantization.ranges import fake_quantize
 
 WEIGHT_LEVELS = 127
@@ -17,13 +17,13 @@ LARGEST_BIAS = 1 << 30
 PIXEL = 1.0
 
 
-def image_affine(offset: Floats) -> Affine:
+def image_affine(offset: Float32Array) -> Affine:
     """The one zero point for the three channels of the image, nearest to their means [3]."""
     return Affine(PIXEL, round(float(offset.mean())))
 
 
 def quantize_layer(
-    weights: LayerWeights, source: Affine, moved: Floats, per_channel: bool = True
+    weights: LayerWeights, source: Affine, moved: Float32Array, per_channel: bool = True
 ) -> QuantizedLayer:
     """Round kernel and bias of a layer that reads a tensor of levels `source`.
 
@@ -46,14 +46,14 @@ def quantize_layer(
     )
 
 
-def dequantized_kernel(layer: QuantizedLayer) -> NDArray[np.float64]:
+def dequantized_kernel(layer: QuantizedLayer) -> Float64Array:
     """The kernel that the integers stand for."""
     return layer.kernel * layer.scales.astype(np.float64)[:, None, None, None]
 
 
 def bias_correction(
     node: Node, weights: LayerWeights, layer: QuantizedLayer, seen: Activations, levels: Affine
-) -> Floats:
+) -> Float32Array:
     """What rounding the weights and the input adds to each channel on average, taken back: [out].
 
     Nagel et al. 2019 (arXiv 1906.04721), section 4.2, with the means that were seen. Padding is
@@ -65,7 +65,7 @@ def bias_correction(
     return (before - after).astype(np.float32)
 
 
-def image_correction(weights: LayerWeights, offset: Floats, levels: Affine) -> Floats:
+def image_correction(weights: LayerWeights, offset: Float32Array, levels: Affine) -> Float32Array:
     """What the shared zero point of the image leaves of the channels' means, as a bias: [out].
 
     Exact but for the border, where the padding now is the zero point instead of the mean.
@@ -74,7 +74,7 @@ def image_correction(weights: LayerWeights, offset: Floats, levels: Affine) -> F
     return np.asarray((weights.kernel.sum(axis=(2, 3)) * rest).sum(axis=1), np.float32)
 
 
-def _mean_output(node: Node, kernel: NDArray[np.float64], mean: Floats) -> NDArray[np.float64]:
+def _mean_output(node: Node, kernel: Float64Array, mean: Float32Array) -> Float64Array:
     """Mean of a convolution's output without its bias, [out], by its input's means."""
     summed = kernel.sum(axis=(2, 3))
     if node.layer.kind == "depthwise":
@@ -87,7 +87,7 @@ def quantize_weights(
     layers: Mapping[str, LayerWeights],
     activations: Mapping[str, Activations],
     levels: Mapping[str, Affine],
-    offset: Floats,
+    offset: Float32Array,
     *,
     per_channel: bool,
     correct_bias: bool,

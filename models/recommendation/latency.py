@@ -9,13 +9,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from app.arrays import Float64Array
 from app.card.card import LayerRow, Precision
 
 WEIGHT_BYTES: dict[Precision, int] = {"fp32": 4, "int8": 1}
 FEATURES = ("dense madds", "depthwise madds", "activation bytes", "weight bytes", "layers")
-Vector = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +53,7 @@ def fit(timed: Sequence[Timed], precision: Precision) -> LatencyModel:
     return LatencyModel(precision, tuple(factors.tolist()), float(np.abs(errors).max()))
 
 
-def features(layers: Sequence[LayerRow], precision: Precision) -> Vector:
+def features(layers: Sequence[LayerRow], precision: Precision) -> Float64Array:
     """What FEATURES names, in their order."""
     weighted = [row for row in layers if row.weights]
     depthwise = sum(row.madds for row in weighted if row.kind == "depthwise")
@@ -70,7 +69,7 @@ def features(layers: Sequence[LayerRow], precision: Precision) -> Vector:
     )
 
 
-def _least_squares(table: Vector) -> Vector:
+def _least_squares(table: Float64Array) -> Float64Array:
     """x >= 0 with the least |table @ x - 1|: columns that want to be negative go, worst first."""
     scale = np.abs(table).max(axis=0)
     kept = list(range(table.shape[1]))

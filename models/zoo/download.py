@@ -6,10 +6,9 @@ from typing import IO
 
 import httpx
 
-TIMEOUT_S = 30
+from models.progress import Progress
 
-# Told how far a download is: name of the file, bytes that are there, bytes in all.
-Progress = Callable[[str, int, int], None]
+TIMEOUT_S = 30
 
 
 class DownloadError(Exception):

@@ -18,10 +18,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from zipfile import ZipFile
 
-from models.files.atomic_file import alone_in, naming, place, without_a_word
-from models.files.hashes import BadRecord, HashRecord, sha256_of
+from models.files.atomic_file import folder_lock, os_errors_with_path, sync_and_rename
+from models.files.hashes import HashRecord, MalformedRecord, sha256_of
+from models.progress import Progress, no_progress
 from models.zoo.archive import ArchiveError, take_member
-from models.zoo.download import DownloadError, Progress, download
+from models.zoo.download import DownloadError, download
 from models.zoo.records import ArchiveOrigin, FileOrigin, PackageOrigin, UrlOrigin, ZooFile
 from models.zoo.zoo import Entry, ZooError
 
@@ -37,10 +38,6 @@ class FetchError(ZooError):
 
 class WrongHash(FetchError):
     """A file is there, but its bytes are not those that were pinned."""
-
-
-def silent(name: str, done_bytes: int, total_bytes: int) -> None:
-    """Progress that nobody looks at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +57,9 @@ class Fetcher:
 
     cache: Path
     folders: tuple[Path, ...] = ()
-    progress: Progress = silent
+    progress: Progress = no_progress
     offline: bool = False
-    on_wait: Callable[[Path], None] = without_a_word
+    on_wait: Callable[[Path], None] | None = None
 
     def locate(self, entry: Entry) -> list[Path]:
         """Paths of an entry's files, in order, every one verified.
@@ -85,7 +82,10 @@ class Fetcher:
             return path
         if self.offline:
             raise FetchError(_advice(name, pin, file.origins, [], offline=True))
-        with alone_in(self.cache, self.on_wait), naming(self._part(name)):
+        with (
+            folder_lock(self.cache, self.on_wait),
+            os_errors_with_path(self._part(name)),
+        ):
             if path := _local(name, (self.cache,), pin):  # fetched while this one waited
                 return path
             reasons = []
@@ -114,7 +114,7 @@ class Fetcher:
         new = [name for name in unpinned if name not in self._recorded()]
         hashes = {name: sha256_of(self.file(name, entry.files[name])) for name in new}
         if hashes:
-            with alone_in(self.cache, self.on_wait):
+            with folder_lock(self.cache, self.on_wait):
                 self._record.add(hashes)
 
     @property
@@ -124,7 +124,7 @@ class Fetcher:
     def _recorded(self) -> dict[str, str]:
         try:
             return self._record.read()
-        except BadRecord as error:
+        except MalformedRecord as error:
             raise FetchError(str(error)) from error
 
     def _pin(self, name: str, file: ZooFile) -> Pin | None:
@@ -163,7 +163,7 @@ class Fetcher:
             raise WrongHash(f"gave SHA-256 {found}, expected {pin.sha256} ({pin.why})")
         size = part.stat().st_size
         self.progress(name, size, size)
-        return place(part, self.cache / name)
+        return sync_and_rename(part, self.cache / name)
 
     def _from_archive(self, origin: ArchiveOrigin, part: Path, limit_bytes: int) -> None:
         """Fetch the archive, take the member out of it, and throw the rest away."""

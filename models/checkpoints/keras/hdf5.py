@@ -14,8 +14,9 @@ from pathlib import Path
 import h5py
 import numpy as np
 
+from app.arrays import Float32Array
 from models.checkpoints import stored_zip
-from models.checkpoints.checkpoint import CheckpointError, Float32
+from models.checkpoints.checkpoint import CheckpointError
 
 # The HDF5 file in a `.keras` archive.
 KERAS_WEIGHTS = "model.weights.h5"
@@ -89,7 +90,7 @@ def has(parent: h5py.Group, name: str) -> bool:
     return parent.get(name, getlink=True) is not None
 
 
-def tensor(parent: h5py.Group, path: str) -> Float32:
+def tensor(parent: h5py.Group, path: str) -> Float32Array:
     """The values at `path` below `parent`.
 
     Raises:

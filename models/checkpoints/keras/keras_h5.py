@@ -29,12 +29,12 @@ from typing import Literal
 import h5py
 import numpy as np
 
+from app.arrays import Float32Array
 from app.card.card import Family
 from models.checkpoints.checkpoint import (
     WITH_WEIGHTS,
     Checkpoint,
     CheckpointError,
-    Float32,
     LayerWeights,
     check_layers,
     fold_batch_norm,
@@ -42,7 +42,7 @@ from models.checkpoints.checkpoint import (
 )
 from models.checkpoints.keras import hdf5
 
-Tensors = Mapping[str, Float32]
+Tensors = Mapping[str, Float32Array]
 KerasClass = Literal["conv2d", "depthwise_conv2d", "batch_normalization", "dense"]
 # tensors of each class of layers, in the order of its `vars`
 PARTS: dict[KerasClass, tuple[str, ...]] = {
@@ -277,7 +277,7 @@ def _fold(
 ) -> dict[str, LayerWeights]:
     """Each convolution and the batch norm behind it as one of our layers."""
     folded = {}
-    kernel: Float32 = np.empty(0, np.float32)
+    kernel: Float32Array = np.empty(0, np.float32)
     for layer in layers:
         parts = tensors[layer.name]
         if layer.kind != "batch_normalization":
@@ -294,7 +294,7 @@ def _fold(
     return folded
 
 
-def _to_oihw(layer: Layer, kernel: Float32) -> Float32:
+def _to_oihw(layer: Layer, kernel: Float32Array) -> Float32Array:
     """A kernel as [out, in / groups, height, width]."""
     if layer.bias and kernel.ndim == 2:  # a dense layer, [in, out]
         kernel = kernel[None, None]

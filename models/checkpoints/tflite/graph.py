@@ -15,6 +15,7 @@ import numpy as np
 import tflite
 from numpy.typing import NDArray
 
+from app.arrays import Uint8Array
 from models.checkpoints.checkpoint import CheckpointError
 
 IDENTIFIER = b"TFL3"
@@ -238,7 +239,7 @@ def _values(
         return None
     if buffer.DataLength() != prod(shape) * dtype.itemsize:
         raise CheckpointError(f"{name!r} has {buffer.DataLength()} bytes for {shape} of {dtype}")
-    content: NDArray[np.uint8] = buffer.DataAsNumpy()
+    content: Uint8Array = buffer.DataAsNumpy()
     values = content.view(dtype).reshape(shape)
     values.flags.writeable = False
     return values

@@ -15,11 +15,11 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from app.arrays import Float32Array
 from models.checkpoints.checkpoint import (
     Affine,
     Checkpoint,
     CheckpointError,
-    Float32,
     LayerWeights,
     Quantization,
     QuantizedLayer,
@@ -121,7 +121,7 @@ def _check_channel_scales(kernel: Tensor, operator: Operator, channels: int) -> 
         raise CheckpointError(f"{kernel.name!r} is int8 and has a zero point that is not 0")
 
 
-def _bias(bias: Tensor | None, scales: Float32, channels: int) -> NDArray[np.int32]:
+def _bias(bias: Tensor | None, scales: Float32Array, channels: int) -> NDArray[np.int32]:
     """int32 [channels], checked to have the scales that it has to have."""
     if bias is None:
         return np.zeros(channels, np.int32)

@@ -5,8 +5,8 @@ of the family is read as one that takes scaled pixels, so the two are checked an
 """
 
 import numpy as np
-from numpy.typing import NDArray
 
+from app.arrays import Float64Array
 from models.checkpoints.checkpoint import CheckpointError
 from models.checkpoints.tflite.graph import Graph, Operator, Tensor
 from models.checkpoints.tflite.integers import is_quantized
@@ -53,7 +53,7 @@ def _constant(graph: Graph, operator: Operator, source: int) -> float:
     return float(values.ravel()[0])
 
 
-def _reals(tensor: Tensor) -> NDArray[np.float64]:
+def _reals(tensor: Tensor) -> Float64Array:
     if tensor.values is None or len(tensor.scales) > 1:
         raise CheckpointError(f"{tensor.name!r} is no constant")
     if not tensor.scales:

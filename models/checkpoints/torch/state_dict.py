@@ -10,11 +10,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from app.arrays import Float32Array
 from models.checkpoints.checkpoint import (
     Array,
     Checkpoint,
     CheckpointError,
-    Float32,
     LayerWeights,
     check_layers,
     fold_batch_norm,
@@ -124,7 +124,7 @@ def _classifier(tensors: Mapping[str, Array], name: str) -> LayerWeights:
     return LayerWeights(kernel[:, :, None, None], bias)
 
 
-def _float32(tensors: Mapping[str, Array], name: str) -> Float32:
+def _float32(tensors: Mapping[str, Array], name: str) -> Float32Array:
     tensor = tensors[name]
     if tensor.dtype.kind != "f":
         raise CheckpointError(f"{name} is {tensor.dtype}, not a float")

@@ -1,4 +1,4 @@
-"""Files that take their place whole."""
+"""Files that are replaced atomically, and the lock of a folder."""
 
 import errno
 import fcntl
@@ -9,13 +9,13 @@ from threading import Thread
 
 import pytest
 
-from models.files.atomic_file import alone_in, placing
+from models.files.atomic_file import atomic_write, folder_lock
 from tests.full_disk import full_disk
 
 
 def test_a_file_is_there_when_it_is_whole(tmp_path: Path) -> None:
     path = tmp_path / "new folder" / "a name [with] ü.bin"
-    with placing(path) as file:
+    with atomic_write(path) as file:
         file.write(b"whole")
         assert not path.exists()
     assert path.read_bytes() == b"whole"
@@ -30,7 +30,7 @@ def test_what_fails_leaves_the_older_file_and_nothing_else(
     path.write_bytes(b"older")
 
     def write() -> None:
-        with placing(path) as file:
+        with atomic_write(path) as file:
             file.write(b"half")
             raise end
 
@@ -42,22 +42,26 @@ def test_what_fails_leaves_the_older_file_and_nothing_else(
 
 def test_a_full_disk_is_said_with_the_file(tmp_path: Path) -> None:
     path = tmp_path / "file"
-    with full_disk(1000), pytest.raises(OSError, match=re.escape(str(path))), placing(path) as file:
+    with (
+        full_disk(1000),
+        pytest.raises(OSError, match=re.escape(str(path))),
+        atomic_write(path) as file,
+    ):
         file.write(bytes(100_000))
     assert list(tmp_path.iterdir()) == []
 
 
-def test_two_that_want_to_be_alone_take_turns_and_the_second_is_told(tmp_path: Path) -> None:
+def test_two_processes_take_turns_and_the_second_is_told_to_wait(tmp_path: Path) -> None:
     folder = tmp_path / "folder"
     told: SimpleQueue[Path] = SimpleQueue()
     entered = []
 
     def enter() -> None:
-        with alone_in(folder, told.put):
+        with folder_lock(folder, told.put):
             entered.append("second")
 
     other = Thread(target=enter)
-    with alone_in(folder, told.put):
+    with folder_lock(folder, told.put):
         other.start()
         assert told.get(timeout=10) == folder
         entered.append("first")
@@ -66,7 +70,7 @@ def test_two_that_want_to_be_alone_take_turns_and_the_second_is_told(tmp_path: P
     assert told.empty()
 
 
-def test_where_there_are_no_locks_nobody_waits(
+def test_without_locks_in_the_file_system_nobody_waits(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As on NFS, which refuses a lock on a folder."""
@@ -75,5 +79,5 @@ def test_where_there_are_no_locks_nobody_waits(
         raise OSError(errno.EBADF, "Bad file descriptor")
 
     monkeypatch.setattr(fcntl, "flock", refuse)
-    with alone_in(tmp_path / "folder"):
+    with folder_lock(tmp_path / "folder"):
         assert (tmp_path / "folder").is_dir()

@@ -1,0 +1,8 @@
+"""Array types with the element type in the name; each function documents its shapes."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+Uint8Array = NDArray[np.uint8]
+Float32Array = NDArray[np.float32]
+Float64Array = NDArray[np.float64]
