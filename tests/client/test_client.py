@@ -196,7 +196,7 @@ def test_a_503_that_lasts_is_raised_when_patience_ends(do: Do) -> None:
         scripted([overloaded("0")]) as script,
         pytest.raises(Unavailable, match="64 images wait"),
     ):
-        do(script.url, "classify", b"x", retry=Retry(patience_s=0.3, first_s=0.02))
+        do(script.url, "classify", b"x", retry=Retry(patience_s=2, first_s=0.02, longest_s=0.02))
     assert len(script.seen) > 2
     with scripted([overloaded("3600")]) as script, pytest.raises(Unavailable):
         do(script.url, "classify", b"x", retry=Retry())

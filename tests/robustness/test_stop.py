@@ -29,7 +29,14 @@ HELD = "gateway_inflight_body_bytes"
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_accepted_work_is_answered_and_new_work_refused(store: Path, number: int) -> None:
     requests = 6
-    with running(store, drain_s=1, **ONE_WORKER) as service, service.client() as other:
+    with (
+        running(store, **FOR_EVER | ONE_WORKER) as service,
+        service.client() as other,
+        connection(service) as last,
+    ):
+        whole = upload(large_image())
+        last.sendall(whole[:500_000])  # the stop cannot end before the rest has been sent
+        until(lambda: service.metric(HELD) > 0, "the upload began")
         with many(service, slow_image(), requests) as accepted:
             busy(service, requests)
             service.signal(number)
@@ -40,6 +47,8 @@ def test_accepted_work_is_answered_and_new_work_refused(store: Path, number: int
             assert refused.headers["connection"] == "close"
             assert other.get("/healthz").status_code == 200
             assert {future.result().status_code for future in accepted} == {200}
+        last.sendall(whole[500_000:])
+        assert reply(last).status == 200
         assert service.wait() == 0
         assert "Traceback" not in service.log
 

@@ -15,7 +15,7 @@ from PIL import Image
 from tests.app.sample_images import encode, noise
 from tests.processes import Service, until
 
-ONE_WORKER = {"workers": 1}
+ONE_WORKER = {"workers": 1, "deadline_ms": 10_000_000}  # which may be slow
 SIDE = 6300  # 39.7 million pixels: just under what is accepted
 
 

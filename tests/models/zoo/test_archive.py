@@ -1,7 +1,6 @@
 """Taking one file out of an archive that anybody may have made."""
 
 import gzip
-import io
 import tarfile
 from pathlib import Path
 
@@ -25,12 +24,10 @@ def take(folder: Path, content: bytes, member: str = "model.tflite") -> bytes:
 
 def special(kind: bytes, link: str = "", size: int = 0) -> bytes:
     """An archive whose `model.tflite` is something else than a plain file, or claims a size."""
-    stream = io.BytesIO()
-    with tarfile.open(fileobj=stream, mode="w") as opened:
-        entry = tarfile.TarInfo("model.tflite")
-        entry.type, entry.linkname, entry.size = kind, link, size
-        opened.addfile(entry)
-    return gzip.compress(stream.getvalue())
+    entry = tarfile.TarInfo("model.tflite")
+    entry.type, entry.linkname, entry.size = kind, link, size
+    end = bytes(tarfile.RECORDSIZE - tarfile.BLOCKSIZE)
+    return gzip.compress(entry.tobuf() + end)
 
 
 @pytest.mark.parametrize("name", ["model.tflite", "./model.tflite"])
