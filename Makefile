@@ -7,10 +7,10 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test clients test-clients proto check docs format bench bench-quick bench-peers bench-auto bench-client plot flood fuzz locust locust-check page-shots image image-arm64 image-test image-sizes sbom lock clean
+.PHONY: help serve test check-debian13 clients test-clients proto check docs format bench bench-quick bench-peers bench-auto bench-client plot flood fuzz locust locust-check page-shots image image-arm64 image-test image-sizes sbom lock clean
 
 help:  ## show this list
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 serve: $(VENV)/.serve models/store/mobilenet_v2_1.0_224.onnx  ## set up, fetch the default model and serve it on port 8000
 	$(BIN)/mobilenet-gateway serve
@@ -35,6 +35,9 @@ check: $(VENV)/.dev  ## format, lint, types, docs in step with the code, known v
 	$(BIN)/mypy
 	$(BIN)/python -m docs.fill --check
 	$(BIN)/python -m container.audit -r requirements/runtime.txt -r requirements/grpc.txt -r requirements/onnxruntime.txt -r requirements/build.txt
+
+check-debian13:  ## `make test` on Debian 13 with Python 3.13, in a root of its own; needs root and mmdebstrap
+	container/debian13.sh test
 
 docs: $(VENV)/.dev  ## write the tables of README and docs anew
 	$(BIN)/python -m docs.fill
