@@ -11,7 +11,7 @@ from app.card.cost_at import dial_layers
 from app.model.model import Model
 from models.network.cost import network_cost
 from models.network.design import define
-from models.network.resolution import ALL
+from models.network.resolution import RESOLUTIONS
 from models.quantization.core_time import core_ms
 from models.recommendation.latency import LatencyModel
 from models.recommendation.probe import network_session
@@ -50,7 +50,7 @@ def check_models(
     found = []
     for model in models:
         card = model.card
-        for side in (side for side in ALL if side <= card.resolution):
+        for side in (side for side in RESOLUTIONS if side <= card.resolution):
             layers = dial_layers(card, side)
             madds = sum(row.madds for row in layers)
             predicted_ms = factors[card.precision].predict_ms(layers)

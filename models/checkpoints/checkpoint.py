@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from app.arrays import Float32Array
 from app.card.card import Family
-from models.network.design import PAPER, Design, define
+from models.network.design import PAPER_DESIGN, Design, define
 from models.network.network import INPUT, Network, Node
 
 Array = NDArray[Any]
@@ -78,7 +78,7 @@ class Checkpoint:
     quantization: Quantization | None = None
 
 
-def template(family: Family, design: Design = PAPER, alpha: float = 1.0) -> Network:
+def template(family: Family, design: Design = PAPER_DESIGN, alpha: float = 1.0) -> Network:
     """The family's layers, names, strides and wiring; the channels of a checkpoint may differ.
 
     Only a V2 narrower than 0.3 has more residual sums: there more channels in a row are the same.

@@ -26,7 +26,7 @@ from models.files.atomic_file import atomic_write
 from models.files.onnx_file import MAX_BYTES, read_model
 from models.network import resolution as resolutions
 from models.network.cost import network_cost, weight_file_bytes
-from models.network.design import PAPER, Design, define
+from models.network.design import PAPER_DESIGN, Design, define
 from models.network.layers import Conv, Linear, Padding
 from models.network.network import Network
 
@@ -54,7 +54,7 @@ class Recipe:
     accuracy: Accuracy | None
     origin: Origin
     labels: tuple[str, ...]
-    design: Design = PAPER
+    design: Design = PAPER_DESIGN
 
     def network(self) -> Network:
         """The network at the resolution it was trained at."""

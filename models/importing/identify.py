@@ -22,7 +22,7 @@ from models.export.export import kernel_shapes
 from models.export.graph import InputScaling
 from models.importing.checks import Refused
 from models.importing.recognise import ANY_SIZE, DESIGNS, WIDTHS
-from models.network.design import PAPER, Design, define
+from models.network.design import PAPER_DESIGN, Design, define
 from models.zoo.zoo import formats
 
 Kind = Literal["torch", "keras", "tflite"]
@@ -58,7 +58,7 @@ class Naming(NamedTuple):
 
 
 NAMINGS = (
-    Naming("torchvision", "mobilenet_v2", PAPER, tuple(torchvision.convolutions())),
+    Naming("torchvision", "mobilenet_v2", PAPER_DESIGN, tuple(torchvision.convolutions())),
     *(
         Naming(form, family, design, tuple(timm.convolutions(family, design)))
         for family, design in DESIGNS
@@ -157,7 +157,7 @@ def _classifier(path: Path, tensors: Mapping[str, Array]) -> str:
 
 def _keras(path: Path) -> Network:
     family = keras_h5.family_of(path)
-    network = _network(path, keras_h5.read(path, family), family, PAPER, "keras")
+    network = _network(path, keras_h5.read(path, family), family, PAPER_DESIGN, "keras")
     side, scale, offset = read_pictures(path)
     if scale is None:
         return replace(network, resolution=side)
@@ -176,7 +176,7 @@ def _tflite(path: Path) -> Network:
     if len(sides) != 2 or sides[0] != sides[1]:
         raise CheckpointError(f"{path.name}: it takes {sides}, served are squares")
     form = "tflite_float" if checkpoint.quantization is None else "tflite_quantized"
-    network = _network(path, checkpoint, family, PAPER, form)
+    network = _network(path, checkpoint, family, PAPER_DESIGN, form)
     return replace(network, resolution=sides[0], fixed=True)
 
 
@@ -200,7 +200,7 @@ def _by_depthwise(path: Path, found: int) -> Family:
     counts: dict[Family, int] = {
         family: sum(node.layer.kind == "depthwise" for node in template(family).nodes)
         for family, design in DESIGNS
-        if design == PAPER
+        if design == PAPER_DESIGN
     }
     for family, wanted in counts.items():
         if found == wanted:

@@ -54,7 +54,7 @@ from models.importing.verify import (
 from models.importing.walk_back import Trail
 from models.importing.wrap import Plan, simplify, wrap
 from models.network import resolution as resolutions
-from models.onnx_cost.graph_cost import GraphCostError, check_side, graph_cost
+from models.onnx_cost.graph_cost import GraphCostError, check_graph_resolution, graph_cost
 
 QUANTIZED = {"QLinearConv", "ConvInteger", "QLinearMatMul", "MatMulInteger", "QGemm"}
 INTEGERS = {onnx.TensorProto.INT8, onnx.TensorProto.UINT8}
@@ -186,9 +186,11 @@ def _resolution(image: ImageInput, choices: Choices) -> int:
     if side is None:
         raise Refused("it takes any size: say with --resolution which one it was trained at")
     if choices.resolution not in (None, side):
-        raise Refused(f"it is made for {side} pixels: {choices.resolution} does not go in")
+        raise Refused(
+            f"The input is fixed at {side} pixels; resolution {choices.resolution} is not possible."
+        )
     try:
-        check_side(side)
+        check_graph_resolution(side)
     except GraphCostError as error:
         raise Refused(str(error)) from error
     return side

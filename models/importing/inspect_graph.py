@@ -13,7 +13,7 @@ from app.arrays import Float32Array
 from models.importing.checks import Refused
 from models.importing.options import Choices
 from models.importing.walk_back import PASSING, Trail
-from models.onnx_cost.graph_cost import CONVOLUTIONS, POOLS, QUANTIZING
+from models.onnx_cost.graph_cost import CONVOLUTIONS, POOLS, QUANTIZE_OPS
 
 Layout = Literal["nchw", "nhwc"]
 Scores = Literal["logits", "probabilities", "log probabilities"]
@@ -131,7 +131,7 @@ def kind_of_scores(trail: Trail, output: str, scores: Float32Array) -> Scores:
     """
     last = trail.maker_behind(output)
     end = last.op_type if last else ""
-    rounded = any(node.op_type in QUANTIZING for node in trail.graph.node)
+    rounded = any(node.op_type in QUANTIZE_OPS for node in trail.graph.node)
     sums = scores.sum(axis=1, dtype=np.float64)
     adds_up = bool((scores >= 0).all() and (abs(sums - 1) < SUM_TOLERANCE).all())
     if end in ("Softmax", "QLinearSoftmax"):

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from app.card.card import Family, LayerRow
 from models.network.cost import network_cost
-from models.network.design import PAPER, Design, define
+from models.network.design import PAPER_DESIGN, Design, define
 
 # Widths that were published come first: several narrow ones round to the same channels.
 PUBLISHED = (1.0, 0.75, 0.5, 0.25, 0.35, 1.4, 1.3)
@@ -15,8 +15,8 @@ WIDTHS = (
 )
 ANY_SIZE = 96
 DESIGNS: tuple[tuple[Family, Design], ...] = (
-    ("mobilenet_v1", PAPER),
-    ("mobilenet_v2", PAPER),
+    ("mobilenet_v1", PAPER_DESIGN),
+    ("mobilenet_v2", PAPER_DESIGN),
     ("mobilenet_v1", Design(head=True)),
     ("mobilenet_v2", Design(depth=1.2, fixed_ends=True)),
     ("mobilenet_v2", Design(depth=1.4, fixed_ends=True)),

@@ -14,7 +14,7 @@ from app.model.runtime import new_session
 from models.export.graph import InputScaling
 from models.importing.checks import Refused
 from models.importing.inspect_graph import ImageInput, Scores
-from models.network.resolution import ALL
+from models.network.resolution import RESOLUTIONS
 
 IMAGES = 3
 TOLERANCE = 1e-4
@@ -115,16 +115,16 @@ def sizes_that_run(wrapped: Runner, trained: int, outputs: tuple[int, int]) -> l
 
     `outputs` are the numbers of classes and of features, which have to stay.
     """
-    if trained not in ALL:
+    if trained not in RESOLUTIONS:
         return [trained]
-    at = ALL.index(trained)
+    at = RESOLUTIONS.index(trained)
     below: list[int] = []
     above: list[int] = []
-    for size in reversed(ALL[:at]):
+    for size in reversed(RESOLUTIONS[:at]):
         if not _runs(wrapped, size, outputs):
             break
         below.insert(0, size)
-    for size in ALL[at + 1 :]:
+    for size in RESOLUTIONS[at + 1 :]:
         if not _runs(wrapped, size, outputs):
             break
         above.append(size)

@@ -1,8 +1,8 @@
-"""What a network costs for one image: parameters, multiply-adds, memory, file size.
+"""Cost of a network for one image: parameters, multiply-adds, memory, file size.
 
-What each figure counts is said once, in `app.card.card.Cost`. This module walks the network's
-definition; `models.onnx_cost.graph_cost` walks a finished ONNX graph independently, and both agree
-on our exports.
+`app.card.card.Cost` defines what each figure counts. This module walks the network's definition;
+`models.onnx_cost.graph_cost` walks a finished ONNX graph independently, and both agree on the
+exports of this project.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -20,11 +20,11 @@ IN_PLACE = {"add", "activation"}
 
 
 @dataclass(frozen=True, slots=True)
-class Use:
-    """One step of a run as memory sees it: which stores it reads, which it fills."""
+class BufferUse:
+    """The buffers that one step of a run reads, and the one that it writes."""
 
     reads: tuple[str, ...]
-    fills: str
+    writes: str
     size_bytes: int
 
 
@@ -50,18 +50,19 @@ def network_cost(network: Network, precision: Precision = "fp32") -> Cost:
 
 
 def cost_at(card: ModelCard, resolution: int) -> Cost:
-    """Cost of a card's network at another resolution, whatever its publisher changed of it.
+    """Cost of a card's network at another resolution, from the layers in the card.
 
     Raises:
-        BadQuery: the graph does not take it, or its maps do not scale evenly from the card's.
+        BadQuery: the graph does not support the resolution, or its feature maps do not scale
+            evenly from those in the card.
     """
-    own, dialled = card.cost, dial(card, resolution)
-    convolutions = own.standard_madds - own.classifier_madds  # they grow with the area
-    return own.model_copy(
+    trained, scaled = card.cost, dial(card, resolution)
+    convolutions = trained.standard_madds - trained.classifier_madds  # they grow with the area
+    return trained.model_copy(
         update={
-            "madds": dialled.madds,
-            "peak_activation_bytes": dialled.peak_activation_bytes,
-            "standard_madds": own.classifier_madds
+            "madds": scaled.madds,
+            "peak_activation_bytes": scaled.peak_activation_bytes,
+            "standard_madds": trained.classifier_madds
             + convolutions * resolution**2 // card.resolution**2,
             "layers": tuple(dial_layers(card, resolution)),
         }
@@ -69,7 +70,7 @@ def cost_at(card: ModelCard, resolution: int) -> Cost:
 
 
 def weight_file_bytes(network: Network, precision: Precision = "fp32") -> int:
-    """Bytes of the weights in an exported file, batch norm folded: its size but for graph and card.
+    """Bytes of the weights in an exported file, batch norm folded, without graph and card.
 
     fp32 keeps 4 bytes a stored parameter; int8 keeps 1 byte a weight and 4 a bias.
     """
@@ -80,38 +81,39 @@ def weight_file_bytes(network: Network, precision: Precision = "fp32") -> int:
 
 
 def stored_params(row: LayerRow) -> int:
-    """Weights and biases of a layer once scale and shift of its batch norm are one bias."""
+    """Weights and biases of a layer after its batch norm is folded into one bias."""
     return row.weights + row.biases + row.batch_norm_params // 2
 
 
-def peak_bytes(uses: Sequence[Use], held: dict[str, int]) -> int:
-    """Most bytes that are alive at once while the steps run in order.
+def peak_bytes(uses: Sequence[BufferUse], inputs: dict[str, int]) -> int:
+    """Maximum number of bytes alive at once while the steps run in order.
 
-    A store lives from the step that first fills it to the last one that reads it; `held` are the
-    stores that are full before the first step. A step that fills a store it reads works in place.
+    A buffer lives from the first step that writes it to the last one that reads it; `inputs` holds
+    the sizes of the buffers filled before the first step. A step that writes a buffer it reads
+    works in place.
     """
     last_read = {name: at for at, use in enumerate(uses) for name in use.reads}
-    alive = dict(held)
+    alive = dict(inputs)
     peak = sum(alive.values())
     for at, use in enumerate(uses):
-        alive[use.fills] = max(use.size_bytes, alive.get(use.fills, 0))
+        alive[use.writes] = max(use.size_bytes, alive.get(use.writes, 0))
         peak = max(peak, sum(alive.values()))
         for name in use.reads:
-            if last_read[name] == at and name != use.fills:
+            if last_read[name] == at and name != use.writes:
                 alive.pop(name, None)
     return peak
 
 
-def _uses(steps: Iterable[Step], element_bytes: int) -> list[Use]:
-    """Where each layer's output lives: element-wise layers write over their first input."""
-    store = {INPUT: INPUT}
+def _uses(steps: Iterable[Step], element_bytes: int) -> list[BufferUse]:
+    """The buffers of each step; element-wise layers overwrite their first input."""
+    buffers = {INPUT: INPUT}
     uses = []
     for step in steps:
         node = step.node
-        name = store[node.inputs[0]] if node.layer.kind in IN_PLACE else node.name
-        store[node.name] = name
-        reads = tuple(store[source] for source in node.inputs)
-        uses.append(Use(reads, name, prod(step.output_shape) * element_bytes))
+        name = buffers[node.inputs[0]] if node.layer.kind in IN_PLACE else node.name
+        buffers[node.name] = name
+        reads = tuple(buffers[source] for source in node.inputs)
+        uses.append(BufferUse(reads, name, prod(step.output_shape) * element_bytes))
     return uses
 
 
@@ -156,19 +158,19 @@ def standard_network(network: Network) -> Network:
     """The same network with standard convolutions (V1 paper, Table 4, "Conv MobileNet").
 
     A depthwise convolution and the pointwise one that it feeds become one convolution with the
-    window of the first and all else of the second.
+    kernel size, stride and padding of the first and the channels of the second.
     """
     pairs = {pointwise.name: depthwise for depthwise, pointwise in _separable_pairs(network)}
-    joined = {depthwise.name for depthwise in pairs.values()}
-    plain = Network(network.family, network.alpha, network.input_shape)
+    merged = {depthwise.name for depthwise in pairs.values()}
+    standard = Network(network.family, network.alpha, network.input_shape)
     for node in network.nodes:
-        if node.name in joined:
+        if node.name in merged:
             continue
         layer, inputs = node.layer, node.inputs
         if node.name in pairs:
-            layer, inputs = _join(pairs[node.name].layer, layer), pairs[node.name].inputs
-        plain.add(node.name, layer, *inputs)
-    return plain
+            layer, inputs = _merge(pairs[node.name].layer, layer), pairs[node.name].inputs
+        standard.add(node.name, layer, *inputs)
+    return standard
 
 
 def _separable_pairs(network: Network) -> Iterator[tuple[Node, Node]]:
@@ -178,7 +180,7 @@ def _separable_pairs(network: Network) -> Iterator[tuple[Node, Node]]:
             yield first, second
 
 
-def _join(depthwise: Layer, pointwise: Layer) -> Conv:
+def _merge(depthwise: Layer, pointwise: Layer) -> Conv:
     assert isinstance(depthwise, Conv)  # noqa: S101  their kinds say so
     assert isinstance(pointwise, Conv)  # noqa: S101  as above
     return replace(

@@ -1,4 +1,4 @@
-"""What a published network may change of the papers' tables besides width and resolution."""
+"""How a published network may depart from the papers' tables besides width and resolution."""
 
 from typing import cast
 
@@ -12,12 +12,12 @@ from models.network.network import Network
 
 
 class Design(BaseModel):
-    """Departures from the papers; all but `expansion` as timm publishes them (`efficientnet.py`).
+    """Departures from the papers; all but `expansion` follow timm (`efficientnet.py`).
 
-    `expansion` stands in for every t of V2's table but the 1; `depth` multiplies how often a stage
-    of V2 repeats its block, rounded up; `fixed_ends` leaves V2's stem, head, first and last stage
-    as the paper has them (width of the two stages aside).
-    `head` puts a pointwise convolution of 1024 channels between V1's last block and its pooling.
+    expansion   V2: replaces every t of the table except the 1
+    depth       V2: multiplies the number of blocks of each stage, rounded up
+    fixed_ends  V2: keeps the channels of stem and head and the blocks of the first and last stage
+    head        V1: adds a pointwise convolution of 1024 channels before the pooling
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -28,7 +28,7 @@ class Design(BaseModel):
     head: bool = False
 
 
-PAPER = Design()
+PAPER_DESIGN = Design()
 
 
 def define(
@@ -37,41 +37,42 @@ def define(
     resolution: int = 224,
     classes: int = 1000,
     padding: Padding = "same",
-    design: Design = PAPER,
+    design: Design = PAPER_DESIGN,
 ) -> Network:
     """The network of that family.
 
     Raises:
-        ValueError: another family; alpha or resolution is outside what it covers; or the design is
-            one that it does not have.
+        ValueError: the family is unknown, alpha or resolution is out of range, or the design does
+            not apply to the family.
     """
     if family == "mobilenet_v1":
         if design != Design(head=design.head):
             raise ValueError(
-                "expansion, depth and fixed_ends are of mobilenet_v2; mobilenet_v1 has head"
+                "Expansion, depth and fixed_ends apply to mobilenet_v2 only; mobilenet_v1 has head."
             )
         return mobilenet_v1(alpha, resolution, classes, padding, head=design.head)
     if family == "mobilenet_v2":
         if design.head:
             raise ValueError(
-                "head is of mobilenet_v1; mobilenet_v2 has expansion, depth and fixed_ends"
+                "Head applies to mobilenet_v1 only; "
+                "mobilenet_v2 has expansion, depth and fixed_ends."
             )
         return mobilenet_v2(
             alpha, resolution, classes, design.expansion, padding, design.depth, design.fixed_ends
         )
-    raise _no_such(family)
+    raise _unknown_family(family)
 
 
 def check_family(text: str) -> Family:
-    """The family of that name.
+    """Check the name of a family.
 
     Raises:
-        ValueError: none is called so.
+        ValueError: it is unknown.
     """
     if text not in ("mobilenet_v1", "mobilenet_v2"):
-        raise _no_such(text)
+        raise _unknown_family(text)
     return cast(Family, text)
 
 
-def _no_such(family: str) -> ValueError:
-    return ValueError(f"family is {family!r}; it has to be mobilenet_v1 or mobilenet_v2")
+def _unknown_family(family: str) -> ValueError:
+    return ValueError(f"Unknown family {family!r}. Supported: mobilenet_v1, mobilenet_v2.")

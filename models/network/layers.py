@@ -1,4 +1,4 @@
-"""Layer algebra: what each kind of layer does to a shape, and what that costs for one image.
+"""Layer algebra: the output shape, parameters and multiply-adds of each kind of layer.
 
 A shape is (channels, height, width). Counting follows both MobileNet papers: a multiply-add
 (MAdd) is one use of one weight in a convolution or a linear layer. Biases, batch norm,
@@ -12,20 +12,20 @@ from typing import Literal, Protocol
 Shape = tuple[int, int, int]
 Nonlinearity = Literal["relu", "relu6"]
 
-# How a window meets the border.
-#   same       TensorFlow: output ceil(in / stride); an odd rest of the padding goes after
+# How a feature map is padded.
+#   same       TensorFlow: output ceil(in / stride); an odd pixel of padding goes after
 #   symmetric  PyTorch: (kernel - 1) // 2 zeros on both sides
 #   valid      none
 Padding = Literal["same", "symmetric", "valid"]
 
 
 class LayerError(ValueError):
-    """A layer cannot take the shape that it is given."""
+    """A layer does not support the shape of its input."""
 
 
 @dataclass(frozen=True, slots=True)
 class Parameters:
-    """Trainable values of a layer; `batch_norm` is scale and shift, two a channel."""
+    """Trainable values of a layer; `batch_norm` counts scale and shift, two per channel."""
 
     weights: int = 0
     biases: int = 0
@@ -33,7 +33,7 @@ class Parameters:
 
 
 class Layer(Protocol):
-    """What a network is made of."""
+    """The properties that every kind of layer has."""
 
     @property
     def kind(self) -> str: ...
@@ -55,7 +55,7 @@ class Layer(Protocol):
 
 
 def pads(size: int, kernel: int, stride: int, padding: Padding) -> tuple[int, int]:
-    """Zeros before and after one axis of `size` pixels (slim, Keras and HF for `same`)."""
+    """Zeros before and after an axis of `size` pixels; `same` as in slim, Keras and HF."""
     if padding == "valid":
         return 0, 0
     if padding == "symmetric":
@@ -64,20 +64,20 @@ def pads(size: int, kernel: int, stride: int, padding: Padding) -> tuple[int, in
     return total // 2, total - total // 2
 
 
-def windows(size: int, kernel: int, stride: int, padding: Padding) -> int:
-    """Number of window positions along one axis.
+def output_size(size: int, kernel: int, stride: int, padding: Padding) -> int:
+    """Number of kernel positions along one axis.
 
     Raises:
-        LayerError: the padded axis is smaller than the window.
+        LayerError: the padded axis is smaller than the kernel.
     """
     padded = size + sum(pads(size, kernel, stride, padding))
     if padded < kernel:
-        raise LayerError(f"a window of {kernel} does not fit an axis of {size} ({padding})")
+        raise LayerError(f"A kernel of {kernel} does not fit an axis of {size} pixels ({padding}).")
     return (padded - kernel) // stride + 1
 
 
-class _Pointwise:
-    """Defaults of a layer that looks at one position at a time."""
+class _UnitKernel:
+    """Defaults of a layer whose kernel is 1x1."""
 
     @property
     def kernel(self) -> tuple[int, int]:
@@ -92,7 +92,7 @@ class _Pointwise:
         return 1
 
 
-class _Free(_Pointwise):
+class _WithoutWeights(_UnitKernel):
     """A layer without parameters and without multiply-adds."""
 
     def parameters(self, *inputs: Shape) -> Parameters:
@@ -128,12 +128,13 @@ class Conv:
         [(channels, height, width)] = inputs
         if channels % self.groups or self.out_channels % self.groups:
             raise LayerError(
-                f"{channels} to {self.out_channels} channels do not split into {self.groups} groups"
+                f"{channels} input and {self.out_channels} output channels "
+                f"do not divide into {self.groups} groups."
             )
         return (
             self.out_channels,
-            windows(height, self.kernel[0], self.stride, self.padding),
-            windows(width, self.kernel[1], self.stride, self.padding),
+            output_size(height, self.kernel[0], self.stride, self.padding),
+            output_size(width, self.kernel[1], self.stride, self.padding),
         )
 
     def parameters(self, *inputs: Shape) -> Parameters:
@@ -150,8 +151,8 @@ class Conv:
 
 
 @dataclass(frozen=True, slots=True)
-class Linear(_Pointwise):
-    """A fully connected layer over everything that comes in."""
+class Linear(_UnitKernel):
+    """A fully connected layer over the flattened input."""
 
     out_features: int
     bias: bool = True
@@ -169,8 +170,8 @@ class Linear(_Pointwise):
 
 
 @dataclass(frozen=True, slots=True)
-class Pool(_Free):
-    """Average or max pooling over a window."""
+class Pool(_WithoutWeights):
+    """Average or maximum pooling."""
 
     reduce: Literal["avg", "max"]
     kernel: tuple[int, int]
@@ -185,14 +186,14 @@ class Pool(_Free):
         [(channels, height, width)] = inputs
         return (
             channels,
-            windows(height, self.kernel[0], self.stride, self.padding),
-            windows(width, self.kernel[1], self.stride, self.padding),
+            output_size(height, self.kernel[0], self.stride, self.padding),
+            output_size(width, self.kernel[1], self.stride, self.padding),
         )
 
 
 @dataclass(frozen=True, slots=True)
-class LocalResponseNorm(_Free):
-    """Values weighed against those of neighbouring channels (AlexNet paper, section 3.3)."""
+class LocalResponseNorm(_WithoutWeights):
+    """Normalisation across neighbouring channels (AlexNet paper, section 3.3)."""
 
     kind: str = field(default="local_response_norm", init=False)
 
@@ -202,8 +203,8 @@ class LocalResponseNorm(_Free):
 
 
 @dataclass(frozen=True, slots=True)
-class GlobalPool(_Free):
-    """The mean over the whole feature map, whatever its size."""
+class GlobalPool(_WithoutWeights):
+    """The mean over the whole feature map."""
 
     kind: str = field(default="global_pool", init=False)
 
@@ -213,32 +214,32 @@ class GlobalPool(_Free):
 
 
 @dataclass(frozen=True, slots=True)
-class Add(_Free):
+class Add(_WithoutWeights):
     """The residual sum of two equal shapes."""
 
     kind: str = field(default="add", init=False)
 
     def output_shape(self, *inputs: Shape) -> Shape:
         if len(set(inputs)) != 1:
-            raise LayerError(f"cannot add shapes that differ: {inputs}")
+            raise LayerError(f"Cannot add different shapes: {inputs}.")
         return inputs[0]
 
 
 @dataclass(frozen=True, slots=True)
-class Concat(_Free):
-    """Feature maps of one size, side by side."""
+class Concat(_WithoutWeights):
+    """Concatenation of the channels of feature maps of one size."""
 
     kind: str = field(default="concat", init=False)
 
     def output_shape(self, *inputs: Shape) -> Shape:
         if len({shape[1:] for shape in inputs}) != 1:
-            raise LayerError(f"cannot put together maps of different size: {inputs}")
+            raise LayerError(f"Cannot concatenate feature maps of different sizes: {inputs}.")
         return sum(channels for channels, _, _ in inputs), *inputs[0][1:]
 
 
 @dataclass(frozen=True, slots=True)
-class Activation(_Free):
-    """An element-wise nonlinearity on its own."""
+class Activation(_WithoutWeights):
+    """An element-wise nonlinearity as a layer."""
 
     nonlinearity: Nonlinearity
     kind: str = field(default="activation", init=False)

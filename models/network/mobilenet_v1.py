@@ -1,7 +1,7 @@
 """MobileNetV1 (Howard et al. 2017, arXiv 1704.04861), Table 1.
 
-The table prints stride 2 for the last depthwise layer; its sizes (7x7 in, 7x7 out) and the
-authors' own code say 1, and so does this one.
+The table prints stride 2 for the last depthwise layer. Its sizes (7x7 in, 7x7 out) and the
+authors' code say 1, which is used here.
 """
 
 from models.network.layers import Conv, GlobalPool, Linear, Padding
@@ -32,8 +32,8 @@ BLOCKS = (
 def width(channels: int, alpha: float) -> int:
     """Channels after the width multiplier: truncated, never below 8 (slim's `depth`).
 
-    Keras truncates too and timm rounds to multiples of 8; at 0.25, 0.5, 0.75, 1.0 and 1.25, the
-    widths that somebody published, all of them come to the same.
+    Keras truncates too and timm rounds to multiples of 8. At the published widths (0.25, 0.5,
+    0.75, 1.0 and 1.25) all three agree.
     """
     return max(int(channels * alpha), 8)
 
@@ -47,23 +47,23 @@ def mobilenet_v1(
 ) -> Network:
     """MobileNetV1 at width `alpha` > 0 for square images of `resolution` pixels.
 
-    `head` adds a pointwise convolution before the pooling (timm's `mobilenetv1_100h`), which has
-    1024 channels however narrow the rest is.
+    `head` adds a pointwise convolution before the pooling (timm's `mobilenetv1_100h`). It has at
+    least 1024 channels, whatever the width.
 
     Raises:
-        ValueError: alpha or resolution is outside what the family covers.
+        ValueError: alpha or resolution is out of range.
     """
     check_alpha(alpha)
     check_resolution(resolution)
     network = Network("mobilenet_v1", alpha, (3, resolution, resolution))
     channels = width(STEM_CHANNELS, alpha)
     network.add("Conv2d_0", Conv(channels, (3, 3), stride=2, padding=padding))
-    for index, (wanted, stride) in enumerate(BLOCKS, start=1):
+    for index, (base_channels, stride) in enumerate(BLOCKS, start=1):
         network.add(
             f"Conv2d_{index}_depthwise",
             Conv(channels, (3, 3), stride=stride, groups=channels, padding=padding),
         )
-        channels = width(wanted, alpha)
+        channels = width(base_channels, alpha)
         network.add(f"Conv2d_{index}_pointwise", Conv(channels, padding=padding))
     if head:
         network.add("head", Conv(max(HEAD_CHANNELS, width(HEAD_CHANNELS, alpha)), padding=padding))

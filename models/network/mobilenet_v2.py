@@ -2,7 +2,7 @@
 
 A block widens its input t times (1x1, ReLU6), filters it depthwise (3x3, ReLU6) and projects it
 back to few channels (1x1, linear: section 3.2). The input is added where stride is 1 and the
-channels match. A block with t = 1 has nothing to widen and starts at its depthwise layer.
+channels match. A block with t = 1 starts at its depthwise layer.
 """
 
 from math import ceil, inf
@@ -27,24 +27,24 @@ STAGES = (
 
 
 def make_divisible(channels: float, divisor: int = 8) -> int:
-    """The nearest multiple of `divisor`, half up, at least `divisor`, at least 90 % of the wish.
+    """Round to the nearest multiple of `divisor`, at least `divisor` and 90 % of `channels`.
 
-    slim's rule, kept by torchvision, Keras and timm.
+    The rule of slim, also used by torchvision, Keras and timm.
     """
     rounded = max(divisor, int(channels + divisor / 2) // divisor * divisor)
     return rounded if rounded >= 0.9 * channels else rounded + divisor
 
 
 def stage_repeats(depth: float = 1.0, fixed_ends: bool = False) -> list[int]:
-    """How many blocks each stage has: n times `depth`, rounded up (timm's `decode_arch_def`).
+    """Number of blocks of each stage: n times `depth`, rounded up (timm's `decode_arch_def`).
 
-    `fixed_ends` leaves the first and the last stage as they are.
+    `fixed_ends` keeps the first and the last stage at the n of the table.
 
     Raises:
         ValueError: depth is 0 or below, infinite or not a number.
     """
     if not 0 < depth < inf:
-        raise ValueError(f"depth is {depth:g}; it has to be above 0 and finite")
+        raise ValueError(f"Depth is {depth:g}; it must be greater than 0 and finite.")
     repeats = [ceil(n * depth) for _, _, n, _ in STAGES]
     if fixed_ends:
         repeats[0], repeats[-1] = STAGES[0][2], STAGES[-1][2]
@@ -62,24 +62,24 @@ def mobilenet_v2(
 ) -> Network:
     """MobileNetV2 at width `alpha` > 0 for square images of `resolution` pixels.
 
-    `expansion` stands in for every t of the table but the 1. The last convolution keeps 1280
+    `expansion` replaces every t of the table except the 1. The last convolution keeps 1280
     channels for alpha below 1 (section 4: narrower only up to the last layer). `depth` multiplies
     the repeats n, rounded up; `fixed_ends` keeps stem and head at 32 and 1280 channels for any
     alpha and the first and the last stage at one block for any depth (timm's `mobilenetv2_110d`).
 
     Raises:
-        ValueError: alpha, resolution, expansion or depth is outside what the family covers.
+        ValueError: alpha, resolution, expansion or depth is out of range.
     """
     check_alpha(alpha)
     check_resolution(resolution)
     if expansion < 1:
-        raise ValueError(f"expansion is {expansion}; it has to be 1 or more")
+        raise ValueError(f"Expansion is {expansion}; it must be at least 1.")
     network = Network("mobilenet_v2", alpha, (3, resolution, resolution))
     ends_alpha = 1.0 if fixed_ends else alpha
     channels = make_divisible(STEM_CHANNELS * ends_alpha)
     network.add("stem", Conv(channels, (3, 3), stride=2, padding=padding))
     index = 0
-    for (t, wanted, _, first_stride), repeats in zip(
+    for (t, base_channels, _, first_stride), repeats in zip(
         STAGES, stage_repeats(depth, fixed_ends), strict=True
     ):
         for repeat in range(repeats):
@@ -87,7 +87,7 @@ def mobilenet_v2(
                 network,
                 f"block_{index}",
                 channels,
-                make_divisible(wanted * alpha),
+                make_divisible(base_channels * alpha),
                 1 if t == 1 else expansion,
                 first_stride if repeat == 0 else 1,
                 padding,

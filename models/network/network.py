@@ -1,4 +1,4 @@
-"""A network: named layers, each with the names of what feeds it, in the order they run."""
+"""The definition of a network: named layers with the names of their inputs, in running order."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -7,12 +7,12 @@ from app.card import card
 from app.card.card import Family
 from models.network.layers import Layer, LayerError, Shape
 
-INPUT = card.INPUT  # which the exported graph keeps
+INPUT = card.INPUT  # the name is the same in the exported graph
 
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """One layer in its place."""
+    """A named layer and the names of its inputs."""
 
     name: str
     layer: Layer
@@ -21,7 +21,7 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A node with the shapes that reach and leave it."""
+    """A node with its input and output shapes."""
 
     node: Node
     input_shapes: tuple[Shape, ...]
@@ -30,7 +30,7 @@ class Step:
 
 @dataclass(slots=True)
 class Network:
-    """A directed graph in topological order, fed by one image of `input_shape`."""
+    """A directed graph in topological order whose input is one image of `input_shape`."""
 
     family: Family
     alpha: float | None
@@ -38,18 +38,18 @@ class Network:
     nodes: list[Node] = field(default_factory=list)
 
     def add(self, name: str, layer: Layer, *inputs: str) -> str:
-        """Append a layer, fed by `inputs` or else by the last one; return its name.
+        """Append a layer that reads `inputs`, by default the last layer; return its name.
 
         Raises:
-            LayerError: the name is taken, or an input is not there yet.
+            LayerError: the name exists already, or an input does not exist yet.
         """
-        taken = {INPUT, *(node.name for node in self.nodes)}
-        if name in taken:
-            raise LayerError(f"two layers are called {name!r}")
+        existing = {INPUT, *(node.name for node in self.nodes)}
+        if name in existing:
+            raise LayerError(f"Layer {name!r} exists already.")
         sources = inputs or (self.last,)
         for source in sources:
-            if source not in taken:
-                raise LayerError(f"{name!r} is fed by {source!r}, which is not there yet")
+            if source not in existing:
+                raise LayerError(f"Layer {name!r} reads {source!r}, which does not exist yet.")
         self.nodes.append(Node(name, layer, sources))
         return name
 
@@ -66,14 +66,14 @@ class Network:
             yield Step(node, inputs, shapes[node.name])
 
     def shape_of(self, name: str) -> Shape:
-        """Shape of what the named layer puts out; `image` is the input.
+        """Output shape of the named layer; `image` is the input.
 
         Raises:
-            LayerError: there is no such layer.
+            LayerError: the layer does not exist.
         """
         if name == INPUT:
             return self.input_shape
         for step in self.steps():
             if step.node.name == name:
                 return step.output_shape
-        raise LayerError(f"there is no layer {name!r}")
+        raise LayerError(f"Unknown layer {name!r}.")

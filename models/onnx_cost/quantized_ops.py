@@ -1,8 +1,8 @@
-"""onnxruntime's quantised operators in terms of ONNX's own.
+"""onnxruntime's quantised operators as standard ONNX operators.
 
 ONNX's shape inference does not know the operators of the domain `com.microsoft` that
-onnxruntime's quantiser writes. Each works on the shapes of a standard operator, so that one takes
-its place where only shapes count (onnxruntime docs/ContribOperators.md has the input orders).
+onnxruntime's quantiser writes. Each has the shapes of a standard operator, which replaces it where
+only shapes count (onnxruntime docs/ContribOperators.md has the input orders).
 """
 
 import onnx
@@ -10,7 +10,7 @@ from onnx import NodeProto
 
 DOMAIN = "com.microsoft"
 
-# the standard operator, and where the real tensors are among scales and zero points
+# The standard operator, and the positions of its inputs among scales and zero points.
 STANDARD_FORM = {
     "QLinearAdd": ("Add", slice(0, 6, 3)),
     "QLinearAveragePool": ("AveragePool", slice(0, 1)),
@@ -23,13 +23,13 @@ STANDARD_FORM = {
     "QGemm": ("Gemm", slice(0, 9, 3)),
 }
 LAYOUT = "channels_last"
-OWN_ATTRIBUTES = {LAYOUT, "opset"}
+CONTRIB_ATTRIBUTES = {LAYOUT, "opset"}
 
 
 def standardise(graph: onnx.GraphProto) -> None:
-    """Put standard operators in place of onnxruntime's quantised ones; the sums are not the same.
+    """Replace onnxruntime's quantised operators by standard ones of the same shapes.
 
-    A node that keeps its channels last has no such form and stays as it is.
+    The graph then computes other values. Channels-last nodes have no standard form and stay.
     """
     for node in graph.node:
         if node.domain == DOMAIN and node.op_type in STANDARD_FORM and not _channels_last(node):
@@ -42,7 +42,7 @@ def _channels_last(node: NodeProto) -> bool:
 
 def _rewrite(node: NodeProto, op_type: str, tensors: slice) -> None:
     inputs = list(node.input)[tensors]
-    attributes = [item for item in node.attribute if item.name not in OWN_ATTRIBUTES]
+    attributes = [item for item in node.attribute if item.name not in CONTRIB_ATTRIBUTES]
     node.domain, node.op_type = "", op_type
     del node.input[:], node.attribute[:]
     node.input.extend(inputs)

@@ -12,7 +12,7 @@ from app.card.card import ModelCard, Precision
 from app.card.cost_at import dial_layers
 from app.card.variant import Variant, variants_of
 from models.export.export import predict_file_bytes
-from models.network.resolution import ALL
+from models.network.resolution import RESOLUTIONS
 from models.recommendation.probe import Probe
 from models.zoo.zoo import Entry
 
@@ -57,7 +57,7 @@ def candidates(entries: Iterable[Entry], probe: Probe, workers: int) -> list[Can
     for entry in entries:
         card = entry.recipe.card(entry.precision)
         file_bytes = predict_file_bytes(entry.recipe, entry.precision)
-        sides = [side for side in ALL if side <= MOST_SIDE]
+        sides = [side for side in RESOLUTIONS if side <= MOST_SIDE]
         for variant in variants_of(card, file_bytes, sides):
             if variant.top1:
                 found.append(_candidate(card, variant, probe, file_bytes, workers))

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, HttpUrl, model_validator
 
 from app.card.card import Family, Percent, Precision, Preprocessing
 from models.export.graph import InputScaling
-from models.network.design import PAPER, Design
+from models.network.design import PAPER_DESIGN, Design
 from models.network.layers import Padding
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -105,7 +105,7 @@ class ZooCheckpoint(Record):
     models: tuple[ZooModel, ...] = Field(min_length=1)
     source: str | None = None
     preprocessing: Preprocessing | None = None
-    design: Design = PAPER
+    design: Design = PAPER_DESIGN
 
 
 class Cell(NamedTuple):

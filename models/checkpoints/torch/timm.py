@@ -16,13 +16,15 @@ from app.card.card import Family
 from models.checkpoints.checkpoint import Checkpoint, template
 from models.checkpoints.torch.state_dict import Convolution, read_layers
 from models.network import mobilenet_v1
-from models.network.design import PAPER, Design
+from models.network.design import PAPER_DESIGN, Design
 from models.network.mobilenet_v2 import stage_repeats
 
 CLASSIFIER = "classifier"
 
 
-def read(path: Path, family: Family, design: Design = PAPER, *, eps: float = 1e-5) -> Checkpoint:
+def read(
+    path: Path, family: Family, design: Design = PAPER_DESIGN, *, eps: float = 1e-5
+) -> Checkpoint:
     """Weights of that design; `eps` is that of its batch norm (torch's default).
 
     Raises:
@@ -32,7 +34,7 @@ def read(path: Path, family: Family, design: Design = PAPER, *, eps: float = 1e-
     return read_layers(path, network, convolutions(family, design), CLASSIFIER, eps)
 
 
-def convolutions(family: Family, design: Design = PAPER) -> Iterator[Convolution]:
+def convolutions(family: Family, design: Design = PAPER_DESIGN) -> Iterator[Convolution]:
     """Every convolution in timm's naming."""
     return _of_v1(design) if family == "mobilenet_v1" else _of_v2(design)
 

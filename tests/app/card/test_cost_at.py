@@ -14,7 +14,7 @@ from models.network.cost import network_cost
 from models.zoo.zoo import zoo
 from tests.exports import random_recipe
 
-SIDES = st.sampled_from(list(resolutions.ALL))
+SIDES = st.sampled_from(list(resolutions.RESOLUTIONS))
 
 
 def card_of(family: Family, alpha: float, side: int, precision: Precision = "fp32") -> ModelCard:
@@ -44,7 +44,7 @@ def test_any_width_costs_at_any_resolution_what_its_definition_says(
 def test_every_model_of_the_zoo_can_be_dialled(name: str) -> None:
     entry = zoo()[name]
     card = entry.recipe.card(entry.precision)
-    for side in resolutions.ALL:
+    for side in resolutions.RESOLUTIONS:
         said = network_cost(replace(entry.recipe, resolution=side).network(), entry.precision)
         assert dial(card, side).madds == said.madds
 

@@ -103,5 +103,5 @@ def test_a_residual_sum_of_different_widths_is_named() -> None:
 
 
 def test_a_family_without_a_reader_is_refused() -> None:
-    with pytest.raises(CheckpointError, match="family is 'other'"):
+    with pytest.raises(CheckpointError, match="Unknown family 'other'"):
         template("other")

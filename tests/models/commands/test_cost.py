@@ -92,12 +92,12 @@ def test_a_model_of_others_costs_what_its_graph_says(capsys: Capture, tmp_path: 
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        pytest.param(("--family", "resnet"), "family is 'resnet'; it has to be", id="family"),
-        pytest.param(("--alpha", "0"), "alpha is 0; it has to be above 0", id="alpha-0"),
-        pytest.param(("--alpha", "nan"), "alpha is nan", id="alpha-nan"),
-        pytest.param(("--alpha", "inf"), "alpha is inf", id="alpha-inf"),
+        pytest.param(("--family", "resnet"), "Unknown family 'resnet'. Supported:", id="family"),
+        pytest.param(("--alpha", "0"), "Alpha is 0; it must be greater than 0", id="alpha-0"),
+        pytest.param(("--alpha", "nan"), "Alpha is nan", id="alpha-nan"),
+        pytest.param(("--alpha", "inf"), "Alpha is inf", id="alpha-inf"),
         pytest.param(("--alpha", "1e308"), "cannot convert float infinity", id="alpha-giant"),
-        pytest.param(("--resolution", "0"), "resolution is 0; it has to be", id="resolution-0"),
+        pytest.param(("--resolution", "0"), "Resolution is 0; it must be", id="resolution-0"),
         pytest.param(("--resolution", "100"), "a multiple of 32 from 96 to 512", id="odd"),
         pytest.param(
             (DEFAULT, "--resolution", "100"), "96 to 512 in steps of 32", id="odd-of-a-model"
@@ -124,7 +124,7 @@ def test_a_size_that_a_file_does_not_take_is_refused(
 ) -> None:
     path = small_graph(tmp_path / "foreign.onnx")
     text = refused(capsys, "models", "cost", str(path), "--resolution", resolution)
-    assert text == f"the image is fixed at [3, 32, 32]: {resolution} does not go in"
+    assert text == f"The input is fixed at [3, 32, 32]; resolution {resolution} is not possible."
 
 
 def test_a_file_without_weights_costs_nothing(capsys: Capture, tmp_path: Path) -> None:

@@ -32,10 +32,10 @@ def test_an_export_is_a_file_that_says_untrained(
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        pytest.param(("--family", "resnet"), "family is 'resnet'", id="family"),
-        pytest.param(("--alpha", "-1"), "alpha is -1", id="alpha"),
+        pytest.param(("--family", "resnet"), "Unknown family 'resnet'", id="family"),
+        pytest.param(("--alpha", "-1"), "Alpha is -1", id="alpha"),
         pytest.param(("--alpha", "1000"), "alpha is 1000, which makes a file of", id="wide"),
-        pytest.param(("--resolution", "100"), "resolution is 100", id="resolution"),
+        pytest.param(("--resolution", "100"), "Resolution is 100", id="resolution"),
         pytest.param(("--alpha", "0.1", "--store", "file/in"), "Not a directory", id="store"),
     ],
 )

@@ -20,7 +20,7 @@ from models.export.export import read_metadata, write_model
 from models.importing.checks import Refused
 from models.importing.import_weights import scaling_of
 from models.network.cost import network_cost
-from models.network.design import PAPER, Design, define
+from models.network.design import PAPER_DESIGN, Design, define
 from models.zoo.fetch import Fetcher
 from models.zoo.zoo import export_entry, find, formats
 from tests.app.cli_runner import refused, run
@@ -108,9 +108,9 @@ def test_the_head_may_stand_anywhere(head: str, prefix: str, tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("family", "alpha", "design"),
     [
-        pytest.param("mobilenet_v1", 0.25, PAPER, id="v1"),
+        pytest.param("mobilenet_v1", 0.25, PAPER_DESIGN, id="v1"),
         pytest.param("mobilenet_v1", 0.5, Design(head=True), id="v1 with a head"),
-        pytest.param("mobilenet_v2", 0.35, PAPER, id="v2"),
+        pytest.param("mobilenet_v2", 0.35, PAPER_DESIGN, id="v2"),
         pytest.param("mobilenet_v2", 1.1, Design(depth=1.2, fixed_ends=True), id="v2 with depth"),
     ],
 )

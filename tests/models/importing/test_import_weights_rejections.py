@@ -99,7 +99,7 @@ def test_weights_of_something_else_are_one_clear_error(
 @pytest.mark.parametrize(
     ("said", "reason"),
     [
-        ({"resolution": 100}, "resolution is 100; it has to be a multiple of 32"),
+        ({"resolution": 100}, "Resolution is 100; it must be a multiple of 32"),
         ({"layout": "nchw"}, "--layout is for ONNX files; tutorial.h5 has weights: leave it out"),
         ({"output": "x"}, "--output is for ONNX files"),
         ({"like": "foo"}, "no preset 'foo'; there are torchvision, "),

@@ -36,7 +36,9 @@ from tests.models.importing.graphs import saved, small
         ),
         pytest.param({"like": "keras", "crop_fraction": 2.0}, "--crop-fraction is 2", id="crop"),
         pytest.param({"like": "keras", "layout": "nhwc"}, "--layout is nhwc, but", id="layout"),
-        pytest.param({"like": "keras", "resolution": 64}, "64 does not go in", id="resolution"),
+        pytest.param(
+            {"like": "keras", "resolution": 64}, "resolution 64 is not possible", id="resolution"
+        ),
         pytest.param(
             {"like": "keras", "output": "boxes"}, "no output 'boxes'; there are linear", id="output"
         ),
@@ -60,13 +62,13 @@ def test_a_graph_of_any_size_asks_for_the_trained_one(tmp_path: Path) -> None:
 @pytest.mark.parametrize("side", [20_000, 0, -5])
 def test_a_resolution_that_no_image_has_is_refused(side: int, tmp_path: Path) -> None:
     choices = Choices(like="torchvision", resolution=side)
-    with pytest.raises(Refused, match=f"resolution is {side}; it has to be from 1 to 2048"):
+    with pytest.raises(Refused, match=f"Resolution is {side}; it must be from 1 to 2048"):
         adopt(TORCH_SCRIPT.unpack(tmp_path), choices)
 
 
 def test_a_file_made_for_more_pixels_than_an_image_has_is_refused(tmp_path: Path) -> None:
     path = saved(small([1, 3, 60_000, 60_000]).model("scores"), tmp_path)
-    with pytest.raises(Refused, match="resolution is 60000; it has to be from 1 to 2048"):
+    with pytest.raises(Refused, match="Resolution is 60000; it must be from 1 to 2048"):
         adopt(path, Choices(like="torchvision"))
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from app.card.card import Cost, Family, Precision
 from models.network.cost import (
-    Use,
+    BufferUse,
     cost_at,
     network_cost,
     peak_bytes,
@@ -19,7 +19,7 @@ from models.network.layers import Activation, Add, Conv, GlobalPool, Linear
 from models.network.mobilenet_v1 import mobilenet_v1
 from models.network.mobilenet_v2 import mobilenet_v2
 from models.network.network import INPUT, Network
-from models.network.resolution import ALL
+from models.network.resolution import RESOLUTIONS
 from models.zoo.zoo import zoo
 from tests.models.published import Row, agrees, errata, half_unit, rows
 
@@ -148,7 +148,7 @@ def test_an_activation_works_in_place() -> None:
     assert network_cost(network).peak_activation_bytes == plain
 
 
-Plan = tuple[list[Use], dict[str, int]]
+Plan = tuple[list[BufferUse], dict[str, int]]
 
 
 @st.composite
@@ -158,9 +158,9 @@ def plans(draw: st.DrawFn) -> Plan:
     names, uses = [INPUT], []
     for at in range(draw(st.integers(1, 8))):
         reads = draw(st.lists(st.sampled_from(names), min_size=1, max_size=3))
-        fills = draw(st.sampled_from([f"s{at}", reads[0]]))
-        names.append(fills)
-        uses.append(Use(tuple(reads), fills, draw(st.integers(1, 50))))
+        writes = draw(st.sampled_from([f"s{at}", reads[0]]))
+        names.append(writes)
+        uses.append(BufferUse(tuple(reads), writes, draw(st.integers(1, 50))))
     return uses, held
 
 
@@ -168,7 +168,7 @@ def simulated_peak(plan: Plan) -> int:
     """Ask of every store at every step whether it is full and still needed."""
     uses, held = plan
     peak = sum(held.values())
-    stores = {INPUT, *(use.fills for use in uses)}
+    stores = {INPUT, *(use.writes for use in uses)}
     for now in range(len(uses)):
         peak = max(peak, sum(size_at(name, now, plan) for name in stores))
     return peak
@@ -176,13 +176,13 @@ def simulated_peak(plan: Plan) -> int:
 
 def size_at(name: str, now: int, plan: Plan) -> int:
     uses, held = plan
-    fills = [at for at, use in enumerate(uses) if use.fills == name]
+    writes = [at for at, use in enumerate(uses) if use.writes == name]
     reads = [at for at, use in enumerate(uses) if name in use.reads]
-    filled_at = -1 if name in held else fills[0]
-    kept_to_the_end = not reads or reads[-1] in fills
+    filled_at = -1 if name in held else writes[0]
+    kept_to_the_end = not reads or reads[-1] in writes
     if now < filled_at or (not kept_to_the_end and now > reads[-1]):
         return 0
-    return max([held.get(name, 0), *(uses[at].size_bytes for at in fills if at <= now)])
+    return max([held.get(name, 0), *(uses[at].size_bytes for at in writes if at <= now)])
 
 
 @settings(deadline=None)
@@ -245,7 +245,7 @@ def test_every_erratum_is_a_cell_that_a_table_prints() -> None:
 
 
 @settings(deadline=None, max_examples=30)
-@given(st.sampled_from(sorted(zoo())), st.sampled_from(list(ALL)))
+@given(st.sampled_from(sorted(zoo())), st.sampled_from(list(RESOLUTIONS)))
 def test_a_card_costs_at_any_resolution_what_its_definition_says(name: str, side: int) -> None:
     entry = zoo()[name]
     network = replace(entry.recipe, resolution=side).network()

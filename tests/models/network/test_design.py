@@ -5,7 +5,7 @@ from pydantic import ValidationError
 
 from app.card.card import Family
 from models.network.cost import network_cost
-from models.network.design import PAPER, Design, define
+from models.network.design import PAPER_DESIGN, Design, define
 from models.network.mobilenet_v1 import mobilenet_v1
 from models.network.mobilenet_v2 import mobilenet_v2, stage_repeats
 from models.network.network import Network
@@ -38,7 +38,10 @@ def test_activations_and_operations_are_those_that_timm_measured(row: Row) -> No
 def test_the_papers_designs_are_the_papers_networks() -> None:
     assert define("mobilenet_v1", 0.5, 160).nodes == mobilenet_v1(0.5, 160).nodes
     wanted = mobilenet_v2(1.4, 224, padding="symmetric")
-    assert define("mobilenet_v2", 1.4, 224, padding="symmetric", design=PAPER).nodes == wanted.nodes
+    assert (
+        define("mobilenet_v2", 1.4, 224, padding="symmetric", design=PAPER_DESIGN).nodes
+        == wanted.nodes
+    )
     narrow = mobilenet_v2(expansion=3, padding="same")
     assert define("mobilenet_v2", design=Design(expansion=3)).nodes == narrow.nodes
 
@@ -55,8 +58,8 @@ def test_depth_rounds_up_and_leaves_fixed_ends_alone() -> None:
         ("mobilenet_v1", Design(depth=1.2), "mobilenet_v1 has head"),
         ("mobilenet_v1", Design(expansion=3), "mobilenet_v1 has head"),
         ("mobilenet_v1", Design(fixed_ends=True), "mobilenet_v1 has head"),
-        ("mobilenet_v2", Design(head=True), "head is of mobilenet_v1"),
-        ("other", PAPER, "family is 'other'"),
+        ("mobilenet_v2", Design(head=True), "Head applies to mobilenet_v1 only"),
+        ("other", PAPER_DESIGN, "Unknown family 'other'"),
     ],
 )
 def test_what_a_family_does_not_have_is_refused(family: Family, design: Design, text: str) -> None:
@@ -68,5 +71,5 @@ def test_what_a_family_does_not_have_is_refused(family: Family, design: Design, 
 def test_a_depth_that_makes_no_network_is_refused(depth: float) -> None:
     with pytest.raises(ValidationError):
         Design(depth=depth)
-    with pytest.raises(ValueError, match=r"depth is .*above 0 and finite"):
+    with pytest.raises(ValueError, match=r"Depth is .*greater than 0 and finite"):
         mobilenet_v2(depth=depth)

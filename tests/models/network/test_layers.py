@@ -20,8 +20,8 @@ from models.network.layers import (
     Parameters,
     Pool,
     Shape,
+    output_size,
     pads,
-    windows,
 )
 
 PADDINGS: tuple[Padding, ...] = ("same", "symmetric", "valid")
@@ -116,7 +116,7 @@ def test_tensorflow_pads_even_sizes_after_and_pytorch_on_both_sides(size: int) -
     assert pads(size, 3, 2, "same") == (0, 1)
     assert pads(size, 3, 2, "symmetric") == (1, 1)
     assert pads(size + 1, 3, 2, "same") == (1, 1)
-    assert windows(size, 3, 2, "same") == windows(size, 3, 2, "symmetric") == size // 2
+    assert output_size(size, 3, 2, "same") == output_size(size, 3, 2, "symmetric") == size // 2
 
 
 @settings(deadline=None)
@@ -126,7 +126,7 @@ def test_same_padding_gives_a_window_for_every_started_stride(
 ) -> None:
     before, after = pads(size, kernel, stride, "same")
     assert 0 <= after - before <= 1
-    assert windows(size, kernel, stride, "same") == ceil(size / stride)
+    assert output_size(size, kernel, stride, "same") == ceil(size / stride)
 
 
 @settings(deadline=None)
@@ -142,10 +142,10 @@ def test_windows_are_the_positions_that_a_window_can_take(
     before, after = pads(size, kernel, stride, padding)
     starts = [at for at in range(-before, size + after, stride) if at + kernel <= size + after]
     if starts:
-        assert windows(size, kernel, stride, padding) == len(starts)
+        assert output_size(size, kernel, stride, padding) == len(starts)
     else:
         with pytest.raises(LayerError):
-            windows(size, kernel, stride, padding)
+            output_size(size, kernel, stride, padding)
 
 
 @settings(deadline=None, max_examples=60)

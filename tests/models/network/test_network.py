@@ -44,16 +44,16 @@ def test_a_layer_is_fed_by_the_one_before_unless_it_names_others() -> None:
 def test_a_name_that_is_taken_is_refused(name: str) -> None:
     network = Network("other", None, (3, 8, 8))
     network.add("a", Conv(4))
-    with pytest.raises(LayerError, match=f"two layers are called '{name}'"):
+    with pytest.raises(LayerError, match=f"Layer '{name}' exists already"):
         network.add(name, Conv(4))
 
 
 def test_a_layer_cannot_be_fed_by_one_that_is_not_there_yet() -> None:
     network = Network("other", None, (3, 8, 8))
-    with pytest.raises(LayerError, match="fed by 'later'"):
+    with pytest.raises(LayerError, match="reads 'later'"):
         network.add("a", Conv(4), "later")
 
 
 def test_the_shape_of_an_unknown_layer_is_an_error_that_names_it() -> None:
-    with pytest.raises(LayerError, match="no layer 'nowhere'"):
+    with pytest.raises(LayerError, match="Unknown layer 'nowhere'"):
         naive_module().shape_of("nowhere")

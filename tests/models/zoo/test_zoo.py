@@ -42,7 +42,7 @@ def table() -> Table:
 def test_an_entry_is_a_model_that_can_be_exported(entry: Entry) -> None:
     card = entry.recipe.card(entry.precision)
     assert card.name == entry.name
-    assert card.resolution in resolutions.ALL
+    assert card.resolution in resolutions.RESOLUTIONS
     assert card.precision == entry.precision
     assert len(card.labels) == 1000
     assert card.origin.licence in ("Apache-2.0", "BSD-3-Clause")

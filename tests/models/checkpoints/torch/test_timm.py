@@ -6,14 +6,17 @@ from safetensors.numpy import save_file
 from app.card.card import Family
 from models.checkpoints.checkpoint import CheckpointError, template
 from models.checkpoints.torch import timm
-from models.network.design import PAPER, Design, define
+from models.network.design import PAPER_DESIGN, Design, define
 from tests.models.checkpoints.torch.state_dicts import Tensors, state_dict
 
 HEAD = Design(head=True)
 DEEP = Design(depth=1.2, fixed_ends=True)
 DESIGNS: list[tuple[Family, Design]] = [
-    ("mobilenet_v1", PAPER), ("mobilenet_v1", HEAD), ("mobilenet_v2", PAPER), ("mobilenet_v2", DEEP)
-]  # fmt: skip
+    ("mobilenet_v1", PAPER_DESIGN),
+    ("mobilenet_v1", HEAD),
+    ("mobilenet_v2", PAPER_DESIGN),
+    ("mobilenet_v2", DEEP),
+]
 
 
 def narrow(family: Family, design: Design) -> Tensors:
@@ -62,7 +65,7 @@ def test_the_weights_of_another_network_are_refused(
 
 
 def test_a_long_list_of_missing_tensors_is_cut(tmp_path: Path) -> None:
-    path = save(narrow("mobilenet_v1", PAPER), tmp_path)
+    path = save(narrow("mobilenet_v1", PAPER_DESIGN), tmp_path)
     with pytest.raises(CheckpointError) as refusal:
         timm.read(path, "mobilenet_v2")
     assert "more" in str(refusal.value)
