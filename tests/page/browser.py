@@ -1,4 +1,4 @@
-"""Debian's Chromium, driven by Playwright, as the people that the page is for have it."""
+"""Debian's Chromium, driven by Playwright, on the screens that users have."""
 
 import shutil
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ from pathlib import Path
 from playwright.sync_api import Browser, Page, ViewportSize, expect, sync_playwright
 
 CHROMIUM = shutil.which("chromium")
-SHOTS = Path(__file__).with_name("shots")  # pictures for people to look at; not in git
+SHOTS = Path(__file__).with_name("shots")  # screenshots for people; not in git
 ARGUMENTS = (
     "--no-sandbox",  # tests may run as root
     "--disable-gpu",
@@ -21,13 +21,13 @@ ARGUMENTS = (
     "--use-fake-device-for-media-stream",
     "--use-fake-ui-for-media-stream",
 )
-PATIENCE_MS = 30_000  # on a machine that does much else
+PATIENCE_MS = 30_000  # generous, for a busy machine
 expect.set_options(timeout=PATIENCE_MS)
 
 
 @dataclass(frozen=True, slots=True)
 class Screen:
-    """What somebody looks at the page with."""
+    """The screen of a user."""
 
     name: str
     width: int
@@ -37,10 +37,10 @@ class Screen:
 
 
 DESK = Screen("desk", 1280, 800, dark=False, touch=False)
-DESK_AT_NIGHT = Screen("desk-dark", 1280, 800, dark=True, touch=False)
+DESK_DARK = Screen("desk-dark", 1280, 800, dark=True, touch=False)
 PHONE = Screen("phone", 390, 844, dark=False, touch=True)
-PHONE_AT_NIGHT = Screen("phone-dark", 390, 844, dark=True, touch=True)
-SCREENS = (DESK, DESK_AT_NIGHT, PHONE, PHONE_AT_NIGHT)
+PHONE_DARK = Screen("phone-dark", 390, 844, dark=True, touch=True)
+SCREENS = (DESK, DESK_DARK, PHONE, PHONE_DARK)
 
 
 @contextmanager
@@ -56,14 +56,14 @@ def chromium() -> Iterator[Browser]:
 
 @dataclass(slots=True)
 class Visit:
-    """A page, and what it did behind one's back."""
+    """An open page with its errors and requests."""
 
     page: Page
-    complaints: list[str]  # errors of scripts and of the console, such as a refused source
-    asked: list[str]  # addresses of all requests
+    errors: list[str]  # of scripts and of the console, such as a blocked source
+    requests: list[str]  # addresses of all requests
 
     def shoot(self, name: str, *, whole: bool = False) -> None:
-        """Keep a picture."""
+        """Save a screenshot."""
         SHOTS.mkdir(exist_ok=True)
         self.page.screenshot(path=SHOTS / f"{name}.png", full_page=whole)
 
@@ -81,14 +81,14 @@ def visit(browser: Browser, address: str, screen: Screen) -> Iterator[Visit]:
     page = context.new_page()
     page.set_default_timeout(PATIENCE_MS)
     found = Visit(page, [], [])
-    page.on("pageerror", lambda error: found.complaints.append(str(error)))
+    page.on("pageerror", lambda error: found.errors.append(str(error)))
     page.on(
         "console",
-        lambda said: found.complaints.append(said.text) if said.type == "error" else None,
+        lambda said: found.errors.append(said.text) if said.type == "error" else None,
     )
-    page.on("request", lambda request: found.asked.append(request.url))
-    # Chromium hands file choosers over only while somebody listens, and is not waited for when
-    # that begins: a key pressed right after `expect_file_chooser` would come too soon.
+    page.on("request", lambda request: found.requests.append(request.url))
+    # Chromium intercepts file choosers only while there is a listener, and adding one is
+    # asynchronous: without this one, a key pressed right after `expect_file_chooser` is too early.
     page.on("filechooser", lambda _: None)
     try:
         page.goto(address)
@@ -98,7 +98,7 @@ def visit(browser: Browser, address: str, screen: Screen) -> Iterator[Visit]:
 
 
 def choose_photos(page: Page, *photos: Path) -> None:
-    """Choose files with the button, as people do."""
+    """Choose files with the button."""
     with page.expect_file_chooser() as chooser:
         page.get_by_role("button", name="Choose images").click()
     chooser.value.set_files([str(photo) for photo in photos])

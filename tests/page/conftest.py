@@ -1,4 +1,4 @@
-"""A service for the browser, and the browser."""
+"""Fixtures: a browser, and a service for it."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,7 +23,7 @@ def photo() -> Path:
 
 @pytest.fixture(scope="package")
 def page_store(tmp_path_factory: pytest.TempPathFactory, real_store: Path) -> Path:
-    """The default model with its real weights, and two small ones with random ones."""
+    """The default model with its real weights, and two small models with random weights."""
     folder = tmp_path_factory.mktemp("page") / "store"
     folder.mkdir()
     (folder / f"{REAL_MODEL}.onnx").symlink_to(real_store / f"{REAL_MODEL}.onnx")
@@ -34,7 +34,7 @@ def page_store(tmp_path_factory: pytest.TempPathFactory, real_store: Path) -> Pa
 
 @pytest.fixture(scope="package")
 def address(page_store: Path) -> Iterator[str]:
-    """Where the service is."""
+    """Address of the service."""
     with served(Settings(store=page_store, cache=False)) as client:
         yield _address(client)
 

@@ -1,7 +1,7 @@
-"""How soon the page is seen, and what it weighs: `make page-shots`.
+"""Time to the first paint of the page, and its size: `make page-shots`.
 
-Each visit is a new profile with an empty cache; first paint is what Chromium's own clock says,
-counted from the start of the navigation.
+Each visit is a new profile with an empty cache. Chromium's own clock measures the first paint from
+the start of the navigation.
 """
 
 from pathlib import Path
@@ -29,7 +29,7 @@ MEASURE = """async () => {
 
 
 def look(browser: Browser, address: str, screen: Screen) -> tuple[float, int]:
-    """Milliseconds to the first paint, and bytes of all files, heads included, for one visit."""
+    """Milliseconds to the first paint, and bytes of all files with headers, for one visit."""
     with visit(browser, address, screen) as seen:
         seen.page.wait_for_selector("#state.fine")
         first_paint_ms, sent_bytes = seen.page.evaluate(MEASURE)
@@ -40,7 +40,7 @@ def main(store: Path = ROOT / "models" / "store") -> None:
     """Print a table with a row for each screen."""
     table = Table("screen", "first paint, median", "slowest", "all files")
     with running(store) as service, chromium() as browser:
-        look(browser, service.base_url, SCREENS[0])  # the browser's own start
+        look(browser, service.base_url, SCREENS[0])  # warm-up of the browser
         for screen in track(SCREENS, "visiting"):
             seen = [look(browser, service.base_url, screen) for _ in range(VISITS)]
             paints_ms = [first_paint_ms for first_paint_ms, _ in seen]

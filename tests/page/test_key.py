@@ -1,4 +1,4 @@
-"""A service that wants a key: the page asks for it, keeps it for the tab, and shows it nowhere."""
+"""A service with keys: the page asks for one, keeps it for the tab, and never shows it."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +9,7 @@ from pydantic import SecretStr
 
 from app.settings import Settings
 from tests.conftest import REAL_MODEL
-from tests.page.browser import DESK, PHONE_AT_NIGHT, choose_photos, visit, wait_for_answers
+from tests.page.browser import DESK, PHONE_DARK, choose_photos, visit, wait_for_answers
 from tests.serving import served
 
 KEY = "a-good-key"
@@ -22,30 +22,32 @@ def guarded(page_store: Path) -> Iterator[str]:
         yield str(client.base_url).rstrip("/")
 
 
-def test_the_page_asks_for_a_key_until_it_is_right(
+def test_the_page_asks_for_a_key_until_it_is_accepted(
     browser: Browser, guarded: str, photo: Path
 ) -> None:
-    with visit(browser, f"{guarded}/", PHONE_AT_NIGHT) as seen:
+    with visit(browser, f"{guarded}/", PHONE_DARK) as seen:
         page = seen.page
         field = page.get_by_label("API key")
         expect(field).to_be_focused()
         seen.shoot("phone-dark-8-key")
         field.fill("wrong-key")
         field.press("Enter")
-        expect(page.locator("#key-reason")).to_contain_text("not one of its keys")
+        expect(page.locator("#key-reason")).to_contain_text("rejected this key")
         field.fill(KEY)
         field.press("Enter")
         expect(page.locator("#state")).to_have_text("ready")
         choose_photos(page, photo)
         wait_for_answers(page, REAL_MODEL)
-        assert not [address for address in seen.asked if "key" in address.rpartition("/static/")[0]]
+        assert not [
+            address for address in seen.requests if "key" in address.rpartition("/static/")[0]
+        ]
         page.reload()
-        expect(page.locator("#state")).to_have_text("ready")  # this tab still has it
+        expect(page.locator("#state")).to_have_text("ready")  # the tab still has the key
         page.get_by_role("button", name="Forget key").click()
         expect(page.get_by_label("API key")).to_be_focused()
 
 
-def test_the_page_says_what_is_missing_when_no_key_is_given(browser: Browser, guarded: str) -> None:
+def test_the_page_reports_the_error_when_no_key_is_given(browser: Browser, guarded: str) -> None:
     with visit(browser, f"{guarded}/", DESK) as seen:
         seen.page.get_by_role("button", name="Not now").click()
         expect(seen.page.locator("#banner")).to_contain_text("Unauthorized")

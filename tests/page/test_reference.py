@@ -1,4 +1,4 @@
-"""The reference of the API at /docs, without a network."""
+"""The API reference at /docs, without a network."""
 
 import json
 from pathlib import Path
@@ -9,10 +9,10 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from tests.conftest import REAL_MODEL
-from tests.page.browser import DESK, PHONE_AT_NIGHT, Screen, visit
+from tests.page.browser import DESK, PHONE_DARK, Screen, visit
 
 
-@pytest.mark.parametrize("screen", [DESK, PHONE_AT_NIGHT], ids=lambda screen: screen.name)
+@pytest.mark.parametrize("screen", [DESK, PHONE_DARK], ids=lambda screen: screen.name)
 def test_every_operation_and_schema_is_shown(
     browser: Browser, address: str, screen: Screen
 ) -> None:
@@ -28,9 +28,9 @@ def test_every_operation_and_schema_is_shown(
         expect(page.get_by_text("How many classes to rank.").first).to_be_visible()
         seen.shoot(f"{screen.name}-9-reference", whole=True)
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-        assert seen.complaints == []
+        assert seen.errors == []
     own = urlsplit(address).netloc
-    assert {urlsplit(one).netloc for one in seen.asked} == {own}
+    assert {urlsplit(one).netloc for one in seen.requests} == {own}
 
 
 def test_an_operation_can_be_tried(browser: Browser, address: str, photo: Path) -> None:
@@ -60,9 +60,9 @@ def test_an_operation_of_the_protocol_can_be_tried_with_its_example(
         assert (output["name"], output["shape"]) == ("probabilities", [1, 2])
 
 
-def test_an_operation_that_fails_says_why(browser: Browser, address: str) -> None:
+def test_a_failed_operation_shows_the_reason(browser: Browser, address: str) -> None:
     with visit(browser, f"{address}/docs#GET-/models/{{name}}", DESK) as seen:
         operation = seen.page.locator("[id='GET-/models/{name}']")
         operation.get_by_label("name").fill("../mobilenet_v3")
         operation.get_by_role("button", name="Send").click()
-        expect(operation.locator(".refusal")).to_contain_text("404")
+        expect(operation.locator(".error")).to_contain_text("404")

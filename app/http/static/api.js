@@ -1,10 +1,10 @@
-/** Asking the service. Paths are relative, so that the page also works below a prefix. */
+/** Requests to the service. Paths are relative, so that the page also works under a path prefix. */
 
 import * as key from "./key.js";
 
 const TRIES = 5;
 
-/** Why a request was not answered (RFC 9457), or why there was no answer at all. */
+/** The problem of a request (RFC 9457), or the reason why there was no answer. */
 export class Problem extends Error {
   constructor({ title, detail, status }, retryAfterS = null) {
     super(detail);
@@ -15,7 +15,7 @@ export class Problem extends Error {
 }
 
 /**
- * The response of the service; a key is asked for if it wants one.
+ * Send a request and return the response; prompt for a key if the service needs one.
  * @param {string} path
  * @param {RequestInit} options
  * @throws {Problem}
@@ -34,9 +34,9 @@ export const getJson = async (path) => (await ask(path)).json();
 export const getText = async (path) => (await ask(path)).text();
 
 /**
- * Classify one image; waits and asks again while the service is overloaded.
+ * Classify one image; wait and retry while the service is overloaded.
  * @param {Blob} image
- * @param {Object<string, *>} asked the query, where null stands for what is not asked
+ * @param {Object<string, *>} asked the query; parameters that are null are left out
  */
 export async function predict(image, asked) {
   const given = Object.entries(asked).filter(([, value]) => value !== null);
@@ -66,7 +66,7 @@ async function reach(path, options) {
   try {
     return await fetch(path, { ...options, cache: "no-store", credentials: "omit" });
   } catch {
-    const detail = "the gateway does not answer; it may be stopped, or the network down";
+    const detail = "The gateway does not answer. It may be stopped, or the network may be down.";
     throw new Problem({ title: "No answer", detail, status: 0 });
   }
 }
@@ -74,11 +74,11 @@ async function reach(path, options) {
 async function problemOf(response) {
   const retryAfterS = Number(response.headers.get("Retry-After")) || null;
   try {
-    const { error, ...problem } = await response.json(); // `error`: as /v2 says it
+    const { error, ...problem } = await response.json(); // /v2 answers `error` instead of a problem
     const title = error && "Not answered";
     return new Problem({ title, detail: error, status: response.status, ...problem }, retryAfterS);
   } catch {
-    const detail = `status ${response.status}, and no reason was given`;
+    const detail = `Status ${response.status} without a reason.`;
     return new Problem({ title: "Not answered", detail, status: response.status }, retryAfterS);
   }
 }

@@ -1,8 +1,8 @@
-/** The camera: one photo, or one after the other as fast as they are answered. */
+/** The camera: one photo, or a stream of photos as fast as they are answered. */
 
 import { predict } from "./api.js";
 import * as choice from "./choice.js";
-import { refusal, show, shown } from "./classify.js";
+import { errorText, show, shown } from "./classify.js";
 import { byId, make } from "./dom.js";
 import * as timings from "./timings.js";
 
@@ -19,7 +19,7 @@ export function install() {
   byId("camera-keep").addEventListener("change", keepGoing);
 }
 
-/** Browsers give the picture only to pages from HTTPS or from this machine; others take a photo. */
+/** Browsers allow video only on pages from HTTPS or from this machine; elsewhere, take a photo. */
 async function start() {
   if (!navigator.mediaDevices) {
     byId("photo").click();
@@ -32,10 +32,10 @@ async function start() {
       title: "No camera",
       message:
         error.name === "NotAllowedError"
-          ? "The browser was not allowed to use it."
-          : "None was found that can be used.",
+          ? "The browser has no permission to use it."
+          : "No usable camera was found.",
     };
-    byId("results").replaceChildren(make("li", { className: "card" }, refusal(why)));
+    byId("results").replaceChildren(make("li", { className: "card" }, errorText(why)));
     return;
   }
   const video = byId("video");
@@ -55,7 +55,7 @@ function stop() {
   byId("camera-start").focus();
 }
 
-/** What the camera sees now, as a JPEG file. */
+/** The current frame as a JPEG file. */
 async function frame() {
   const video = byId("video");
   const canvas = make("canvas", { width: video.videoWidth, height: video.videoHeight });
@@ -64,7 +64,7 @@ async function frame() {
   return new File([blob], "camera.jpg", { type: blob.type });
 }
 
-/** Frame, answer, frame, answer, until the box is no longer ticked. */
+/** Classify one frame after another until the box is unticked. */
 async function keepGoing() {
   if (!byId("camera-keep").checked) return;
   const answer = make("div", { className: "answer" });
@@ -81,11 +81,11 @@ async function keepGoing() {
       await choice.follow(found);
       answer.replaceChildren(...shown(found, result));
     } catch (error) {
-      answer.replaceChildren(refusal(error));
+      answer.replaceChildren(errorText(error));
       byId("camera-keep").checked = false;
       return;
     }
-    await new Promise(requestAnimationFrame); // let the page be seen, and rest while it is hidden
-    title.textContent = `camera, ${(1000 / (performance.now() - began)).toFixed(1)} frames a second`;
+    await new Promise(requestAnimationFrame); // let the browser paint, and pause while the page is hidden
+    title.textContent = `camera, ${(1000 / (performance.now() - began)).toFixed(1)} frames per second`;
   }
 }

@@ -1,41 +1,41 @@
-/** Which model at which resolution, or the service's own choice, and what that costs. */
+/** The chosen model and resolution, or the service's own choice, and its cost. */
 
 import { getJson } from "./api.js";
 import { announce, bar, byId, make } from "./dom.js";
 import { bytes, count, ms, ratio } from "./format.js";
 import * as timings from "./timings.js";
 
-/** "change": another model or resolution is shown; "ask": images are to be answered anew. */
+/** "change": another model or resolution is shown; "ask": classify the images again. */
 export const changes = new EventTarget();
 const AUTO = "auto";
 const details = new Map(); // model -> GET /models/{name}
 const tables = new Map(); // "model@resolution" -> GET /models/{name}/layers
 let models = [];
 let chosen = null;
-let latest = null; // the name that was wanted last
+let latest = null; // name of the latest choice
 let resolution = 0;
 let table = null;
-let auto = false; // the service chooses for each request; what is shown is what answered last
+let auto = false; // the service chooses for each request; the page shows the model that answered last
 
-/** What to ask for: the query of /predict. */
+/** The query for /predict. */
 export const asked = () =>
   auto
     ? { model: AUTO, max_latency_ms: byId("latency").value || null }
     : { model: chosen.name, resolution };
-/** What is shown. @returns {{model: string, resolution: number}} */
+/** The shown variant. @returns {{model: string, resolution: number}} */
 export const current = () => ({ model: chosen.name, resolution });
 export const chosenModel = () => chosen;
-/** The layers of the chosen model at the chosen resolution, with their sums; null if not known. */
+/** The layers of the chosen model at the chosen resolution, with totals; null if unknown. */
 export const chosenTable = () => table;
 
-/** Offer these models, and `auto` if there is something to choose by; the default one is chosen. */
+/** List these models, and `auto` if any accuracy is known; choose the default model. */
 export async function install(found) {
   models = found;
   const select = byId("model");
   const option = (name, text = name) => make("option", { value: name }, text);
   select.replaceChildren(...models.map(({ name }) => option(name)));
   if (timings.offered().some(({ top1 }) => top1 !== null))
-    select.prepend(option(AUTO, "auto: the most accurate in time"));
+    select.prepend(option(AUTO, "auto: the most accurate within the limit"));
   select.addEventListener("change", () =>
     select.value === AUTO ? chooseAuto() : choose(select.value).catch(announce),
   );
@@ -51,10 +51,10 @@ export async function install(found) {
   });
   timings.changes.addEventListener("change", () => chosen && showCost());
   await choose(basis().name);
-  if (!models.some((model) => model.default)) chooseAuto(); // as the service does unasked
+  if (!models.some((model) => model.default)) chooseAuto(); // like the service without a model
 }
 
-/** Let the service choose, or not. */
+/** Switch between the service's choice and a chosen model. */
 function setAuto(on) {
   auto = on;
   byId("latency-field").hidden = !on;
@@ -67,24 +67,24 @@ function chooseAuto() {
   changes.dispatchEvent(new Event("ask"));
 }
 
-/** Take another model, at the resolution that it was trained for if no other is wanted. */
+/** Choose another model, at its trained resolution unless another is given. */
 export async function choose(name, wanted = null) {
   setAuto(false);
   if (await take(name, wanted)) changes.dispatchEvent(new Event("ask"));
 }
 
-/** Show what the service has chosen, if it was to choose. */
+/** Show the model that the service chose. */
 export async function follow({ model, resolution: side, choice }) {
-  const known = models.some(({ name }) => name === model); // not if it came after the page
+  const known = models.some(({ name }) => name === model); // false if it was loaded after the page
   const other = model !== chosen.name || side !== resolution;
   if (auto && choice && known && other) await take(model, side);
 }
 
-/** Show another model; whether it is still wanted when it is known. */
+/** Load and show a model; false if another one was chosen meanwhile. */
 async function take(name, wanted) {
   latest = name;
   if (!details.has(name)) details.set(name, await getJson(`models/${encodeURIComponent(name)}`));
-  if (latest !== name) return false; // chosen anew meanwhile
+  if (latest !== name) return false; // another choice was made meanwhile
   chosen = models.find((model) => model.name === name);
   byId("model").value = auto ? AUTO : name;
   const { minimum, maximum, step } = details.get(name).card.resolutions;
@@ -97,7 +97,7 @@ async function setResolution(wanted) {
   if (await showAt(wanted)) changes.dispatchEvent(new Event("ask"));
 }
 
-/** Show the chosen model at a resolution; whether it is still wanted when its cost is known.
+/** Show the chosen model at a resolution; false if another choice was made meanwhile.
  * @param {number} wanted */
 async function showAt(wanted) {
   resolution = wanted;
@@ -109,14 +109,14 @@ async function showAt(wanted) {
   byId("resolution-reset").hidden = asTrained;
   const model = chosen;
   const found = await layersAt(model.name, wanted);
-  if (model !== chosen || wanted !== resolution) return false; // chosen anew meanwhile
+  if (model !== chosen || wanted !== resolution) return false; // another choice was made meanwhile
   table = found;
   showCost();
   changes.dispatchEvent(new Event("change"));
   return true;
 }
 
-/** The layers of a model at a resolution; null where a network's cost does not follow the area. */
+/** The layers of a model at a resolution; null if the service knows them only at the trained one. */
 async function layersAt(model, side) {
   const asked = `models/${encodeURIComponent(model)}/layers?resolution=${side}`;
   if (!tables.has(asked)) {
@@ -129,14 +129,14 @@ async function layersAt(model, side) {
   return tables.get(asked);
 }
 
-/** What the others are compared with: the default, which may be to choose anew each time. */
+/** The model to compare costs with: the default one, or the first if the default is `auto`. */
 const basis = () => models.find((model) => model.default) ?? models[0];
 
 function showCost() {
   const reference = basis();
   const exact = (name, field, text) => {
     const value = (field === "params" || field === "file_bytes" ? chosen : table)?.[field] ?? null;
-    if (value === null) return row(name, "not known", null, "");
+    if (value === null) return row(name, "unknown", null, "");
     const most = Math.max(value, ...models.map((model) => model[field]));
     return row(name, text(value), value / most, ratio(value, reference[field]));
   };
@@ -158,10 +158,10 @@ function showCost() {
   const same = chosen === reference && resolution === reference.resolution;
   byId("cost-note").textContent = same
     ? ""
-    : `More and less: than ${reference.name} at ${reference.resolution} px.`;
+    : `Compared with ${reference.name} at ${reference.resolution} px.`;
 }
 
-/** Measured, or published for the trained resolution; at others interpolated by the service. */
+/** Measured, or published for the trained resolution; interpolated by the service at others. */
 function accuracy() {
   const known = timings.find(chosen.name, resolution);
   if (known?.top1)

@@ -1,4 +1,4 @@
-/** Images in, ranked labels out, each with the time that it took. */
+/** Classifies images and shows their ranked labels and times. */
 
 import { predict } from "./api.js";
 import * as choice from "./choice.js";
@@ -13,9 +13,9 @@ const STAGES = [
   ["inference_ms", "inference"],
 ];
 let items = []; // {image, name, card, url}
-let round = 0; // of classifying all items; an answer to an earlier one is late
+let round = 0; // counts runs over all items; answers of earlier runs are dropped
 
-/** Take images from the button, from drag and drop, and from the clipboard. */
+/** Accept images from the button, from drag and drop, and from the clipboard. */
 export function install() {
   const input = byId("files");
   byId("choose").addEventListener("click", () => input.click());
@@ -45,7 +45,7 @@ export function install() {
   });
 }
 
-/** Show these images instead of those before, and classify them. */
+/** Replace the shown images by these and classify them. */
 export function show(files) {
   if (!files.length) return Promise.resolve();
   for (const item of items) URL.revokeObjectURL(item.url);
@@ -54,24 +54,24 @@ export function show(files) {
   return classifyAll();
 }
 
-/** The first image on show, for measuring with. */
+/** The first shown image, or null. */
 export const anyImage = () => items[0]?.image ?? null;
 
 function newItem(image, name) {
   const url = URL.createObjectURL(image);
-  const picture = make("img", { src: url, alt: "", className: "thumb" });
-  picture.addEventListener("error", () => picture.classList.add("unseen")); // TIFF, or no image
+  const thumbnail = make("img", { src: url, alt: "", className: "thumb" });
+  thumbnail.addEventListener("error", () => thumbnail.classList.add("unseen")); // TIFF, or not an image
   const answer = make("div", { className: "answer" });
   const card = make(
     "li",
     { className: "card result" },
-    picture,
+    thumbnail,
     make("div", {}, make("h3", {}, name), answer),
   );
   return { image, name, card, answer, url };
 }
 
-/** All images with what is chosen now, a few at a time. */
+/** Classify all images with the current choice, a few at a time. */
 async function classifyAll() {
   round += 1;
   const mine = round;
@@ -86,7 +86,7 @@ async function classifyAll() {
     byId("tally").textContent =
       done < all
         ? `${done} of ${all} …`
-        : `${all} ${all === 1 ? "image" : "images"} in ${seconds.toFixed(2)} s${failed ? `, ${failed} not answered` : ""}`;
+        : `${all} ${all === 1 ? "image" : "images"} in ${seconds.toFixed(2)} s${failed ? `, ${failed} failed` : ""}`;
   };
   const work = async () => {
     for (let item = waiting.shift(); item && mine === round; item = waiting.shift()) {
@@ -110,14 +110,14 @@ async function classifyOne(item, wanted) {
     if (wanted()) item.answer.replaceChildren(...shown(answer, result));
     return true;
   } catch (error) {
-    if (wanted()) item.answer.replaceChildren(refusal(error));
+    if (wanted()) item.answer.replaceChildren(errorText(error));
     return false;
   } finally {
     if (wanted()) item.card.classList.remove("busy");
   }
 }
 
-/** What an answer looks like: labels as bars, then where the time went. */
+/** Elements for an answer: labels as bars, then the times. */
 export function shown(answer, result) {
   const labels = make(
     "ol",
@@ -154,10 +154,10 @@ export function shown(answer, result) {
   return [labels, strip, times, by];
 }
 
-export const refusal = (error) =>
+export const errorText = (error) =>
   make(
     "p",
-    { className: "refusal", role: "alert" },
+    { className: "error", role: "alert" },
     make("b", {}, error.title ?? "Error"),
     ` ${error.message}`,
   );

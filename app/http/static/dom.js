@@ -1,4 +1,4 @@
-/** Making elements. Text only ever becomes text: there is no way to markup from here. */
+/** Creates elements. Text is never parsed as markup. */
 
 /** @param {string} id */
 export const byId = (id) => document.getElementById(id);
@@ -24,14 +24,14 @@ export function make(tag, properties = {}, ...children) {
   return made;
 }
 
-/** A bar that fills this share of its place. */
+/** A bar filled to this share of its width. */
 export function bar(share, kind = "") {
   const fill = make("span", { className: `fill ${kind}` });
   fill.style.width = `${Math.max(0, Math.min(1, share)) * 100}%`;
   return make("span", { className: "bar", "aria-hidden": "true" }, fill);
 }
 
-/** Show an error over the page, or take it away. */
+/** Show an error above the page, or remove it. */
 export function announce(error) {
   const banner = byId("banner");
   banner.hidden = !error;

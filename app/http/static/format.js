@@ -1,6 +1,6 @@
-/** Figures as people read them. */
+/** Numbers formatted for people. */
 
-/** Three digits that count: 4.37, 43.7, 437. */
+/** Three significant digits: 4.37, 43.7, 437. */
 export function digits(value) {
   if (value === 0) return "0";
   const size = Math.abs(value);
@@ -18,21 +18,21 @@ export function count(value) {
   return String(Math.round(value));
 }
 
-/** Bytes in powers of ten, as README has them. */
+/** Bytes in powers of ten. */
 export function bytes(value) {
   if (value >= 1e9) return `${(value / 1e9).toFixed(2)} GB`;
   if (value >= 1e6) return `${(value / 1e6).toFixed(1)} MB`;
   return `${(value / 1e3).toFixed(1)} kB`;
 }
 
-/** How many times more or less than before, or nothing where it is the same. */
+/** The ratio as times more or less, or nothing if equal. */
 export function ratio(value, before) {
   const times = value / before;
   if (!Number.isFinite(times) || Math.abs(times - 1) < 0.005) return "";
   return times >= 1 ? `${digits(times)} × more` : `${digits(1 / times)} × less`;
 }
 
-/** `mobilenet_v2_1.0_224_int8` at 192 px in the little room of a plot: `v2 1.0/224 int8 @192`. */
+/** `mobilenet_v2_1.0_224_int8` at 192 px, shortened for a plot: `v2 1.0/224 int8 @192`. */
 export function shortName(name, resolution) {
   const found = /^mobilenet_(v\d)_([\d.]+)_(\d+)(?:_(.+))?$/.exec(name);
   if (!found) return `${name} @${resolution}`;

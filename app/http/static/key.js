@@ -1,4 +1,4 @@
-/** The API key: asked for when the service wants one, kept for as long as the tab is open. */
+/** The API key: prompted for when the service needs one, kept while the tab is open. */
 
 import { byId } from "./dom.js";
 
@@ -8,20 +8,20 @@ let asking = null;
 export const current = () => sessionStorage.getItem(NAME);
 
 /**
- * Ask for a key, once for however many requests need it.
- * @param {string|null} refused the key that was not good enough
- * @returns {Promise<boolean>} whether there is a key to try that has not been refused
+ * Prompt for a key, once for all requests that wait for it.
+ * @param {string|null} rejected the key that the service rejected
+ * @returns {Promise<boolean>} whether there is a new key to try
  */
-export function ask(refused) {
-  if (current() !== refused) return Promise.resolve(true);
+export function ask(rejected) {
+  if (current() !== rejected) return Promise.resolve(true);
   sessionStorage.removeItem(NAME);
-  asking ??= prompt(refused).finally(() => {
+  asking ??= prompt(rejected).finally(() => {
     asking = null;
   });
   return asking;
 }
 
-/** Say whether there is a key to forget, and forget it when asked to. */
+/** Show the button that forgets the key while there is one. */
 export function install() {
   const forget = byId("forget-key");
   forget.hidden = !current();
@@ -31,10 +31,10 @@ export function install() {
   });
 }
 
-function prompt(refused) {
+function prompt(rejected) {
   const dialog = byId("key-dialog");
   const input = byId("key");
-  byId("key-reason").textContent = refused ? "The key that you gave is not one of its keys." : "";
+  byId("key-reason").textContent = rejected ? "The gateway rejected this key." : "";
   input.value = "";
   input.setCustomValidity("");
   return new Promise((resolve) => {
@@ -50,7 +50,7 @@ function prompt(refused) {
       "input",
       () => {
         const bad = /[^\x21-\x7e]/.test(input.value);
-        input.setCustomValidity(bad ? "A key has letters, digits and signs, no spaces." : "");
+        input.setCustomValidity(bad ? "A key has letters, digits and punctuation, no spaces." : "");
       },
       { signal },
     );

@@ -1,4 +1,4 @@
-/** Where the cost of one model lies: its layers from the first to the last. */
+/** The cost of each layer of the chosen model, from the first to the last. */
 
 import * as choice from "./choice.js";
 import { byId, make } from "./dom.js";
@@ -29,12 +29,12 @@ function draw() {
   shown = table;
   if (!table) {
     byId("layers-lead").textContent =
-      "What each layer costs is known at the trained resolution only.";
-    byId("layer-picture").replaceChildren();
+      "The cost of each layer is known at the trained resolution only.";
+    byId("layer-chart").replaceChildren();
     return;
   }
   byId("layers-lead").textContent = lead(table);
-  byId("layer-picture").replaceChildren(...picture(table.layers));
+  byId("layer-chart").replaceChildren(...chart(table.layers));
 }
 
 function lead({ model, resolution, madds: all, layers }) {
@@ -49,8 +49,8 @@ function lead({ model, resolution, madds: all, layers }) {
 const share = (layers, kind, all) =>
   layers.filter((layer) => layer.kind === kind).reduce((sum, layer) => sum + layer.madds, 0) / all;
 
-/** Three rows of columns, one column a layer; the slider below walks through them. */
-function picture(layers) {
+/** Three rows of columns, one column per layer; the slider below selects a layer. */
+function chart(layers) {
   const readout = make("p", { className: "readout", id: "layer-readout", role: "status" });
   const rows = MEASURES.map(([name, value, text]) => columns(name, value, text, layers));
   const slider = make("input", {
@@ -73,7 +73,7 @@ function picture(layers) {
     marks.forEach((mark, index) => {
       mark.addEventListener("pointerdown", () => pick(index));
       mark.addEventListener("pointermove", (event) => {
-        if (event.movementX || event.movementY) pick(index); // not the page under a mouse at rest
+        if (event.movementX || event.movementY) pick(index); // ignore scrolling under a resting mouse
       });
     });
   }
@@ -111,7 +111,7 @@ function columns(name, value, text, layers) {
     {
       className: "columns-chart",
       role: "img",
-      "aria-label": `${name} of each layer, at most ${text(most)}; the table below has every figure`,
+      "aria-label": `${name} of each layer, up to ${text(most)}; the table below lists all figures`,
     },
     ...marks,
   );

@@ -1,4 +1,4 @@
-/** Live figures: the difference between one look at the metrics and the next. */
+/** Live figures: differences between successive reads of the metrics. */
 
 import { getText } from "./api.js";
 import { byId, make } from "./dom.js";
@@ -7,26 +7,26 @@ import { parse, sum } from "./metrics.js";
 import { timeline } from "./plots.js";
 
 const EVERY_MS = 2000;
-const KEPT = 90; // looks: three minutes
+const KEPT = 90; // samples: three minutes
 const STAGES = ["queue", "decode", "inference"];
-const looks = []; // {at, rate, queue, decode, inference, waiting}
+const readings = []; // {at, rate, queue, decode, inference, waiting}
 let before = null;
 let seen = false;
 let plots = null;
 
-/** Look once, to have something to compare with, and go on while the section is in view. */
+/** Read the metrics once as a baseline, then continue while the section is in view. */
 export async function install() {
   new IntersectionObserver(([entry]) => {
     seen = entry.isIntersecting;
   }).observe(byId("live"));
-  await look();
+  await read();
   for (;;) {
     await new Promise((resume) => setTimeout(resume, EVERY_MS));
-    if (seen && !document.hidden) await look();
+    if (seen && !document.hidden) await read();
   }
 }
 
-async function look() {
+async function read() {
   let samples;
   try {
     samples = parse(await getText("metrics"));
@@ -36,20 +36,20 @@ async function look() {
   }
   state(true);
   const now = totals(samples);
-  // Right after a pause or a restart there is nothing to compare with.
+  // After a pause or a restart there is no baseline.
   const gap =
     before === null || now.images < before.images || now.at - before.at > (3 * EVERY_MS) / 1000;
-  const found = gap ? { ...blankLook, at: now.at } : difference(now, before);
+  const found = gap ? { ...emptyReading, at: now.at } : difference(now, before);
   before = now;
-  looks.push({ ...found, waiting: now.waiting });
-  looks.splice(0, looks.length - KEPT);
+  readings.push({ ...found, waiting: now.waiting });
+  readings.splice(0, readings.length - KEPT);
   figures(now, found);
   draw();
 }
 
-const blankLook = {
+const emptyReading = {
   rate: null,
-  refused: null,
+  errors: null,
   cores: null,
   queue: null,
   decode: null,
@@ -61,7 +61,7 @@ function totals(samples) {
   return {
     at: Date.now() / 1000,
     images: sum(samples, "gateway_images_total", ({ outcome }) => outcome === "ok"),
-    refused: sum(samples, "gateway_requests_total", ({ status }) => status >= "400"),
+    errors: sum(samples, "gateway_requests_total", ({ status }) => status >= "400"),
     cpu: sum(samples, "process_cpu_seconds_total"),
     memory: sum(samples, "process_resident_memory_bytes"),
     waiting: sum(samples, "gateway_queue_images"),
@@ -76,7 +76,7 @@ function difference(now, then) {
   return {
     at: now.at,
     rate: images / seconds,
-    refused: (now.refused - then.refused) / seconds,
+    errors: (now.errors - then.errors) / seconds,
     cores: (now.cpu - then.cpu) / seconds,
     ...Object.fromEntries(STAGES.map((name) => [name, mean(name)])),
   };
@@ -86,10 +86,10 @@ function figures(now, found) {
   const known = (value, text) => (value === null ? "–" : text(value));
   const total = found.queue === null ? null : STAGES.reduce((all, name) => all + found[name], 0);
   const shown = [
-    ["Images a second", known(found.rate, digits)],
-    ["An image takes", known(total, ms)],
-    ["Wait now", digits(now.waiting)],
-    ["Errors a second", known(found.refused, digits)],
+    ["Images per second", known(found.rate, digits)],
+    ["Time per image", known(total, ms)],
+    ["In the queue", digits(now.waiting)],
+    ["Errors per second", known(found.errors, digits)],
     ["Cores in use", known(found.cores, digits)],
     ["Memory", now.memory ? bytes(now.memory) : "–"],
     ["Images so far", String(now.images)],
@@ -105,14 +105,14 @@ function draw() {
     timeline("plot-times", STAGES),
     timeline("plot-queue", ["queue"]),
   ];
-  const line = (name) => looks.map((one) => one[name]);
+  const line = (name) => readings.map((one) => one[name]);
   const times = line("at");
   plots[0](times, line("rate"));
   plots[1](times, ...STAGES.map(line));
   plots[2](times, line("waiting"));
 }
 
-/** What the top of the page says of the service. */
+/** Show the state of the service at the top of the page. */
 export function state(fine, text = "ready") {
   const shown = byId("state");
   if (shown.textContent !== text) shown.textContent = text;

@@ -1,4 +1,4 @@
-/** Puts the page together; each part stands in a module of its own. */
+/** Starts the page; each part has its own module. */
 
 import { getJson } from "./api.js";
 import * as camera from "./camera.js";

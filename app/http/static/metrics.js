@@ -1,4 +1,4 @@
-/** Reading the text format of Prometheus, as far as this page needs it. */
+/** Parses the part of Prometheus' text format that this page needs. */
 
 const LINE = /^([a-zA-Z_:][\w:]*)(?:\{(.*)\})?\s+(\S+)$/;
 const LABEL = /(\w+)="((?:[^"\\]|\\.)*)"/g;
@@ -20,7 +20,7 @@ export function parse(text) {
   return samples;
 }
 
-/** Sum of the samples of a name whose labels match. */
+/** Sum of the samples with this name and matching labels. */
 export const sum = (samples, name, wanted = () => true) =>
   samples
     .filter((sample) => sample.name === name && wanted(sample.labels))

@@ -1,4 +1,4 @@
-/** The models: two plots and a table, with those on the frontier marked. */
+/** The models in two plots and a table, with the frontier marked. */
 
 import { predict } from "./api.js";
 import * as choice from "./choice.js";
@@ -8,13 +8,13 @@ import { bytes, count, digits, ms, shortName } from "./format.js";
 import { scatter } from "./plots.js";
 import * as timings from "./timings.js";
 
-const RUNS = 5; // of each model when measuring, of which the median counts
+const RUNS = 5; // per model when measuring; the median counts
 const COLUMNS = [
   // heading, value to sort by, text, whether it is a number
   ["Model", (row) => row.name, null, false],
   ["Top-1", (row) => row.top1?.percent ?? null, (value) => `${value.toFixed(1)} %`, true],
   ["MAdds", (row) => row.madds, count, true],
-  ["ms here", (row) => timings.median(row.name, row.resolution), digits, true],
+  ["ms", (row) => timings.median(row.name, row.resolution), digits, true],
   ["Parameters", (row) => row.params, count, true],
   ["Activations", (row) => row.peak_activation_bytes, bytes, true],
   ["File", (row) => row.file_bytes, bytes, true],
@@ -39,8 +39,8 @@ export function install(found) {
 const standing = ({ name, resolution }) => timings.find(name, resolution);
 
 /**
- * Of points with a cost x and an accuracy y, those that no other beats.
- * A point is beaten by one that is as good in both and better in one.
+ * Points with cost x and accuracy y that no other point beats.
+ * A point beats another if it is at least as good in both and better in one.
  */
 function frontier(points) {
   return new Set(
@@ -90,7 +90,7 @@ function drawTable() {
       ?.focus();
 }
 
-/** What is not known comes last when the best come first. */
+/** Unknown values sort last when the best come first. */
 function compare(a, b) {
   if (a === b) return 0;
   if (a === null) return -1;
@@ -135,7 +135,7 @@ function line(row) {
         {
           className: "mark",
           title:
-            "Nothing that is loaded is better in accuracy, multiply-adds, parameters, memory or milliseconds without being worse in another",
+            "No loaded model is at least as good in accuracy, multiply-adds, parameters, memory and milliseconds and better in one of them",
         },
         "frontier",
       )
@@ -156,11 +156,11 @@ function line(row) {
   );
 }
 
-/** A name that may be broken behind each underscore, where there is little room. */
+/** A name with a possible line break after each underscore. */
 const breakable = (name) =>
   name.split("_").flatMap((part, index) => (index ? ["_", make("wbr"), part] : [part]));
 
-/** Run every model as trained a few times with one image, so that all have a time of this device. */
+/** Run every model a few times at its trained resolution, so that each has a time. */
 async function measure() {
   const button = byId("measure");
   button.disabled = true;
@@ -184,7 +184,7 @@ async function measure() {
   }
 }
 
-/** The time of a run does not depend on what is in the picture. */
+/** A blank image; inference time does not depend on the content. */
 async function blank() {
   const canvas = make("canvas", { width: 256, height: 256 });
   canvas.getContext("2d");

@@ -1,13 +1,13 @@
-/** Plots with uPlot: colours of the page, sizes of their places, readable without a mouse. */
+/** Plots with uPlot, in the colours of the page and the size of their containers. */
 
 import { byId } from "./dom.js";
 
 const { uPlot } = window;
 const LABEL_FONT = "11px system-ui, sans-serif";
 const NEAR_PX = 30;
-const WINDOW_S = 180; // of the plots over time
+const WINDOW_S = 180; // shown by the plots over time
 
-/** A colour of the page as it is now, light or dark. */
+/** A colour of the current scheme, light or dark. */
 const colour = (name) =>
   getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
 
@@ -19,7 +19,7 @@ const axis = (more) => ({
   ...more,
 });
 
-/** Keep a plot as wide as its place, and in the colours of day and night. */
+/** Create a plot that follows the width of its container and the colour scheme. */
 function place(options, data, id) {
   const at = byId(id);
   const size = () => ({ width: Math.max(200, at.clientWidth), height: at.clientHeight });
@@ -111,7 +111,7 @@ export function scatter(id, format, onChoose) {
   };
 }
 
-/** 1, 2, 5, 10, 20, 50 and so on, or fewer where that would be too many. */
+/** 1, 2, 5, 10, 20, 50 and so on, or fewer over a wide range. */
 function roundNumbers(_, __, low, high) {
   const steps = high / low > 300 ? [1] : high / low > 20 ? [1, 3] : [1, 2, 5];
   const found = [];
@@ -130,7 +130,7 @@ function nearest(u, points) {
   return found && far(found) < NEAR_PX ? found : null;
 }
 
-/** Names beside the points, the chosen and the best first, as long as none hides another. */
+/** Draw names next to the points, chosen and best first, without overlaps. */
 function drawLabels(u, points) {
   const { ctx } = u;
   const scale = devicePixelRatio;
@@ -153,7 +153,7 @@ function drawLabels(u, points) {
       bottom: top + 5 * scale,
     };
   });
-  const named = points.filter(({ best, chosen }) => best || chosen); // a mouse names the others
+  const named = points.filter(({ best, chosen }) => best || chosen); // hovering shows the others
   const order = named.sort((a, b) => b.chosen - a.chosen || b.y - a.y);
   for (const point of order) {
     const own = boxes[points.indexOf(point)];
@@ -183,7 +183,7 @@ function drawLabels(u, points) {
       );
     if (!spot) continue;
     boxes.push(spot);
-    ctx.strokeText(point.label, spot.left, (spot.top + spot.bottom) / 2); // so that lines do not cross it
+    ctx.strokeText(point.label, spot.left, (spot.top + spot.bottom) / 2); // an outline, so that lines do not cross the text
     ctx.fillStyle = colour(point.chosen ? "ink" : point.best ? "accent" : "muted");
     ctx.fillText(point.label, spot.left, (spot.top + spot.bottom) / 2);
   }
@@ -196,7 +196,7 @@ const overlap = (a, b) =>
 /**
  * Lines over time.
  * @param {string} id
- * @param {string[]} colours one a line
+ * @param {string[]} colours one per line
  * @returns {(times: number[], ...lines: (number|null)[][]) => void}
  */
 export function timeline(id, colours) {

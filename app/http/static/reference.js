@@ -1,4 +1,4 @@
-/** The reference of the API: what /openapi.json says, readable and with a way to try it. */
+/** The API reference: /openapi.json in readable form, with forms to try each operation. */
 
 import { ask, getJson, Problem } from "./api.js";
 import { announce, byId, make } from "./dom.js";
@@ -41,7 +41,7 @@ async function start() {
   addEventListener("hashchange", open);
 }
 
-/** Open what the address points at. */
+/** Open the operation or schema that the address names. */
 function open() {
   const found = byId(decodeURIComponent(location.hash.slice(1)));
   if (found instanceof HTMLDetailsElement) {
@@ -50,7 +50,7 @@ function open() {
   }
 }
 
-/** Text in which code stands between backticks. */
+/** Text with code between backticks. */
 const prose = (text = "") =>
   text.split("`").map((part, index) => (index % 2 ? make("code", {}, part) : part));
 const firstLine = (text = "") => prose(text.split("\n")[0]);
@@ -76,7 +76,7 @@ function shown(operation) {
       requestBody ? body(requestBody) : null,
       make("h4", {}, "With curl"),
       make("pre", { tabIndex: 0 }, curl(operation)),
-      make("h4", {}, "Answers"),
+      make("h4", {}, "Responses"),
       ...Object.entries(responses).map(([status, response]) => answer(status, response)),
       make("h4", {}, "Try it"),
       trial(operation),
@@ -111,10 +111,10 @@ const parameterTable = (parameters) =>
     {},
     make("h4", {}, "Parameters"),
     table(
-      ["name", "where", "type", "default", ""],
+      ["name", "in", "type", "default", "description"],
       parameters.map(({ name, in: where, required, schema, description }) => [
         make("code", {}, name),
-        required ? `${where}, needed` : where,
+        required ? `${where}, required` : where,
         typeOf(schema),
         schema.default ?? "",
         make("span", {}, ...prose(description ?? schema.description)),
@@ -155,7 +155,7 @@ const resolve = ({ $ref }) => schemas[$ref.split("/").pop()];
 const json = (value) => make("pre", { tabIndex: 0 }, JSON.stringify(value, null, 2));
 const examplesOf = ({ examples = [] }) => (examples.length ? json(examples[0]) : null);
 
-/** The type of a value in words; a schema of its own is a link to it. */
+/** The type of a value in words; a named schema becomes a link. */
 function typeOf(schema = {}) {
   if (schema.$ref) {
     const name = schema.$ref.split("/").pop();
@@ -185,7 +185,7 @@ function typeOf(schema = {}) {
 
 function fields({ properties = {}, required = [] }) {
   return table(
-    ["field", "type", ""],
+    ["field", "type", "description"],
     Object.entries(properties).map(([name, schema]) => [
       make("code", {}, required.includes(name) ? name : `${name}?`),
       typeOf(schema),
@@ -194,7 +194,7 @@ function fields({ properties = {}, required = [] }) {
   );
 }
 
-/** The example of a body that is JSON and no photo, or null. */
+/** The example of a JSON body, or null if the body is an image. */
 function jsonBody({ requestBody }) {
   if (!requestBody || "image/jpeg" in requestBody.content) return null;
   return requestBody.content["application/json"].example;
@@ -213,7 +213,7 @@ function curl({ method, path, requestBody }) {
   return [...parts, `'${address}'`].join(" ");
 }
 
-/** A form with a field for each parameter, and JSON or a file where there is a body. */
+/** A form with a field for each parameter, and for the body JSON or a file. */
 function trial({ method, path, parameters = [], requestBody }) {
   const inputs = parameters.map((parameter) => ({
     parameter,
@@ -275,7 +275,7 @@ async function send(address, options) {
     return [
       make(
         "p",
-        { className: "refusal" },
+        { className: "error" },
         make("b", {}, `${error.status} ${error.title}`),
         ` ${error.message}`,
       ),
@@ -288,11 +288,11 @@ function pretty(text) {
   try {
     shownText = JSON.stringify(JSON.parse(text), null, 2);
   } catch {
-    /* not JSON: as it is */
+    /* not JSON: show unchanged */
   }
   const more = shownText.length - SHOWN_CHARACTERS;
   return more > 0
-    ? `${shownText.slice(0, SHOWN_CHARACTERS)}\n… ${more} characters more`
+    ? `${shownText.slice(0, SHOWN_CHARACTERS)}\n… ${more} more characters`
     : shownText;
 }
 

@@ -1,6 +1,6 @@
 /**
- * Milliseconds of inference on this device: what answers to this page took, else what the service
- * measured (GET /models/frontier).
+ * Milliseconds of inference on this device: from the answers to this page, or else the service's
+ * own measurements (GET /models/frontier).
  */
 
 import { getJson } from "./api.js";
@@ -12,27 +12,27 @@ let variants = [];
 
 const nameOf = (model, resolution) => `${model}@${resolution}`;
 
-/** Every model at each resolution that it is offered at, with cost, accuracy and standing. */
+/** Every variant with its cost, accuracy and place on the frontier. */
 export const offered = () => variants;
 
-/** One of them, or undefined. */
+/** One variant, or undefined. */
 export const find = (model, resolution) =>
   variants.find((one) => one.model === model && one.resolution === resolution);
 
-/** Ask the service again what it knows. */
+/** Fetch the service's figures again. */
 export async function refresh() {
   ({ variants } = await getJson("models/frontier"));
   changes.dispatchEvent(new Event("change"));
 }
 
-/** Remember what an answer took. */
+/** Record the inference time of an answer. */
 export function note(model, resolution, inferenceMs) {
   const name = nameOf(model, resolution);
   answered.set(name, [...(answered.get(name) ?? []), inferenceMs].slice(-KEPT));
   changes.dispatchEvent(new Event("change"));
 }
 
-/** The median for a model at a resolution, or null where it has never run. */
+/** The median for a model at a resolution, or null if it never ran. */
 export function median(model, resolution) {
   const times = answered.get(nameOf(model, resolution));
   if (!times) return find(model, resolution)?.inference_ms ?? null;

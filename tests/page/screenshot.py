@@ -1,4 +1,4 @@
-"""The picture of the page that README shows: `python -m tests.page.picture`, on a quiet machine."""
+"""The screenshot of the page in README: `python -m tests.page.screenshot`, on a quiet machine."""
 
 from io import BytesIO
 from pathlib import Path
@@ -11,12 +11,12 @@ from tests.page.browser import DESK, choose_photos, chromium, visit, wait_for_an
 from tests.processes import running
 
 MODEL = "mobilenet_v2_1.0_224"
-ANSWERS = 7  # so that the median is that of a warm service
-CUT = (40, 50, 1240, 640)
+ANSWERS = 7  # enough that the median is that of a warm service
+CROP = (40, 50, 1240, 640)
 
 
 def main(target: Path = ROOT / "docs" / "page.webp") -> None:
-    """Classify scikit-image's cat (CC0), and keep what is seen of the page."""
+    """Classify scikit-image's cat (CC0) and save a screenshot."""
     cat = Path(skimage.data.__file__).with_name("chelsea.png")
     with (
         running(ROOT / "models" / "store", models=MODEL) as service,
@@ -29,7 +29,7 @@ def main(target: Path = ROOT / "docs" / "page.webp") -> None:
             wait_for_answers(seen.page, MODEL)
             seen.page.wait_for_timeout(400)
         shot = Image.open(BytesIO(seen.page.screenshot())).convert("RGB")
-    shot.crop(CUT).save(target, quality=82, method=6)
+    shot.crop(CROP).save(target, quality=82, method=6)
 
 
 if __name__ == "__main__":
