@@ -8,10 +8,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from mobilenet_gateway_client.async_client import AsyncClient
-    from mobilenet_gateway_client.calls import Options
-    from mobilenet_gateway_client.client import Client
-    from mobilenet_gateway_client.errors import (
+    from mobilenet_gateway_client._async_client import AsyncClient
+    from mobilenet_gateway_client._calls import Options
+    from mobilenet_gateway_client._client import Client
+    from mobilenet_gateway_client._errors import (
         BadQuery,
         ClientError,
         Closed,
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
         Unreachable,
         UnreadableImage,
     )
-    from mobilenet_gateway_client.results import (
+    from mobilenet_gateway_client._results import (
         Classification,
         Info,
         Layer,
@@ -33,18 +33,18 @@ if TYPE_CHECKING:
         Model,
         Prediction,
     )
-    from mobilenet_gateway_client.retry import Retry
+    from mobilenet_gateway_client._retry import Retry
 
 _HOME = {
-    "async_client": ("AsyncClient",),
-    "calls": ("Options",),
-    "client": ("Client",),
-    "errors": (
+    "_async_client": ("AsyncClient",),
+    "_calls": ("Options",),
+    "_client": ("Client",),
+    "_errors": (
         "BadQuery", "ClientError", "Closed", "DeadlineExceeded", "ImageProblem", "NotAGateway",
         "Problem", "Unauthorized", "Unavailable", "UnknownModel", "Unreachable", "UnreadableImage",
     ),
-    "results": ("Classification", "Info", "Layer", "LayerTable", "Model", "Prediction"),
-    "retry": ("Retry",),
+    "_results": ("Classification", "Info", "Layer", "LayerTable", "Model", "Prediction"),
+    "_retry": ("Retry",),
 }  # fmt: skip
 _MODULE = {name: module for module, names in _HOME.items() for name in names}
 

@@ -33,9 +33,9 @@ from mobilenet_gateway_client import (
     Unreachable,
     UnreadableImage,
 )
-from mobilenet_gateway_client.calls import pace
-from mobilenet_gateway_client.images import encode as encode_source
-from mobilenet_gateway_client.results import Info
+from mobilenet_gateway_client._calls import pace
+from mobilenet_gateway_client._images import encode as encode_source
+from mobilenet_gateway_client._results import Info
 from PIL import ExifTags, Image, ImageOps
 
 from app import errors as server_errors
@@ -418,7 +418,7 @@ def test_every_image_error_of_the_service_is_about_the_image_here_too() -> None:
     def below(kind: type[server_errors.RequestError]) -> list[type[server_errors.RequestError]]:
         return [k for sub in kind.__subclasses__() for k in (sub, *below(sub))]
 
-    from mobilenet_gateway_client.errors import to_problem
+    from mobilenet_gateway_client._errors import to_problem
 
     for kind in below(server_errors.ImageError):
         found = to_problem({"type": kind.type, "title": "", "status": 400, "detail": ""})

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from mobilenet_gateway_client.parquet import ROWS_PER_GROUP, write_parquet
+from mobilenet_gateway_client._command.parquet import ROWS_PER_GROUP, write_parquet
 
 from tests.full_disk import full_disk
 

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from mobilenet_gateway_client import Classification, Prediction, UnreadableImage
-from mobilenet_gateway_client.rows import Row, columns
-from mobilenet_gateway_client.run_file import (
+from mobilenet_gateway_client._command.rows import Row, columns
+from mobilenet_gateway_client._command.run_file import (
     Csv,
     Form,
     Identity,

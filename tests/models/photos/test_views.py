@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from mobilenet_gateway_client.folder import SUFFIXES, list_images
+from mobilenet_gateway_client._command.folder import SUFFIXES, list_images
 
 from models.photos import views
 from models.photos.views import photo_files

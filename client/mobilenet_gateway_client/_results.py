@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Self
 
-from mobilenet_gateway_client.errors import Problem, UnreadableImage, to_problem
+from mobilenet_gateway_client._errors import Problem, UnreadableImage, to_problem
 
 
 @dataclass(frozen=True, slots=True)

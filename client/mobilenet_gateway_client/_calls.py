@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 import httpx
 
-from mobilenet_gateway_client.errors import (
+from mobilenet_gateway_client._errors import (
     DeadlineExceeded,
     ImageProblem,
     NotAGateway,
@@ -24,15 +24,15 @@ from mobilenet_gateway_client.errors import (
     UnreadableImage,
     to_problem,
 )
-from mobilenet_gateway_client.images import Source, encode
-from mobilenet_gateway_client.results import (
+from mobilenet_gateway_client._images import Source, encode
+from mobilenet_gateway_client._results import (
     Classification,
     Info,
     LayerTable,
     Model,
     to_classifications,
 )
-from mobilenet_gateway_client.retry import Retry, retry_after_s
+from mobilenet_gateway_client._retry import Retry, retry_after_s
 
 T = TypeVar("T")
 GROUP_IMAGES = 8  # in one request: what a request costs besides its images is then little

@@ -15,9 +15,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any, Protocol, Self
 
-from mobilenet_gateway_client.errors import ClientError
-from mobilenet_gateway_client.rows import Row
-from mobilenet_gateway_client.transport import without_credentials
+from mobilenet_gateway_client._command.rows import Row
+from mobilenet_gateway_client._errors import ClientError
+from mobilenet_gateway_client._transport import without_credentials
 
 SYNC_ROWS = 256  # between calls of fsync(2), for when the machine and not the process ends
 

@@ -5,8 +5,8 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mobilenet_gateway_client.rows import TIMES, columns, flatten
-from mobilenet_gateway_client.run_file import OutputError, note_path
+from mobilenet_gateway_client._command.rows import TIMES, columns, flatten
+from mobilenet_gateway_client._command.run_file import OutputError, note_path
 
 if TYPE_CHECKING:
     import pyarrow

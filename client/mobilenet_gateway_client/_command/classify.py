@@ -14,7 +14,7 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from mobilenet_gateway_client.run import Progress, Summary
+    from mobilenet_gateway_client._command.run import Progress, Summary
 
 INTERRUPTED = 130  # as a shell reports a process that SIGINT ended
 
@@ -51,12 +51,12 @@ def classify(
     """Classify a folder through a running gateway. Run it again to go on where it stopped."""
     from rich.console import Console
 
-    from mobilenet_gateway_client.client import Client
-    from mobilenet_gateway_client.errors import ClientError
-    from mobilenet_gateway_client.retry import Retry
-    from mobilenet_gateway_client.run import check_output, classify_folder
-    from mobilenet_gateway_client.run_file import Identity
-    from mobilenet_gateway_client.transport import without_credentials
+    from mobilenet_gateway_client._client import Client
+    from mobilenet_gateway_client._command.run import check_output, classify_folder
+    from mobilenet_gateway_client._command.run_file import Identity
+    from mobilenet_gateway_client._errors import ClientError
+    from mobilenet_gateway_client._retry import Retry
+    from mobilenet_gateway_client._transport import without_credentials
 
     console = Console(stderr=True)
 

@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from mobilenet_gateway_client.errors import UnreadableImage
+from mobilenet_gateway_client._errors import UnreadableImage
 
 if TYPE_CHECKING:
     import numpy as np

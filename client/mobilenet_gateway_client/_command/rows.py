@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from mobilenet_gateway_client.results import Classification
+from mobilenet_gateway_client._results import Classification
 
 TIMES = ("queue_ms", "decode_ms", "inference_ms")
 

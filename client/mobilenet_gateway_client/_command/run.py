@@ -8,13 +8,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
 
-from mobilenet_gateway_client.calls import Options
-from mobilenet_gateway_client.client import Client
-from mobilenet_gateway_client.errors import Closed
-from mobilenet_gateway_client.folder import list_images
-from mobilenet_gateway_client.parquet import check_pyarrow, check_table, write_parquet
-from mobilenet_gateway_client.rows import Row, columns
-from mobilenet_gateway_client.run_file import Csv, Form, Identity, JsonLines, OutputError, RunFile
+from mobilenet_gateway_client._calls import Options
+from mobilenet_gateway_client._client import Client
+from mobilenet_gateway_client._command.folder import list_images
+from mobilenet_gateway_client._command.parquet import check_pyarrow, check_table, write_parquet
+from mobilenet_gateway_client._command.rows import Row, columns
+from mobilenet_gateway_client._command.run_file import (
+    Csv,
+    Form,
+    Identity,
+    JsonLines,
+    OutputError,
+    RunFile,
+)
+from mobilenet_gateway_client._errors import Closed
 
 ENDINGS = (".csv", ".jsonl", ".parquet")
 Progress = Callable[[], None]

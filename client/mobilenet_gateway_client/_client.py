@@ -10,13 +10,13 @@ from typing import Any, Self, TypeVar, overload
 
 import httpx
 
-from mobilenet_gateway_client import calls
-from mobilenet_gateway_client.calls import Options, Send, Steps, Wait
-from mobilenet_gateway_client.errors import Closed
-from mobilenet_gateway_client.images import Several, Source
-from mobilenet_gateway_client.results import Classification, Info, LayerTable, Model
-from mobilenet_gateway_client.retry import Retry
-from mobilenet_gateway_client.transport import DEFAULT_URL, TIMEOUT_S, open_http
+from mobilenet_gateway_client import _calls as calls
+from mobilenet_gateway_client._calls import Options, Send, Steps, Wait
+from mobilenet_gateway_client._errors import Closed
+from mobilenet_gateway_client._images import Several, Source
+from mobilenet_gateway_client._results import Classification, Info, LayerTable, Model
+from mobilenet_gateway_client._retry import Retry
+from mobilenet_gateway_client._transport import DEFAULT_URL, TIMEOUT_S, open_http
 
 T = TypeVar("T")
 S = TypeVar("S", bound=Source)
