@@ -1,18 +1,20 @@
 """`mobilenet-gateway`: the command line of the service.
 
-`models` and its subcommands belong to the half that prepares models, `classify` to the client;
-where they are installed, they are added through the entry point group `mobilenet_gateway.commands`.
+`models` and its subcommands belong to the half that prepares models, `classify` to the client.
+Where they are installed, the entry point group `mobilenet_gateway.commands` adds them: a Typer
+application, or a function of program name and arguments that returns the exit status.
 """
 
 import inspect
 import os
 import sys
-from collections.abc import Callable
-from importlib.metadata import entry_points
+from collections.abc import Callable, Sequence
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeAlias
 
 import typer
+from typer.core import TyperCommand
 
 from app import __version__
 from app.commands.predict import predict
@@ -21,9 +23,9 @@ from app.settings import CONFIG_VARIABLE, Settings, load_settings, variable
 
 PROGRAM = "mobilenet-gateway"
 COMMANDS = "mobilenet_gateway.commands"
-EXTRAS = {"models": "build", "classify": "client"}  # what brings the modules of a command
-NOT_INSTALLED = "Not installed here."
-ANY_ARGUMENTS = {"ignore_unknown_options": True, "allow_extra_args": True}
+INSTALL = {"models": "pip install '.[build]'", "classify": "pip install ./client"}
+OWN_COMMANDS = ("serve", "predict", "version")
+ArgumentsCommand: TypeAlias = Callable[[str, Sequence[str]], int]
 cli = typer.Typer(
     name=PROGRAM,
     help="Serves MobileNet image classification on an edge gateway.",
@@ -36,7 +38,7 @@ cli = typer.Typer(
 
 def main() -> None:
     """Entry point; an error that a person can act on is one line, not a traceback."""
-    if sys.argv[1:2] != ["serve"]:  # 3 MB and 30 ms that a service has better use for
+    if sys.argv[1:2] not in [[name] for name in OWN_COMMANDS]:  # loading the others takes time
         _add_installed_commands()
     try:
         cli(prog_name=PROGRAM)
@@ -44,10 +46,10 @@ def main() -> None:
         sys.exit(f"error: {error}")
     except ModuleNotFoundError as error:  # the runtime image leaves out what does not serve
         command = sys.argv[1]
-        extra = EXTRAS.get(command, "build")
+        install = INSTALL.get(command, INSTALL["models"])
         sys.exit(
-            f"error: this needs the module {error.name}, which is not installed; "
-            f"`pip install '.[{extra}]'` in a checkout brings all that `{command}` needs"
+            f"error: `{command}` needs the module {error.name}, which is not installed. "
+            f"Run `{install}` in a checkout."
         )
 
 
@@ -124,24 +126,47 @@ def version() -> None:
     print(__version__)
 
 
+class PassThrough(TyperCommand):
+    """A command that leaves its arguments, `--help` included, to a function."""
+
+    def parse_args(
+        self, ctx: Any, args: list[str]
+    ) -> list[str]:  # the context of click or of Typer
+        ctx.args = list(args)
+        return []
+
+
 def _add_installed_commands() -> None:
-    """Let other installed packages of this project add their commands."""
-    for point in entry_points(group=COMMANDS):
+    """Add the commands of other installed packages, and stand-ins for those that are missing."""
+    points = {point.name: point for point in entry_points(group=COMMANDS)}
+    for name in sorted({*INSTALL, *points}):
         try:
-            command = point.load()
-            if isinstance(command, typer.Typer):
-                cli.add_typer(command, name=point.name)
-            else:
-                cli.command(point.name)(command)
+            _add_command(name, _load(points.get(name)))
         except ModuleNotFoundError as error:
-            stand_in = cli.command(point.name, help=NOT_INSTALLED, context_settings=ANY_ARGUMENTS)
-            stand_in(_failing(error))
+            _add_command(name, _failing(error))
 
 
-def _failing(error: Exception) -> Callable[[], None]:
-    """A command that only says why it is not there."""
+def _load(point: EntryPoint | None) -> Any:
+    if point is None:  # only the client is a distribution of its own
+        raise ModuleNotFoundError(name="mobilenet_gateway_client")
+    return point.load()
 
-    def fail() -> None:
+
+def _add_command(name: str, command: typer.Typer | ArgumentsCommand) -> None:
+    if isinstance(command, typer.Typer):
+        cli.add_typer(command, name=name)
+        return
+
+    @cli.command(name, cls=PassThrough, help=inspect.getdoc(command))
+    def run(context: typer.Context) -> None:
+        raise typer.Exit(command(context.command_path, context.args))
+
+
+def _failing(error: ModuleNotFoundError) -> ArgumentsCommand:
+    """A command that only reports the missing module."""
+
+    def fail(*_: object) -> int:
+        """Not installed here."""
         raise error
 
     return fail

@@ -1,4 +1,4 @@
-"""The client for programs with an event loop."""
+"""The client for an event loop."""
 
 import asyncio
 import ssl
@@ -10,23 +10,25 @@ from typing import Any, Self, TypeVar, overload
 import httpx
 
 from mobilenet_gateway_client import _calls as calls
-from mobilenet_gateway_client._calls import Options, Send, Steps, Wait
 from mobilenet_gateway_client._errors import Closed
-from mobilenet_gateway_client._images import Several, Source
+from mobilenet_gateway_client._exchange import Send, Steps, Wait
+from mobilenet_gateway_client._images import ImageList, ImageSource
+from mobilenet_gateway_client._options import Options
+from mobilenet_gateway_client._pace import check_concurrency, pace
 from mobilenet_gateway_client._results import Classification, Info, LayerTable, Model
 from mobilenet_gateway_client._retry import Retry
 from mobilenet_gateway_client._transport import DEFAULT_URL, TIMEOUT_S, open_http
 
 T = TypeVar("T")
-S = TypeVar("S", bound=Source)
+S = TypeVar("S", bound=ImageSource)
 
 
 class AsyncClient:
-    """What `Client` is, with `await`, `async with` and `async for`.
+    """`Client` with `await`, `async with` and `async for`.
 
     Raises:
-        ValueError: the address is not one of HTTP, the key is malformed, `concurrency` is less than
-            1, or the environment names a proxy or certificates that cannot be used.
+        ValueError: the address or the key is malformed, `concurrency` is less than 1, or the
+            environment names an unusable proxy or certificate file.
     """
 
     def __init__(
@@ -41,7 +43,7 @@ class AsyncClient:
     ) -> None:
         self._http = open_http(httpx.AsyncClient, url, api_key, timeout_s, verify)
         self._retry = retry or Retry()
-        self._concurrency = calls.at_least_one(concurrency)
+        self._concurrency = check_concurrency(concurrency)
 
     async def __aenter__(self) -> Self:
         return self
@@ -56,7 +58,7 @@ class AsyncClient:
     @overload
     async def classify(
         self,
-        images: Several,
+        images: ImageList,
         *,
         model: str | None = None,
         resolution: int | None = None,
@@ -68,7 +70,7 @@ class AsyncClient:
     @overload
     async def classify(
         self,
-        images: Source,
+        images: ImageSource,
         *,
         model: str | None = None,
         resolution: int | None = None,
@@ -79,7 +81,7 @@ class AsyncClient:
 
     async def classify(
         self,
-        images: Source | Several,
+        images: ImageSource | ImageList,
         *,
         model: str | None = None,
         resolution: int | None = None,
@@ -114,32 +116,32 @@ class AsyncClient:
         return await self._run(calls.layers(model, resolution, self._retry))
 
     async def info(self) -> Info:
-        """What the gateway is made of, and its limits."""
+        """Version, workers, models and limits of the gateway."""
         return await self._run(calls.info(self._retry))
 
     async def _classify_each(
-        self, items: Iterable[T], source: Callable[[T], Source], options: Options
+        self, items: Iterable[T], source: Callable[[T], ImageSource], options: Options
     ) -> AsyncIterator[tuple[T, Classification]]:
-        pace = calls.pace(await self.info(), self._concurrency)
+        chosen = pace(await self.info(), self._concurrency)
         waiting: dict[asyncio.Task[list[Classification]], list[T]] = {}
-        remaining, over = iter(items), asyncio.Event()
+        remaining, cancel = iter(items), asyncio.Event()
         failure: BaseException | None = None
         try:
             while True:
-                while len(waiting) < pace.requests and (
-                    group := list(islice(remaining, pace.images))
+                while len(waiting) < chosen.requests and (
+                    group := list(islice(remaining, chosen.images))
                 ):
                     steps = calls.classify_group([*map(source, group)], options, self._retry)
-                    waiting[asyncio.create_task(self._run(steps, over))] = group
+                    waiting[asyncio.create_task(self._run(steps, cancel))] = group
                 if not waiting:
                     break
                 ready, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
                 for done in ready:
                     group = waiting.pop(done)
-                    if error := done.exception():  # what the others have found is not lost
+                    if error := done.exception():  # the answers of other requests still count
                         failure = failure or error
                         remaining = iter(())
-                        over.set()
+                        cancel.set()
                         continue
                     for pair in zip(group, done.result(), strict=True):
                         yield pair
@@ -150,8 +152,8 @@ class AsyncClient:
         if failure:
             raise failure
 
-    async def _run(self, steps: Steps[T], over: asyncio.Event | None = None) -> T:
-        """Do what a conversation asks for, until it ends; `over` ends waiting for an attempt."""
+    async def _run(self, steps: Steps[T], cancel: asyncio.Event | None = None) -> T:
+        """Carry out steps and return their result; `cancel` ends waits for another attempt."""
         answer: Any = None
         try:
             while True:
@@ -159,17 +161,17 @@ class AsyncClient:
                 if isinstance(step, Send):
                     answer = await self._send(step)
                 elif isinstance(step, Wait):
-                    await _wait(step.seconds, over or asyncio.Event())
+                    await _wait(step.seconds, cancel or asyncio.Event())
                     answer = None
                 else:
-                    answer = await asyncio.to_thread(step.call)
+                    answer = await asyncio.to_thread(step.function)
         except StopIteration as end:
             found: T = end.value
             return found
 
     async def _send(self, step: Send) -> httpx.Response | httpx.TransportError:
         if self._http.is_closed:
-            raise Closed("the client is closed")
+            raise Closed("The client is closed.")
         try:
             return await self._http.request(
                 step.method,
@@ -182,7 +184,7 @@ class AsyncClient:
             return error
 
 
-async def _wait(seconds: float, over: asyncio.Event) -> None:
+async def _wait(seconds: float, cancel: asyncio.Event) -> None:
     with suppress(TimeoutError):
-        await asyncio.wait_for(over.wait(), seconds)
-        raise Closed("another request failed before the gateway could be asked again")
+        await asyncio.wait_for(cancel.wait(), seconds)
+        raise Closed("Another request failed before the next attempt.")

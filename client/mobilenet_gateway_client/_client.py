@@ -1,4 +1,4 @@
-"""The client for programs that wait for their answers."""
+"""The blocking client."""
 
 import ssl
 import threading
@@ -11,29 +11,31 @@ from typing import Any, Self, TypeVar, overload
 import httpx
 
 from mobilenet_gateway_client import _calls as calls
-from mobilenet_gateway_client._calls import Options, Send, Steps, Wait
 from mobilenet_gateway_client._errors import Closed
-from mobilenet_gateway_client._images import Several, Source
+from mobilenet_gateway_client._exchange import Send, Steps, Wait
+from mobilenet_gateway_client._images import ImageList, ImageSource
+from mobilenet_gateway_client._options import Options
+from mobilenet_gateway_client._pace import check_concurrency, pace
 from mobilenet_gateway_client._results import Classification, Info, LayerTable, Model
 from mobilenet_gateway_client._retry import Retry
 from mobilenet_gateway_client._transport import DEFAULT_URL, TIMEOUT_S, open_http
 
 T = TypeVar("T")
-S = TypeVar("S", bound=Source)
+S = TypeVar("S", bound=ImageSource)
 
 
 class Client:
-    """A gateway, asked by any number of threads; use it as a context manager or `close` it.
+    """A client for any number of threads; use it as a context manager or `close` it.
 
         with Client("http://gateway:8000") as client:
             client.classify("cat.jpg").label
 
-    `concurrency` is how many requests several images are spread over at once; None takes one more
-    than the gateway has workers. `timeout_s` bounds each answer, `retry` all attempts together.
+    `concurrency` is the number of concurrent requests for several images; None means one more than
+    the gateway has workers. `timeout_s` limits each answer, `retry` all attempts together.
 
     Raises:
-        ValueError: the address is not one of HTTP, the key is malformed, `concurrency` is less than
-            1, or the environment names a proxy or certificates that cannot be used.
+        ValueError: the address or the key is malformed, `concurrency` is less than 1, or the
+            environment names an unusable proxy or certificate file.
     """
 
     def __init__(
@@ -48,9 +50,9 @@ class Client:
     ) -> None:
         self._http = open_http(httpx.Client, url, api_key, timeout_s, verify)
         self._retry = retry or Retry()
-        self._concurrency = calls.at_least_one(concurrency)
+        self._concurrency = check_concurrency(concurrency)
         self._closing = threading.Event()
-        self._overs: set[threading.Event] = set()
+        self._cancels: set[threading.Event] = set()
 
     def __enter__(self) -> Self:
         return self
@@ -59,19 +61,19 @@ class Client:
         self.close()
 
     def stop_retrying(self) -> None:
-        """Let calls that wait for another attempt end with `Closed`; what was sent is answered."""
-        for over in (self._closing, *self._overs):
-            over.set()
+        """End waits for another attempt with `Closed`; requests in flight are still answered."""
+        for cancel in (self._closing, *self._cancels):
+            cancel.set()
 
     def close(self) -> None:
-        """Close all connections; calls that wait for another attempt end with `Closed`."""
+        """Close all connections and end waits for another attempt with `Closed`."""
         self.stop_retrying()
         self._http.close()
 
     @overload
     def classify(
         self,
-        images: Several,
+        images: ImageList,
         *,
         model: str | None = None,
         resolution: int | None = None,
@@ -83,7 +85,7 @@ class Client:
     @overload
     def classify(
         self,
-        images: Source,
+        images: ImageSource,
         *,
         model: str | None = None,
         resolution: int | None = None,
@@ -94,7 +96,7 @@ class Client:
 
     def classify(
         self,
-        images: Source | Several,
+        images: ImageSource | ImageList,
         *,
         model: str | None = None,
         resolution: int | None = None,
@@ -102,13 +104,13 @@ class Client:
         deadline_ms: float | None = None,
         budget: Mapping[str, float] | None = None,
     ) -> Classification | list[Classification]:
-        """Classify one image, or a list of them in its order.
+        """Classify one image, or a list of images in order.
 
-        `budget` has limits for `model="auto"`, such as `{"max_latency_ms": 20}`. With a list, an
-        image that cannot be classified has its error in its place.
+        `budget` has limits for `model="auto"`, such as `{"max_latency_ms": 20}`. In a list, the
+        classification of a bad image has its `error`.
 
         Raises:
-            ClientError: this one image, or all, cannot be classified.
+            ClientError: the one image, or none of the list, can be classified.
         """
         options = Options(model, resolution, top_k, deadline_ms, budget or {})
         if not isinstance(images, list | tuple):
@@ -120,13 +122,13 @@ class Client:
     def classify_each(
         self, images: Iterable[S], options: Options | None = None
     ) -> Generator[tuple[S, Classification], None, None]:
-        """Classify a stream of images of any length; each comes with its answer, as answered.
+        """Classify a stream of images; yields each image with its answer, as answers arrive.
 
-        Takes from `images` only as fast as it is answered. Closing the iterator, or an exception,
-        waits for what was sent, but not for another attempt.
+        Reads `images` only as fast as they are answered. Closing the iterator, or an exception,
+        waits for requests in flight, but for no other attempt.
 
         Raises:
-            ClientError: none of them can be classified: the gateway is away, a key is wrong.
+            ClientError: no image can be classified, for example because the gateway is unreachable.
         """
         yield from self._classify_each(images, lambda image: image, options or Options())
 
@@ -143,49 +145,52 @@ class Client:
         return self._run(calls.layers(model, resolution, self._retry))
 
     def info(self) -> Info:
-        """What the gateway is made of, and its limits."""
+        """Version, workers, models and limits of the gateway."""
         return self._run(calls.info(self._retry))
 
     def _classify_each(
-        self, items: Iterable[T], source: Callable[[T], Source], options: Options
+        self, items: Iterable[T], source: Callable[[T], ImageSource], options: Options
     ) -> Iterator[tuple[T, Classification]]:
-        pace = calls.pace(self.info(), self._concurrency)
+        chosen = pace(self.info(), self._concurrency)
         waiting: dict[Future[list[Classification]], list[T]] = {}
         remaining = iter(items)
         failure: BaseException | None = None
-        with ThreadPoolExecutor(pace.requests, "classify") as pool, self._over() as over:
+        with (
+            ThreadPoolExecutor(chosen.requests, "classify") as pool,
+            self._cancel_event() as cancel,
+        ):
             while True:
-                while len(waiting) < pace.requests and (
-                    group := list(islice(remaining, pace.images))
+                while len(waiting) < chosen.requests and (
+                    group := list(islice(remaining, chosen.images))
                 ):
                     steps = calls.classify_group([*map(source, group)], options, self._retry)
-                    waiting[pool.submit(self._run, steps, over)] = group
+                    waiting[pool.submit(self._run, steps, cancel)] = group
                 if not waiting:
                     break
                 for done in wait(waiting, return_when=FIRST_COMPLETED).done:
                     group = waiting.pop(done)
-                    if error := done.exception():  # what the others have found is not lost
+                    if error := done.exception():  # the answers of other requests still count
                         failure = failure or error
                         remaining = iter(())
-                        over.set()
+                        cancel.set()
                         continue
                     yield from zip(group, done.result(), strict=True)
         if failure:
             raise failure
 
     @contextmanager
-    def _over(self) -> Iterator[threading.Event]:
-        """An event that ends waiting for other attempts, set at the end of the block."""
-        over = threading.Event()
-        self._overs.add(over)
+    def _cancel_event(self) -> Iterator[threading.Event]:
+        """An event that ends waits for another attempt; set at the end of the block."""
+        cancel = threading.Event()
+        self._cancels.add(cancel)
         try:
-            yield over
+            yield cancel
         finally:
-            over.set()
-            self._overs.discard(over)
+            cancel.set()
+            self._cancels.discard(cancel)
 
-    def _run(self, steps: Steps[T], over: threading.Event | None = None) -> T:
-        """Do what a conversation asks for, until it ends."""
+    def _run(self, steps: Steps[T], cancel: threading.Event | None = None) -> T:
+        """Carry out steps and return their result."""
         answer: Any = None
         try:
             while True:
@@ -193,17 +198,17 @@ class Client:
                 if isinstance(step, Send):
                     answer = self._send(step)
                 elif isinstance(step, Wait):
-                    self._wait(step.seconds, over or self._closing)
+                    self._wait(step.seconds, cancel or self._closing)
                     answer = None
                 else:
-                    answer = step.call()
+                    answer = step.function()
         except StopIteration as end:
             found: T = end.value
             return found
 
     def _send(self, step: Send) -> httpx.Response | httpx.TransportError:
         if self._http.is_closed:
-            raise Closed("the client is closed")
+            raise Closed("The client is closed.")
         try:
             return self._http.request(
                 step.method,
@@ -215,6 +220,6 @@ class Client:
         except httpx.TransportError as error:
             return error
 
-    def _wait(self, seconds: float, over: threading.Event) -> None:
-        if over.wait(seconds):
-            raise Closed("closed before the gateway could be asked again")
+    def _wait(self, seconds: float, cancel: threading.Event) -> None:
+        if cancel.wait(seconds):
+            raise Closed("Closed before the next attempt.")

@@ -1,17 +1,17 @@
-"""What can go wrong between a caller and the gateway.
+"""The errors of this client.
 
 ClientError
-├── Closed              the client was closed before the answer came
-├── Unreachable         no connection, or no answer in time, after all retries
-├── NotAGateway         something answered that does not speak this API
-├── UnreadableImage     what was given is no image, or a file that cannot be read
-└── Problem             the gateway's own answer (RFC 9457); `type` and `detail` are its words
-    ├── ImageProblem    this image cannot be classified; others can
-    ├── BadQuery        a parameter is unknown or out of range, or a limit cannot be kept
-    ├── DeadlineExceeded
-    ├── Unauthorized    a key is needed and none, or the wrong one, was given
-    ├── Unavailable     overloaded or stopping, after all retries
-    └── UnknownModel
+├── Closed               the client was closed before the answer arrived
+├── Unreachable          no connection, or no answer in time, after all retries
+├── NotAGateway          another service answered
+├── UnreadableImage      the file cannot be read, or the object is not an image
+└── Problem              the gateway answered with a problem (RFC 9457)
+    ├── ImageProblem     this image cannot be classified; others may be
+    ├── BadQuery         a parameter is unknown or out of range, or no model fits the budget
+    ├── DeadlineExceeded the answer would have come after the deadline
+    ├── Unauthorized     the API key is missing or not accepted
+    ├── Unavailable      the gateway is overloaded or shutting down, after all retries
+    └── UnknownModel     no loaded model has that name
 """
 
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ TYPE_PREFIX = "urn:mobilenet-gateway:"
 
 
 class ClientError(Exception):
-    """Base of all errors of this client. `type` is a stable name, `detail` is for people."""
+    """Base of all errors of this client: a stable `type`, and a `detail` for people."""
 
     type = "client-error"
 
@@ -31,31 +31,31 @@ class ClientError(Exception):
 
 
 class Closed(ClientError):
-    """The client was closed before the answer came."""
+    """The client was closed before the answer arrived."""
 
     type = "closed"
 
 
 class Unreachable(ClientError):
-    """There was no connection, or no answer in time."""
+    """No connection, or no answer in time, after all retries."""
 
     type = "unreachable"
 
 
 class NotAGateway(ClientError):
-    """Something answered that does not speak this API."""
+    """Another service answered at the address of the gateway."""
 
     type = "not-a-gateway"
 
 
 class UnreadableImage(ClientError):
-    """A file that cannot be read, or an array or object that is no image."""
+    """The file cannot be read, or the object is not an image."""
 
     type = "unreadable-image"
 
 
 class Problem(ClientError):
-    """A problem that the gateway answered with; `type` is its name without the prefix."""
+    """A problem (RFC 9457) from the gateway; `type` comes without its URN prefix."""
 
     def __init__(self, type_: str, title: str, status: int, detail: str) -> None:
         super().__init__(detail)
@@ -68,23 +68,23 @@ class Problem(ClientError):
 
 
 class ImageProblem(Problem):
-    """This image cannot be classified; it says nothing about others."""
+    """This image cannot be classified; others may be."""
 
 
 class BadQuery(Problem):
-    """A parameter is unknown or out of range, or a limit that was set cannot be kept."""
+    """A parameter is unknown or out of range, or no model fits the budget."""
 
 
 class DeadlineExceeded(Problem):
-    """The answer would have come later than the request's deadline."""
+    """The answer would have come after the deadline of the request."""
 
 
 class Unauthorized(Problem):
-    """A key is needed and none, or one that does not allow this, was given."""
+    """The API key is missing or not accepted."""
 
 
 class Unavailable(Problem):
-    """The gateway is overloaded or stopping, and was for as long as was retried."""
+    """The gateway is overloaded or shutting down, after all retries."""
 
 
 class UnknownModel(Problem):
@@ -111,7 +111,7 @@ _KINDS: dict[str, type[Problem]] = {
 
 
 def to_problem(sent: Mapping[str, Any]) -> Problem:
-    """The exception for a problem as it was sent.
+    """The exception for a problem in JSON.
 
     Raises:
         KeyError: a field is missing.

@@ -1,4 +1,4 @@
-"""Answers of the gateway as values. Fields that a newer gateway adds are left out."""
+"""Answers of the gateway as values; fields that a newer gateway adds are ignored."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -8,8 +8,8 @@ from mobilenet_gateway_client._errors import Problem, UnreadableImage, to_proble
 
 
 @dataclass(frozen=True, slots=True)
-class Prediction:
-    """One class (ImageNet index 0 to 999) and how sure the model is of it (0 to 1)."""
+class ClassScore:
+    """A class and its probability, 0 to 1; `class_id` counts the classes of the model from 0."""
 
     class_id: int
     label: str
@@ -20,13 +20,12 @@ class Prediction:
 class Classification:
     """The answer for one image, most probable class first.
 
-    `error` is only there for one of several images that could not be classified; it has no
-    predictions then.
+    `error` is set if an image of several could not be classified; `predictions` is empty then.
     """
 
     model: str
     resolution: int
-    predictions: tuple[Prediction, ...] = ()
+    predictions: tuple[ClassScore, ...] = ()
     queue_ms: float = 0.0
     decode_ms: float = 0.0
     inference_ms: float = 0.0
@@ -34,7 +33,7 @@ class Classification:
 
     @property
     def label(self) -> str:
-        """The most probable class.
+        """The name of the most probable class.
 
         Raises:
             Problem, UnreadableImage: the image could not be classified.
@@ -118,7 +117,7 @@ class LayerTable:
 
 @dataclass(frozen=True, slots=True)
 class Info:
-    """What the gateway is made of; `settings` has its limits by name."""
+    """Version, workers and models of the gateway; `settings` has its limits by name."""
 
     version: str
     workers: int
@@ -133,13 +132,13 @@ class Info:
 
 
 def to_classifications(sent: Mapping[str, Any]) -> list[Classification]:
-    """The results in an answer of /predict, in the order of the images."""
+    """The results of /predict, in the order of the images."""
     model, resolution = sent["model"], sent["resolution"]
     return [
         Classification(
             model,
             resolution,
-            tuple(Prediction(**_known(Prediction, row)) for row in result["predictions"]),
+            tuple(ClassScore(**_known(ClassScore, row)) for row in result["predictions"]),
             result["queue_ms"],
             result["decode_ms"],
             result["inference_ms"],
@@ -150,5 +149,9 @@ def to_classifications(sent: Mapping[str, Any]) -> list[Classification]:
 
 
 def _known(kind: type[Any], sent: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields that a dataclass has; KeyError if one was not sent."""
+    """The fields of a dataclass.
+
+    Raises:
+        KeyError: one was not sent.
+    """
     return {field.name: sent[field.name] for field in fields(kind)}

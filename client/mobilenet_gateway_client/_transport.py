@@ -1,4 +1,4 @@
-"""What both clients tell httpx: address, key, time-outs, connections."""
+"""The httpx client: address, key, timeouts, connections."""
 
 import re
 import ssl
@@ -8,10 +8,9 @@ import httpx
 
 USER_AGENT = "mobilenet-gateway-client"
 DEFAULT_URL = "http://127.0.0.1:8000"
-TIMEOUT_S = 60.0  # more than the longest deadline that a gateway has unless it is told to
+TIMEOUT_S = 60.0  # well above the default deadline of the gateway, 10 s
 CONNECT_S = 5.0
 CREDENTIALS = re.compile(r"(?<=//)[^/?#]*@")
-
 
 Http = TypeVar("Http", httpx.Client, httpx.AsyncClient)
 
@@ -23,40 +22,40 @@ def open_http(
     timeout_s: float,
     verify: ssl.SSLContext | bool,
 ) -> Http:
-    """An HTTP client of that kind. Connections are as many as calls at once, and are kept.
+    """An HTTP client of that kind, with a kept-alive connection for each concurrent call.
 
     Raises:
-        ValueError: the address is not one of HTTP, the key is malformed, or the environment names a
-            proxy or certificates that cannot be used.
+        ValueError: the address or the key is malformed, or the environment names an unusable proxy
+            or certificate file.
     """
     if not _is_address(url):
-        shown = url.rpartition("@")[2]  # before it stands a password
-        raise ValueError(f"{shown!r} is no address such as {DEFAULT_URL}")
+        shown = url.rpartition("@")[2]  # without the password
+        raise ValueError(f"Invalid address {shown!r}. Use one such as {DEFAULT_URL}.")
     headers = {"User-Agent": USER_AGENT, "Accept-Encoding": "identity"}
     if api_key:
         if not (api_key.isascii() and api_key.isprintable()):
-            raise ValueError("the API key has characters that no key has: accents or line ends")
+            raise ValueError("The API key may contain printable ASCII characters only.")
         headers["X-API-Key"] = api_key
     given = httpx.URL(url)
     try:
         return kind(
-            # beside the address and not in it, so that they are in no message and no log
+            # apart from the address, so that no message and no log shows them
             base_url=without_credentials(url),
             auth=(given.username, given.password) if given.userinfo else None,
             headers=headers,
             timeout=httpx.Timeout(timeout_s, connect=min(CONNECT_S, timeout_s)),
             limits=httpx.Limits(max_connections=None, max_keepalive_connections=None),
-            # certificates take long to read
+            # reading certificates takes long
             verify=verify if url.startswith("https://") else False,
         )
     except (ImportError, OSError, ValueError) as error:
         raise ValueError(
-            f"the environment's proxy or certificates cannot be used: {error}"
+            f"Cannot use the proxy or certificates of the environment: {error}"
         ) from error
 
 
 def without_credentials(url: str) -> str:
-    """The address without `user:password@`, and without a slash at its end."""
+    """The address without `user:password@` and without a trailing slash."""
     return CREDENTIALS.sub("", url, count=1).rstrip("/")
 
 

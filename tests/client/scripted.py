@@ -26,7 +26,7 @@ OVERLOADED = {
     "type": "urn:mobilenet-gateway:overloaded",
     "title": "Overloaded",
     "status": 503,
-    "detail": "64 images wait",
+    "detail": "Queue full: 64 of 64 images waiting.",
 }
 INFO = Reply(200, {
     "version": "1", "workers": 1, "models": ["m"], "default_model": "m", "settings": {},

@@ -1,4 +1,4 @@
-"""`mobilenet-gateway classify` as somebody uses it: real service, real files, real signals."""
+"""`classify` with a real service, real files and real signals."""
 
 import csv
 import json
@@ -24,7 +24,7 @@ FILES = 400
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Links to one image, a file that is only named as one, and one of another kind."""
+    """Links to one image, a bad file with the name of an image, and a file of another type."""
     made = tmp_path_factory.mktemp("photos")
     (made / "below").mkdir()
     source = made / "below" / "source.jpg"
@@ -79,7 +79,7 @@ def await_rows(output: Path, rows: int) -> None:
 
 
 @pytest.mark.parametrize("ending", ["csv", "jsonl", "parquet"])
-def test_a_folder_becomes_a_table_and_is_not_asked_for_again(
+def test_a_folder_becomes_a_table_and_is_not_sent_again(
     service: Service, folder: Path, tmp_path: Path, ending: str
 ) -> None:
     if ending == "parquet":
@@ -111,7 +111,7 @@ def test_a_folder_becomes_a_table_and_is_not_asked_for_again(
         assert table.column("error").null_count == FILES - 1
 
 
-def test_a_table_that_was_changed_in_between_is_refused_and_kept(
+def test_a_table_that_was_changed_in_between_is_rejected_and_kept(
     service: Service, folder: Path, tmp_path: Path
 ) -> None:
     output = tmp_path / "rows.csv"
@@ -141,13 +141,13 @@ def test_a_parquet_of_other_columns_or_of_no_run_is_not_replaced(
     assert finished(*arguments).status == 0  # one of its own is
     parquet.write_table(table.append_column("checked", [["yes"] * len(table)]), output)
     changed = output.read_bytes()
-    assert "rows.parquet is there already and is not as this run" in finished(*arguments).err
+    assert "rows.parquet exists and does not match this run" in finished(*arguments).err
     assert output.read_bytes() == changed
     for unknown in (changed, b"no table"):
         elsewhere = tmp_path / "other.parquet"
         elsewhere.write_bytes(unknown)
         outcome = finished(*arguments[:-1], str(elsewhere))
-        assert "other.parquet is there already and is not as this run writes it" in outcome.err
+        assert "other.parquet exists and does not match this run" in outcome.err
         assert elsewhere.read_bytes() == unknown
     parquet.write_table(table, elsewhere)  # of these columns, but not of this run
     assert finished(*arguments[:-1], str(elsewhere)).status == 1
@@ -172,7 +172,7 @@ def test_a_parquet_of_an_empty_folder_may_grow_and_names_need_not_be_utf8(
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-def test_a_run_that_was_stopped_goes_on_where_it_stopped(
+def test_a_stopped_run_continues_where_it_stopped(
     store: Path, folder: Path, tmp_path: Path, number: signal.Signals
 ) -> None:
     output = tmp_path / "rows.csv"
@@ -184,18 +184,18 @@ def test_a_run_that_was_stopped_goes_on_where_it_stopped(
             said, complained = process.communicate(timeout=LIVELINESS_S)
         assert complained == ""
         if number == signal.SIGKILL:
-            under_way = 2 * 8
+            in_flight = 2 * 8
         else:
             assert process.returncode == 130
-            assert "stopped, run it again to go on" in said
-            under_way = 0  # what was sent is written
+            assert "stopped, run it again to continue" in said
+            in_flight = 0  # what was sent is written
         written = output.read_bytes().count(b"\n") - 1
         assert 20 <= written < FILES
         with command(*arguments) as process:
             said, complained = process.communicate(timeout=LIVELINESS_S)
         assert process.returncode in (0, 1), complained
         assert f"{written} done before" in said
-        assert FILES <= classified(service) <= FILES + under_way
+        assert FILES <= classified(service) <= FILES + in_flight
     assert sorted(names(output)) == all_names(folder)
 
 
@@ -234,10 +234,10 @@ def test_a_second_signal_ends_a_run_that_waits_for_an_answer(folder: Path, tmp_p
         with pytest.raises(subprocess.TimeoutExpired):
             process.wait(0.5)
         process.send_signal(signal.SIGINT)
-        assert process.wait(LIVELINESS_S / 2) == 130  # the client itself gives up later
+        assert process.wait(LIVELINESS_S / 2) == 130  # far below the timeout of the client
 
 
-def test_a_password_of_the_address_is_sent_and_kept_nowhere(folder: Path, tmp_path: Path) -> None:
+def test_a_password_in_the_address_is_sent_and_stored_nowhere(folder: Path, tmp_path: Path) -> None:
     output = tmp_path / "rows.csv"
     with scripted([INFO, INFO, GOOD, INFO, INFO, INFO]) as script:
         address = script.url.replace("://", "://me:se%40cret@")
@@ -247,14 +247,14 @@ def test_a_password_of_the_address_is_sent_and_kept_nowhere(folder: Path, tmp_pa
         assert b64decode(script.headers[0]["Authorization"].split()[1]) == b"me:se@cret"
         for same in (address, script.url):
             assert "1 done before" in finished(*arguments, same).out
-        refused = finished(*arguments, address, "--top-k", "1")
-        assert "top_k was 5 and is now 1" in refused.err
-        assert "cret" not in refused.err
+        rejected = finished(*arguments, address, "--top-k", "1")
+        assert "top_k was 5 and is now 1" in rejected.err
+        assert "cret" not in rejected.err
     assert {path.name for path in tmp_path.iterdir()} == {"rows.csv", ".rows.csv.run.json"}
     assert all(b"cret" not in path.read_bytes() for path in tmp_path.iterdir())
 
 
-def test_patience_that_ends_is_an_error_of_one_line(folder: Path, tmp_path: Path) -> None:
+def test_a_gateway_that_stays_away_is_an_error_of_one_line(folder: Path, tmp_path: Path) -> None:
     output = tmp_path / "rows.csv"
     with scripted([INFO, INFO, GOOD, Reply(0)]) as script:
         outcome = finished(
@@ -266,12 +266,14 @@ def test_patience_that_ends_is_an_error_of_one_line(folder: Path, tmp_path: Path
     assert outcome.err.count("\n") == 1
 
 
-def test_what_cannot_be_is_said_before_anything_is_asked(folder: Path, tmp_path: Path) -> None:
-    refusals = {
+def test_impossible_arguments_are_rejected_before_the_first_request(
+    folder: Path, tmp_path: Path
+) -> None:
+    rejections = {
         ("--output", str(tmp_path / "rows.xls")): ".csv, .jsonl, .parquet",
-        ("--output", str(tmp_path / "rows.csv"), "--url", "gateway"): "is no address",
+        ("--output", str(tmp_path / "rows.csv"), "--url", "gateway"): "Invalid address",
     }
-    for arguments, reason in refusals.items():
+    for arguments, reason in rejections.items():
         outcome = finished("classify", str(folder), *arguments)
         assert outcome.status == 1
         assert outcome.err.startswith("error: ")
@@ -279,11 +281,11 @@ def test_what_cannot_be_is_said_before_anything_is_asked(folder: Path, tmp_path:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_folders_below_are_for_the_asking(service: Service, folder: Path, tmp_path: Path) -> None:
+def test_subfolders_are_included_on_request(service: Service, folder: Path, tmp_path: Path) -> None:
     output = tmp_path / "rows.jsonl"
     base = ("classify", str(folder), "--url", service.base_url, "--output", str(output))
     finished(*base, "--recursive", "--top-k", "1")
     files = {json.loads(line)["file"] for line in output.read_text().splitlines()}
     assert "below/source.jpg" in files
-    refused = finished(*base, "--top-k", "1")
-    assert "recursive was True and is now False" in refused.err
+    rejected = finished(*base, "--top-k", "1")
+    assert "recursive was True and is now False" in rejected.err

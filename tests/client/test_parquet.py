@@ -1,4 +1,4 @@
-"""The table that is made of a run's rows."""
+"""The Parquet file of a run."""
 
 import json
 from pathlib import Path

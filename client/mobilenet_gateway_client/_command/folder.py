@@ -12,14 +12,14 @@ SUFFIXES = frozenset(
 
 @dataclass(slots=True)
 class Listing:
-    """File names relative to the folder, in order, and how many other files there were."""
+    """File names relative to the folder, in order, and the number of other files."""
 
     names: list[str] = field(default_factory=list)
-    passed_over: int = 0
+    skipped: int = 0
 
 
 def list_images(folder: Path, *, recursive: bool) -> Listing:
-    """Every file whose suffix is one of images; hidden files and folders are passed over.
+    """Every file with the suffix of an image format; skips hidden files and folders.
 
     Raises:
         OSError: a folder cannot be read.
@@ -29,13 +29,13 @@ def list_images(folder: Path, *, recursive: bool) -> Listing:
         if Path(name).suffix.lower() in SUFFIXES and not Path(name).name.startswith("."):
             listing.names.append(name)
         else:
-            listing.passed_over += 1
+            listing.skipped += 1
     return listing
 
 
 def _files(folder: Path, *, recursive: bool) -> Iterator[str]:
-    for parent, below, files in os.walk(folder, onerror=_fail):
-        below[:] = [name for name in below if recursive and not name.startswith(".")]
+    for parent, subfolders, files in os.walk(folder, onerror=_fail):
+        subfolders[:] = [name for name in subfolders if recursive and not name.startswith(".")]
         for name in files:
             yield (Path(parent) / name).relative_to(folder).as_posix()
 

@@ -1,12 +1,13 @@
-"""A table of rows in Parquet, which cannot be appended to: written once, from lines of JSON."""
+"""Rows as a Parquet file, which cannot be appended to: written once, from JSON Lines."""
 
 import json
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mobilenet_gateway_client._command.formats import OutputError
 from mobilenet_gateway_client._command.rows import TIMES, columns, flatten
-from mobilenet_gateway_client._command.run_file import OutputError, note_path
+from mobilenet_gateway_client._command.run_file import record_path
 
 if TYPE_CHECKING:
     import pyarrow
@@ -15,25 +16,25 @@ ROWS_PER_GROUP = 20_000
 
 
 def check_pyarrow() -> None:
-    """Find out early whether Parquet can be written.
+    """Check that Parquet can be written.
 
     Raises:
         OutputError: pyarrow is not installed.
     """
     try:
-        import pyarrow.parquet  # noqa: F401  only whether it is there
+        import pyarrow.parquet  # noqa: F401  checks that it is installed
     except ModuleNotFoundError as error:
         raise OutputError(
-            "Parquet needs pyarrow: `pip install './client[parquet]'` in a checkout brings it; "
-            "or write .csv or .jsonl"
+            "Parquet needs pyarrow. Install it in a checkout with "
+            "`pip install './client[parquet]'`, or write .csv or .jsonl."
         ) from error
 
 
 def check_table(lines: Path, path: Path, top_k: int) -> None:
-    """Find out whether a table that is there may be replaced by one of these lines.
+    """Check that an existing table may be replaced by one of these lines.
 
     Raises:
-        OutputError: it is not of this run, or was given other columns since.
+        OutputError: it belongs to another run, or its columns were changed.
     """
     import pyarrow
     import pyarrow.parquet
@@ -42,23 +43,22 @@ def check_table(lines: Path, path: Path, top_k: int) -> None:
         return
     try:
         table = pyarrow.parquet.read_metadata(path)
-        # an empty folder leaves a table without rows, and no note
-        known = note_path(lines).exists() or not table.num_rows
+        # an empty folder leaves a table without rows, and no record
+        known = record_path(lines).exists() or not table.num_rows
         ours = known and table.schema.names == columns(top_k)
     except pyarrow.ArrowInvalid:
         ours = False
     if not ours:
         raise OutputError(
-            f"{path} is there already and is not as this run writes it; "
-            "name another file or remove it"
+            f"{path} exists and does not match this run. Name another file or remove it."
         )
 
 
 def write_parquet(lines: Path, path: Path, top_k: int) -> None:
-    """Write the rows of a JSON Lines file as a table; an older one is replaced at once.
+    """Write the rows of a JSON Lines file as a table; replaces an older one atomically.
 
     Raises:
-        OSError: it cannot be written, such as on a full disk; nothing of it is left.
+        OSError: it cannot be written, for example because the disk is full. The older one stays.
     """
     import pyarrow
     import pyarrow.parquet
@@ -95,9 +95,9 @@ def _schema(top_k: int) -> "pyarrow.Schema":
 
 
 def _clean(row: dict[str, Any]) -> dict[str, Any]:
-    """Parquet's strings are UTF-8: of file names that are not, the odd bytes become escapes."""
+    """Escape the bytes of file names that are not UTF-8, which the strings of Parquet are."""
     return {
-        # a name stands in the detail of an error too
+        # error details have file names too
         key: value.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
         if isinstance(value, str)
         else value

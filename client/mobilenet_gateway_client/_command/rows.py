@@ -1,4 +1,4 @@
-"""One file's answer as a row of a table."""
+"""The classification of a file as a row of a table."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -11,30 +11,30 @@ TIMES = ("queue_ms", "decode_ms", "inference_ms")
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What became of a file, named by its path below the folder."""
+    """The classification of a file, which is named by its path below the folder."""
 
     file: str
-    found: Classification
+    classification: Classification
 
     @property
     def failed(self) -> bool:
-        return self.found.error is not None
+        return self.classification.error is not None
 
     def nested(self) -> dict[str, Any]:
-        """With predictions as a list; one of `predictions` and `error` is there."""
-        error = self.found.error
+        """With predictions as a list; has either `predictions` or `error`."""
+        error = self.classification.error
         if error is not None:
             return {"file": self.file, "error": {"type": error.type, "detail": error.detail}}
         return {
             "file": self.file,
-            "model": self.found.model,
-            "resolution": self.found.resolution,
-            **{name: getattr(self.found, name) for name in TIMES},
-            "predictions": [asdict(one) for one in self.found.predictions],
+            "model": self.classification.model,
+            "resolution": self.classification.resolution,
+            **{name: getattr(self.classification, name) for name in TIMES},
+            "predictions": [asdict(one) for one in self.classification.predictions],
         }
 
     def flat(self) -> dict[str, Any]:
-        """With columns for each rank; those that do not apply are left out."""
+        """With columns for each rank; leaves out those that do not apply."""
         return flatten(self.nested())
 
 

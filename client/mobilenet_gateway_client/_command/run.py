@@ -1,35 +1,29 @@
-"""Classifying a folder into a file: what is left to do, doing it, and stopping in between."""
+"""A run of `classify`: finds the images without a row, classifies them, and can be stopped."""
 
 import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-from mobilenet_gateway_client._calls import Options
 from mobilenet_gateway_client._client import Client
 from mobilenet_gateway_client._command.folder import list_images
+from mobilenet_gateway_client._command.formats import Csv, JsonLines, OutputError, RowFormat
 from mobilenet_gateway_client._command.parquet import check_pyarrow, check_table, write_parquet
+from mobilenet_gateway_client._command.progress import Progress
 from mobilenet_gateway_client._command.rows import Row, columns
-from mobilenet_gateway_client._command.run_file import (
-    Csv,
-    Form,
-    Identity,
-    JsonLines,
-    OutputError,
-    RunFile,
-)
+from mobilenet_gateway_client._command.run_file import Identity, RunFile
 from mobilenet_gateway_client._errors import Closed
+from mobilenet_gateway_client._options import Options
 
-ENDINGS = (".csv", ".jsonl", ".parquet")
-Progress = Callable[[], None]
+SUFFIXES = (".csv", ".jsonl", ".parquet")
 
 
 @dataclass(slots=True)
 class Summary:
-    """What a run did. `done_before` counts files that an earlier run has rows of."""
+    """Counts of a run, with the fields of `--json`; `passed_over` counts files of other types."""
 
     output: str
     files: int = 0
@@ -43,31 +37,31 @@ class Summary:
 
 
 @dataclass(slots=True)
-class Stop:
-    """Whether the run shall end: no new files, but those that were sent are written.
+class StopRequest:
+    """A signal handler: the first signal ends the run after the requests in flight.
 
-    Asked again, it calls `leave`, which does not return.
+    The second one calls `exit_now`.
     """
 
     client: Client
-    leave: Callable[[], NoReturn]
-    asked: bool = field(default=False)
+    exit_now: Callable[[], NoReturn]
+    received: bool = False
 
     def __call__(self, *_: Any) -> None:
-        if self.asked:
-            self.leave()
-        self.asked = True
+        if self.received:
+            self.exit_now()
+        self.received = True
         self.client.stop_retrying()
 
 
 def check_output(output: Path) -> None:
-    """Find out early whether the output can be of the form that its name says.
+    """Check that the format of the output is supported.
 
     Raises:
-        OutputError: its ending is unknown, or what writes it is not installed.
+        OutputError: the suffix is unknown, or the package for it is not installed.
     """
-    if output.suffix not in ENDINGS:
-        raise OutputError(f"{output}: the name has to end in {', '.join(ENDINGS)}")
+    if output.suffix not in SUFFIXES:
+        raise OutputError(f"Unsupported output: {output}. Supported: {', '.join(SUFFIXES)}.")
     if output.suffix == ".parquet":
         check_pyarrow()
 
@@ -76,40 +70,39 @@ def classify_folder(
     client: Client,
     identity: Identity,
     output: Path,
-    started: Callable[[Summary], Progress],
-    leave: Callable[[], NoReturn],
+    progress: Progress,
+    exit_now: Callable[[], NoReturn],
 ) -> Summary:
     """Classify every image of a folder that has no row in `output` yet.
 
-    `started` is told what there is to do, and returns what is called after each row. `leave` ends
-    the process when a second signal asks for it: threads that wait for an answer would hold up an
-    end in good order. At most the row that is being written is lost.
+    A second signal calls `exit_now`, which ends the process: an orderly end would wait for the
+    threads that wait for an answer. At most the row that is being written is lost.
 
     Raises:
-        ClientError: no image can be classified: the gateway is away, the model is not there. What
-            is done stays done.
-        OutputError: the output is not of the same run, or cannot be written.
+        ClientError: no image can be classified, for example because the gateway is unreachable or
+            the model unknown. Rows that are written stay.
+        OutputError: the output belongs to another run, or cannot be written.
         OSError: the folder cannot be read.
     """
     folder = Path(identity.folder)
     listing = list_images(folder, recursive=identity.recursive)
-    summary = Summary(str(output), len(listing.names), passed_over=listing.passed_over)
+    summary = Summary(str(output), len(listing.names), passed_over=listing.skipped)
     options = Options(identity.model, identity.resolution, identity.top_k)
     if output.suffix == ".parquet":
         check_table(_rows_path(output), output, identity.top_k)
-    with RunFile(_rows_path(output), _form(output, identity.top_k), identity) as rows:
-        left = [name for name in listing.names if name not in rows.done]
-        summary.done_before = summary.files - len(left)
-        progress = started(summary)
-        with _stoppable(Stop(client, leave)) as stop:
+    with RunFile(_rows_path(output), _row_format(output, identity.top_k), identity) as rows:
+        remaining = [name for name in listing.names if name not in rows.done]
+        summary.done_before = summary.files - len(remaining)
+        progress.start(summary.files, summary.done_before)
+        with _stoppable(StopRequest(client, exit_now)) as stop:
             began = time.monotonic()
-            for row in _rows(client, folder, left, options, stop):
+            for row in _rows(client, folder, remaining, options, stop):
                 rows.append(row)
                 summary.failed += row.failed
                 summary.classified += not row.failed
-                progress()
+                progress.advance()
             summary.took_s = round(time.monotonic() - began, 3)
-        summary.stopped = stop.asked and summary.classified + summary.failed < len(left)
+        summary.stopped = stop.received and summary.classified + summary.failed < len(remaining)
         if summary.took_s:
             summary.images_per_s = round((summary.classified + summary.failed) / summary.took_s, 1)
         if output.suffix == ".parquet" and not summary.stopped:
@@ -118,28 +111,28 @@ def classify_folder(
 
 
 def _rows(
-    client: Client, folder: Path, names: Sequence[str], options: Options, stop: Stop
+    client: Client, folder: Path, names: Sequence[str], options: Options, stop: StopRequest
 ) -> Iterator[Row]:
-    """The rows of files in the order in which they are answered, until it shall stop."""
+    """The rows of files in the order of their answers, until a stop is requested."""
 
     def paths() -> Iterator[Path]:
         for name in names:
-            if stop.asked:
+            if stop.received:
                 return
             yield folder / name
 
     with closing(client.classify_each(paths(), options)) as answers:
         try:
-            for path, found in answers:
-                yield Row(path.relative_to(folder).as_posix(), found)
-        except Closed:  # it waited for the gateway when it was asked to stop
-            if not stop.asked:
+            for path, classification in answers:
+                yield Row(path.relative_to(folder).as_posix(), classification)
+        except Closed:  # the stop ended the wait for another attempt
+            if not stop.received:
                 raise
 
 
 @contextmanager
-def _stoppable(stop: Stop) -> Iterator[Stop]:
-    """While this lasts, the first SIGINT or SIGTERM asks for a stop, the second ends at once."""
+def _stoppable(stop: StopRequest) -> Iterator[StopRequest]:
+    """Handle SIGINT and SIGTERM with `stop` inside the block."""
     before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield stop
@@ -148,10 +141,10 @@ def _stoppable(stop: Stop) -> Iterator[Stop]:
             signal.signal(number, handler)
 
 
-def _form(output: Path, top_k: int) -> Form:
+def _row_format(output: Path, top_k: int) -> RowFormat:
     return Csv(columns(top_k)) if output.suffix == ".csv" else JsonLines()
 
 
 def _rows_path(output: Path) -> Path:
-    """Where rows go as they come; a table of Parquet is made of them in the end."""
+    """Where rows are appended; Parquet is written from that file at the end."""
     return output.with_name(f"{output.name}.rows.jsonl") if output.suffix == ".parquet" else output

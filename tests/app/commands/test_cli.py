@@ -168,7 +168,7 @@ def test_an_unknown_variable_is_refused(
         pytest.param(("predict", "a.jpg", "--resolution", "big"), "'--resolution'", id="side"),
         pytest.param(("predict", "a.jpg", "--colour"), "--colour", id="unknown-option"),
         pytest.param(("serve", "now"), "(now)", id="argument"),
-        pytest.param(("classify",), "Missing argument 'folder'", id="no-folder"),
+        pytest.param(("classify",), "required: folder, --output", id="no-folder"),
         pytest.param(("clasify",), "No such command 'clasify'", id="unknown-command"),
     ],
 )
@@ -222,8 +222,26 @@ def test_without_the_half_that_prepares_models_its_commands_say_what_is_missing(
         cwd=ROOT, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert outcome.returncode == 1
-    assert outcome.stderr.startswith(f"error: this needs the module {missing}, which is not")
-    assert "`pip install '.[build]'`" in outcome.stderr
+    assert outcome.stderr.startswith(
+        f"error: `models` needs the module {missing}, which is not installed."
+    )
+    assert "`pip install '.[build]'` in a checkout" in outcome.stderr
+
+
+def test_without_the_client_its_command_names_what_to_install(tmp_path: Path) -> None:
+    """A distribution of that name without entry points comes first in the path."""
+    info = tmp_path / "mobilenet_gateway_client-0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Name: mobilenet-gateway-client\nVersion: 0\n")
+    outcome = finished(
+        "classify", "photos", "--output", "rows.csv", PYTHONPATH=f"{tmp_path}:{ROOT}"
+    )
+    assert outcome.status == 1
+    assert outcome.err == (
+        "error: `classify` needs the module mobilenet_gateway_client, which is not installed. "
+        "Run `pip install ./client` in a checkout.\n"
+    )
+    assert "Not installed here." in finished("--help", PYTHONPATH=f"{tmp_path}:{ROOT}").out
 
 
 def test_a_service_loads_only_what_serves() -> None:

@@ -1,0 +1,111 @@
+"""The arguments of `classify`."""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn
+
+from mobilenet_gateway_client._transport import DEFAULT_URL
+
+DESCRIPTION = "Classify a folder through a running gateway. Run it again to continue."
+API_KEY_VARIABLE = "MOBILENET_GATEWAY_API_KEY"
+
+
+class Arguments(argparse.Namespace):
+    """The parsed arguments."""
+
+    folder: Path
+    output: Path
+    url: str
+    model: str | None
+    resolution: int | None
+    top_k: int
+    recursive: bool
+    concurrency: int | None
+    patience_s: float
+    api_key: str | None
+    as_json: bool
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser that rejects abbreviations and ends every error with the way to the help."""
+
+    def __init__(self, prog: str | None = None, **given: Any) -> None:
+        super().__init__(prog, allow_abbrev=False, add_help=False, **given)
+        self.add_argument("-h", "--help", action="help", help="Show this message and exit.")
+
+    def error(self, message: str) -> NoReturn:
+        self.print_usage(sys.stderr)
+        sentence = f"{message[:1].upper()}{message[1:].rstrip('.')}."
+        self.exit(2, f"Try '{self.prog} --help' for help.\n\nError: {sentence}\n")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add every argument of `classify`."""
+    add = parser.add_argument
+    add("folder", type=_folder, help="Folder of images.")
+    add(
+        "--output", type=_file, required=True, metavar="FILE",
+        help="File for the rows: .csv, .jsonl or .parquet.",
+    )  # fmt: skip
+    add("--url", default=DEFAULT_URL, help=f"Address of the gateway (default: {DEFAULT_URL}).")
+    add("--model", help="A name from /models, or auto (default: the gateway's default model).")
+    add(
+        "--resolution", type=int, metavar="PIXELS",
+        help="Side of the model's square input (default: the model's own).",
+    )  # fmt: skip
+    add(
+        "--top-k", type=_whole_number(1, 100), default=5, metavar="N",
+        help="Number of classes in each row, 1 to 100 (default: 5).",
+    )  # fmt: skip
+    add("--recursive", action="store_true", help="Include subfolders.")
+    add(
+        "--concurrency", type=_whole_number(1, 256), metavar="N",
+        help="Concurrent requests, 1 to 256 (default: one more than the gateway has workers).",
+    )  # fmt: skip
+    add(
+        "--patience-s", type=_seconds, default=120.0, metavar="SECONDS",
+        help="How long to retry while the gateway is overloaded or unreachable (default: 120).",
+    )  # fmt: skip
+    add(
+        "--api-key", default=os.environ.get(API_KEY_VARIABLE) or None, metavar="KEY",
+        help=f"API key. Other users of this machine cannot see it in {API_KEY_VARIABLE}.",
+    )  # fmt: skip
+    add("--json", dest="as_json", action="store_true", help="Print the summary as JSON.")
+
+
+def _folder(text: str) -> Path:
+    path = Path(text)
+    if not path.is_dir():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a folder")
+    if not os.access(path, os.R_OK):
+        raise argparse.ArgumentTypeError(f"{text!r} is not readable")
+    return path
+
+
+def _file(text: str) -> Path:
+    path = Path(text)
+    if path.is_dir():
+        raise argparse.ArgumentTypeError(f"{text!r} is a folder")
+    return path
+
+
+def _whole_number(minimum: int, maximum: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        if text.isdecimal() and minimum <= int(text) <= maximum:
+            return int(text)
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number, {minimum} to {maximum}")
+
+    return parse
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if seconds >= 0:
+        return seconds
+    raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds, 0 or more")
