@@ -2,6 +2,7 @@
 
 import os
 import re
+import signal
 import ssl
 import subprocess
 import sys
@@ -112,6 +113,19 @@ def launch(store: Path, log_file: Path, **settings: object) -> subprocess.Popen[
             stdout=log,
             stderr=log,
         )
+
+
+def handles_signals(pid: int) -> bool:
+    """Whether a service has its handlers; the last one to be set is that SIGHUP is ignored."""
+    status = Path(f"/proc/{pid}/status").read_text("utf-8")
+    found = re.search(r"SigIgn:\s+([0-9a-f]+)", status)
+    return found is not None and bool(int(found[1], 16) >> (signal.SIGHUP - 1) & 1)
+
+
+def cpu_ticks(pid: int) -> int:
+    """The processor time that a process has used, in hundredths of a second as a rule."""
+    fields = Path(f"/proc/{pid}/stat").read_text("utf-8").rpartition(")")[2].split()
+    return int(fields[11]) + int(fields[12])
 
 
 def failed_start(store: Path, **settings: object) -> str:

@@ -37,7 +37,7 @@ cli = typer.Typer(
 
 
 def main() -> None:
-    """Entry point; an error that a person can act on is one line, not a traceback."""
+    """Run a command; an error that a person can act on is one line, not a traceback."""
     if sys.argv[1:2] not in [[name] for name in OWN_COMMANDS]:  # loading the others takes time
         _add_installed_commands()
     try:
@@ -105,16 +105,13 @@ def serve(config: Path | None, **given: Any) -> None:
     if config:
         os.environ[CONFIG_VARIABLE] = str(config)
     settings = load_settings({name: value for name, value in given.items() if value is not None})
-    from app.service.lifecycle import signals_heeded
+    from app.http.server import serve as run
+    from app.service.gateway import open_gateway
+    from app.telemetry import log
 
-    with signals_heeded():
-        from app.http.server import serve as run
-        from app.service.gateway import open_gateway
-        from app.telemetry import log
-
-        log.set_up(settings)
-        memory.map_large_blocks()
-        run(settings, open_gateway(settings))
+    log.set_up(settings)
+    memory.map_large_blocks()
+    run(settings, open_gateway(settings))
 
 
 cli.command()(predict)

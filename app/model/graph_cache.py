@@ -9,11 +9,11 @@ import glob
 import hashlib
 import logging
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from app.model import runtime
 from app.model.files import FileStamp
+from app.system import signals
 from app.system.cpu import kind_of_cpu, saturates_here
 
 FOLDER = ".cache"
@@ -46,8 +46,8 @@ class GraphCache:
 
     def _make_and_keep(self, model: Path, cached: Path, memory_arena: bool) -> Any:
         self._folder.mkdir(exist_ok=True)
-        with TemporaryDirectory(dir=self._folder) as workspace:
-            made = Path(workspace) / "graph.ort"
+        with signals.workspace(self._folder) as workspace:
+            made = workspace / "graph.ort"
             session = runtime.new_session(model, memory_arena=memory_arena, save_to=made)
             drop_others(cached)
             made.replace(cached)

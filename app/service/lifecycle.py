@@ -1,11 +1,6 @@
 """Starting, running, stopping: whether new work is taken, and how much is under way."""
 
 import asyncio
-import signal
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
 
 
 class Lifecycle:
@@ -43,24 +38,3 @@ class Lifecycle:
         except TimeoutError:
             return False
         return True
-
-
-@contextmanager
-def signals_heeded() -> Iterator[None]:
-    """While the service starts, let a stop end the process at once and a reload do nothing.
-
-    Process 1 of a container would pass over the one, any process be killed by the other.
-    """
-    handlers: dict[int, Any] = dict.fromkeys((signal.SIGTERM, signal.SIGINT), _leave)
-    if hasattr(signal, "SIGHUP"):
-        handlers[signal.SIGHUP] = signal.SIG_IGN
-    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def _leave(*_: object) -> None:
-    sys.exit(0)

@@ -2,6 +2,7 @@
 
 import re
 import shutil
+import signal
 import socket
 import ssl
 import subprocess
@@ -14,11 +15,21 @@ import httpx
 import pytest
 
 from tests.conftest import SMALL_V1
-from tests.processes import failed_start, metric_of, running
+from tests.processes import (
+    LIVELINESS_S,
+    cpu_ticks,
+    failed_start,
+    handles_signals,
+    launch,
+    metric_of,
+    running,
+    until,
+)
 from tests.robustness.stores import copied
 from tests.robustness.traffic import classify, light_image
 
 ORIGIN = "https://camera.example"
+MOMENTS = 12
 
 
 def test_a_port_that_is_taken_is_named(store: Path) -> None:
@@ -126,6 +137,39 @@ def test_a_key_that_is_not_the_certificates_is_refused(
     cert, key = certificate
     assert f"tls_key {cert}" in failed_start(store, tls_cert=cert, tls_key=cert)
     assert f"tls_cert {key}" in failed_start(store, tls_cert=key, tls_key=key)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_stop_ends_the_process_at_any_moment_of_its_start(
+    store: Path, tmp_path: Path, number: int
+) -> None:
+    """Moments are counted in processor time, which a loaded machine stretches with the start."""
+    own, log_file = copied(store, tmp_path / "store"), tmp_path / "log.txt"
+    cache = own / ".cache"
+    with running(own) as service:
+        ticks = cpu_ticks(service.pid)
+    for moment in range(MOMENTS):
+        shutil.rmtree(cache, ignore_errors=True)  # so that each start makes it
+        _stop_a_start(own, log_file, ticks * moment // MOMENTS, number)
+        cache.mkdir(exist_ok=True)
+        left = [path.name for path in cache.iterdir() if path.suffix not in {".ort", ".json"}]
+        assert not left, "half made"
+
+
+def _stop_a_start(store: Path, log_file: Path, ticks: int, number: int) -> None:
+    def far_enough() -> bool:
+        return cpu_ticks(process.pid) >= ticks or "listening" in log_file.read_text("utf-8")
+
+    process = launch(store, log_file)
+    try:
+        until(lambda: handles_signals(process.pid), "signals are handled")
+        until(far_enough, f"{ticks} ticks are used")
+        process.send_signal(number)
+        assert process.wait(LIVELINESS_S) == 0, log_file.read_text("utf-8")
+        assert "Traceback" not in log_file.read_text("utf-8")
+    finally:
+        process.kill()
+        process.wait()
 
 
 def test_other_origins_are_not_allowed_unless_set(store: Path) -> None:

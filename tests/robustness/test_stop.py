@@ -9,7 +9,7 @@ import pytest
 
 from app.errors import Stopping
 from tests.app.problems import assert_problem
-from tests.processes import LIVELINESS_S, launch, running, until
+from tests.processes import LIVELINESS_S, handles_signals, launch, running, until
 from tests.robustness.sockets import connection, reply, upload
 from tests.robustness.traffic import (
     ONE_WORKER,
@@ -103,7 +103,7 @@ def test_a_second_signal_ends_the_process_at_once(store: Path) -> None:
 def test_a_stop_while_starting_ends_the_process(store: Path, tmp_path: Path, number: int) -> None:
     process = launch(store, tmp_path / "log.txt")
     try:
-        until(lambda: _in_mask(process.pid, "SigIgn", signal.SIGHUP), "signals are heeded")
+        until(lambda: handles_signals(process.pid), "signals are handled")
         process.send_signal(number)
         assert process.wait(LIVELINESS_S) == 0
         assert "Traceback" not in (tmp_path / "log.txt").read_text("utf-8")
@@ -115,7 +115,7 @@ def test_a_stop_while_starting_ends_the_process(store: Path, tmp_path: Path, num
 def test_a_reload_while_starting_does_no_harm(store: Path, tmp_path: Path) -> None:
     process = launch(store, tmp_path / "log.txt")
     try:
-        until(lambda: _in_mask(process.pid, "SigIgn", signal.SIGHUP), "signals are heeded")
+        until(lambda: handles_signals(process.pid), "signals are handled")
         process.send_signal(signal.SIGHUP)
         until(lambda: "listening" in (tmp_path / "log.txt").read_text("utf-8"), "it listens")
         assert process.poll() is None
@@ -136,10 +136,3 @@ def test_a_process_killed_under_load_can_be_started_again_at_once(store: Path) -
 
 def _begin_upload(opened: socket.socket) -> None:
     opened.sendall(upload(bytes(1_000_000))[:500_000])
-
-
-def _in_mask(pid: int, mask: str, number: signal.Signals) -> bool:
-    """Whether a process catches or ignores a signal; SIGHUP is the last one that is seen to."""
-    status = Path(f"/proc/{pid}/status").read_text("utf-8")
-    found = re.search(rf"{mask}:\s+([0-9a-f]+)", status)
-    return found is not None and bool(int(found[1], 16) >> (number - 1) & 1)

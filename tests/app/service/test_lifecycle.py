@@ -1,11 +1,8 @@
 """Counting what is under way, so that a stop can wait for it."""
 
 import asyncio
-import signal
 
-import pytest
-
-from app.service.lifecycle import Lifecycle, signals_heeded
+from app.service.lifecycle import Lifecycle
 
 PATIENCE_S = 30
 
@@ -41,13 +38,3 @@ def test_a_stop_gives_up_and_says_so() -> None:
         return await lifecycle.stop(drain_s=0, timeout_s=0.01)
 
     assert not asyncio.run(run())
-
-
-def test_signals_are_heeded_while_starting_and_given_back() -> None:
-    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
-    with signals_heeded():
-        signal.raise_signal(signal.SIGHUP)
-        with pytest.raises(SystemExit) as leaving:
-            signal.raise_signal(signal.SIGTERM)
-    assert leaving.value.code == 0
-    assert before == {number: signal.getsignal(number) for number in before}
