@@ -1,0 +1,58 @@
+"""Links and file names in the pages of the project lead somewhere."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT
+
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
+    *ROOT.glob("docs/*.md"),
+    *ROOT.glob("deploy/*.md"),
+]
+ARCHITECTURE = ROOT / "docs" / "architecture.md"
+IGNORED = {"__pycache__", "store", "weights"}
+
+
+def links() -> Iterator[tuple[Path, str]]:
+    """Page and target of every relative link."""
+    for page in sorted(PAGES):
+        for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text("utf-8")):
+            if not re.match(r"[a-z]+:", target):
+                yield page, target
+
+
+def anchors(page: Path) -> set[str]:
+    """The anchors that a page's headings make, as GitHub forms them."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text("utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize(
+    ("page", "target"),
+    [pytest.param(*link, id=f"{link[0].name}:{link[1]}") for link in links()],
+)
+def test_a_link_leads_to_a_file_and_a_heading(page: Path, target: str) -> None:
+    name, _, anchor = target.partition("#")
+    file = (page.parent / name).resolve() if name else page
+    assert file.exists()
+    assert not anchor or anchor in anchors(file)
+
+
+def test_the_files_that_the_architecture_names_exist() -> None:
+    text = ARCHITECTURE.read_text("utf-8")
+    named = re.findall(r"`((?:app|models|tests|docs|deploy|client|container)/[\w./-]*)`", text)
+    assert len(named) > 40
+    assert not [name for name in named if not (ROOT / name).exists()]
+
+
+@pytest.mark.parametrize("half", ["app", "models"])
+def test_every_package_is_in_the_drawing(half: str) -> None:
+    drawing = ARCHITECTURE.read_text("utf-8").partition(f"## Packages of {half}/\n")[2]
+    drawing = drawing.partition("\n## ")[0]
+    packages = {path.name for path in (ROOT / half).iterdir() if path.is_dir()} - IGNORED
+    assert not [name for name in packages if not re.search(rf"\b{name}\b", drawing)]
