@@ -2,8 +2,8 @@
 
 from typing import TYPE_CHECKING
 
-from loadtest.auto.choice import BudgetStudy, NewResolution, Overload
-from loadtest.auto.predicted import TOLERANCE, Predicted
+from loadtest.auto.predictions import TOLERANCE, Predicted
+from loadtest.auto.scenarios import BudgetStudy, NewResolution, Overload
 from loadtest.load.open_loop import OpenLoop
 from loadtest.report import describe, number, percent, table, verdict
 

@@ -13,7 +13,8 @@ from rich.console import Console
 from app.model.model import load_model
 from loadtest import report
 from loadtest.auto import report as auto_report
-from loadtest.auto.choice import (
+from loadtest.auto.predictions import Predicted, check_models, check_networks
+from loadtest.auto.scenarios import (
     BudgetStudy,
     NewResolution,
     Overload,
@@ -21,11 +22,10 @@ from loadtest.auto.choice import (
     study_new_resolution,
     study_overload,
 )
-from loadtest.auto.predicted import Predicted, check_models, check_networks
+from loadtest.bench.rounds import write_bodies
 from loadtest.bench.run import prepare
 from loadtest.host import processes
 from loadtest.host.machine import Disturbance, Machine, cpu_times, disturbance, this_machine
-from loadtest.load.closed_loop import write_bodies
 from loadtest.load.photos import prepare_photos
 from loadtest.load.wrk import check_wrk
 from models.recommendation.probe import probe

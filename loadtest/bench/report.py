@@ -5,7 +5,7 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from loadtest.bench.plan import FEW, HEADLINE_FORM, HEADLINE_PHOTO, LOADS, MANY, connections
-from loadtest.load.closed_loop import Sample, middle, select
+from loadtest.bench.rounds import Sample, middle, select
 from loadtest.load.photos import SIZES
 from loadtest.report import describe, megabytes, number, percent, table, verdict
 

@@ -16,15 +16,15 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from loadtest import report
 from loadtest.bench import report as bench_report
-from loadtest.bench.copies import Held, measure_held
 from loadtest.bench.plan import FULL, HEADLINE_FORM, LOADS, MANY, QUICK, Plan, connections
+from loadtest.bench.request_memory import Held, measure_held
+from loadtest.bench.rounds import PATH, Bench, BodyFile, Sample, middle, select, write_bodies
 from loadtest.host import processes
 from loadtest.host.machine import Disturbance, Machine, cpu_times, disturbance, this_machine
 from loadtest.host.processes import Memory
 from loadtest.host.server import GATEWAY, HOST, start_gateway
 from loadtest.load.bare_loop import BareLoop
 from loadtest.load.body import FORMS
-from loadtest.load.closed_loop import PATH, Bench, BodyFile, Sample, middle, select, write_bodies
 from loadtest.load.open_loop import OpenLoop, run_open_loop
 from loadtest.load.photos import SHARED, SIZES, Photo, prepare_photos
 from loadtest.load.wrk import check_wrk, run_wrk

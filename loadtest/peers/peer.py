@@ -107,7 +107,7 @@ class Peer:
             "PORT": names["port"],
             "CORES": names["cores"],
             "PATH": f"{names['bin']}{os.pathsep}{os.environ['PATH']}",
-            "PYTHONPATH": str(PEERS / "common"),
+            "PYTHONPATH": str(PEERS / "classifier"),
         }
         return Server(
             [part.format_map(names) for part in self.start],

@@ -16,9 +16,9 @@ from rich.console import Console
 from app.settings import Settings
 from app.system.cores import usable_cores
 from loadtest import report
+from loadtest.bench.rounds import BodyFile, write_bodies
 from loadtest.host.machine import Disturbance, Machine, cpu_times, disturbance, this_machine
 from loadtest.host.server import Server, start_gateway
-from loadtest.load.closed_loop import BodyFile, write_bodies
 from loadtest.load.photos import prepare_photos
 from loadtest.load.wrk import ClosedLoop, check_wrk, run_wrk
 
@@ -26,7 +26,7 @@ PATH = "/predict"
 COUNTER = "gateway_requests_total"
 MODEL = "mobilenet_v2_1.0_224"
 STORE = Path(__file__).resolve().parents[2] / "models" / "store"
-SCRIPT = Path(__file__).with_name("flood.lua")
+SCRIPT = Path(__file__).parents[1] / "load" / "delayed_post.lua"
 OVERLOAD = 3
 MEAN_DELAY_MS = 1000
 # wrk looks through the timers of all connections of a thread at every event. In one thread that

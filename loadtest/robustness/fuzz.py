@@ -27,7 +27,7 @@ from rich.table import Table
 
 from app.problem import MEDIA_TYPE, Problem
 from loadtest.host.server import HOST, Server, start_gateway
-from loadtest.robustness.hostile import Case, honest_cases, make_case
+from loadtest.robustness.fuzz_cases import Case, honest_cases, make_case
 
 ANSWER_S = 5.0
 TOO_LATE, DEADLINE = 504, b"X-Deadline-Ms"

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from loadtest.host.server import start_gateway
 from loadtest.robustness.fuzz import fuzz
-from loadtest.robustness.hostile import KINDS
+from loadtest.robustness.fuzz_cases import KINDS
 from loadtest.robustness.mutations import seed_images
 from tests.conftest import SMALL_V1
 

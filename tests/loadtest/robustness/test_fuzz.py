@@ -10,7 +10,7 @@ from PIL import Image
 from app.errors import NotAnImage
 from app.problem import MEDIA_TYPE, to_problem
 from loadtest.robustness.fuzz import Report, judge
-from loadtest.robustness.hostile import KINDS, honest_cases, make_case
+from loadtest.robustness.fuzz_cases import KINDS, honest_cases, make_case
 from loadtest.robustness.mutations import MUTATIONS, damaged_image, seed_images
 
 PROBLEM = to_problem(NotAnImage("no")).model_dump_json().encode()

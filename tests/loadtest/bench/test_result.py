@@ -3,8 +3,8 @@
 import pytest
 
 from loadtest.bench.plan import connections
+from loadtest.bench.rounds import Sample, middle, select
 from loadtest.load.bare_loop import BareRun
-from loadtest.load.closed_loop import Sample, middle, select
 from loadtest.load.wrk import ClosedLoop
 
 

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from hdrh.histogram import HdrHistogram  # type: ignore[import-untyped]  # has no types
 
-from loadtest.auto.choice import BudgetStudy, Rung, between, climb_down, within
 from loadtest.auto.plot import outline
+from loadtest.auto.scenarios import BudgetStudy, Rung, between, climb_down, within
 from loadtest.load.open_loop import DIGITS, LONGEST_US, OpenLoop
 
 

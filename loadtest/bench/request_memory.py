@@ -1,6 +1,6 @@
 """How much memory Python holds at most for one request, by the form of its body.
 
-`python -m loadtest.bench.copies MODEL_FILE PHOTO` runs the service in this process under
+`python -m loadtest.bench.request_memory MODEL_FILE PHOTO` runs the service in this process under
 `tracemalloc`, sends one request at a time and prints JSON. It counts allocations of Python and
 NumPy, not Pillow's or onnxruntime's own.
 """
@@ -48,7 +48,7 @@ class Held:
 
 def measure_held(model: Path, photo: Path) -> list[Held]:
     """Measure all forms in a process of its own."""
-    command = [sys.executable, "-m", "loadtest.bench.copies", str(model), str(photo)]
+    command = [sys.executable, "-m", "loadtest.bench.request_memory", str(model), str(photo)]
     done = subprocess.run(command, stdout=subprocess.PIPE, check=True, timeout=120)
     return [Held(**row) for row in json.loads(done.stdout)]
 

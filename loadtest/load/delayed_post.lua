@@ -1,4 +1,4 @@
--- wrk -s flood.lua URL -- BODY_FILE CONTENT_TYPE MEAN_DELAY_MS
+-- wrk -s delayed_post.lua URL -- BODY_FILE CONTENT_TYPE MEAN_DELAY_MS
 -- As post.lua, but every connection waits a random time before each request: many of them send at
 -- a rate that hardly depends on how fast they are answered.
 

@@ -11,8 +11,8 @@ from typing import Any
 
 from hdrh.histogram import HdrHistogram  # type: ignore[import-untyped]  # has no types
 
+from loadtest.bench.rounds import PATH, BodyFile
 from loadtest.host.server import HOST, Server, start_auto
-from loadtest.load.closed_loop import PATH, BodyFile
 from loadtest.load.open_loop import OpenLoop, run_open_loop
 from loadtest.load.wrk import run_wrk
 
