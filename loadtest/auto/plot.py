@@ -1,8 +1,8 @@
-"""`make plot`: accuracy against milliseconds of every variant on this machine, as a picture."""
+"""`make plot`: accuracy against inference time of every variant on this machine, as an SVG."""
 
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -14,31 +14,34 @@ from app.model.model import load_model
 from app.model.store import Selection, Store
 from app.settings import Settings
 from loadtest.host.machine import this_machine
+from loadtest.host.model_store import ROOT, STORE
 
-PICTURE = Path(__file__).resolve().parents[2] / "docs" / "choosing.svg"
-ENOUGH_S = 120.0
+PLOT = ROOT / "docs" / "choosing.svg"
+MAX_TIMING_S = 120.0
+MIN_LABEL_DISTANCE = 1.8  # percent points between two labels of the line
 COLOURS = {
     ("mobilenet_v1", "fp32"): "#4c78a8",
     ("mobilenet_v1", "int8"): "#9ecae9",
     ("mobilenet_v2", "fp32"): "#e45756",
     ("mobilenet_v2", "int8"): "#ff9d98",
 }
-Point = tuple[float, float]
+Point = tuple[float, float]  # milliseconds, percent
 
 
-def measured(folder: Path) -> list[Standing]:
-    """Every variant of a store that has a known accuracy, timed here."""
-    sides = Settings.model_fields["auto_resolutions"].default
+def measure(folder: Path) -> list[Standing]:
+    """Time every variant of a store whose accuracy is known."""
+    resolutions = Settings.model_fields["auto_resolutions"].default
     store = Store(Selection(folder), partial(load_model))
     timings = Timings()
-    Measurer(store, timings, sides, busy=lambda: False, keep=False).measure(ENOUGH_S)
-    variants = [each for each in loaded_variants(store, sides) if each.top1]
+    measurer = Measurer(store, timings, resolutions, busy=lambda: False, keep=False)
+    measurer.measure(MAX_TIMING_S)
+    variants = [each for each in loaded_variants(store, resolutions) if each.top1]
     times = {key: found.p50_ms for key, found in timings.measured.items()}
     return frontier(variants, times)
 
 
-def outline(points: list[Point]) -> list[Point]:
-    """Of (milliseconds, percent), those that no faster one equals, fastest first."""
+def pareto_front(points: list[Point]) -> list[Point]:
+    """Return the points that no faster one equals in accuracy, fastest first."""
     best: list[Point] = []
     for point in sorted(points, key=lambda point: (point[0], -point[1])):
         if not best or point[1] > best[-1][1]:
@@ -46,8 +49,8 @@ def outline(points: list[Point]) -> list[Point]:
     return best
 
 
-def draw(standings: list[Standing], title: str, picture: Path) -> None:
-    """Write the picture."""
+def draw(standings: list[Standing], title: str, file: Path) -> None:
+    """Draw the variants and their Pareto front, and write the file."""
     import matplotlib as mpl
 
     mpl.use("svg")
@@ -67,46 +70,43 @@ def draw(standings: list[Standing], title: str, picture: Path) -> None:
         names[point] = variant.name.removeprefix("mobilenet_")
     for (family, precision), points in sorted(by_kind.items()):
         label = f"{family.replace('mobilenet_v', 'MobileNetV')} {precision}"
-        milliseconds, percents = zip(*points, strict=True)
+        times_ms, percents = zip(*points, strict=True)
         colour = COLOURS[family, precision]
-        axes.scatter(milliseconds, percents, s=22, color=colour, label=label, zorder=3)
-    best = outline(list(names))
-    axes.plot(*zip(*best, strict=True), color="#555", linewidth=1, zorder=2)
-    shown: list[Point] = []
-    for point in reversed(best):
-        if not shown or abs(point[1] - shown[-1][1]) > 1.8:
-            shown.append(point)
-            axes.annotate(
-                names[point],
-                point,
-                xytext=(-5, 4),
-                textcoords="offset points",
-                ha="right",
-                fontsize=7,
-            )
+        axes.scatter(times_ms, percents, s=22, color=colour, label=label, zorder=3)
+    front = pareto_front(list(names))
+    axes.plot(*zip(*front, strict=True), color="#555", linewidth=1, zorder=2)
+    _label_points(axes, front, names)
     axes.set(
         xscale="log", xlabel="milliseconds of inference, one thread", ylabel="top-1, %", title=title
     )
-    fastest, slowest = best[0][0], max(point[0] for point in names)
-    axes.set_xlim(fastest / 2.2, slowest * 1.3)
-    ticks = [
-        each for each in (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50) if fastest / 2.2 < each < slowest
-    ]
+    left, right = front[0][0] / 2.2, max(point[0] for point in names)
+    axes.set_xlim(left, right * 1.3)
+    ticks = [each for each in (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50) if left < each < right]
     axes.set_xticks(ticks, [f"{each:g}" for each in ticks])
     axes.minorticks_off()
     axes.grid(alpha=0.25)
     axes.legend(loc="lower right", frameon=False)
-    figure.savefig(picture, metadata={"Date": None})
+    figure.savefig(file, metadata={"Date": None})
     pyplot.close(figure)
 
 
+def _label_points(axes: Any, front: list[Point], names: dict[Point, str]) -> None:
+    """Name the points of the line, most accurate first, without overlapping labels."""
+    style = {"textcoords": "offset points", "ha": "right", "fontsize": 7}
+    labelled_percent: float | None = None
+    for point in reversed(front):
+        if labelled_percent is None or labelled_percent - point[1] > MIN_LABEL_DISTANCE:
+            labelled_percent = point[1]
+            axes.annotate(names[point], point, xytext=(-5, 4), **style)
+
+
 def main(
-    store: Annotated[Path, typer.Option(help="Folder of the .onnx files.")] = Path("models/store"),
-    picture: Annotated[Path, typer.Option(help="Where to write it.")] = PICTURE,
+    store: Annotated[Path, typer.Option(help="Folder of the .onnx files.")] = STORE,
+    file: Annotated[Path, typer.Option("--picture", help="The SVG file to write.")] = PLOT,
 ) -> None:
     """Time every variant of a store and draw them."""
     machine = this_machine()
-    draw(measured(store), f"Variants on a core of {machine.cpu}", picture)
+    draw(measure(store), f"Variants on a core of {machine.cpu}", file)
 
 
 if __name__ == "__main__":

@@ -1,120 +1,123 @@
 """The tables of `make bench-auto`."""
 
-from typing import TYPE_CHECKING
+from loadtest.auto.result import (
+    AutoResult,
+    BudgetResult,
+    NewResolutionResult,
+    OverloadResult,
+    Prediction,
+)
+from loadtest.load.tally import OpenLoop
+from loadtest.report import number, percent, table, verdict
 
-from loadtest.auto.predictions import TOLERANCE, Predicted
-from loadtest.auto.scenarios import BudgetStudy, NewResolution, Overload
-from loadtest.load.open_loop import OpenLoop
-from loadtest.report import describe, number, percent, table, verdict
-
-if TYPE_CHECKING:
-    from loadtest.auto.run import Result
-
-ADDED_MS = 20
-IN_TIME = 0.95
+MAX_ADDED_MS = 20
+MIN_IN_TIME = 0.95
+MAX_PREDICTION_ERROR = 0.25
+MIN_GOOD_PREDICTIONS = 8
 
 
-def render(result: "Result") -> str:
-    """All of it, with what was promised."""
+def render(result: AutoResult) -> str:
+    """Return all tables of a run, in Markdown."""
     return "\n\n".join(
         (
-            describe(result.machine, result.disturbed, result.took_s),
-            _promises(result),
+            result.conditions.describe(),
+            _targets(result),
             "### A latency budget",
             _budget(result.budget),
-            "### Three times too much, with a deadline",
+            "### Three times the capacity, with a deadline",
             _overload(result.overload),
-            "### What was predicted before a download",
+            "### Latency predicted before a download",
             f"The probe took {result.probe_s:.1f} s.",
-            _predicted(result.predicted),
-            "### A resolution that was never used before, under load",
-            _new(result.new_resolution),
+            _predictions(result.predictions),
+            "### A new resolution under load",
+            _new_resolution(result.new_resolution),
         )
     )
 
 
-def _promises(result: "Result") -> str:
-    budget, overload, new = result.budget, result.overload, result.new_resolution
-    above = budget.more_accurate
-    good = [each for each in result.predicted if abs(each.error) <= TOLERANCE]
-    least_ms = min((rung.loop.p95_ms for rung in above), default=0.0)
+def _targets(result: AutoResult) -> str:
+    budget, overload = result.budget, result.overload
+    added_ms = result.new_resolution.added_p99_ms
+    good = sum(abs(each.error) <= MAX_PREDICTION_ERROR for each in result.predictions)
+    lowest_ms = min((run.loop.p95_ms for run in budget.more_accurate), default=None)
     rows = [
         (
             f"p95 of `auto` over {budget.auto.scheduled} requests",
             f"at most {number(budget.budget_ms)} ms",
             f"{number(budget.auto.p95_ms)} ms",
-            verdict(budget.kept),
+            verdict(budget.within_budget),
         ),
         (
-            f"least p95 of the {len(above)} more accurate variants",
+            f"lowest p95 of the {len(budget.more_accurate)} more accurate variants",
             f"more than {number(budget.budget_ms)} ms",
-            f"{number(least_ms)} ms" if above else "there are none",
-            verdict(not above or least_ms > budget.budget_ms),
+            "no such variant" if lowest_ms is None else f"{number(lowest_ms)} ms",
+            verdict(lowest_ms is None or lowest_ms > budget.budget_ms),
         ),
         (
             f"answered within {overload.deadline_ms:.0f} ms at 3 x capacity, brown-out on",
-            "at least 95 %",
+            f"at least {percent(MIN_IN_TIME)}",
             percent(overload.in_time["on"]),
-            verdict(overload.in_time["on"] >= IN_TIME),
+            verdict(overload.in_time["on"] >= MIN_IN_TIME),
         ),
-        ("the same, off", "-", percent(overload.in_time["off"]), "-"),
+        ("the same, brown-out off", "-", percent(overload.in_time["off"]), "-"),
         (
-            f"variants predicted within {TOLERANCE:.0%} of what they take",
-            "at least 8",
-            f"{len(good)} of {len(result.predicted)}",
-            verdict(len(good) >= 8),
+            f"variants predicted within {percent(MAX_PREDICTION_ERROR)} of the measured time",
+            f"at least {MIN_GOOD_PREDICTIONS}",
+            f"{good} of {len(result.predictions)}",
+            verdict(good >= MIN_GOOD_PREDICTIONS),
         ),
         (
-            "p99 that new resolutions add to others",
-            f"at most {ADDED_MS} ms",
-            f"{new.added_p99_ms:.1f} ms",
-            verdict(new.added_p99_ms <= ADDED_MS),
+            "p99 that new resolutions add to other requests",
+            f"at most {MAX_ADDED_MS} ms",
+            f"{added_ms:.1f} ms",
+            verdict(added_ms <= MAX_ADDED_MS),
         ),
     ]
-    return table(("", "promised", "seen", "kept"), rows)
+    return table(("", "target", "measured", "met"), rows)
 
 
-def _budget(study: BudgetStudy) -> str:
+def _budget(result: BudgetResult) -> str:
     rows = [
-        (f"`{rung.name}`", f"{rung.top1:.1f} %", *_latencies(rung.loop)) for rung in study.rungs
+        (f"`{run.name}`", f"{run.top1:.1f} %", *_latencies(run.loop)) for run in result.variants
     ]
     rows.append(
-        (f"`auto`, {number(study.budget_ms)} ms", f"{study.top1:.1f} %", *_latencies(study.auto))
+        (f"`auto`, {number(result.budget_ms)} ms", f"{result.top1:.1f} %", *_latencies(result.auto))
     )
-    chosen = ", ".join(f"`{name}` {count}" for name, count in study.chosen.items())
     return (
-        f"{number(study.requests_per_s)} requests/s on a schedule.\n\n"
+        f"Open loop, {number(result.requests_per_s)} requests/s.\n\n"
         + table(("answered by", "top-1", "requests", "p50 ms", "p95 ms", "p99 ms"), rows)
-        + f"\n\nChosen: {chosen}."
+        + f"\n\nChosen: {_counts(result.chosen)}."
     )
 
 
-def _overload(study: Overload) -> str:
+def _overload(result: OverloadResult) -> str:
     rows = [
         (
             f"brown-out {state}",
             number(loop.offered_per_s),
-            percent(study.in_time[state]),
+            percent(result.in_time[state]),
             loop.answered,
-            loop.refused,
+            loop.rejected,
             loop.failed + loop.unsent,
             *map(number, (loop.p50_ms, loop.p95_ms, loop.p99_ms)),
         )
-        for state, loop in study.loops.items()
+        for state, loop in result.loops.items()
     ]
     headings = ("", "offered/s", "in time", "200", "503", "504 and others", "p50 ms", "p95 ms")
-    lines = [
-        f"One worker, so that the generator has a core; the most accurate variant carries "
-        f"{number(study.capacity_per_s)} requests/s.",
-        table((*headings, "p99 ms"), rows),
-    ]
-    for state, chosen in study.chosen.items():
-        shown = ", ".join(f"`{name}` {count}" for name, count in chosen.items())
-        lines.append(f"Chosen with brown-out {state}: {shown}.")
-    return "\n\n".join(lines)
+    return "\n\n".join(
+        (
+            "The service has one worker, so that the generator has a core. The capacity of the "
+            f"most accurate variant is {number(result.capacity_per_s)} requests/s.",
+            table((*headings, "p99 ms"), rows),
+            *(
+                f"Chosen with brown-out {state}: {_counts(chosen)}."
+                for state, chosen in result.chosen.items()
+            ),
+        )
+    )
 
 
-def _predicted(found: list[Predicted]) -> str:
+def _predictions(predictions: list[Prediction]) -> str:
     rows = [
         (
             f"`{each.name}`" + ("" if each.trained else ", random weights"),
@@ -123,27 +126,31 @@ def _predicted(found: list[Predicted]) -> str:
             f"{each.measured_ms:.2f}",
             f"{100 * each.error:+.0f} %",
         )
-        for each in sorted(found, key=lambda each: each.madds)
+        for each in sorted(predictions, key=lambda each: each.madds)
     ]
     return table(("variant", "MAdds", "predicted ms", "measured ms", "error"), rows)
 
 
-def _new(study: NewResolution) -> str:
+def _new_resolution(result: NewResolutionResult) -> str:
     rows = [
-        ("no other requests", *_latencies(study.alone)),
-        ("others at new resolutions", *_latencies(study.beside)),
+        ("no other requests", *_latencies(result.alone)),
+        ("others at new resolutions", *_latencies(result.beside)),
     ]
-    sides = [
-        (f"{side}", number(study.first_ms[side]), number(study.second_ms[side]))
-        for side in study.first_ms
+    times = [
+        (resolution, number(first_ms), number(result.second_ms[resolution]))
+        for resolution, first_ms in result.first_ms.items()
     ]
     return "\n\n".join(
         (
-            f"{number(study.requests_per_s)} requests/s at the trained resolution.",
+            f"{number(result.requests_per_s)} requests/s at the trained resolution.",
             table(("", "requests", "p50 ms", "p95 ms", "p99 ms"), rows),
-            table(("resolution", "first inference, ms", "second, ms"), sides),
+            table(("resolution", "first inference, ms", "second, ms"), times),
         )
     )
+
+
+def _counts(chosen: dict[str, int]) -> str:
+    return ", ".join(f"`{name}` {count}" for name, count in chosen.items())
 
 
 def _latencies(loop: OpenLoop) -> tuple[str, ...]:

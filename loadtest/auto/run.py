@@ -1,8 +1,6 @@
-"""`make bench-auto`: what is promised of choosing a model, measured on this machine."""
+"""`make bench-auto`: the targets of automatic model choice, measured on this machine."""
 
 import shutil
-import time
-from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated
@@ -11,97 +9,56 @@ import typer
 from rich.console import Console
 
 from app.model.model import load_model
-from loadtest import report
-from loadtest.auto import report as auto_report
-from loadtest.auto.predictions import Predicted, check_models, check_networks
-from loadtest.auto.scenarios import (
-    BudgetStudy,
-    NewResolution,
-    Overload,
-    study_budget,
-    study_new_resolution,
-    study_overload,
-)
-from loadtest.bench.rounds import write_bodies
-from loadtest.bench.run import prepare
+from loadtest.auto.predictions import predict_models, predict_networks
+from loadtest.auto.report import render
+from loadtest.auto.result import AutoResult
+from loadtest.auto.scenarios import run_budget, run_new_resolution, run_overload
 from loadtest.host import processes
-from loadtest.host.machine import Disturbance, Machine, cpu_times, disturbance, this_machine
+from loadtest.host.machine import MachineMonitor
+from loadtest.host.model_store import LARGEST, SMALLEST, STORE, make_store
+from loadtest.load.body import write_body
 from loadtest.load.photos import prepare_photos
 from loadtest.load.wrk import check_wrk
+from loadtest.report import save
 from models.recommendation.probe import probe
 
-# A ladder from the default model down to the smallest.
-MODELS = (
-    "mobilenet_v2_1.0_224",
-    "mobilenet_v1_0.75_192_qat",
-    "mobilenet_v1_0.5_160_qat",
-    "mobilenet_v1_0.25_128",
-)
+MODELS = (LARGEST, "mobilenet_v1_0.75_192_qat", "mobilenet_v1_0.5_160_qat", SMALLEST)
 CONSOLE = Console(stderr=True)
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
-    """One run of this benchmark."""
-
-    machine: Machine
-    disturbed: Disturbance
-    took_s: float
-    budget: BudgetStudy
-    overload: Overload
-    probe_s: float
-    predicted: list[Predicted]
-    new_resolution: NewResolution
-
-
 def main(
-    store: Annotated[Path, typer.Option(help="Folder of the .onnx files.")] = Path("models/store"),
-    quick: Annotated[bool, typer.Option(help="A look in a minute; not published.")] = False,
-    publish: Annotated[bool, typer.Option(help="Fill docs/performance.md.")] = True,
+    store: Annotated[Path, typer.Option(help="Folder of the .onnx files.")] = STORE,
+    quick: Annotated[bool, typer.Option(help="Run for a minute and do not publish.")] = False,
+    publish: Annotated[bool, typer.Option(help="Update docs/performance.md.")] = True,
 ) -> None:
     """Measure automatic choice, brown-out, prediction and new resolutions, and write tables."""
     check_wrk()
     processes.adopt_orphans()
-    machine, before, began = this_machine(), cpu_times(), time.monotonic()
+    monitor = MachineMonitor()
     requests, seconds = (600, 5.0) if quick else (2000, 20.0)
     with TemporaryDirectory() as name, CONSOLE.status("start") as status:
         folder = Path(name)
         log = folder / "server.log"
-        own, single = folder / "store", folder / "single"
-        for each in (own, single):
-            each.mkdir()
+        all_models, one_model = folder / "store", folder / "single"
+        all_models.mkdir()
+        one_model.mkdir()
         for model in MODELS:
-            shutil.copy(prepare(model, store, folder), own)
-        shutil.copy(own / f"{MODELS[0]}.onnx", single)
-        photos = {photo.name: photo for photo in prepare_photos(folder / "photos")}
-        bodies = {
-            photo: next(body for body in write_bodies(photos[photo], folder) if body.form == "raw")
-            for photo in ("720p", "500x375")
-        }
+            shutil.copy(make_store(model, store, folder), all_models)
+        shutil.copy(all_models / f"{LARGEST}.onnx", one_model)
+        photos = prepare_photos(folder / "photos")
+        camera = write_body(photos["720p"], folder)
+        small = write_body(photos["500x375"], folder)
         status.update("prediction")
         probed = probe()
-        loaded = (load_model(file) for file in sorted(own.glob("*.onnx")))
-        real = check_models(loaded, probed.models)
-        predicted = real + check_networks(probed.models)
-        budget = study_budget(own, log, bodies["720p"], requests, status.update)
-        overload = study_overload(own, log, bodies["500x375"], seconds, status.update)
-        new = study_new_resolution(single, log, bodies["720p"], seconds, status.update)
-    result = Result(
-        machine=machine,
-        disturbed=disturbance(before, cpu_times()),
-        took_s=time.monotonic() - began,
-        budget=budget,
-        overload=overload,
-        probe_s=probed.took_s,
-        predicted=predicted,
-        new_resolution=new,
+        loaded = (load_model(file) for file in sorted(all_models.glob("*.onnx")))
+        predictions = predict_models(loaded, probed.models) + predict_networks(probed.models)
+        budget = run_budget(all_models, log, camera, requests, status.update)
+        overload = run_overload(all_models, log, small, seconds, status.update)
+        new_resolution = run_new_resolution(one_model, log, camera, seconds, status.update)
+    result = AutoResult(
+        monitor.conditions(), budget, overload, probed.took_s, predictions, new_resolution
     )
-    text = auto_report.render(result)
-    print(text)
-    report.write_json("auto", result)
-    report.write_markdown("auto", text)
-    if publish and not quick:
-        report.publish("auto", text)
+    save("auto", render(result), result, publish=publish and not quick)
 
 
 if __name__ == "__main__":

@@ -2,128 +2,127 @@
 
 from collections.abc import Callable
 from statistics import median
-from typing import TYPE_CHECKING
 
-from loadtest.bench.plan import FEW, HEADLINE_FORM, HEADLINE_PHOTO, LOADS, MANY, connections
-from loadtest.bench.rounds import Sample, middle, select
-from loadtest.load.photos import SIZES
-from loadtest.report import describe, megabytes, number, percent, table, verdict
+from loadtest.bench.plan import OPEN_LOOP_LOADS, TARGET_FORM, TARGET_PHOTO, connections
+from loadtest.bench.result import BenchResult, ModelResult, Sample, median_of, select
+from loadtest.load.body import FORMS
+from loadtest.load.photos import SIZES, size_text
+from loadtest.load.wrk import saturating
+from loadtest.report import megabytes, number, percent, table, verdict
 
-if TYPE_CHECKING:
-    from loadtest.bench.run import Result, Study
-
-RATIO_AT_LEAST = {"mobilenet_v2_1.0_224": 0.90, "mobilenet_v1_0.25_128": 0.75}
-EXTRA_AT_MOST_MS = 1.0
+MIN_RATIO = {"mobilenet_v2_1.0_224": 0.90, "mobilenet_v1_0.25_128": 0.75}
+MAX_EXTRA_MS = 1.0
 
 
-def render(result: "Result") -> str:
-    """All tables of a run, in Markdown."""
-    cores = result.machine.cores
+def render(result: BenchResult) -> str:
+    """Return all tables of a run, in Markdown."""
+    cores = result.conditions.machine.cores
     parts = [
-        describe(result.machine, result.disturbed, result.took_s),
-        "### Against the bare loop\n",
-        _promises(result.studies, cores),
-        "### The bare loop\n",
-        _bare(result.studies, cores),
-        "### Closed loop\n",
-        *(_closed(study, cores) for study in result.studies),
-        "### Open loop\n",
-        _open(result.studies),
-        "### Start and memory\n",
-        _start(result.studies),
-        "### Memory for one request\n",
-        _held(result.studies),
+        result.conditions.describe(),
+        "### Against the bare loop",
+        _targets(result.models, cores),
+        "### The bare loop",
+        _bare_loop(result.models, cores),
+        "### Closed loop",
+        *(_closed_loop(model, cores) for model in result.models),
+        "### Open loop",
+        _open_loop(result.models),
+        "### Start and memory",
+        _start(result.models),
+        "### Memory for one request",
+        _request_memory(result.models),
     ]
-    return "\n\n".join(part.strip("\n") for part in parts)
+    return "\n\n".join(parts)
 
 
-def _promises(studies: "list[Study]", cores: int) -> str:
+def _targets(models: list[ModelResult], cores: int) -> str:
     rows = []
-    for study in studies:
-        crowd = select(study.samples, HEADLINE_PHOTO, HEADLINE_FORM, MANY * cores)
-        single = select(study.samples, HEADLINE_PHOTO, HEADLINE_FORM, FEW)
-        least = RATIO_AT_LEAST[study.model]
-        ratio = middle(crowd, lambda sample: sample.ratio)
-        extra = middle(single, lambda sample: sample.extra_ms)
+    for model in models:
+        many = select(model.samples, TARGET_PHOTO, TARGET_FORM, saturating(cores))
+        single = select(model.samples, TARGET_PHOTO, TARGET_FORM)
+        min_ratio = MIN_RATIO[model.model]
+        ratio = median_of(many, lambda sample: sample.ratio)
+        extra_ms = median_of(single, lambda sample: sample.extra_ms)
         rows += [
             (
-                f"`{study.model}`: requests/s at {MANY * cores} connections, of bare images/s",
-                f"at least {percent(least)}",
+                f"`{model.model}`: requests/s at {saturating(cores)} connections, relative to "
+                "bare images/s",
+                f"at least {percent(min_ratio)}",
                 percent(ratio),
-                _spread(crowd, lambda sample: sample.ratio, percent),
-                verdict(ratio >= least),
+                _range(many, lambda sample: sample.ratio, percent),
+                verdict(ratio >= min_ratio),
             ),
             (
-                f"`{study.model}`: p50 at 1 connection, beyond the bare loop's",
-                f"at most {EXTRA_AT_MOST_MS:.1f} ms",
-                f"{extra:.2f} ms",
-                _spread(single, lambda sample: sample.extra_ms, "{:.2f}".format),
-                verdict(extra <= EXTRA_AT_MOST_MS),
+                f"`{model.model}`: p50 at 1 connection, minus the bare loop's",
+                f"at most {MAX_EXTRA_MS:.1f} ms",
+                f"{extra_ms:.2f} ms",
+                _range(single, lambda sample: sample.extra_ms, "{:.2f}".format),
+                verdict(extra_ms <= MAX_EXTRA_MS),
             ),
             (
-                f"`{study.model}`: processor time of a bare image, of that of a request",
+                f"`{model.model}`: CPU time of a bare image, relative to that of a request",
                 "-",
-                percent(middle(crowd, lambda sample: sample.bare_cpu_ms / sample.cpu_ms)),
-                _spread(crowd, lambda sample: sample.bare_cpu_ms / sample.cpu_ms, percent),
+                percent(median_of(many, lambda sample: sample.bare_cpu_ms / sample.cpu_ms)),
+                _range(many, lambda sample: sample.bare_cpu_ms / sample.cpu_ms, percent),
                 "-",
             ),
         ]
-    headings = ("1280x720 JPEG, raw body", "promised", "median", "rounds from - to", "kept")
+    headings = ("1280x720 JPEG, raw body", "target", "median", "range of the rounds", "met")
     return table(headings, rows)
 
 
-def _bare(studies: "list[Study]", cores: int) -> str:
+def _bare_loop(models: list[ModelResult], cores: int) -> str:
     rows = []
-    for study in studies:
+    for model in models:
         for photo in SIZES:
-            single = select(study.samples, photo, count=FEW)
-            crowd = select(study.samples, photo, count=MANY * cores)
+            single = select(model.samples, photo)
+            many = select(model.samples, photo, count=saturating(cores))
             rows.append(
                 (
-                    f"`{study.model}`",
-                    _size(photo),
-                    number(middle(single, lambda sample: sample.bare.p50_ms)),
-                    number(middle(single, lambda sample: sample.bare.images_per_s)),
-                    number(middle(crowd, lambda sample: sample.bare.images_per_s)),
-                    number(middle(crowd, lambda sample: sample.bare_cpu_ms)),
+                    f"`{model.model}`",
+                    size_text(photo),
+                    number(median_of(single, lambda sample: sample.bare.p50_ms)),
+                    number(median_of(single, lambda sample: sample.bare.images_per_s)),
+                    number(median_of(many, lambda sample: sample.bare.images_per_s)),
+                    number(median_of(many, lambda sample: sample.bare_cpu_ms)),
                 )
             )
-    headings = ("model", "JPEG", "ms an image (p50)", "images/s, 1 thread")
-    return table((*headings, f"images/s, {cores} threads", "CPU ms an image"), rows)
+    headings = ("model", "JPEG", "ms per image (p50)", "images/s, 1 thread")
+    return table((*headings, f"images/s, {cores} threads", "CPU ms per image"), rows)
 
 
-def _closed(study: "Study", cores: int) -> str:
-    rows = []
-    for photo in SIZES:
-        for form in ("raw", "multipart", "json"):
-            for count in connections(cores):
-                cell = select(study.samples, photo, form, count)
-                rows.append((_size(photo), form, count, *_figures(cell)))
-    headings = ("JPEG", "body", "connections", "requests/s", "of bare", "p50 ms", "p95 ms")
-    more = ("p99 ms", "CPU ms a request", "wrk's CPU ms", "errors")
-    return f"`{study.model}`\n\n" + table((*headings, *more), rows)
+def _closed_loop(model: ModelResult, cores: int) -> str:
+    rows = [
+        (size_text(photo), form, count, *_cells(select(model.samples, photo, form, count)))
+        for photo in SIZES
+        for form in FORMS
+        for count in connections(cores)
+    ]
+    headings = ("JPEG", "body", "connections", "requests/s", "relative to bare", "p50 ms", "p95 ms")
+    more = ("p99 ms", "CPU ms per request", "wrk's CPU ms", "errors")
+    return f"`{model.model}`\n\n" + table((*headings, *more), rows)
 
 
-def _figures(cell: list[Sample]) -> tuple[str, ...]:
+def _cells(samples: list[Sample]) -> tuple[str, ...]:
     return (
-        number(middle(cell, lambda sample: sample.closed.requests_per_s)),
-        percent(middle(cell, lambda sample: sample.ratio)),
-        number(middle(cell, lambda sample: sample.closed.p50_ms)),
-        number(middle(cell, lambda sample: sample.closed.p95_ms)),
-        number(middle(cell, lambda sample: sample.closed.p99_ms)),
-        number(middle(cell, lambda sample: sample.cpu_ms)),
-        number(middle(cell, lambda sample: sample.wrk_cpu_ms)),
-        str(sum(sample.closed.bad_statuses + sample.closed.socket_errors for sample in cell)),
+        number(median_of(samples, lambda sample: sample.closed.requests_per_s)),
+        percent(median_of(samples, lambda sample: sample.ratio)),
+        number(median_of(samples, lambda sample: sample.closed.p50_ms)),
+        number(median_of(samples, lambda sample: sample.closed.p95_ms)),
+        number(median_of(samples, lambda sample: sample.closed.p99_ms)),
+        number(median_of(samples, lambda sample: sample.cpu_ms)),
+        number(median_of(samples, lambda sample: sample.wrk_cpu_ms)),
+        str(sum(sample.closed.bad_statuses + sample.closed.socket_errors for sample in samples)),
     )
 
 
-def _open(studies: "list[Study]") -> str:
+def _open_loop(models: list[ModelResult]) -> str:
     rows = [
         (
-            f"`{study.model}` at {percent(load)}",
+            f"`{model.model}` at {percent(load)}",
             number(run.offered_per_s),
             number(run.answered_per_s),
-            run.refused,
+            run.rejected,
             run.failed + run.unsent,
             number(run.p50_ms),
             number(run.p95_ms),
@@ -131,51 +130,47 @@ def _open(studies: "list[Study]") -> str:
             number(run.max_ms),
             number(run.late_p99_ms),
         )
-        for study in studies
-        for load, run in zip(LOADS, study.open_loops, strict=True)
+        for model in models
+        for load, run in zip(OPEN_LOOP_LOADS, model.open_loops, strict=True)
     ]
-    headings = ("of capacity", "offered/s", "answered/s", "503", "failed", "p50 ms", "p95 ms")
-    return table((*headings, "p99 ms", "max ms", "generator late, p99 ms"), rows)
+    headings = ("load, of the capacity", "offered/s", "answered/s", "503", "failed", "p50 ms")
+    return table((*headings, "p95 ms", "p99 ms", "max ms", "generator late, p99 ms"), rows)
 
 
-def _start(studies: "list[Study]") -> str:
+def _start(models: list[ModelResult]) -> str:
     rows = [
         (
-            f"`{study.model}`",
-            f"{median(study.cold_s):.2f}",
-            f"{median(study.warm_s):.2f}",
-            megabytes(study.memory.peak_rss_bytes),
-            megabytes(study.memory.pss_bytes),
+            f"`{model.model}`",
+            f"{median(model.cold_s):.2f}",
+            f"{median(model.warm_s):.2f}",
+            megabytes(model.memory.peak_rss_bytes),
+            megabytes(model.memory.pss_bytes),
         )
-        for study in studies
+        for model in models
     ]
     headings = ("model", "start to ready, no cache, s", "with cache, s", "peak RSS")
     return table((*headings, "PSS at the end"), rows)
 
 
-def _held(studies: "list[Study]") -> str:
+def _request_memory(models: list[ModelResult]) -> str:
     rows = [
         (
-            f"`{study.model}`",
-            held.form,
-            f"{held.body_bytes / 1000:.0f} kB",
-            f"{held.pixel_bytes / 1000:.0f} kB",
-            f"{held.peak_bytes / 1000:.0f} kB",
-            f"{held.bodies:.1f}",
+            f"`{model.model}`",
+            memory.form,
+            f"{memory.body_bytes / 1000:.0f} kB",
+            f"{memory.pixel_bytes / 1000:.0f} kB",
+            f"{memory.peak_bytes / 1000:.0f} kB",
+            f"{memory.per_body:.1f}",
         )
-        for study in studies
-        for held in study.held
+        for model in models
+        for memory in model.request_memory
     ]
-    headings = ("model", "body", "its size", "pixels", "held at most", "bodies held beyond pixels")
+    headings = ("model", "body", "body size", "pixels", "peak", "(peak - pixels) / body size")
     return table(headings, rows)
 
 
-def _spread(
-    cell: list[Sample], value: Callable[[Sample], float], form: Callable[[float], str]
+def _range(
+    samples: list[Sample], value: Callable[[Sample], float], form: Callable[[float], str]
 ) -> str:
-    values = [value(sample) for sample in cell]
+    values = [value(sample) for sample in samples]
     return f"{form(min(values))} - {form(max(values))}"
-
-
-def _size(photo: str) -> str:
-    return "x".join(map(str, SIZES[photo]))

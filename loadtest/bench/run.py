@@ -1,9 +1,6 @@
-"""`make bench`: the service beside a bare loop over the same work, on this machine, in one run."""
+"""`make bench`: the service beside a bare loop that does the same work, in one run."""
 
-import os
 import shutil
-import subprocess
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,59 +11,40 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from loadtest import report
-from loadtest.bench import report as bench_report
-from loadtest.bench.plan import FULL, HEADLINE_FORM, LOADS, MANY, QUICK, Plan, connections
-from loadtest.bench.request_memory import Held, measure_held
-from loadtest.bench.rounds import PATH, Bench, BodyFile, Sample, middle, select, write_bodies
+from loadtest.bench.plan import (
+    FULL,
+    OPEN_LOOP_LOADS,
+    QUICK,
+    TARGET_FORM,
+    TARGET_PHOTO,
+    Plan,
+    connections,
+)
+from loadtest.bench.report import render
+from loadtest.bench.request_memory import measure_request_memory
+from loadtest.bench.result import BenchResult, ModelResult, Sample, median_of, select
+from loadtest.bench.rounds import Rounds
 from loadtest.host import processes
-from loadtest.host.machine import Disturbance, Machine, cpu_times, disturbance, this_machine
-from loadtest.host.processes import Memory
-from loadtest.host.server import GATEWAY, HOST, start_gateway
+from loadtest.host.gateway import start_gateway
+from loadtest.host.machine import MachineMonitor
+from loadtest.host.model_store import LARGEST, SMALLEST, STORE, make_store
 from loadtest.load.bare_loop import BareLoop
-from loadtest.load.body import FORMS
-from loadtest.load.open_loop import OpenLoop, run_open_loop
-from loadtest.load.photos import SHARED, SIZES, Photo, prepare_photos
-from loadtest.load.wrk import check_wrk, run_wrk
+from loadtest.load.body import FORMS, PATH, BodyFile, write_body
+from loadtest.load.open_loop import run_open_loop
+from loadtest.load.photos import SIZES, Photo, prepare_photos
+from loadtest.load.wrk import check_wrk, run_wrk, saturating
+from loadtest.report import percent, save
 
-LARGEST, SMALLEST = "mobilenet_v2_1.0_224", "mobilenet_v1_0.25_128"
-WEIGHTS = SHARED.with_name("weights")
-UNTRAINED = "GATEWAY_ALLOW_UNTRAINED"
 CONSOLE = Console(stderr=True)
 
 
 @dataclass(frozen=True, slots=True)
-class Study:
-    """Everything measured with one model. `cold_s` and `warm_s` are from start to ready."""
-
-    model: str
-    cold_s: list[float]
-    warm_s: list[float]
-    held: list[Held]
-    samples: list[Sample]
-    capacity_per_s: float
-    open_loops: list[OpenLoop]
-    memory: Memory
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """One run of the benchmark."""
-
-    machine: Machine
-    plan: Plan
-    disturbed: Disturbance
-    took_s: float
-    studies: list[Study]
-
-
-@dataclass(frozen=True, slots=True)
 class Subject:
-    """A model in a store of its own, and the photos with their bodies."""
+    """A model file that is alone in its store, and the photos with their bodies."""
 
     file: Path
-    photos: list[Photo]
-    bodies: dict[str, list[BodyFile]]
+    photos: dict[str, Photo]
+    bodies: dict[str, list[BodyFile]]  # by photo
     log: Path
 
     @property
@@ -74,43 +52,41 @@ class Subject:
         return self.file.stem
 
 
-def study(subject: Subject, plan: Plan, cores: int, step: Callable[[str], None]) -> Study:
+def measure(subject: Subject, plan: Plan, cores: int, step: Callable[[str], None]) -> ModelResult:
     """Measure one model: start, memory for a request, closed loops, open loops."""
     step(f"{subject.name}: start")
-    cold_s, warm_s = _starts(subject, plan.starts)
+    cold_s, warm_s = _start_times(subject, plan.starts)
     step(f"{subject.name}: memory for one request")
-    photo = subject.photos[0]
-    held = measure_held(subject.file, photo.path)
-    headline = [body for body in subject.bodies[photo.name] if body.form == HEADLINE_FORM]
-    store = subject.file.parent
+    photo = subject.photos[TARGET_PHOTO]
+    request_memory = measure_request_memory(subject.file, photo.path)
+    body = next(body for body in subject.bodies[photo.name] if body.form == TARGET_FORM)
+    samples: list[Sample] = []
+    open_loops = []
     with (
         BareLoop(subject.file) as bare,
-        start_gateway(store, subject.name, subject.log) as server,
+        start_gateway(subject.file.parent, subject.name, subject.log) as server,
     ):
-        run_wrk(server.url(PATH), headline[0].path, headline[0].content_type, MANY * cores, 1)
-        bench = Bench(server, bare, cores, plan, step)
-        samples: list[Sample] = []
+        run_wrk(server.url(PATH), body.path, body.content_type, saturating(cores), 1)  # warm up
+        rounds = Rounds(server, bare, cores, plan, step)
         for _ in range(plan.rounds):
-            for each in subject.photos:
-                samples += bench.visit(each, subject.bodies[each.name])
-        for _ in range(plan.headline_rounds):
-            samples += bench.visit(photo, headline)
-        crowd = select(samples, photo.name, HEADLINE_FORM, MANY * cores)
-        capacity = middle(crowd, lambda sample: sample.closed.requests_per_s)
-        loops = []
-        for load in LOADS:
-            step(f"{subject.name}: open loop at {report.percent(load)}")
-            loops.append(_open_loop(server.port, headline[0], load * capacity, plan.open_s))
+            for each in subject.photos.values():
+                samples += rounds.measure(each, subject.bodies[each.name])
+        for _ in range(plan.target_rounds):
+            samples += rounds.measure(photo, [body])
+        many = select(samples, photo.name, TARGET_FORM, saturating(cores))
+        capacity_per_s = median_of(many, lambda sample: sample.closed.requests_per_s)
+        for load in OPEN_LOOP_LOADS:
+            step(f"{subject.name}: open loop at {percent(load)}")
+            rate = load * capacity_per_s
+            open_loops.append(run_open_loop(server.port, PATH, body, rate, plan.open_s))
         memory = server.memory()
-    return Study(subject.name, cold_s, warm_s, held, samples, capacity, loops, memory)
+    return ModelResult(
+        subject.name, cold_s, warm_s, request_memory, samples, capacity_per_s, open_loops, memory
+    )
 
 
-def _open_loop(port: int, body: BodyFile, rate: float, seconds: float) -> OpenLoop:
-    return run_open_loop(HOST, port, PATH, body.path, body.content_type, rate, seconds)
-
-
-def _starts(subject: Subject, times: int) -> tuple[list[float], list[float]]:
-    """Seconds from start to ready: without an optimised graph beside the store, and with one."""
+def _start_times(subject: Subject, times: int) -> tuple[list[float], list[float]]:
+    """Return the seconds from start to ready: without an optimised graph, and with one."""
     cold_s: list[float] = []
     warm_s: list[float] = []
     for _ in range(times):
@@ -124,53 +100,24 @@ def _starts(subject: Subject, times: int) -> tuple[list[float], list[float]]:
     return cold_s, warm_s
 
 
-def prepare(model: str, store: Path, folder: Path) -> Path:
-    """A store with only this model: the real one, or random weights, which cost the same.
-
-    Raises:
-        FileNotFoundError: the largest model is not in the store, and would have to be pulled.
-    """
-    own = folder / model
-    own.mkdir()
-    source = store / f"{model}.onnx"
-    if source.is_file():
-        return Path(shutil.copy(source, own))
-    if model == LARGEST:
-        raise FileNotFoundError(f"{source} is missing: run `mobilenet-gateway models pull`")
-    if WEIGHTS.is_dir() and _models("pull", model, "--offline", "--weights", WEIGHTS, store=own):
-        return own / source.name
-    family, alpha, resolution = model.rsplit("_", 2)
-    shape = ("--family", family, "--alpha", alpha, "--resolution", resolution)
-    if not _models("export", *shape, store=own):
-        raise FileNotFoundError(f"{model} is not in {store} and could not be exported")
-    os.environ[UNTRAINED] = "true"
-    return own / source.name
-
-
-def _models(*arguments: str | Path, store: Path) -> bool:
-    """Run `mobilenet-gateway models ...`; whether it did what it was asked."""
-    command = [str(GATEWAY), "models", *map(str, arguments), "--store", str(store)]
-    quiet = subprocess.DEVNULL
-    return subprocess.run(command, stdout=quiet, stderr=quiet).returncode == 0
-
-
 def _steps(plan: Plan, cores: int) -> int:
-    """How often `study` says that it begins something: a bare loop and one for each body."""
-    loops = plan.rounds * len(SIZES) * (1 + len(FORMS)) + plan.headline_rounds * (1 + 1)
-    return 2 + len(connections(cores)) * loops + len(LOADS)
+    """Count the calls of `step` for one model: each bare loop and one per body after it."""
+    loops = plan.rounds * len(SIZES) * (1 + len(FORMS)) + plan.target_rounds * (1 + 1)
+    return 2 + len(connections(cores)) * loops + len(OPEN_LOOP_LOADS)
 
 
 def main(
-    store: Annotated[Path, typer.Option(help="Folder of the .onnx files.")] = Path("models/store"),
-    quick: Annotated[bool, typer.Option(help="A look in two minutes; not published.")] = False,
-    publish: Annotated[bool, typer.Option(help="Fill docs/performance.md.")] = True,
+    store: Annotated[Path, typer.Option(help="Folder of the .onnx files.")] = STORE,
+    quick: Annotated[bool, typer.Option(help="Run for two minutes and do not publish.")] = False,
+    publish: Annotated[bool, typer.Option(help="Update docs/performance.md.")] = True,
 ) -> None:
     """Measure the service beside a bare loop, and write tables."""
     check_wrk()
     processes.adopt_orphans()
     plan = QUICK if quick else FULL
-    machine, before, started = this_machine(), cpu_times(), time.monotonic()
-    studies = []
+    monitor = MachineMonitor()
+    cores = monitor.machine.cores
+    models = []
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
     with (
         TemporaryDirectory() as name,
@@ -178,27 +125,21 @@ def main(
     ):
         folder = Path(name)
         photos = prepare_photos(folder / "photos")
-        bodies = {photo.name: write_bodies(photo, folder) for photo in photos}
-        files = [prepare(model, store, folder) for model in (LARGEST, SMALLEST)]
-        task = progress.add_task("start", total=len(files) * _steps(plan, machine.cores))
+        bodies = {
+            photo.name: [write_body(photo, folder, form) for form in FORMS]
+            for photo in photos.values()
+        }
+        files = [make_store(model, store, folder) for model in (LARGEST, SMALLEST)]
+        task = progress.add_task("start", total=len(files) * _steps(plan, cores))
+
+        def step(what: str) -> None:
+            progress.update(task, advance=1, description=f"{what:<50}")
+
         for file in files:
             subject = Subject(file, photos, bodies, folder / "server.log")
-            studies.append(
-                study(
-                    subject,
-                    plan,
-                    machine.cores,
-                    lambda what: progress.update(task, advance=1, description=f"{what:<50}"),
-                )
-            )
-    disturbed = disturbance(before, cpu_times())
-    result = Result(machine, plan, disturbed, time.monotonic() - started, studies)
-    text = bench_report.render(result)
-    print(text)
-    report.write_json("bench", result)
-    report.write_markdown("bench", text)
-    if publish and not quick:
-        report.publish("bench", text)
+            models.append(measure(subject, plan, cores, step))
+    result = BenchResult(monitor.conditions(), plan, models)
+    save("bench", render(result), result, publish=publish and not quick)
 
 
 if __name__ == "__main__":

@@ -1,13 +1,12 @@
-"""`make bench-client`: `mobilenet-gateway classify` on a folder beside wrk, the same file.
+"""`make bench-client`: `mobilenet-gateway classify` on a folder, beside wrk with the same file.
 
-Rounds of both take turns, so that whatever else the machine does falls on both.
+The two take turns, so that interference on the machine affects both.
 """
 
 import json
 import os
 import statistics
 import subprocess
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,22 +16,23 @@ import typer
 from rich.console import Console
 from rich.progress import track
 
-from loadtest import report
-from loadtest.host.machine import Disturbance, Machine, cpu_times, disturbance, this_machine
-from loadtest.host.server import GATEWAY, Server, start_gateway
+from loadtest.host.gateway import GATEWAY, start_gateway
+from loadtest.host.machine import Conditions, MachineMonitor
+from loadtest.host.model_store import LARGEST, STORE
+from loadtest.host.server import Server
+from loadtest.load.body import PATH
 from loadtest.load.photos import Photo, prepare_photos
 from loadtest.load.wrk import check_wrk, run_wrk
+from loadtest.report import number, percent, save, table
 
-MODEL = "mobilenet_v2_1.0_224"
-STORE = Path(__file__).resolve().parents[2] / "models" / "store"
 WRK_S = 5
-PROMISED = 0.9
+MIN_RATIO = 0.9
 CONSOLE = Console(stderr=True)
 
 
 @dataclass(frozen=True, slots=True)
 class Rounds:
-    """Images a second of one photo, round by round."""
+    """Images per second with one photo, round by round."""
 
     photo: str
     wrk: list[float]
@@ -40,53 +40,50 @@ class Rounds:
 
     @property
     def ratio(self) -> float:
-        """The median of what `classify` reaches of wrk in the same round."""
-        return statistics.median(
-            ours / theirs for ours, theirs in zip(self.classify, self.wrk, strict=True)
-        )
+        """The median over the rounds of `classify` relative to wrk."""
+        rounds = zip(self.classify, self.wrk, strict=True)
+        return statistics.median(classify / wrk for classify, wrk in rounds)
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
+class ClientResult:
     """One run of the benchmark."""
 
-    machine: Machine
-    disturbed: Disturbance
-    took_s: float
+    conditions: Conditions
     files: int
     photos: list[Rounds]
 
 
-def bench_client(files: int, rounds: int) -> Result:
+def measure(files: int, rounds: int) -> ClientResult:
     """Measure every photo."""
-    machine, before, began = this_machine(), cpu_times(), time.monotonic()
+    monitor = MachineMonitor()
     measured = []
     with TemporaryDirectory() as name:
         work = Path(name)
         photos = prepare_photos(work)
-        with start_gateway(STORE, MODEL, work / "server.log") as server:
-            for photo in photos:
+        with start_gateway(STORE, LARGEST, work / "server.log") as server:
+            for photo in photos.values():
                 folder = work / photo.name
                 folder.mkdir()
-                for number in range(files):
-                    os.link(photo.path, folder / f"{number:05}.jpg")
-                measured.append(_measure(server, photo, folder, machine.cores, rounds))
-    took_s = time.monotonic() - began
-    return Result(machine, disturbance(before, cpu_times()), took_s, files, measured)
+                for index in range(files):
+                    os.link(photo.path, folder / f"{index:05}.jpg")
+                measured.append(_rounds(server, photo, folder, monitor.machine.cores, rounds))
+    return ClientResult(monitor.conditions(), files, measured)
 
 
-def _measure(server: Server, photo: Photo, folder: Path, cores: int, rounds: int) -> Rounds:
+def _rounds(server: Server, photo: Photo, folder: Path, cores: int, rounds: int) -> Rounds:
     found = Rounds(str(photo), [], [])
-    run_wrk(server.url("/predict"), photo.path, "image/jpeg", 2 * cores, 1)  # warm
+    url, connections = server.url(PATH), 2 * cores
+    run_wrk(url, photo.path, "image/jpeg", connections, 1)  # warm up
     for _ in track(range(rounds), str(photo), console=CONSOLE, transient=True):
-        loop = run_wrk(server.url("/predict"), photo.path, "image/jpeg", 2 * cores, WRK_S)
+        loop = run_wrk(url, photo.path, "image/jpeg", connections, WRK_S)
         found.wrk.append(loop.requests_per_s)
         found.classify.append(_classify(server, folder))
     return found
 
 
 def _classify(server: Server, folder: Path) -> float:
-    """Images a second as the command itself counts them, from the first to the last row."""
+    """Return the images per second that the command reports, from the first to the last row."""
     with TemporaryDirectory() as output:
         command = [str(GATEWAY), "classify", str(folder), "--url", server.url(""), "--json"]
         command += ["--output", str(Path(output) / "rows.csv")]
@@ -94,26 +91,26 @@ def _classify(server: Server, folder: Path) -> float:
     return float(json.loads(done.stdout)["images_per_s"])
 
 
-def text(found: Result) -> str:
-    """The table, with the promise beside the figures."""
+def render(result: ClientResult) -> str:
+    """Return the table, with the target beside the measured ratios."""
     rows = [
         (
             rounds.photo,
-            report.number(statistics.median(rounds.wrk)),
-            report.number(statistics.median(rounds.classify)),
-            report.percent(rounds.ratio),
-            report.percent(PROMISED),
+            number(statistics.median(rounds.wrk)),
+            number(statistics.median(rounds.classify)),
+            percent(rounds.ratio),
+            percent(MIN_RATIO),
         )
-        for rounds in found.photos
+        for rounds in result.photos
     ]
-    headings = ("photo", "wrk, images/s", "classify, images/s", "ratio", "promised")
+    headings = ("photo", "wrk, images/s", "classify, images/s", "ratio", "target")
     return "\n\n".join(
         (
-            report.describe(found.machine, found.disturbed, found.took_s),
-            f"Folders of {found.files} files, {len(found.photos[0].wrk)} rounds of each in turn; "
-            "the ratio is the median of those of the rounds. Client, wrk and service share the "
+            result.conditions.describe(),
+            f"Folders of {result.files} files, {len(result.photos[0].wrk)} rounds of each in turn; "
+            "the ratio is the median of the rounds' ratios. Client, wrk and service share the "
             "cores.",
-            report.table(headings, rows),
+            table(headings, rows),
         )
     )
 
@@ -121,16 +118,12 @@ def text(found: Result) -> str:
 def main(
     files: Annotated[int, typer.Option(min=10, help="Files in the folder.")] = 1000,
     rounds: Annotated[int, typer.Option(min=1, help="Rounds of each.")] = 3,
-    publish: Annotated[bool, typer.Option(help="Write it into docs/performance.md.")] = True,
+    publish: Annotated[bool, typer.Option(help="Update docs/performance.md.")] = True,
 ) -> None:
-    """Measure what the command line's client reaches of what the service can do."""
+    """Measure the throughput of `classify` relative to that of wrk."""
     check_wrk()
-    found = bench_client(files, rounds)
-    report.write_json("client", found)
-    written = text(found)
-    if publish:
-        report.publish("client", written)
-    print(written)
+    result = measure(files, rounds)
+    save("client", render(result), result, publish=publish)
 
 
 if __name__ == "__main__":

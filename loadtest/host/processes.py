@@ -1,7 +1,7 @@
-"""What the kernel says of processes: who belongs together, memory, processor time (Linux).
+"""Process trees on Linux: descendants, memory, CPU time.
 
-A server's helpers may leave its process group or outlive their parent. Once this process has called
-`adopt_orphans`, every one of them stays its descendant.
+A server's child processes may leave its process group or outlive their parent. Once this process
+has called `adopt_orphans`, all of them stay its descendants.
 """
 
 import contextlib
@@ -21,9 +21,10 @@ KILL_S = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """Memory of some processes together, in bytes.
+    """Total memory of several processes, in bytes.
 
-    `pss` counts a page that n processes map as 1/n; `peak_rss` is the sum of each one's own peak.
+    PSS counts a page that n processes map as 1/n; `peak_rss_bytes` is the sum of the processes'
+    own peaks.
     """
 
     processes: int
@@ -32,45 +33,48 @@ class Memory:
 
 
 def adopt_orphans() -> None:
-    """Become the parent of every descendant whose own parent ends."""
+    """Become the parent of every descendant whose own parent ends (child subreaper)."""
     if ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0):
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_CHILD_SUBREAPER)")
 
 
 def descendants(root: int) -> set[int]:
-    """All processes below `root`, itself not among them; zombies count."""
+    """Return the processes below `root`, without `root` and with zombies."""
     children: defaultdict[int, list[int]] = defaultdict(list)
     for entry in PROC.iterdir():
         if entry.name.isdigit() and (fields := _stat(int(entry.name))):
             children[int(fields[1])].append(int(entry.name))
     found: set[int] = set()
-    waiting = [root]
-    while waiting:
-        below = children[waiting.pop()]
+    to_visit = [root]
+    while to_visit:
+        below = children[to_visit.pop()]
         found.update(below)
-        waiting.extend(below)
+        to_visit.extend(below)
     return found
 
 
 def in_other_sessions(root: int) -> set[int]:
-    """Those below `root` that are not in its session (setsid(2)): servers, not our own helpers."""
+    """Return the descendants outside the session of `root` (setsid(2)).
+
+    Servers start in a session of their own; this process's load generators do not.
+    """
     own = os.getsid(root)
     return {pid for pid in descendants(root) if (f := _stat(pid)) and int(f[3]) != own}
 
 
 def memory(pids: set[int]) -> Memory:
-    """Memory of the processes that are still there."""
+    """Return the memory of those processes that still run."""
     sizes = [size for pid in pids if (size := _memory(pid))]
     return Memory(len(sizes), sum(pss for pss, _ in sizes), sum(rss for _, rss in sizes))
 
 
 def cpu_s(pids: set[int]) -> float:
-    """Processor time that the processes have used, user and system, in seconds."""
+    """Return the CPU time of the processes, user and system, in seconds."""
     return sum(int(f[11]) + int(f[12]) for pid in pids if (f := _stat(pid))) / TICKS_PER_S
 
 
 def kill(pids: set[int]) -> None:
-    """End processes that did not end when asked to, and wait until they are gone."""
+    """Kill processes that ignored SIGTERM, and wait until they are gone."""
     for pid in pids:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
@@ -82,14 +86,14 @@ def kill(pids: set[int]) -> None:
 
 
 def reap(pids: set[int]) -> None:
-    """Clear away those of the processes that have ended."""
+    """Collect the exit status of the processes that have ended."""
     for pid in pids:
         with contextlib.suppress(ChildProcessError):
             os.waitpid(pid, os.WNOHANG)
 
 
 def _stat(pid: int) -> list[str] | None:
-    """Fields of /proc/PID/stat from the third one on (proc(5)), or None if it is gone."""
+    """Return the fields of /proc/PID/stat (proc(5)) from the third on, or None if it is gone."""
     try:
         text = (PROC / str(pid) / "stat").read_text("utf-8", "replace")
     except (FileNotFoundError, ProcessLookupError):
@@ -98,7 +102,7 @@ def _stat(pid: int) -> list[str] | None:
 
 
 def _memory(pid: int) -> tuple[int, int] | None:
-    """(PSS, peak RSS) of a process in bytes, or None if it is gone."""
+    """Return (PSS, peak RSS) of a process in bytes, or None if it is gone."""
     folder = PROC / str(pid)
     try:
         pss = kilobytes((folder / "smaps_rollup").read_text(), "Pss")
@@ -109,10 +113,10 @@ def _memory(pid: int) -> tuple[int, int] | None:
 
 
 def kilobytes(text: str, key: str) -> int:
-    """The value of a line `key:  123 kB`.
+    """Return the value of a line `key:  123 kB`.
 
     Raises:
-        KeyError: there is no such line.
+        KeyError: no line has this key.
     """
     for line in text.splitlines():
         name, _, value = line.partition(":")

@@ -1,8 +1,8 @@
-"""The bare loop: decode, resize, infer and rank on plain threads, with no server around it.
+"""The bare loop: decode, resize, infer and rank on plain threads, without a server.
 
-`python -m loadtest.load.bare_loop MODEL_FILE` loads the model and then answers one JSON line
-for each that it reads: `{"photo": PATH, "threads": N, "seconds": S}`. A process of its
-own, as the server is one.
+`python -m loadtest.load.bare_loop MODEL_FILE` loads the model, reads lines of JSON such as
+`{"photo": PATH, "threads": N, "seconds": S}` and answers each with a line of JSON. It is a process
+of its own, like the server that it is compared with.
 """
 
 import dataclasses
@@ -19,12 +19,12 @@ from typing import TYPE_CHECKING, Self
 if TYPE_CHECKING:
     from app.model.model import Model
 
-TOP_K = 5  # what a request gets that asks for nothing else
+TOP_K = 5  # the default of a request
 
 
 @dataclass(frozen=True, slots=True)
 class BareRun:
-    """What one run of the loop did; `p50_ms` is for one image on its thread."""
+    """One run of the loop; `p50_ms` is the time for one image on its thread."""
 
     images: int
     seconds: float
@@ -52,20 +52,20 @@ class BareLoop:
         self._process.communicate()
 
     def run(self, photo: Path, threads: int, seconds: float) -> BareRun:
-        orders, answers = self._process.stdin, self._process.stdout
-        if orders is None or answers is None:
+        requests, answers = self._process.stdin, self._process.stdout
+        if requests is None or answers is None:
             raise RuntimeError("the bare loop has no pipes")
-        order = {"photo": str(photo), "threads": threads, "seconds": seconds}
-        orders.write(json.dumps(order) + "\n")
-        orders.flush()
+        request = {"photo": str(photo), "threads": threads, "seconds": seconds}
+        requests.write(json.dumps(request) + "\n")
+        requests.flush()
         answer = answers.readline()
         if not answer:
-            raise RuntimeError(f"the bare loop ended with {self._process.wait()}")
+            raise RuntimeError(f"the bare loop exited with status {self._process.wait()}")
         return BareRun(**json.loads(answer))
 
 
 def run_bare(model: "Model", data: bytes, threads: int, seconds: float) -> BareRun:
-    """Classify the same image over and over on so many threads."""
+    """Classify the same image repeatedly on a number of threads."""
     started, cpu_started = time.perf_counter(), time.process_time()
     with ThreadPoolExecutor(threads) as pool:
         loops = [pool.submit(_loop, model, data, started + seconds) for _ in range(threads)]
@@ -79,7 +79,7 @@ def run_bare(model: "Model", data: bytes, threads: int, seconds: float) -> BareR
 
 
 def _loop(model: "Model", data: bytes, stop_at: float) -> list[float]:
-    """Seconds for each image until `stop_at`; at least one."""
+    """Return the seconds for each image until `stop_at`, at least one."""
     from app.images.decode import ImageLimits
     from app.inference.classify import Classifier
     from app.settings import Settings
@@ -100,15 +100,15 @@ def _loop(model: "Model", data: bytes, stop_at: float) -> list[float]:
 
 
 def main(file: Path) -> None:
-    """Load, then obey one line after another."""
+    """Load the model and answer the lines of standard input."""
     from app.model.model import load_model
 
     model = load_model(file)
     for line in sys.stdin:
-        order = json.loads(line)
-        data = Path(order["photo"]).read_bytes()
-        run_bare(model, data, 1, 0)
-        run = run_bare(model, data, order["threads"], order["seconds"])
+        request = json.loads(line)
+        data = Path(request["photo"]).read_bytes()
+        run_bare(model, data, 1, 0)  # warm up
+        run = run_bare(model, data, request["threads"], request["seconds"])
         print(json.dumps(dataclasses.asdict(run)), flush=True)
 
 

@@ -1,4 +1,4 @@
-"""Request bodies: one image raw, as a form, or as base64 in JSON."""
+"""Request bodies: one image raw, as a multipart form, or as base64 in JSON."""
 
 import base64
 import json
@@ -6,8 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from loadtest.load.photos import Photo
+
+PATH = "/predict"  # of the service under test
 BOUNDARY = "----loadtest7f3c0a"
-IMAGE = "@IMAGE@"  # stands for the base64 text in a JSON template
+IMAGE = "@IMAGE@"  # placeholder for the base64 text in a JSON template
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,12 +25,21 @@ class Body:
         return path
 
 
+@dataclass(frozen=True, slots=True)
+class BodyFile:
+    """A request body on disk, for the load generators to read."""
+
+    form: str
+    path: Path
+    content_type: str
+
+
 def raw(image: bytes) -> Body:
     return Body("image/jpeg", image)
 
 
 def multipart(image: bytes, field: str = "image") -> Body:
-    """A form with one file."""
+    """Make a form with one file."""
     head = (
         f"--{BOUNDARY}\r\n"
         f'Content-Disposition: form-data; name="{field}"; filename="photo.jpg"\r\n'
@@ -37,18 +49,20 @@ def multipart(image: bytes, field: str = "image") -> Body:
     return Body(f"multipart/form-data; boundary={BOUNDARY}", data)
 
 
-def json_text(image: bytes, template: str) -> Body:
-    """JSON from a template in which `@IMAGE@` is replaced by the image in base64."""
+def json_from_template(image: bytes, template: str) -> Body:
+    """Fill `@IMAGE@` in a JSON template with the image in base64."""
     text = template.replace(IMAGE, base64.b64encode(image).decode())
     return Body("application/json", text.encode())
 
 
-def _own_json(image: bytes) -> Body:
-    return json_text(image, json.dumps({"images": [IMAGE]}))
+def _json(image: bytes) -> Body:
+    return json_from_template(image, json.dumps({"images": [IMAGE]}))
 
 
-FORMS: dict[str, Callable[[bytes], Body]] = {
-    "raw": raw,
-    "multipart": multipart,
-    "json": _own_json,
-}
+FORMS: dict[str, Callable[[bytes], Body]] = {"raw": raw, "multipart": multipart, "json": _json}
+
+
+def write_body(photo: Photo, folder: Path, form: str = "raw") -> BodyFile:
+    """Write the request body of a photo in one form."""
+    body = FORMS[form](photo.path.read_bytes())
+    return BodyFile(form, body.write(folder / f"{photo.name}.{form}"), body.content_type)

@@ -1,6 +1,6 @@
 -- wrk -s delayed_post.lua URL -- BODY_FILE CONTENT_TYPE MEAN_DELAY_MS
--- As post.lua, but every connection waits a random time before each request: many of them send at
--- a rate that hardly depends on how fast they are answered.
+-- Like post.lua, but every connection waits a random time before each request. Many connections
+-- together then send at a rate that hardly depends on how fast the answers arrive.
 
 local here = debug.getinfo(1, "S").source:match("^@(.*/)") or "./"
 dofile(here .. "post.lua")
@@ -18,9 +18,9 @@ function delay()
   return math.random(0, 2 * mean_ms)
 end
 
--- Latencies of accepted requests. A refusal is the faster answer, so these are the slowest; one
--- that is not makes the percentiles higher, never lower.
-function of_all(percent, summary)
+-- Reports accepted requests only. Rejections are faster, so the accepted requests are the slowest
+-- answers. Where one is not, the percentiles come out higher, never lower.
+function percentile_of_all(percent, summary)
   local accepted = 1 - summary.errors.status / summary.requests
   return 100 - (100 - percent) * accepted
 end

@@ -1,8 +1,9 @@
-"""The open loop: requests leave on a fixed schedule, whatever becomes of those before them.
+"""The open loop: requests leave on a fixed schedule, whether or not earlier ones were answered.
 
 Latency counts from when a request was due, not from when it was sent, so that a server that stalls
-cannot hide it by holding back the generator (coordinated omission). A process of its own:
-`python -m loadtest.load.open_loop HOST PORT PATH BODY_FILE CONTENT_TYPE RATE SECONDS` prints JSON.
+cannot hide it by holding back the generator (coordinated omission). The generator is a process of
+its own: `python -m loadtest.load.open_loop HOST PORT PATH BODY_FILE CONTENT_TYPE RATE SECONDS`
+prints JSON.
 """
 
 import asyncio
@@ -14,102 +15,21 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
-from hdrh.histogram import HdrHistogram  # type: ignore[import-untyped]  # has no types
+from loadtest.host.server import HOST
+from loadtest.load.body import BodyFile
+from loadtest.load.http1 import parse_response, request_head
+from loadtest.load.tally import OpenLoop, Tally
 
-LONGEST_US = 60_000_000
-DIGITS = 3
-OPEN_FIRST = 64
-MOST_CONNECTIONS = 1024
+INITIAL_CONNECTIONS = 64
+MAX_CONNECTIONS = 1024
 LAST_ANSWER_S = 15.0
 
 
-@dataclass(frozen=True, slots=True)
-class OpenLoop:
-    """What became of the requests of one run, which ended with the last answer.
-
-    `p*_ms` are of answered ones (200). `late_p99_ms` is how far the generator itself fell behind
-    its schedule; `unsent` found no free connection.
-    """
-
-    offered_per_s: float
-    seconds: float
-    scheduled: int
-    answered: int
-    refused: int
-    failed: int
-    unsent: int
-    p50_ms: float
-    p95_ms: float
-    p99_ms: float
-    max_ms: float
-    late_p99_ms: float
-    generator_cpu_s: float
-    histogram: str  # of answered ones in microseconds, HdrHistogram's encoding
-
-    @property
-    def answered_per_s(self) -> float:
-        return self.answered / self.seconds
-
-
-class Tally:
-    """Latencies by outcome, in microseconds."""
-
-    def __init__(self) -> None:
-        self.answered, self.refused, self.late = (
-            HdrHistogram(1, LONGEST_US, DIGITS) for _ in range(3)
-        )
-        self.failed = 0
-        self.unsent = 0
-
-    def count(self, status: int, latency_s: float) -> None:
-        if status == 200:
-            _record(self.answered, latency_s)
-        elif status == 503:
-            _record(self.refused, latency_s)
-        else:
-            self.failed += 1
-
-    def sent(self, late_s: float) -> None:
-        _record(self.late, late_s)
-
-    @property
-    def done(self) -> int:
-        totals = (self.answered.get_total_count(), self.refused.get_total_count())
-        return int(sum(totals)) + self.failed + self.unsent
-
-    def report(self, rate: float, seconds: float, scheduled: int) -> OpenLoop:
-        return OpenLoop(
-            offered_per_s=rate,
-            seconds=seconds,
-            scheduled=scheduled,
-            answered=self.answered.get_total_count(),
-            refused=self.refused.get_total_count(),
-            failed=self.failed + scheduled - self.done,
-            unsent=self.unsent,
-            p50_ms=percentile_ms(self.answered, 50),
-            p95_ms=percentile_ms(self.answered, 95),
-            p99_ms=percentile_ms(self.answered, 99),
-            max_ms=self.answered.get_max_value() / 1000,
-            late_p99_ms=percentile_ms(self.late, 99),
-            generator_cpu_s=time.process_time(),
-            histogram=self.answered.encode().decode(),
-        )
-
-
-def percentile_ms(histogram: Any, percentile: float) -> float:
-    return float(histogram.get_value_at_percentile(percentile)) / 1000
-
-
-def _record(histogram: Any, value_s: float) -> None:
-    histogram.record_value(min(max(int(value_s * 1e6), 1), LONGEST_US))
-
-
 class Connection(asyncio.Protocol):
-    """One kept-alive HTTP/1.1 connection with at most one request under way."""
+    """A keep-alive HTTP/1.1 connection with at most one request in flight."""
 
     def __init__(self, on_answer: Callable[["Connection", int, float], None]) -> None:
         self._on_answer = on_answer
@@ -130,9 +50,9 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._received += data
-        answer = parse_answer(self._received)
-        if answer is not None:
-            status, size = answer
+        response = parse_response(self._received)
+        if response is not None:
+            status, size = response
             del self._received[:size]
             self._finish(status)
 
@@ -145,25 +65,8 @@ class Connection(asyncio.Protocol):
             self._on_answer(self, status, due)
 
 
-def parse_answer(received: bytes | bytearray) -> tuple[int, int] | None:
-    """(status, bytes) of a whole HTTP/1.1 answer with a Content-Length, or None if more must come.
-
-    Raises:
-        ValueError: the head has no Content-Length.
-    """
-    end = received.find(b"\r\n\r\n")
-    if end < 0:
-        return None
-    head = bytes(received[:end]).lower()
-    _, found, rest = head.partition(b"\r\ncontent-length:")
-    if not found:
-        raise ValueError(f"an answer without Content-Length: {head[:200]!r}")
-    size = end + 4 + int(rest.split(b"\r\n", 1)[0])
-    return (int(head[9:12]), size) if len(received) >= size else None
-
-
 class Generator:
-    """Sends `rate` requests a second for `seconds`, on as many connections as it takes."""
+    """Sends `rate` requests per second for `seconds`, on as many connections as it takes."""
 
     def __init__(self, host: str, port: int, request: bytes, rate: float, seconds: float) -> None:
         self._address = (host, port)
@@ -176,35 +79,34 @@ class Generator:
         self.tally = Tally()
 
     async def run(self) -> OpenLoop:
-        for _ in range(OPEN_FIRST):
+        for _ in range(INITIAL_CONNECTIONS):
             self._idle.append(await self._connect())
         loop = asyncio.get_running_loop()
         scheduled = int(self._rate * self._seconds)
-        clock = threading.Thread(target=self._keep_schedule, args=(loop, scheduled), daemon=True)
-        clock.start()
+        threading.Thread(target=self._keep_schedule, args=(loop, scheduled), daemon=True).start()
         started = time.perf_counter()
         give_up_at = started + self._seconds + LAST_ANSWER_S
         while self.tally.done < scheduled and time.perf_counter() < give_up_at:
             await asyncio.sleep(0.02)
-        return self.tally.report(self._rate, time.perf_counter() - started, scheduled)
+        return self.tally.result(self._rate, time.perf_counter() - started, scheduled)
 
     def _keep_schedule(self, loop: asyncio.AbstractEventLoop, scheduled: int) -> None:
-        """A thread's sleep is exact to 0.1 ms; a timer of the event loop only to 1 ms."""
+        """Keep time in a thread, whose sleep is exact to 0.1 ms; an event loop timer is to 1 ms."""
         started = time.perf_counter()
         for number in range(scheduled):
             due = started + number / self._rate
             wait_s = due - time.perf_counter()
             if wait_s > 0:
                 time.sleep(wait_s)
-            loop.call_soon_threadsafe(self._fire, due)
+            loop.call_soon_threadsafe(self._send_due, due)
 
-    def _fire(self, due: float) -> None:
+    def _send_due(self, due: float) -> None:
         while self._idle:
             connection = self._idle.popleft()
             if connection.open:
                 self._send(connection, due)
                 return
-        if self._opened >= MOST_CONNECTIONS:
+        if self._opened >= MAX_CONNECTIONS:
             self.tally.unsent += 1
             return
         task = asyncio.ensure_future(self._open_and_send(due))
@@ -237,20 +139,10 @@ class Generator:
             self._opened -= 1
 
 
-def head(host: str, port: int, path: str, content_type: str, size: int) -> bytes:
-    """The head of the request that is sent again and again."""
-    return (
-        f"POST {path} HTTP/1.1\r\nHost: {host}:{port}\r\n"
-        f"Content-Type: {content_type}\r\nContent-Length: {size}\r\n\r\n"
-    ).encode()
-
-
-def run_open_loop(
-    host: str, port: int, path: str, body: Path, content_type: str, rate: float, seconds: float
-) -> OpenLoop:
-    """Run the generator in a process of its own."""
-    command = [sys.executable, "-m", "loadtest.load.open_loop", host, str(port), path]
-    command += [str(body), content_type, f"{rate:.3f}", f"{seconds:g}"]
+def run_open_loop(port: int, path: str, body: BodyFile, rate: float, seconds: float) -> OpenLoop:
+    """Send `rate` requests per second to a server of this machine for `seconds`."""
+    command = [sys.executable, "-m", "loadtest.load.open_loop", HOST, str(port), path]
+    command += [str(body.path), body.content_type, f"{rate:.3f}", f"{seconds:g}"]
     done = subprocess.run(
         command, stdout=subprocess.PIPE, check=True, timeout=seconds + LAST_ANSWER_S + 30
     )
@@ -261,7 +153,7 @@ def main(
     host: str, port: str, path: str, body: str, content_type: str, rate: str, seconds: str
 ) -> None:
     data = Path(body).read_bytes()
-    request = head(host, int(port), path, content_type, len(data)) + data
+    request = request_head(host, int(port), path, content_type, len(data)) + data
     generator = Generator(host, int(port), request, float(rate), float(seconds))
     print(json.dumps(dataclasses.asdict(asyncio.run(generator.run()))))
 

@@ -1,7 +1,7 @@
-"""The JPEG files that everything is measured with: a cat at three sizes of a camera.
+"""The JPEG photos that every benchmark sends: a cat at three camera resolutions.
 
-The files are written by a process of its own, because what the benchmark's own process maps is
-shared with the server that it measures, and would make that look smaller than it is.
+A child process writes the files, because pages that the benchmark's own process maps are shared
+with the server that it measures and would lower that server's PSS.
 """
 
 import subprocess
@@ -9,59 +9,57 @@ import sys
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from PIL.Image import Image
+from loadtest.host.model_store import SHARED
 
-SHARED = Path(__file__).resolve().parents[3] / "shared" / "photos"
+PHOTOS = SHARED / "photos"
 SIZES = {"720p": (1280, 720), "1080p": (1920, 1080), "500x375": (500, 375)}
 QUALITY = 85
 
 
 @dataclass(frozen=True, slots=True)
 class Photo:
-    """A JPEG file of a known size."""
+    """A JPEG file of one of `SIZES`."""
 
     name: str
     path: Path
 
     def __str__(self) -> str:
-        return "x".join(map(str, SIZES[self.name]))
+        return size_text(self.name)
 
 
-def prepare_photos(folder: Path) -> list[Photo]:
-    """Write `NAME.jpg` for every size, and name them."""
+def size_text(name: str) -> str:
+    """Return the size of a photo as text, such as "1280x720"."""
+    return "x".join(map(str, SIZES[name]))
+
+
+def prepare_photos(folder: Path) -> dict[str, Photo]:
+    """Write `NAME.jpg` for every size, and return the photos by name."""
     command = [sys.executable, "-m", "loadtest.load.photos", str(folder)]
     subprocess.run(command, check=True)
-    return [Photo(name, folder / f"{name}.jpg") for name in SIZES]
+    return {name: Photo(name, folder / f"{name}.jpg") for name in SIZES}
 
 
-def write_photos(folder: Path, source: Path = SHARED) -> None:
-    """Write the files of all sizes: a camera's where `source` has them, else one that is scaled.
+def write_photos(folder: Path) -> None:
+    """Write the files of all sizes: camera photos from `PHOTOS`, otherwise scaled ones.
 
-    Scaled up from a small picture they are blurred, so fewer bytes and cheaper to decode than what
-    a camera sends.
+    A small image scaled up is blurred, so it has fewer bytes and decodes faster than what a camera
+    sends.
     """
     from PIL import Image, ImageOps
 
     folder.mkdir(parents=True, exist_ok=True)
     for name, size in SIZES.items():
         file = folder / f"{name}.jpg"
-        ready = source / f"cat_{name}.jpg"
-        if ready.is_file():
-            file.write_bytes(ready.read_bytes())
+        camera_photo = PHOTOS / f"cat_{name}.jpg"
+        if camera_photo.is_file():
+            file.write_bytes(camera_photo.read_bytes())
             continue
-        camera = source / "cat_1080p.jpg"
-        picture = Image.open(camera) if camera.is_file() else _small_cat()
-        fitted = ImageOps.fit(picture, size, Image.Resampling.BICUBIC)
+        largest = PHOTOS / "cat_1080p.jpg"
+        small_cat = Path(str(files("skimage.data") / "chelsea.png"))
+        image = Image.open(largest if largest.is_file() else small_cat)
+        fitted = ImageOps.fit(image, size, Image.Resampling.BICUBIC)
         fitted.save(file, quality=QUALITY, subsampling="4:2:0")
-
-
-def _small_cat() -> "Image":
-    from PIL.Image import open as open_image
-
-    return open_image(str(files("skimage.data") / "chelsea.png"))
 
 
 if __name__ == "__main__":

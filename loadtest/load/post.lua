@@ -1,5 +1,5 @@
 -- wrk -s post.lua URL -- BODY_FILE CONTENT_TYPE
--- Posts one file again and again; prints one line of JSON at the end.
+-- Posts one file repeatedly and prints one line of JSON at the end.
 
 function init(args)
   local file = assert(io.open(args[1], "rb"))
@@ -9,15 +9,16 @@ function init(args)
   file:close()
 end
 
--- Which percentile of all answers is this one of those that count: here all of them do.
-function of_all(percent, summary)
+-- Converts a percentile of the answers that are reported to one of all answers. Here they are the
+-- same; delayed_post.lua reports accepted requests only.
+function percentile_of_all(percent, summary)
   return percent
 end
 
 function done(summary, latency, requests)
   local errors = summary.errors
   local function at(percent)
-    return latency:percentile(of_all(percent, summary))
+    return latency:percentile(percentile_of_all(percent, summary))
   end
   io.write(string.format(
     'RESULT {"requests": %d, "duration_us": %d, "bad_statuses": %d, "socket_errors": %d, '

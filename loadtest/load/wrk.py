@@ -1,4 +1,4 @@
-"""The closed loop: `wrk` keeps a number of connections busy and counts answers."""
+"""The closed loop: `wrk` keeps a number of connections busy and counts the answers."""
 
 import json
 import os
@@ -8,14 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, cast
 
-SCRIPT = Path(__file__).with_name("post.lua")
-MISSING = "wrk is not installed; on Debian and Ubuntu: apt-get install wrk"
-MARK = "RESULT "
+POST = Path(__file__).with_name("post.lua")
+DELAYED_POST = Path(__file__).with_name("delayed_post.lua")
+MISSING = "wrk is not installed. On Debian and Ubuntu: apt-get install wrk"
+RESULT_PREFIX = "RESULT "
+CONNECTIONS_PER_CORE = 4
 
 
 @dataclass(frozen=True, slots=True)
 class ClosedLoop:
-    """What one run of wrk saw; latencies are of all answers, or of those that the script picks."""
+    """One run of wrk; latencies are of all answers, or of those that the script selects."""
 
     requests: int
     seconds: float
@@ -29,15 +31,20 @@ class ClosedLoop:
 
     @property
     def requests_per_s(self) -> float:
-        """Good answers a second."""
+        """Answers with status 2xx or 3xx per second."""
         return (self.requests - self.bad_statuses) / self.seconds
 
 
+def saturating(cores: int) -> int:
+    """Return the number of connections at which a server's capacity is measured."""
+    return CONNECTIONS_PER_CORE * cores
+
+
 def check_wrk() -> str:
-    """The path of wrk.
+    """Return the path of wrk.
 
     Raises:
-        SystemExit: it is not installed; the text says how to get it.
+        SystemExit: wrk is not installed; the text says how to install it.
     """
     path = shutil.which("wrk")
     if path is None:
@@ -51,11 +58,11 @@ def run_wrk(
     content_type: str,
     connections: int,
     seconds: int,
-    script: Path = SCRIPT,
+    script: Path = POST,
     arguments: tuple[str, ...] = (),
     threads: int = 1,
 ) -> ClosedLoop:
-    """Post a file over `connections` kept-alive connections for whole seconds."""
+    """Post a file over a number of keep-alive connections for whole seconds."""
     command = [check_wrk(), f"-t{threads}", f"-c{connections}", f"-d{seconds}s"]
     command += ["--timeout", "10s"]
     command += ["-s", str(script), url, "--", str(body), content_type, *arguments]
@@ -64,7 +71,7 @@ def run_wrk(
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
-        raise RuntimeError(f"wrk ended with {process.returncode}: {output[-500:]}")
+        raise RuntimeError(f"wrk exited with status {process.returncode}: {output[-500:]}")
     return parse_result(output, usage.ru_utime + usage.ru_stime)
 
 
@@ -72,12 +79,12 @@ def parse_result(output: str, wrk_cpu_s: float) -> ClosedLoop:
     """Read the line that `post.lua` prints at the end.
 
     Raises:
-        ValueError: there is no such line.
+        ValueError: the output has no such line.
     """
-    lines = [line for line in output.splitlines() if line.startswith(MARK)]
+    lines = [line for line in output.splitlines() if line.startswith(RESULT_PREFIX)]
     if not lines:
         raise ValueError(f"wrk printed no result: {output[-500:]!r}")
-    found = json.loads(lines[-1].removeprefix(MARK))
+    found = json.loads(lines[-1].removeprefix(RESULT_PREFIX))
     return ClosedLoop(
         requests=found["requests"],
         seconds=found["duration_us"] / 1e6,

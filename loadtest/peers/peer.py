@@ -1,8 +1,9 @@
-"""Another model server: what its folder under `peers/` says, its virtual environment, its start.
+"""Another model server: its folder under `peers/`, its virtual environment, and how it starts.
 
-A folder holds the server as its own users write it, `requirements.txt` with pinned versions, and
-`peer.toml`. In `start` and `env`, `{python}`, `{bin}`, `{port}`, `{port2}`, `{port3}` and `{cores}`
-are filled in. Every server also finds `MODEL`, `PORT` and `CORES` in its environment.
+A folder holds the server's code as its users would write it, `requirements.txt` with pinned
+versions, and `peer.toml`. In `start` and `env` of that file, `{python}`, `{bin}`, `{port}`,
+`{port2}`, `{port3}` and `{cores}` are replaced. The environment also has `MODEL`, `PORT` and
+`CORES`.
 """
 
 import dataclasses
@@ -15,11 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from loadtest.host.server import Server, free_port
-from loadtest.load.body import Body, json_text, multipart, raw
+from loadtest.load.body import Body, json_from_template, multipart, raw
 
 PEERS = Path(__file__).parent
 VENVS = Path(__file__).parents[1] / ".venvs"
-STAMP = ".installed"
+INSTALLED = ".installed"  # file with the hash of the installed requirements
 INSTALL_S = 900
 START_S = 90
 
@@ -30,7 +31,7 @@ class PeerUnavailable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """A server to compare with."""
+    """A server to compare with, as `peer.toml` describes it."""
 
     name: str
     title: str
@@ -57,26 +58,26 @@ class Peer:
 
     @property
     def version(self) -> str:
-        """The pinned version of the server itself, which is the first requirement."""
+        """The pinned version of the server, which is the first requirement."""
         return self.requirements.read_text("utf-8").split("\n", 1)[0].partition("==")[2]
 
     def body(self, image: bytes) -> Body:
-        """The request body in the form that this server takes."""
+        """Make the request body that this server expects."""
         match self.form:
             case "raw":
                 return raw(image)
             case "multipart":
                 return multipart(image, self.field)
             case _:
-                return json_text(image, self.template)
+                return json_from_template(image, self.template)
 
     def install(self, log: Path) -> None:
-        """Make its virtual environment, unless the one that is there has these requirements.
+        """Make the virtual environment, unless the existing one has these requirements.
 
         Raises:
-            PeerUnavailable: pip could not; with the end of what it said.
+            PeerUnavailable: pip failed; the text is its last error.
         """
-        stamp = self.venv / STAMP
+        stamp = self.venv / INSTALLED
         wanted = hashlib.sha256(self.requirements.read_bytes()).hexdigest()
         if stamp.is_file() and stamp.read_text() == wanted:
             return
@@ -90,10 +91,10 @@ class Peer:
         stamp.write_text(wanted)
 
     def serve(self, model: Path, cores: int, log: Path) -> Server:
-        """Start it with one model.
+        """Start the server with one model.
 
         Raises:
-            ServerError: it did not start.
+            ServerError: the server did not start.
         """
         names = {
             "python": str(self.venv / "bin" / "python"),
@@ -126,23 +127,17 @@ class Peer:
             )
         except (subprocess.SubprocessError, OSError) as error:
             lines = log.read_text("utf-8", "replace").splitlines()
-            said = [line for line in lines if "ERROR" in line]
-            raise PeerUnavailable(" / ".join(said[-1:])[-300:] or str(error)) from error
+            errors = [line for line in lines if "ERROR" in line] or [str(error)]
+            raise PeerUnavailable(errors[-1][-300:]) from error
 
 
 def read_peers(folder: Path = PEERS) -> list[Peer]:
-    """All peers by name.
+    """Return all peers in the order of their names.
 
     Raises:
-        TypeError: a `peer.toml` has an unknown key, or lacks one.
+        TypeError: a `peer.toml` has an unknown key or lacks a required one.
     """
     return [
         Peer(name=file.parent.name, **tomllib.loads(file.read_text("utf-8")))
         for file in sorted(folder.glob("*/peer.toml"))
     ]
-
-
-def first_label(answer: str, labels: list[str]) -> str | None:
-    """Whichever of the class names stands first in an answer, of whatever shape that is."""
-    found = [(answer.find(f'"{label}"'), label) for label in labels]
-    return min((hit for hit in found if hit[0] >= 0), default=(0, None))[1]

@@ -1,4 +1,4 @@
-"""Requests that no honest client sends: case n of seed s is the same bytes on every machine."""
+"""Malformed requests: case n of seed s has the same bytes on every machine."""
 
 import base64
 import json
@@ -6,14 +6,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
 
-from loadtest.robustness.mutations import damage, damaged_image, seed_images
+from loadtest.robustness.mutations import corpus, mutate, mutated_image
 from models.network.resolution import MAXIMUM
 
 CONTENT_TYPES = (
     "image/jpeg", "image/png", "image/webp", "image/bmp", "image/gif", "image/tiff", "image/jpg",
     "application/octet-stream",
 )  # fmt: skip
-ODD_TEXT = (
+INVALID_TEXT = (
     "", "0", "-1", "1", "5", "100", "101", "1e9", "NaN", "inf", "null", "true", "[]", "{}", "%00",
     "%ff%fe", "%0d%0aX:%20y", "../../etc/passwd", "a" * 3000, "\u0663", "96", "127", "128", "512",
     "mobilenet_v2_1.0_224", "' OR 1=1", "${7*7}", "<script>", "\\u0000",
@@ -31,9 +31,10 @@ PART_FILES = ('; filename="a"', "; filename=", "; filename*=utf-8''x", "", '; fi
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One request as it goes over the wire.
+    """The bytes of one request.
 
-    `broken_http`: the server may close the connection without an answer.
+    `broken_http`: the request is not valid HTTP, so the server may close the connection without an
+    answer.
     """
 
     kind: str
@@ -42,7 +43,7 @@ class Case:
 
 
 def make_case(seed: int, number: int) -> Case:
-    random = Random(f"{seed}/{number}")  # noqa: S311  has to be repeatable
+    random = Random(f"{seed}/{number}")  # noqa: S311  must be repeatable
     [(kind, make)] = random.choices(tuple(KINDS.items()), WEIGHTS)
     made = make(random)
     if isinstance(made, Case):
@@ -50,17 +51,18 @@ def make_case(seed: int, number: int) -> Case:
     return Case(kind, made)
 
 
-def honest_cases() -> list[Case]:
-    """What an honest client may ask for and takes most memory: every image at full resolution.
+def valid_cases() -> list[Case]:
+    """Return the valid requests that need the most memory: every image at the largest resolution.
 
-    onnxruntime keeps the largest workspace that each thread ever needed.
+    They belong to the warm-up, since onnxruntime keeps the largest workspace that each thread has
+    needed.
     """
     path = f"/predict?resolution={MAXIMUM}"
-    return [Case("honest", _post(image, "image/jpeg", path)) for image in seed_images()]
+    return [Case("valid", _post(image, "image/jpeg", path)) for image in corpus()]
 
 
 def _raw(random: Random) -> bytes:
-    return _post(damaged_image(random), random.choice(CONTENT_TYPES))
+    return _post(mutated_image(random), random.choice(CONTENT_TYPES))
 
 
 def _multipart(random: Random) -> bytes:
@@ -73,10 +75,10 @@ def _multipart(random: Random) -> bytes:
             f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="{name}"{file}\r\n'
             f"Content-Type: image/jpeg\r\n\r\n".encode("latin-1")
         )
-        parts.append(damaged_image(random) + b"\r\n")
+        parts.append(mutated_image(random) + b"\r\n")
     body = bytearray(b"".join(parts) + f"--{BOUNDARY}--\r\n".encode())
     if random.random() < 0.5:
-        damage(random, body, random.randrange(1, 4))
+        mutate(random, body, random.randrange(1, 4))
     boundary = random.choice(BOUNDARIES) if random.random() < 0.1 else BOUNDARY
     return _post(bytes(body), f"multipart/form-data; boundary={boundary}")
 
@@ -84,7 +86,7 @@ def _multipart(random: Random) -> bytes:
 def _json(random: Random) -> bytes:
     prefixes = ("", "data:image/png;base64,", "data:,") if random.random() < 0.2 else ("",)
     images = [
-        random.choice(prefixes) + base64.b64encode(damaged_image(random)).decode()
+        random.choice(prefixes) + base64.b64encode(mutated_image(random)).decode()
         for _ in range(random.randrange(1, 4))
     ]
     document: object = {"images": images}
@@ -97,32 +99,34 @@ def _json(random: Random) -> bytes:
     if random.random() < 0.1:
         body = bytearray(b'{"images":' + b"[" * random.choice((10, 1000, 100_000)))
     if random.random() < 0.4:
-        damage(random, body, random.randrange(1, 4))
+        mutate(random, body, random.randrange(1, 4))
     return _post(bytes(body), "application/json")
 
 
 def _query(random: Random) -> bytes:
-    pairs = [f"{random.choice(NAMES)}={_odd(random)}" for _ in range(random.randrange(1, 4))]
+    pairs = [
+        f"{random.choice(NAMES)}={_invalid_text(random)}" for _ in range(random.randrange(1, 4))
+    ]
     path = random.choice(("/predict", "/predict", "/models", "/info", "/models/x/layers"))
     query = "?" + random.choice("&&&;?").join(pairs)
     if path == "/predict":
-        return _post(damaged_image(random), "image/jpeg", path + query)
+        return _post(mutated_image(random), "image/jpeg", path + query)
     return _request("GET", path + query, {}, b"")
 
 
 def _headers(random: Random) -> bytes:
-    odd = {random.choice(HEADERS): _odd(random) for _ in range(random.randrange(1, 4))}
+    odd = {random.choice(HEADERS): _invalid_text(random) for _ in range(random.randrange(1, 4))}
     path = random.choice(("/predict", "/predict", "/metrics", "/readyz", "/nothing", "/models/%2e"))
     method = random.choice(("POST", "POST", "GET", "PUT", "HEAD", "DELETE", "OPTIONS", "PATCH"))
-    return _request(method, path, odd, damaged_image(random) if method == "POST" else b"")
+    return _request(method, path, odd, mutated_image(random) if method == "POST" else b"")
 
 
 def _http(random: Random) -> Case:
-    """Damage in the request line, the headers or the lengths."""
+    """Mutate the request line, the headers or the lengths."""
     request = bytearray(_raw(random)[: random.choice((60, 120, 100_000))])
     headers = request.find(b"\r\n\r\n") + 4
     head = request[:headers] if headers > 4 else request
-    damage(random, head, random.randrange(1, 4))
+    mutate(random, head, random.randrange(1, 4))
     return Case("http", bytes(head) + bytes(request[len(head) :]), broken_http=True)
 
 
@@ -138,8 +142,8 @@ KINDS: dict[str, Make] = {
 WEIGHTS = (60, 12, 12, 8, 6, 2)
 
 
-def _odd(random: Random) -> str:
-    return random.choice(ODD_TEXT).encode("utf-8").decode("latin-1")
+def _invalid_text(random: Random) -> str:
+    return random.choice(INVALID_TEXT).encode("utf-8").decode("latin-1")
 
 
 def _post(body: bytes, content_type: str, path: str = "/predict") -> bytes:

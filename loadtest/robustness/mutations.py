@@ -1,4 +1,4 @@
-"""Small images of every format that is taken, and ways to damage bytes."""
+"""Small images in every supported format, and random mutations of bytes."""
 
 import io
 import struct
@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-# Lengths, offsets and sizes that parsers get wrong.
+# Lengths, offsets and sizes that parsers often handle wrongly.
 EDGES = (0, 1, 2, 7, 0x7F, 0x80, 0xFF, 0x7FFF, 0x8000, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF)
 MAX_MUTATIONS = 8
 MAX_BLOCK_BYTES = 64
@@ -19,19 +19,19 @@ PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 
 @cache
-def seed_images() -> tuple[bytes, ...]:
-    """Whole images, of a few kB each."""
+def corpus() -> tuple[bytes, ...]:
+    """Return valid images, a few kB each."""
     photo = _photo()
     palette, alpha = photo.quantize(16), photo.copy()
     alpha.putalpha(128)
     deep = Image.fromarray((np.arange(96 * 64, dtype=np.uint16) * 10).reshape(64, 96))
-    turned = Image.Exif()
-    turned[0x0112] = 6
+    rotated = Image.Exif()
+    rotated[0x0112] = 6
     frames = {"save_all": True, "append_images": [photo.rotate(90), photo.rotate(180)]}
     made = [
         _save(photo, "JPEG"),
         _save(photo, "JPEG", progressive=True, quality=95, subsampling=0),
-        _save(photo.convert("L"), "JPEG", exif=turned),
+        _save(photo.convert("L"), "JPEG", exif=rotated),
         _save(photo.convert("CMYK"), "JPEG"),
         _save(photo, "PNG"),
         _save(palette, "PNG", transparency=3),
@@ -55,17 +55,17 @@ def seed_images() -> tuple[bytes, ...]:
     return tuple(made)
 
 
-def damaged_image(random: Random) -> bytes:
-    """An image with up to `MAX_MUTATIONS` faults, or now and then none."""
-    image = bytearray(random.choice(seed_images()))
-    damage(random, image, random.randrange(MAX_MUTATIONS + 1))
+def mutated_image(random: Random) -> bytes:
+    """Return an image with 0 to `MAX_MUTATIONS` mutations."""
+    image = bytearray(random.choice(corpus()))
+    mutate(random, image, random.randrange(MAX_MUTATIONS + 1))
     if image.startswith(PNG_SIGNATURE) and random.random() < 0.5:
         return _with_checksums(bytes(image))
     return bytes(image)
 
 
-def damage(random: Random, data: bytearray, times: int) -> None:
-    """Change bytes in place."""
+def mutate(random: Random, data: bytearray, times: int) -> None:
+    """Apply a number of mutations in place."""
     for _ in range(times):
         if len(data) > 1:
             random.choice(MUTATIONS)(random, data)
@@ -81,7 +81,7 @@ def _overwrite(random: Random, data: bytearray) -> None:
 
 
 def _edge(random: Random, data: bytearray) -> None:
-    """Put a length that parsers get wrong, mostly into a header."""
+    """Overwrite a number with one of `EDGES`, mostly near the start."""
     width = random.choice("BHI")
     order = random.choice("<>")
     number = struct.pack(
@@ -119,8 +119,8 @@ def _swap(random: Random, data: bytearray) -> None:
 
 
 def _splice(random: Random, data: bytearray) -> None:
-    """Go on as another image."""
-    other = random.choice(seed_images())
+    """Continue with the bytes of another image."""
+    other = random.choice(corpus())
     start = random.randrange(len(data))
     data[start:] = other[min(start, len(other)) :]
 
@@ -132,12 +132,12 @@ MUTATIONS: tuple[Mutation, ...] = (
 
 
 def _block(random: Random, data: bytearray) -> tuple[int, int]:
-    """Start and size of some bytes."""
+    """Choose the start and the size of a block."""
     return random.randrange(len(data)), random.randrange(1, MAX_BLOCK_BYTES)
 
 
 def _with_checksums(image: bytes) -> bytes:
-    """Make the checksums of a PNG right again, so that the damage reaches the decoder."""
+    """Correct the checksums of a PNG, so that the mutations reach the decoder."""
     chunks = [PNG_SIGNATURE]
     at = len(PNG_SIGNATURE)
     while at + 12 <= len(image):
@@ -149,11 +149,11 @@ def _with_checksums(image: bytes) -> bytes:
 
 
 def _photo() -> Image.Image:
-    """Something with edges, slopes and noise."""
+    """Make an image with edges, gradients and noise."""
     random = np.random.default_rng(0)
-    slopes = np.add.outer(np.arange(64) * 3, np.arange(96) * 2)[..., np.newaxis]
+    gradients = np.add.outer(np.arange(64) * 3, np.arange(96) * 2)[..., np.newaxis]
     noise = random.integers(0, 40, (64, 96, 3))
-    pixels = (slopes * (1, 2, 3) + noise) % 256
+    pixels = (gradients * (1, 2, 3) + noise) % 256
     return Image.fromarray(pixels.astype(np.uint8))
 
 

@@ -1,14 +1,14 @@
-"""Users as a gateway has them: cameras at a fixed rate, phones in bursts, a dashboard that polls.
+"""Typical users of a gateway: cameras at a fixed rate, phones in bursts, a polling dashboard.
 
-    make locust         Locust's page at http://127.0.0.1:8089, against a service that runs already
-    make locust-check   a minute without the page, against a service of its own; CI runs this
+    make locust         Locust's page at http://127.0.0.1:8089, against a running service
+    make locust-check   a minute without the page, against a new service; CI runs this
 
-Locust ends with status 1 unless all of this holds:
+Locust exits with status 1 unless all of these hold:
 
-- every answer is right: a status of 200 with labels, or a 503 with Retry-After
-- 503s are at most `--max-refused-percent` of the requests for labels
-- 95 of 100 answers with labels came within `--max-p95-ms`
-- every kind of user was answered
+- every answer is correct: status 200 with labels, or status 503 with Retry-After
+- at most `--max-refused-percent` of the prediction requests got a 503
+- the p95 of prediction requests is at most `--max-p95-ms`
+- every kind of user got an answer
 """
 
 import random
@@ -31,9 +31,9 @@ FORM = {"Content-Type": f"multipart/form-data; boundary={BOUNDARY}"}
 CAMERA, PHONE = "camera: POST /predict", "phone: POST /predict"
 DASHBOARD = ("dashboard: GET /models", "dashboard: GET /models/frontier", "dashboard: GET /metrics")
 MIN_RETRY_S = 0.1
-LABELS: list[str] = [CAMERA, PHONE]
-photos: dict[str, bytes] = {}  # by size, the same for all users
-refused: dict[str, int] = {}  # 503s by name
+PREDICTIONS: list[str] = [CAMERA, PHONE]
+photos: dict[str, bytes] = {}  # by name, the same for all users
+rejected: dict[str, int] = {}  # 503s by name of the request
 
 
 def add_options(parser: ArgumentParser) -> None:
@@ -43,44 +43,47 @@ def add_options(parser: ArgumentParser) -> None:
 
 def read_photos(**_: Any) -> None:
     with TemporaryDirectory() as folder:
-        photos.update((one.name, one.path.read_bytes()) for one in prepare_photos(Path(folder)))
+        for name, photo in prepare_photos(Path(folder)).items():
+            photos[name] = photo.path.read_bytes()
 
 
-def forget_refusals(**_: Any) -> None:
-    refused.clear()
+def reset_rejected(**_: Any) -> None:
+    rejected.clear()
 
 
 class GatewayUser(FastHttpUser):
-    """Sends images; a refusal is an answer too, and is waited out."""
+    """Sends images; after a 503 it waits for the time in Retry-After."""
 
     abstract = True
     network_timeout = 30.0
 
     def predict(self, name: str, body: Any, headers: dict[str, str], images: int) -> None:
-        """Ask for labels once."""
-        asked: AbstractContextManager[Any] = self.client.post(
+        """Send one prediction request."""
+        request: AbstractContextManager[Any] = self.client.post(
             "/predict?top_k=3", data=body, headers=headers, name=name, catch_response=True
         )
-        with asked as answer:
+        with request as answer:
             if answer.status_code == 503:
                 retry_after = answer.headers.get("Retry-After")
                 if retry_after is None:
                     answer.failure("a 503 without Retry-After")
                     return
-                refused[name] = refused.get(name, 0) + 1
+                rejected[name] = rejected.get(name, 0) + 1
                 answer.success()
-                time.sleep(max(MIN_RETRY_S, float(retry_after)))  # only this user does, with gevent
+                time.sleep(
+                    max(MIN_RETRY_S, float(retry_after))
+                )  # with gevent, only this user waits
                 return
             if answer.status_code != 200:
                 answer.failure(f"status {answer.status_code}: {(answer.text or '')[:200]}")
                 return
             results = answer.json()["results"]
-            if len(results) != images or not all(one["predictions"] for one in results):
-                answer.failure(f"{images} images, but not as many with labels")
+            if len(results) != images or not all(each["predictions"] for each in results):
+                answer.failure(f"{images} images sent, but fewer results with labels")
 
 
 class Camera(GatewayUser):
-    """A camera with something to show every half second, whether the last answer came or not."""
+    """A camera that sends two photos per second."""
 
     weight = 6
     wait_time = constant_throughput(2)
@@ -91,20 +94,20 @@ class Camera(GatewayUser):
 
 
 class Phone(GatewayUser):
-    """Somebody who sends the photos of the last minutes in one go, and then none for a while."""
+    """A phone that sends several photos in one request, then nothing for a few seconds."""
 
     weight = 3
     wait_time = between(2, 8)
 
     @task
     def burst(self) -> None:
-        images = random.randint(2, 6)  # noqa: S311  no secret
+        images = random.randint(2, 6)  # noqa: S311  not a secret
         body = form([photos["1080p"]] * images)
         self.predict(PHONE, body, FORM, images)
 
 
 class Dashboard(FastHttpUser):
-    """A screen in the corridor."""
+    """A dashboard that polls the models and the metrics every five seconds."""
 
     fixed_count = 1
     wait_time = constant_pacing(5)
@@ -116,7 +119,7 @@ class Dashboard(FastHttpUser):
 
 
 def form(images: list[bytes]) -> bytes:
-    """A form with several photos."""
+    """Make a multipart form with several photos."""
     parts = []
     for number, image in enumerate(images):
         head = f'Content-Disposition: form-data; name="{number}"; filename="{number}.jpg"'
@@ -125,41 +128,43 @@ def form(images: list[bytes]) -> bytes:
 
 
 def judge(environment: Environment, **_: Any) -> None:
-    """Say whether the service passed, and make it the exit status."""
+    """Print whether the service passed, and set the exit status."""
     options: Any = environment.parsed_options
-    if not options.headless:  # on the page people judge for themselves
+    if not options.headless:  # on the page, users judge the figures themselves
         return
-    shortcomings = find_shortcomings(
-        environment.stats.get, options.max_refused_percent, options.max_p95_ms
-    )
-    for shortcoming in shortcomings:
-        print(f"not passed: {shortcoming}")
-    if not shortcomings:
+    failures = find_failures(environment.stats.get, options.max_refused_percent, options.max_p95_ms)
+    for failure in failures:
+        print(f"not passed: {failure}")
+    if not failures:
         print("passed")
-    environment.process_exit_code = int(bool(shortcomings))
+    environment.process_exit_code = int(bool(failures))
 
 
-def find_shortcomings(
+def find_failures(
     stats: Callable[[str, str], Any], max_refused_percent: float, max_p95_ms: float
 ) -> list[str]:
-    """What was promised and did not hold."""
+    """Return the conditions that do not hold."""
     found = []
-    labels = [stats(name, "POST") for name in LABELS]
-    for one in (*labels, *(stats(name, "GET") for name in DASHBOARD)):
-        if one.num_failures:
-            found.append(f"{one.name}: {one.num_failures} of {one.num_requests} failed")
-        if not one.num_requests - one.num_failures - refused.get(one.name, 0):
-            found.append(f"{one.name}: not answered once")
-        elif one in labels and (p95_ms := one.get_response_time_percentile(0.95)) > max_p95_ms:
-            found.append(f"{one.name}: p95 is {p95_ms:.0f} ms, allowed are {max_p95_ms:g} ms")
-    requests = sum(one.num_requests for one in labels)
-    if requests and 100 * sum(refused.values()) / requests > max_refused_percent:
-        share = f"{sum(refused.values())} of {requests}"
-        found.append(f"{share} requests were refused, allowed are {max_refused_percent:g} %")
+    predictions = [stats(name, "POST") for name in PREDICTIONS]
+    for entry in (*predictions, *(stats(name, "GET") for name in DASHBOARD)):
+        if entry.num_failures:
+            found.append(f"{entry.name}: {entry.num_failures} of {entry.num_requests} failed")
+        if not entry.num_requests - entry.num_failures - rejected.get(entry.name, 0):
+            found.append(f"{entry.name}: no answer")
+        elif entry in predictions and (p95_ms := _p95_ms(entry)) > max_p95_ms:
+            found.append(f"{entry.name}: p95 is {p95_ms:.0f} ms, the maximum is {max_p95_ms:g} ms")
+    requests = sum(entry.num_requests for entry in predictions)
+    if requests and 100 * sum(rejected.values()) / requests > max_refused_percent:
+        share = f"{sum(rejected.values())} of {requests}"
+        found.append(f"{share} requests were rejected, the maximum is {max_refused_percent:g} %")
     return found
+
+
+def _p95_ms(entry: Any) -> float:
+    return float(entry.get_response_time_percentile(0.95))
 
 
 events.init_command_line_parser.add_listener(add_options)
 events.init.add_listener(read_photos)
-events.test_start.add_listener(forget_refusals)
+events.test_start.add_listener(reset_rejected)
 events.quitting.add_listener(judge)

@@ -1,6 +1,6 @@
-"""The classifier that every peer serves: the same ONNX file, and Pillow as one would first use it.
+"""The classifier that every peer serves: the same ONNX file, with straightforward use of Pillow.
 
-Recipe of the published weights: shorter side to resolution / 0.875, centre crop.
+Preprocessing as published with the weights: shorter side to resolution / 0.875, centre crop.
 """
 
 import io
@@ -15,7 +15,7 @@ CROP_FRACTION = 0.875
 
 
 class Classifier:
-    """Ranks the classes of a JPEG; `threads` is what onnxruntime may use, None its own choice."""
+    """Ranks the classes of a JPEG; `threads=None` leaves the number to onnxruntime."""
 
     def __init__(self, threads: int | None = None) -> None:
         options = ort.SessionOptions()

@@ -1,9 +1,9 @@
-"""Ratios of a round, and the choice of samples for a table."""
+"""Ratios of a round, and the selection of samples for a table."""
 
 import pytest
 
 from loadtest.bench.plan import connections
-from loadtest.bench.rounds import Sample, middle, select
+from loadtest.bench.result import Sample, median_of, select
 from loadtest.load.bare_loop import BareRun
 from loadtest.load.wrk import ClosedLoop
 
@@ -37,7 +37,7 @@ def test_processor_time_is_for_one_request() -> None:
 
 def test_the_median_of_the_rounds_ignores_one_noisy_round() -> None:
     rounds = [sample(90), sample(3), sample(91)]
-    assert middle(rounds, lambda each: each.ratio) == pytest.approx(0.9)
+    assert median_of(rounds, lambda each: each.ratio) == pytest.approx(0.9)
 
 
 def test_a_cell_has_only_its_own_form_and_number_of_connections() -> None:

@@ -1,4 +1,4 @@
-"""The open loop's accounting: every scheduled request is counted once, latencies from due time."""
+"""The tally of an open loop: every scheduled request is counted once."""
 
 import pytest
 from hypothesis import given, settings
@@ -6,9 +6,8 @@ from hypothesis import strategies as st
 
 pytest.importorskip("hdrh", reason="needs hdrhistogram, which `make bench` installs")
 
-from loadtest.load.open_loop import Tally, head, parse_answer  # after the skip
+from loadtest.load.tally import Tally  # after the skip
 
-ANSWER = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 2\r\nretry-after: 1\r\n\r\n{}"
 outcomes = st.lists(
     st.tuples(st.sampled_from([200, 503, 500, 0]), st.floats(0, 70, allow_nan=False)), max_size=60
 )
@@ -24,10 +23,10 @@ def test_every_scheduled_request_is_counted_once(
         tally.count(status, latency_s)
     tally.unsent = 2
     scheduled = len(answers) + tally.unsent + lost
-    run = tally.report(rate=10, seconds=1, scheduled=scheduled)
-    assert run.answered + run.refused + run.failed + run.unsent == scheduled
+    run = tally.result(rate=10, seconds=1, scheduled=scheduled)
+    assert run.answered + run.rejected + run.failed + run.unsent == scheduled
     assert run.answered == sum(status == 200 for status, _ in answers)
-    assert run.refused == sum(status == 503 for status, _ in answers)
+    assert run.rejected == sum(status == 503 for status, _ in answers)
 
 
 @given(st.lists(st.floats(0.001, 10), min_size=1, max_size=50))
@@ -36,34 +35,17 @@ def test_percentiles_are_within_three_figures_of_the_latencies(latencies_s: list
     tally = Tally()
     for latency_s in latencies_s:
         tally.count(200, latency_s)
-    run = tally.report(rate=1, seconds=1, scheduled=len(latencies_s))
+    run = tally.result(rate=1, seconds=1, scheduled=len(latencies_s))
     assert run.max_ms == pytest.approx(1000 * max(latencies_s), rel=2e-3)
     assert run.p50_ms <= run.p95_ms <= run.p99_ms <= run.max_ms
     assert run.p50_ms >= 1000 * min(latencies_s) * 0.998
 
 
-def test_refused_and_failed_requests_do_not_count_as_latency() -> None:
+def test_rejected_and_failed_requests_do_not_count_as_latency() -> None:
     tally = Tally()
     tally.count(200, 0.010)
     tally.count(503, 5.0)
     tally.count(500, 5.0)
-    run = tally.report(rate=1, seconds=1, scheduled=3)
+    run = tally.result(rate=1, seconds=1, scheduled=3)
     assert run.max_ms == pytest.approx(10, rel=2e-3)
-    assert (run.answered, run.refused, run.failed) == (1, 1, 1)
-
-
-def test_an_answer_is_not_read_before_its_last_byte() -> None:
-    assert all(parse_answer(ANSWER[:cut]) is None for cut in range(len(ANSWER)))
-
-
-def test_an_answer_ends_where_its_length_says() -> None:
-    assert parse_answer(ANSWER + b"HTTP/1.1 200 OK") == (503, len(ANSWER))
-
-
-def test_an_answer_without_a_length_is_an_error() -> None:
-    with pytest.raises(ValueError, match="Content-Length"):
-        parse_answer(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n")
-
-
-def test_the_request_head_says_how_long_the_body_is() -> None:
-    assert b"\r\nContent-Length: 7\r\n" in head("127.0.0.1", 80, "/predict", "image/jpeg", 7)
+    assert (run.answered, run.rejected, run.failed) == (1, 1, 1)

@@ -1,4 +1,4 @@
-"""What wrk's script prints is read back."""
+"""The result that wrk's script prints is read correctly."""
 
 import os
 import subprocess

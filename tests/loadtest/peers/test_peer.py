@@ -1,11 +1,12 @@
-"""What the peers' folders say."""
+"""The folders of the peers."""
 
 from pathlib import Path
 
 import pytest
 
-from loadtest.peers.peer import Peer, first_label, read_peers
+from loadtest.peers.peer import Peer, read_peers
 from loadtest.peers.run import install
+from loadtest.peers.workload import first_label
 
 LABELS = ["Egyptian cat", "tiger cat", "tabby"]
 PEERS = read_peers()
@@ -16,8 +17,8 @@ def test_the_seven_servers_are_there() -> None:
     assert [peer.name for peer in PEERS] == expected.split()
 
 
-def test_a_peer_that_there_is_not_is_refused_by_name() -> None:
-    with pytest.raises(SystemExit, match="no peer is called nosuch; there are: bentoml"):
+def test_an_unknown_peer_is_rejected_with_the_known_names() -> None:
+    with pytest.raises(SystemExit, match=r"Unknown peer 'nosuch'\. Known peers: bentoml"):
         install(["mosec", "nosuch"])
 
 
@@ -40,7 +41,7 @@ def test_the_body_that_a_peer_gets_holds_the_image(peer: Peer) -> None:
     assert b"\xff\xd8jpeg" in data or b"/9hqcGVn" in data
 
 
-def test_a_key_that_means_nothing_is_refused(tmp_path: Path) -> None:
+def test_an_unknown_key_is_rejected(tmp_path: Path) -> None:
     (tmp_path / "some").mkdir()
     (tmp_path / "some" / "peer.toml").write_text('title = "x"\nworkers = 2\n')
     with pytest.raises(TypeError, match="workers"):

@@ -1,4 +1,4 @@
-"""What a flood is said to have shown; and wrk sees the accepted requests of one."""
+"""The figures of a flood; and wrk reports the accepted requests of one."""
 
 import itertools
 import shutil
@@ -11,15 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from loadtest.host.machine import Disturbance, this_machine
-from loadtest.load.wrk import MISSING, ClosedLoop, run_wrk
-from loadtest.robustness.flood import SCRIPT, Flood, count_statuses, text
+from loadtest.host.machine import Conditions, Interference, this_machine
+from loadtest.load.wrk import DELAYED_POST, MISSING, ClosedLoop, run_wrk
+from loadtest.robustness.flood import FloodResult, count_statuses, render
 
 SLOW_S = 0.2
 
 
 class OneInFive(BaseHTTPRequestHandler):
-    """Every fifth request is accepted and takes long; the others are refused at once."""
+    """Accepts every fifth request slowly, and rejects the others at once."""
 
     protocol_version = "HTTP/1.1"
     numbers = itertools.count()
@@ -42,12 +42,14 @@ def one_in_five_accepted() -> Iterator[str]:
     with ThreadingHTTPServer(("127.0.0.1", 0), OneInFive) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
-        yield f"http://127.0.0.1:{server.server_port}/"
-        server.shutdown()
-        thread.join()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}/"
+        finally:
+            server.shutdown()
+            thread.join()
 
 
-def flood_of(capacities: tuple[float, float], statuses: dict[str, int]) -> Flood:
+def flood_of(capacities: tuple[float, float], statuses: dict[str, int]) -> FloodResult:
     loop = ClosedLoop(
         requests=sum(statuses.values()),
         seconds=10,
@@ -59,10 +61,9 @@ def flood_of(capacities: tuple[float, float], statuses: dict[str, int]) -> Flood
         socket_errors=1,
         wrk_cpu_s=1,
     )
-    return Flood(
-        machine=this_machine(),
-        disturbed=Disturbance(others_percent=0, stolen_percent=0),
-        took_s=60,
+    interference = Interference(others_percent=0, stolen_percent=0)
+    return FloodResult(
+        conditions=Conditions(this_machine(), interference, took_s=60),
         capacity_before=capacities[0],
         flood=loop,
         statuses=statuses,
@@ -75,16 +76,16 @@ def flood_of(capacities: tuple[float, float], statuses: dict[str, int]) -> Flood
 def test_goodput_is_set_against_the_mean_of_the_capacities_before_and_after() -> None:
     found = flood_of((320, 280), {"200": 2700, "503": 6000})
     assert (found.capacity, found.goodput, found.offered) == (300, 270, 870)
-    assert "270 requests/s, 90 %" in text(found)
+    assert "270 requests/s, 90 %" in render(found)
 
 
-def test_the_bound_on_latency_is_the_full_queue_and_50_ms() -> None:
-    assert flood_of((320, 320), {"200": 1, "503": 1}).bound_ms == pytest.approx(250)
+def test_the_maximum_latency_is_the_full_queue_and_50_ms() -> None:
+    assert flood_of((320, 320), {"200": 1, "503": 1}).max_p99_ms == pytest.approx(250)
 
 
-def test_whoever_was_neither_answered_nor_refused_failed() -> None:
+def test_requests_neither_answered_nor_rejected_have_failed() -> None:
     found = flood_of((300, 300), {"200": 10, "503": 20, "499": 64, "500": 3})
-    assert found.failed == 3 + 1  # and one that wrk could not read
+    assert found.failed == 3 + 1  # and one socket error
 
 
 def test_answers_are_counted_by_status_over_all_methods() -> None:
@@ -105,9 +106,9 @@ def test_percentiles_are_of_accepted_requests_only(tmp_path: Path) -> None:
     with one_in_five_accepted() as url:
         everything = run_wrk(url, body, "image/jpeg", 8, 2)
         accepted = run_wrk(
-            url, body, "image/jpeg", 8, 2, script=SCRIPT, arguments=("20",), threads=2
+            url, body, "image/jpeg", 8, 2, script=DELAYED_POST, arguments=("20",), threads=2
         )
     assert everything.bad_statuses > everything.requests / 2
     assert everything.p50_ms < SLOW_S * 1000
-    assert accepted.p50_ms > SLOW_S * 1000 * 0.99  # an HdrHistogram's worth below
+    assert accepted.p50_ms > SLOW_S * 1000 * 0.99  # within the precision of the histogram
     assert accepted.p50_ms <= accepted.p99_ms <= accepted.max_ms

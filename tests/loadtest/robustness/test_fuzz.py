@@ -1,4 +1,4 @@
-"""The fuzzer notices what it is there to notice."""
+"""The fuzzer finds the faults that it is made for."""
 
 import io
 from http.client import HTTPResponse
@@ -9,9 +9,10 @@ from PIL import Image
 
 from app.errors import NotAnImage
 from app.problem import MEDIA_TYPE, to_problem
-from loadtest.robustness.fuzz import Report, judge
-from loadtest.robustness.fuzz_cases import KINDS, honest_cases, make_case
-from loadtest.robustness.mutations import MUTATIONS, damaged_image, seed_images
+from loadtest.robustness.fuzz import FuzzResult
+from loadtest.robustness.fuzz_cases import KINDS, make_case, valid_cases
+from loadtest.robustness.mutations import MUTATIONS, corpus, mutated_image
+from loadtest.robustness.raw_client import judge
 
 PROBLEM = to_problem(NotAnImage("no")).model_dump_json().encode()
 
@@ -54,29 +55,29 @@ def test_errors_of_the_server_and_errors_that_are_no_problems_are_faults(
 
 
 def test_memory_that_grew_by_more_than_a_tenth_is_a_failure() -> None:
-    assert not list(Report(0, warm_bytes=100, last_bytes=109).failures())
-    assert list(Report(0, warm_bytes=100, last_bytes=111).failures())
-    [failure] = Report(7, faults={5: "no answer"}, warm_bytes=100, last_bytes=100).failures()
+    assert not list(FuzzResult(0, warm_bytes=100, last_bytes=109).failures())
+    assert list(FuzzResult(0, warm_bytes=100, last_bytes=111).failures())
+    [failure] = FuzzResult(7, faults={5: "no answer"}, warm_bytes=100, last_bytes=100).failures()
     assert "--seed 7 --only 5" in failure
 
 
-def test_seeds_are_whole_images_of_every_format() -> None:
+def test_the_corpus_has_valid_images_of_every_format() -> None:
     formats = set()
-    for image in seed_images():
+    for image in corpus():
         with Image.open(io.BytesIO(image)) as opened:
             opened.load()
             formats.add(opened.format)
     assert formats == {"JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF"}
-    assert len(honest_cases()) == len(seed_images())
+    assert len(valid_cases()) == len(corpus())
 
 
 def test_every_mutation_changes_bytes_and_cases_repeat() -> None:
     for mutate in MUTATIONS:
-        data = bytearray(seed_images()[0])
+        data = bytearray(corpus()[0])
         for number in range(5):
             mutate(Random(number), data)
-        assert bytes(data) != seed_images()[0]
-    assert damaged_image(Random(1)) == damaged_image(Random(1))
+        assert bytes(data) != corpus()[0]
+    assert mutated_image(Random(1)) == mutated_image(Random(1))
     assert make_case(3, 14) == make_case(3, 14)
     assert len({make_case(3, number).request for number in range(50)}) == 50
     assert {make_case(0, number).kind for number in range(300)} == KINDS.keys()

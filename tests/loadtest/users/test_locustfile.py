@@ -36,23 +36,23 @@ def test_a_healthy_service_passes_whatever_its_speed(store: Path) -> None:
     assert images > 4
 
 
-def test_a_bound_that_nothing_keeps_fails(store: Path) -> None:
+def test_a_limit_that_nothing_meets_fails(store: Path) -> None:
     with running(store, default_model=SMALL_V1, measure_s=0) as service:
         status, said = judged(service.base_url, "--max-p95-ms", "0.001")
     assert status == 1, said
     assert "not passed: camera: POST /predict: p95 is " in said
 
 
-def test_a_service_that_only_refuses_fails() -> None:
+def test_a_service_that_rejects_everything_fails() -> None:
     with scripted([overloaded("0.1")]) as script:
         status, said = judged(script.url)
     assert status == 1, said
-    assert "requests were refused, allowed are 5 %" in said
-    assert "camera: POST /predict: not answered once" in said
+    assert "requests were rejected, the maximum is 5 %" in said
+    assert "camera: POST /predict: no answer" in said
 
 
 def test_an_answer_without_labels_fails() -> None:
     with scripted([Reply(200, {"results": []})]) as script:
         status, said = judged(script.url)
     assert status == 1, said
-    assert "as many with labels" in said
+    assert "fewer results with labels" in said

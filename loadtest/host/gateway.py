@@ -1,0 +1,33 @@
+"""This project's own service, started for a measurement."""
+
+import sys
+from pathlib import Path
+
+from loadtest.host.server import Server, free_port
+
+GATEWAY = Path(sys.executable).with_name("mobilenet-gateway")
+ADMIN_KEY = "bench"
+
+
+def start_gateway(store: Path, model: str, log: Path) -> Server:
+    """Start the service with one model of a store."""
+    return _start(store, log, {}, "--models", model, "--default-model", model)
+
+
+def start_auto(store: Path, log: Path, *options: str) -> Server:
+    """Start the service with all models of a store and `auto` as the default model."""
+    env = {"GATEWAY_ADMIN_KEY": ADMIN_KEY}
+    return _start(store, log, env, "--default-model", "auto", *options)
+
+
+def measure_variants(server: Server) -> None:
+    """Time every variant of a service that `start_auto` started."""
+    server.request("POST", "/models/measure", headers={"X-API-Key": ADMIN_KEY}, timeout_s=120)
+
+
+def _start(store: Path, log: Path, env: dict[str, str], *options: str) -> Server:
+    port = free_port()
+    command = [str(GATEWAY), "serve", "--store", str(store), "--port", str(port)]
+    # --measure-s 0: the service must not time variants while it is measured itself.
+    command += ["--log-level", "warning", "--measure-s", "0", *options]
+    return Server(command, port, "/readyz", env=env, log=log)

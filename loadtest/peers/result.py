@@ -1,0 +1,49 @@
+"""The records of a comparison with other model servers."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from loadtest.host.machine import Conditions
+from loadtest.host.processes import Memory
+from loadtest.load.wrk import ClosedLoop
+
+
+@dataclass(frozen=True, slots=True)
+class PeerRun:
+    """One server in one round; `memory` is from right after the load."""
+
+    ready_s: float
+    closed: ClosedLoop
+    cpu_s: float
+    memory: Memory
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """All rounds with one model: the runs by server, and why servers were skipped."""
+
+    model: str
+    label: str
+    runs: dict[str, list[PeerRun]] = field(default_factory=dict)
+    skipped: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ServerDescription:
+    """A row of the table of servers."""
+
+    title: str
+    version: str
+    settings: str
+
+
+@dataclass(frozen=True, slots=True)
+class PeersResult:
+    """One run of the comparison."""
+
+    conditions: Conditions
+    connections: int
+    rounds: int
+    seconds: int
+    servers: Mapping[str, ServerDescription]
+    comparisons: list[Comparison]
