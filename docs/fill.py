@@ -21,7 +21,7 @@ from models.commands.comparison_tables import (
     notes,
     vgg16_memory,
 )
-from models.commands.tables import download, megabytes, millions
+from models.commands.tables import download_size, megabytes, millions
 from models.papers.accuracy_plot import draw, is_current
 from models.papers.comparison import comparisons, widest_tensors
 from models.zoo.zoo import Entry, zoo
@@ -55,7 +55,7 @@ def _models(entries: Mapping[str, Entry]) -> str:
                 millions(cost.madds),
                 megabytes(cost.peak_activation_bytes),
                 top1,
-                download(entry.download_bytes, pinned=entry.pinned),
+                download_size(entry.download_bytes, pinned=entry.pinned),
             )
         )
     return table(("model", "parameters", "MAdds", "memory", "top-1", "download"), rows)

@@ -1,4 +1,4 @@
-"""`mobilenet-gateway models ...`: prepare models and tell what they cost."""
+"""`mobilenet-gateway models`: the commands that prepare models."""
 
 import typer
 
@@ -11,14 +11,16 @@ from models.commands.recommend import recommend
 from models.commands.zoo import list_models, pull, show_model
 
 commands = typer.Typer(
-    help="Prepare models and tell what they cost.", no_args_is_help=True, rich_markup_mode=None
+    help="Download, import, quantize, evaluate and compare models.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
 )
 commands.command("list")(list_models)
+commands.command("show")(show_model)
+commands.command()(cost)
+commands.command()(recommend)
 commands.command()(pull)
 commands.command("export")(export_untrained)
 commands.command("import")(import_model)
 commands.command()(quantize)
 commands.command()(evaluate)
-commands.command()(cost)
-commands.command()(recommend)
-commands.command("show")(show_model)

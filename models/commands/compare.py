@@ -1,16 +1,16 @@
-"""`mobilenet-gateway models cost --compare`: the papers' tables, printed and found."""
+"""`mobilenet-gateway models cost --compare`: the papers' figures beside computed ones."""
 
 import sys
 from pathlib import Path
 
-from models.commands.terminal import show, tell
+from models.commands.terminal import print_result, print_status
 
 
 def compare_with_papers(*, compare: bool, as_csv: bool, as_json: bool, plot: Path | None) -> None:
-    """Print the comparison in the asked form, and draw it into `plot`.
+    """Print the comparison as a table, CSV or JSON, and draw it into `plot`.
 
     Raises:
-        ValueError: two forms are asked for, or the plot cannot be drawn.
+        ValueError: both CSV and JSON are requested, or the plot cannot be drawn.
         OSError: the plot cannot be written.
     """
     from models.commands.comparison_tables import comparison
@@ -19,13 +19,13 @@ def compare_with_papers(*, compare: bool, as_csv: bool, as_json: bool, plot: Pat
     from models.papers.comparison import as_data
 
     if not compare:
-        raise ValueError("--csv and --plot go with --compare")
+        raise ValueError("--csv and --plot need --compare.")
     if as_csv and as_json:
-        raise ValueError("--csv or --json, not both")
+        raise ValueError("Use either --csv or --json, not both.")
     if plot is not None:
         draw(plot)
-        tell(str(plot))
+        print_status(str(plot))
     if as_csv:
         sys.stdout.write(csv_text())
     else:
-        show(as_data(), comparison, as_json)
+        print_result(as_data(), comparison, as_json)

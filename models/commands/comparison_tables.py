@@ -8,20 +8,29 @@ from models.papers.comparison import (
     VGG16_PRINTED_BYTES,
     VGG16_WHY,
     Comparison,
-    Widest,
+    WidestTensor,
     comparisons,
     vgg16_activation_bytes,
     widest_tensors,
 )
 
-NETWORKS = ("table", "network", "top-1", "MAdds printed", "found", "params printed", "found", "")
-MEMORY = ("size", "V1 printed", "found", "V2 printed", "found", "")
+NETWORKS = (
+    "table",
+    "network",
+    "top-1",
+    "MAdds printed",
+    "computed",
+    "params printed",
+    "computed",
+    "",
+)
+MEMORY = ("size", "V1 printed", "computed", "V2 printed", "computed", "")
 AGREES = "agrees"
-FIRST_FIGURE = {NETWORKS: 2, MEMORY: 1}
+FIRST_NUMBER_COLUMN = {NETWORKS: 2, MEMORY: 1}
 
 
 def network_row(row: Comparison) -> tuple[str, ...]:
-    """Printed and found figures in millions."""
+    """Printed and computed figures in millions."""
     return (
         row.table,
         row.name + (f", {row.classes} classes" if row.classes != 1000 else ""),
@@ -34,8 +43,8 @@ def network_row(row: Comparison) -> tuple[str, ...]:
     )
 
 
-def memory_row(row: Widest) -> tuple[str, ...]:
-    """Channels and kB, printed and found."""
+def memory_row(row: WidestTensor) -> tuple[str, ...]:
+    """Channels and kB, printed and computed."""
     v1_channels, v1_kb, v2_channels, v2_kb = row.printed
     return (
         str(row.size),
@@ -48,22 +57,22 @@ def memory_row(row: Widest) -> tuple[str, ...]:
 
 
 def vgg16_memory() -> str:
-    """VGG-16's activations in a sentence."""
+    """A sentence about the activations of VGG-16."""
     return (
         f"VGG-16's activations of one image take {megabytes(vgg16_activation_bytes())} in 32-bit "
-        f"values; CS231n's notes on convolutional networks print {megabytes(VGG16_PRINTED_BYTES)}: "
-        f"{VGG16_WHY}."
+        "values; the CS231n notes on convolutional networks print "
+        f"{megabytes(VGG16_PRINTED_BYTES)}: {VGG16_WHY}."
     )
 
 
 def notes() -> list[str]:
-    """Why figures differ, each once, in the order in which they are met."""
+    """The distinct reasons why figures differ, in order of appearance."""
     reasons = [row.why for row in comparisons()] + [row.why for row in widest_tensors()]
     return list(dict.fromkeys(reason for reason in reasons if reason))
 
 
 def comparison() -> Group:
-    """All of it, for a terminal."""
+    """The whole comparison for a terminal."""
     networks = _table(NETWORKS, "Millions of multiply-adds and of parameters")
     for row in comparisons():
         networks.add_row(*network_row(row))
@@ -77,12 +86,12 @@ def comparison() -> Group:
 
 
 def _table(headings: tuple[str, ...], title: str) -> Table:
-    """Figures to the right."""
+    """An empty table with figures aligned right."""
     table = Table(
         title=title, title_justify="left", box=None, padding=(0, 2, 0, 0), header_style="bold"
     )
     for at, heading in enumerate(headings):
-        figure = at >= FIRST_FIGURE[headings] and at < len(headings) - 1
+        figure = at >= FIRST_NUMBER_COLUMN[headings] and at < len(headings) - 1
         table.add_column(heading, justify="right" if figure else "left", no_wrap=True)
     return table
 

@@ -1,5 +1,6 @@
-"""`mobilenet-gateway models cost`: of a network by its dials, of a model, or of the papers."""
+"""`mobilenet-gateway models cost`: of a network, of a model, or of the papers' networks."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, cast
 
@@ -16,79 +17,87 @@ from models.commands.terminal import (
     JsonOption,
     StoreOption,
     errors_reported,
-    show,
+    print_result,
     store_folder,
 )
 
-BY_DIALS = ("family", "alpha", "classes", "expansion", "precision")
-WITH_COMPARE = {"compare", "as_csv", "plot", "as_json"}
+NETWORK_OPTIONS = ("family", "alpha", "classes", "expansion", "precision")
+COMPARE_OPTIONS = {"compare", "as_csv", "plot", "as_json"}
 
 
 def cost(
     context: typer.Context,
     model: Annotated[
-        str | None, typer.Argument(help="A model of the store or the zoo, or any .onnx file.")
+        str | None, typer.Argument(help="Model of the store or the zoo, or any .onnx file.")
     ] = None,
     family: FamilyOption = "mobilenet_v2",
     alpha: AlphaOption = 1.0,
-    resolution: Annotated[int | None, typer.Option(help="Side of the input.")] = None,
+    resolution: Annotated[
+        int | None, typer.Option(help="Resolution. [default: the model's, or 224]")
+    ] = None,
     classes: Annotated[int, typer.Option(min=1, help="Number of classes.")] = 1000,
-    expansion: Annotated[int, typer.Option(min=1, help="Expansion factor t of V2.")] = 6,
+    expansion: Annotated[int, typer.Option(min=1, help="Expansion factor t of mobilenet_v2.")] = 6,
     precision: Annotated[str, typer.Option(help="fp32 or int8.")] = "fp32",
-    layers: Annotated[bool, typer.Option("--layers", help="A row for every layer.")] = False,
+    layers: Annotated[bool, typer.Option("--layers", help="Print one row per layer.")] = False,
     compare: Annotated[
-        bool, typer.Option("--compare", help="The papers' tables, printed and found, instead.")
+        bool, typer.Option("--compare", help="Compare the papers' figures with computed ones.")
     ] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="With --compare: print CSV.")] = False,
     plot: Annotated[
         Path | None,
-        typer.Option(help="With --compare: draw accuracy against MAdds into this file."),
+        typer.Option(help="With --compare: draw accuracy over MAdds into this file."),
     ] = None,
     store: StoreOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Parameters, multiply-adds and memory for one image, before anything is downloaded."""
+    """Print the parameters, multiply-adds and memory of a model.
+
+    Without a model, the cost of the network that --family, --alpha and the other options define.
+    All figures are for one image and need no download.
+    """
     if compare or as_csv or plot:
         with errors_reported(ValueError, OSError):
-            others = sorted(context.params.keys() - WITH_COMPARE)
-            _refuse_given(context, others, "has no meaning with --compare; leave it out")
+            others = sorted(context.params.keys() - COMPARE_OPTIONS)
+            _reject_options(context, others, "has no effect with --compare. Remove it.")
             compare_with_papers(compare=compare, as_csv=as_csv, as_json=as_json, plot=plot)
         return
     with errors_reported(ValueError, OverflowError, OSError):
         if model is not None:
-            _refuse_given(context, BY_DIALS, f"is set by {model} itself; leave out one of the two")
-            title, result = _of_model(model, resolution, store_folder(store))
+            _reject_options(
+                context, NETWORK_OPTIONS, f"is fixed by {model}. Remove one of the two."
+            )
+            title, result = _model_cost(model, resolution, store_folder(store))
         else:
             if family == "mobilenet_v1":
-                _refuse_given(context, ("expansion",), "is of mobilenet_v2; leave it out")
-            side = 224 if resolution is None else resolution
-            title = f"{family}_{alpha}_{side}"
-            result = _by_dials(family, alpha, side, classes, expansion, precision)
+                _reject_options(context, ("expansion",), "applies to mobilenet_v2 only. Remove it.")
+            resolution = 224 if resolution is None else resolution
+            title = f"{family}_{alpha}_{resolution}"
+            result = _network_cost(family, alpha, resolution, classes, expansion, precision)
     data = {"model": title, **result.model_dump(exclude=set() if layers else {"layers"})}
-    show(data, lambda: tables.cost_table(title, result, layers=layers), as_json)
+    print_result(data, lambda: tables.cost_table(title, result, layers=layers), as_json)
 
 
-def _by_dials(
+def _network_cost(
     family: str, alpha: float, resolution: int, classes: int, expansion: int, precision: str
 ) -> Cost:
     from models.network.cost import network_cost
     from models.network.design import Design, check_family, define
 
     if precision not in ("fp32", "int8"):
-        raise ValueError(f"precision is {precision!r}; it has to be fp32 or int8")
+        raise ValueError(f"Unknown precision {precision!r}. Supported: fp32, int8.")
     design = Design(expansion=expansion)
     network = define(check_family(family), alpha, resolution, classes, design=design)
     return network_cost(network, cast(Precision, precision))
 
 
-def _of_model(model: str, resolution: int | None, folder: Path) -> tuple[str, Cost]:
-    """From the card, or by a walk over the graph of a file that others made."""
+def _model_cost(model: str, resolution: int | None, folder: Path) -> tuple[str, Cost]:
+    """Cost from the card, or from the graph of a file without a card."""
     from models.network.cost import cost_at
     from models.onnx_cost.graph_cost import graph_cost
 
     path, card = find_model(model, folder)
     if card is None:
-        assert path is not None  # noqa: S101  whatever is in the zoo has a card
+        assert path is not None  # noqa: S101  models of the zoo have a card
         return f"{path.stem} at {resolution or 'its own size'}", graph_cost(path, resolution)
     if resolution is None or resolution == card.resolution:
         return card.name, card.cost
@@ -98,17 +107,19 @@ def _of_model(model: str, resolution: int | None, folder: Path) -> tuple[str, Co
     except BadQuery:
         if path is None or resolution not in card.resolutions:
             raise
-        return title, graph_cost(path, resolution)  # maps of others need not halve evenly
+        return title, graph_cost(
+            path, resolution
+        )  # feature maps of imported models may not scale evenly
 
 
-def _refuse_given(context: typer.Context, names: tuple[str, ...] | list[str], why: str) -> None:
-    """Refuse what would be ignored.
+def _reject_options(context: typer.Context, names: Iterable[str], reason: str) -> None:
+    """Reject options that would be ignored.
 
     Raises:
-        ValueError: one of these is given on the command line.
+        ValueError: one of `names` is given on the command line.
     """
     for name in names:
         source = context.get_parameter_source(name)
         if source is not None and source.name == "COMMANDLINE":
             given = name if name == "model" else f"--{name}"
-            raise ValueError(f"{given} {why}")
+            raise ValueError(f"{given} {reason}")

@@ -1,4 +1,4 @@
-"""`mobilenet-gateway models export`: any width and resolution with random weights."""
+"""`mobilenet-gateway models export`."""
 
 from typing import Annotated
 
@@ -11,20 +11,21 @@ from models.commands.terminal import (
     FamilyOption,
     StoreOption,
     errors_reported,
+    print_status,
     store_folder,
-    tell,
 )
 
 
 def export_untrained(
     family: FamilyOption = "mobilenet_v2",
     alpha: AlphaOption = 1.0,
-    resolution: Annotated[int, typer.Option(help="Side of the input, a multiple of 32.")] = 224,
+    resolution: Annotated[int, typer.Option(help="Resolution, a multiple of 32.")] = 224,
     store: StoreOption = None,
 ) -> None:
-    """Export any width and resolution with random weights, to study its cost and latency.
+    """Export a model of any width and resolution with random weights.
 
-    The card says "untrained", and the service refuses it unless GATEWAY_ALLOW_UNTRAINED is set.
+    Use it to study cost and latency. The card says "untrained", and the service rejects the model
+    unless GATEWAY_ALLOW_UNTRAINED is set.
     """
     from models.export.export import Recipe, check_size, export, untrained
     from models.network.design import check_family
@@ -47,6 +48,6 @@ def export_untrained(
             labels=imagenet_labels(),
         )
         check_size(recipe, "fp32")
-        with Console(stderr=True).status("drawing and writing the weights"):
+        with Console(stderr=True).status("writing random weights"):
             path = export(recipe, untrained(recipe.network()), "fp32", store_folder(store))
-    tell(f"{path} ({path.stat().st_size / 1e6:.1f} MB)")
+    print_status(f"{path} ({path.stat().st_size / 1e6:.1f} MB)")

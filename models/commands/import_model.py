@@ -1,62 +1,84 @@
-"""`mobilenet-gateway models import`: adopt a classifier from elsewhere."""
+"""`mobilenet-gateway models import`."""
 
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from models.commands import tables
-from models.commands.terminal import JsonOption, StoreOption, errors_reported, show, store_folder
+from models.commands.terminal import (
+    JsonOption,
+    StoreOption,
+    errors_reported,
+    print_result,
+    print_status,
+    store_folder,
+)
 
 
 def import_model(
-    file: Annotated[Path, typer.Argument(help="ONNX, or weights of a MobileNet.")],
-    name: Annotated[str | None, typer.Option(help="Its name here; default: the file's.")] = None,
+    file: Annotated[Path, typer.Argument(help="ONNX file, or weights of a MobileNet.")],
+    name: Annotated[
+        str | None, typer.Option(help="Name of the model. [default: the name of the file]")
+    ] = None,
     like: Annotated[
         str | None,
         typer.Option(
-            help="Trained like the networks of torchvision, torchvision_v2, keras, tflite, timm or "
-            "timm_v1: scaling, preprocessing and, without --labels, ImageNet's classes."
+            help="Use the scaling, the preprocessing and, without --labels, the ImageNet classes "
+            "of torchvision, torchvision_v2, keras, tflite, timm or timm_v1."
         ),
     ] = None,
-    mean: Annotated[str | None, typer.Option(help="Of pixel / 255: one number, or R,G,B.")] = None,
-    std: Annotated[str | None, typer.Option(help="Of pixel / 255: one number, or R,G,B.")] = None,
-    resize: Annotated[str | None, typer.Option(help="shortest_edge or central_crop.")] = None,
-    crop_fraction: Annotated[float | None, typer.Option(help="As 0.875.")] = None,
+    mean: Annotated[
+        str | None, typer.Option(help="Mean of pixel / 255: one number, or R,G,B.")
+    ] = None,
+    std: Annotated[
+        str | None,
+        typer.Option(help="Standard deviation of pixel / 255: one number, or R,G,B."),
+    ] = None,
+    resize: Annotated[
+        str | None, typer.Option(help="Resizing: shortest_edge or central_crop.")
+    ] = None,
+    crop_fraction: Annotated[
+        float | None, typer.Option(help="Fraction of the image to crop, such as 0.875.")
+    ] = None,
     interpolation: Annotated[
-        str | None, typer.Option(help="nearest, bilinear, bicubic or lanczos.")
+        str | None, typer.Option(help="Interpolation: nearest, bilinear, bicubic or lanczos.")
     ] = None,
     labels: Annotated[
-        str | None, typer.Option(help="File with a name a line, or JSON; or `imagenet`.")
+        str | None,
+        typer.Option(help="Class names: a file with one per line, a JSON file, or imagenet."),
     ] = None,
     background: Annotated[
         bool | None,
-        typer.Option("--background/--no-background", help="Class 0 is a background: leave it out."),
+        typer.Option(
+            "--background/--no-background", help="Whether class 0 is a background class to drop."
+        ),
     ] = None,
     layout: Annotated[
-        str | None, typer.Option(help="nchw or nhwc, if the file is unclear.")
+        str | None, typer.Option(help="Input layout, nchw or nhwc, if ambiguous in the file.")
     ] = None,
     resolution: Annotated[
-        int | None, typer.Option(help="Side it was trained at, if the file does not say.")
+        int | None, typer.Option(help="Trained resolution, if unknown from the file.")
     ] = None,
     output: Annotated[
-        str | None, typer.Option(help="The output with the scores, if there are several.")
+        str | None, typer.Option(help="Name of the output with the scores, if ambiguous.")
     ] = None,
-    source: Annotated[str | None, typer.Option(help="Where it is from, for the card.")] = None,
-    licence: Annotated[str | None, typer.Option(help="Its licence, for the card.")] = None,
+    source: Annotated[str | None, typer.Option(help="Origin of the model, for the card.")] = None,
+    licence: Annotated[str | None, typer.Option(help="Licence of the model, for the card.")] = None,
     store: StoreOption = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace a model of that name.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only look; write nothing.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing model.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print the findings without writing the model.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Adopt a classifier from elsewhere: any ONNX file, or the weights of a MobileNet of your own.
+    """Import an ONNX classifier or the weights of a MobileNet.
 
-    ONNX is from torch.onnx, tf2onnx, the ONNX model zoo, quantised or not, and is compared with
-    the original before it is written. Weights are .pth and .safetensors (torchvision, timm), .h5
-    and .keras, .tflite. What the file tells is detected and shown; what it cannot tell has to be
-    said.
+    ONNX files may come from torch.onnx, tf2onnx or the ONNX model zoo, quantized or not; the result
+    is compared with the original before it is written. Supported weights: .pth and .safetensors
+    (torchvision, timm), .h5, .keras and .tflite. Whatever the file does not state must be given as
+    an option.
     """
     from models.export.export import write_model
     from models.importing.identify import kind_of
@@ -85,7 +107,10 @@ def import_model(
             adoption = adopt(file, choices, name, source, licence)
         path = folder / f"{adoption.card.name}.onnx"
         if path.exists() and not (force or dry_run):
-            raise ValueError(f"{path} is there already: give another --name, or --force")
+            raise ValueError(
+                f"{path} exists already. Choose another name with --name, or replace it with "
+                "--force."
+            )
         if not dry_run:
             write_model(adoption.model, path)
     data = {
@@ -93,17 +118,18 @@ def import_model(
         "findings": [asdict(finding) for finding in adoption.findings],
         "card": adoption.card.model_dump(mode="json", exclude={"labels": True, "cost": {"layers"}}),
     }
-    show(data, lambda: tables.findings_table(adoption.card.name, adoption.findings), as_json)
+    print_result(
+        data, lambda: tables.findings_table(adoption.card.name, adoption.findings), as_json
+    )
     if not dry_run:
-        size_mb = path.stat().st_size / 1e6
-        Console(stderr=True).print(f"{path} ({size_mb:.1f} MB)", soft_wrap=True)
+        print_status(f"{path} ({path.stat().st_size / 1e6:.1f} MB)")
 
 
 def _numbers(option: str, text: str | None) -> tuple[float, ...] | None:
-    """Numbers between commas.
+    """Parse comma-separated numbers.
 
     Raises:
-        ValueError: one of them is not a number.
+        ValueError: a part is not a number.
     """
     if text is None:
         return None
@@ -111,5 +137,5 @@ def _numbers(option: str, text: str | None) -> tuple[float, ...] | None:
         return tuple(float(part) for part in text.split(","))
     except ValueError:
         raise ValueError(
-            f"--{option} is {text!r}: it takes one number, or three as R,G,B"
+            f"--{option} is {text!r}; it must be one number, or three as in R,G,B."
         ) from None

@@ -1,4 +1,4 @@
-"""Models as the command line names them: of the store, of the zoo, or any file."""
+"""Models as the command line names them: in the store, in the zoo, or any file."""
 
 from pathlib import Path
 
@@ -6,41 +6,42 @@ from app.card.card import CARD_KEY, ModelCard, parse_card
 from models.commands.terminal import CommandError, errors_reported
 
 
-def stored_model(folder: Path, name: str) -> Path:
-    """The file of a model that has to be in the store.
+def model_in_store(store: Path, name: str) -> Path:
+    """The file of a model in the store.
 
     Raises:
-        CommandError: it is not there.
+        CommandError: the store has no such model.
     """
     from models.zoo.zoo import zoo
 
-    path = folder / f"{name}.onnx"
+    path = store / f"{name}.onnx"
     if path.is_file():
         return path
-    there = ", ".join(sorted(file.stem for file in folder.glob("*.onnx")))
     if name in zoo():
-        hint = f"`mobilenet-gateway models pull {name}` fetches it"
+        hint = f"Download it with `mobilenet-gateway models pull {name}`."
+    elif names := sorted(file.stem for file in store.glob("*.onnx")):
+        hint = f"Models in the store: {', '.join(names)}."
     else:
-        hint = f"the store has {there or 'no model'}"
-    raise CommandError(f"{path} is not a file; {hint}")
+        hint = "The store is empty."
+    raise CommandError(f"Model {name!r} is not in {store}. {hint}")
 
 
-def find_model(name: str, folder: Path) -> tuple[Path | None, ModelCard | None]:
-    """A file by its path or by its name in the store, and its card; or a zoo model's card.
+def find_model(name: str, store: Path) -> tuple[Path | None, ModelCard | None]:
+    """The file and card of a path or a name in the store, or the card alone of a zoo model.
 
     Raises:
-        CommandError: there is neither, or the file is no ONNX file.
+        CommandError: the name is unknown, or the file is not an ONNX file.
         CardError: the card in the file is not valid.
     """
     from models.export.export import read_metadata
     from models.zoo.zoo import ZooError, find
 
-    path = Path(name) if name.endswith(".onnx") else folder / f"{name}.onnx"
+    path = Path(name) if name.endswith(".onnx") else store / f"{name}.onnx"
     with errors_reported(ZooError, ValueError, OSError):
         if path.is_file():
             text = read_metadata(path).get(CARD_KEY)
             return path, parse_card(text) if text else None
         if name.endswith(".onnx"):
-            raise CommandError(f"{path} is not a file")
+            raise CommandError(f"{path} is not a file.")
         entry = find(name)
     return None, entry.recipe.card(entry.precision)

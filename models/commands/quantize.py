@@ -10,56 +10,65 @@ from rich.text import Text
 
 from app.errors import CardError
 from app.settings import load_settings
-from models.commands.named_model import stored_model
-from models.commands.tables import plain_table
+from models.commands.named_model import model_in_store
+from models.commands.tables import megabytes, plain_table
 from models.commands.terminal import (
     CommandError,
     JsonOption,
     StoreOption,
     errors_reported,
-    show,
+    print_result,
+    progress_bars,
     store_folder,
-    task_bars,
 )
 
-# INT8 pays if it takes at most this share of the float model's time.
-PAYS_BELOW = 0.95
+# INT8 is worth it if it takes at most this share of the float model's time.
+WORTH_IT_BELOW = 0.95
 
 
 def quantize(
-    name: Annotated[str, typer.Argument(help="A float model of the store.")],
+    name: Annotated[str, typer.Argument(help="Float model of the store.")],
     calibration: Annotated[
-        Path, typer.Option(help="Folder of photos like those that will be classified.")
+        Path, typer.Option(help="Folder of photos like those to classify in service.")
     ],
     holdout: Annotated[
-        Path | None, typer.Option(help="Folder of other photos, for the figures in the card.")
+        Path | None, typer.Option(help="Folder of other photos, for the report in the card.")
     ] = None,
     images: Annotated[
         int,
-        typer.Option(min=8, help="Views to calibrate and to compare on; 22 of a photo at most."),
+        typer.Option(
+            min=8,
+            help="Number of images to calibrate on and to compare on; a photo gives up to 22.",
+        ),
     ] = 256,
-    method: Annotated[str | None, typer.Option(help="Method to use, whatever is measured.")] = None,
+    method: Annotated[
+        str | None, typer.Option(help="Use this method. [default: the one that measures best]")
+    ] = None,
     new_name: Annotated[
         str | None,
         typer.Option("--name", help="Name of the INT8 model. [default: NAME_ptq]"),
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace a model of that name.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing model.")] = False,
     store: StoreOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Turn a float model into INT8 by photos, choose how by measurement, compare both."""
-    from models.quantization.methods import LADDER
+    """Quantize a float model to INT8, calibrated on your photos.
+
+    Tries all methods, keeps the one that agrees best with the float model, and compares size, speed
+    and top-1 agreement of both.
+    """
+    from models.quantization.methods import METHODS
     from models.quantization.quantize import as_data
     from models.quantization.quantize import quantize as run
 
     folder, settings = store_folder(store), load_settings()
-    path = stored_model(folder, name)
-    methods = {rung.name: rung for rung in LADDER}
+    path = model_in_store(folder, name)
+    methods = {each.name: each for each in METHODS}
     if method is not None and method not in methods:
-        raise CommandError(f"no method {method!r}; there are: {', '.join(methods)}")
+        raise CommandError(f"Unknown method {method!r}. Supported: {', '.join(methods)}.")
     with (
         errors_reported(ValueError, CardError, OSError),
-        task_bars(Console(stderr=True)) as progress,
+        progress_bars(Console(stderr=True)) as progress,
     ):
         done = run(
             path,
@@ -75,52 +84,49 @@ def quantize(
         )
     data = as_data(done)
     data["float_file_bytes"] = path.stat().st_size
-    show(data, lambda: _report(data), as_json)
+    print_result(data, lambda: _report(data), as_json)
 
 
 def _report(data: dict[str, Any]) -> Group:
-    ladder = plain_table("method", "same first class", "difference", "divergence", "")
-    for rung in data["ladder"]:
-        ladder.add_row(
-            rung["method"],
-            f"{rung['same_first_class']:.1f} %",
-            f"{rung['probability_difference']:.4f}",
-            f"{rung['divergence']:.4f}",
-            "<- chosen" if rung["method"] == data["method"] else "",
+    trials = plain_table("method", "top-1 agreement", "difference", "divergence", "")
+    for trial in data["ladder"]:
+        trials.add_row(
+            trial["method"],
+            f"{trial['same_first_class']:.1f} %",
+            f"{trial['probability_difference']:.4f}",
+            f"{trial['divergence']:.4f}",
+            "<- chosen" if trial["method"] == data["method"] else "",
         )
-    views = data["ladder"][0]["compared_images"]
-    heading = Text(f"Beside float on {views} views of photos that chose and did not calibrate:")
-    return Group(heading, ladder, "", _facts(data), "", Text(verdict(data)))
+    images = data["ladder"][0]["compared_images"]
+    heading = Text(f"Compared with the float model on {images} images that did not calibrate:")
+    return Group(heading, trials, "", _comparison(data), "", Text(verdict(data)))
 
 
-def _facts(data: dict[str, Any]) -> Table:
-    facts = plain_table("", "float", "int8")
-    facts.add_row("one image on one core", *(f"{data[key]:.2f} ms" for key in _TIMES))
-    facts.add_row("file", *(f"{data[key] / 1e6:.1f} MB" for key in _SIZES))
-    return facts
-
-
-_TIMES = ("float_ms", "int8_ms")
-_SIZES = ("float_file_bytes", "file_bytes")
+def _comparison(data: dict[str, Any]) -> Table:
+    table = plain_table("", "float", "int8")
+    times = (f"{data[key]:.2f} ms" for key in ("float_ms", "int8_ms"))
+    table.add_row("one image on one core", *times)
+    table.add_row("file", *(megabytes(data[key]) for key in ("float_file_bytes", "file_bytes")))
+    return table
 
 
 def verdict(data: dict[str, Any]) -> str:
-    """Whether INT8 pays here, in words."""
+    """Sentences on the agreement and on whether INT8 is faster here."""
     kept = ", ".join(data["float_layers"])
-    same = (
-        f"{data['file']}: the float model's first class on {data['same_first_class']:g} % of "
-        f"{data['compared_images']} views of photos that it was not calibrated on"
-        f"{f', with {kept} left in float' if kept else ''}."
+    agreement = (
+        f"{data['file']}: {data['same_first_class']:g} % top-1 agreement with the float model on "
+        f"{data['compared_images']} images that did not calibrate"
+        f"{f', with {kept} kept in float' if kept else ''}."
     )
     ratio = data["float_ms"] / data["int8_ms"]
-    if data["int8_ms"] <= PAYS_BELOW * data["float_ms"]:
-        return f"{same}\nINT8 is {ratio:.1f} times as fast as float here: {data['device']}."
+    if data["int8_ms"] <= WORTH_IT_BELOW * data["float_ms"]:
+        return f"{agreement}\nINT8 is {ratio:.1f} times as fast as float here: {data['device']}."
     reason = (
-        ": without VNNI instructions, exact int8 products are slow"
+        ", because exact int8 products are slow without VNNI instructions"
         if "without VNNI" in data["device"]
         else ""
     )
     return (
-        f"{same}\nINT8 does not pay here: it takes {1 / ratio:.1f} times as long as float on "
-        f"{data['device']}{reason}. It still makes the file smaller; serve the float model."
+        f"{agreement}\nINT8 is not worth it here: it takes {1 / ratio:.1f} times as long as float "
+        f"on {data['device']}{reason}. The file is smaller, but serve the float model."
     )

@@ -1,60 +1,82 @@
 """`mobilenet-gateway models recommend`."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
 from models.commands import tables
-from models.commands.terminal import CommandError, JsonOption, show
+from models.commands.terminal import CommandError, JsonOption, print_result
+
+if TYPE_CHECKING:
+    from models.recommendation.recommend import Candidate
 
 
 def recommend(
     max_latency_ms: Annotated[
         float | None,
-        typer.Option(help="Milliseconds for a photo of 1280 x 720, decoded and classified."),
+        typer.Option(help="Maximum milliseconds to decode and classify a 1280 x 720 photo."),
     ] = None,
-    max_memory_mb: Annotated[
-        float | None, typer.Option(help="Megabytes for the whole service, at its peak.")
+    max_service_memory_mb: Annotated[
+        float | None,
+        typer.Option(
+            "--max-memory-mb",
+            help="Maximum memory of the whole service process at its peak, in MB. (For "
+            "`model=auto`, max_memory_mb counts weights and activations only.)",
+        ),
     ] = None,
-    max_madds: Annotated[int | None, typer.Option(help="Multiply-adds for one image.")] = None,
-    max_params: Annotated[int | None, typer.Option(help="Parameters.")] = None,
-    min_top1: Annotated[float | None, typer.Option(help="Percent of top-1 accuracy.")] = None,
+    max_madds: Annotated[int | None, typer.Option(help="Maximum multiply-adds per image.")] = None,
+    max_params: Annotated[int | None, typer.Option(help="Maximum number of parameters.")] = None,
+    min_top1: Annotated[float | None, typer.Option(help="Minimum top-1 accuracy in %.")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """The most accurate models of the zoo within limits on this machine, before any download.
+    """Recommend models that meet your limits on this machine.
 
-    Costs are exact; milliseconds are predicted from them after a probe of the machine, which takes
-    about a second.
+    Prints the most accurate model of the zoo within the limits, then faster ones. Downloads
+    nothing: costs are exact, and times are predicted after probing the machine for a second.
     """
     from pydantic import ValidationError
 
-    from app.auto.limits import Limits
     from app.system.cores import usable_cores
-    from models.recommendation import recommend as advice
+    from models.recommendation import recommend as recommendation
+    from models.recommendation.limits import RecommendationLimits
     from models.recommendation.probe import probe
     from models.zoo.zoo import zoo
 
     values = {
         "max_latency_ms": max_latency_ms,
-        "max_memory_mb": max_memory_mb,
+        "max_service_memory_mb": max_service_memory_mb,
         "max_madds": max_madds,
         "max_params": max_params,
         "min_top1": min_top1,
     }
     try:
-        limits = Limits.model_validate(values)
+        limits = RecommendationLimits.model_validate(values)
     except ValidationError as error:
-        [fault, *_] = error.errors()
-        option = f"--{fault['loc'][0]}".replace("_", "-")
-        raise CommandError(f"{option}: {fault['msg']}, not {fault['input']}") from error
+        [first, *_] = error.errors()
+        option = _option(str(first["loc"][0]))
+        raise CommandError(f"{option}: {first['msg']}, not {first['input']}.") from error
     console = Console(stderr=True)
     with console.status("probing this machine") as status:
-        found = probe(lambda what: status.update(f"probing this machine: {what}"))
-    offered = advice.candidates(zoo().values(), found, usable_cores().count)
-    kept = advice.recommend(offered, limits)
-    if not kept:
-        raise CommandError(advice.nearest(offered, limits))
-    rows = [tables.recommendation_row(each) for each in kept]
-    data = {"probe_s": round(found.took_s, 3), "recommended": rows[0], "faster": rows[1:]}
-    show(data, lambda: tables.recommendation_table(rows), as_json)
+        probed = probe(lambda step: status.update(f"probing this machine: {step}"))
+    offered = recommendation.candidates(zoo().values(), probed, usable_cores().count)
+    chosen = recommendation.recommend(offered, limits)
+    if not chosen:
+        raise CommandError(_no_match(recommendation.best_for_each_limit(offered, limits)))
+    rows = [tables.recommendation_row(each) for each in chosen]
+    data = {"probe_s": round(probed.took_s, 3), "recommended": rows[0], "faster": rows[1:]}
+    print_result(data, lambda: tables.recommendation_table(rows), as_json)
+
+
+def _option(limit: str) -> str:
+    """The command line option of a limit."""
+    return f"--{limit.replace('service_memory', 'memory').replace('_', '-')}"
+
+
+def _no_match(best: "dict[str, Candidate]") -> str:
+    """What each limit alone would allow at best."""
+    each = (
+        f"{_option(limit)} {candidate.value(limit):.4g} ({candidate.variant.name})"
+        for limit, candidate in best.items()
+    )
+    return f"No model of the zoo meets all limits. The best value of each alone: {', '.join(each)}."

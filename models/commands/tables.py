@@ -1,4 +1,4 @@
-"""Costs and cards as tables for a terminal."""
+"""Tables for the terminal, and the rows that `--json` prints instead."""
 
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def zoo_row(
     card: ModelCard, download_bytes: int | None, *, pinned: bool, in_store: bool
 ) -> dict[str, Any]:
-    """What `models list` says of one model."""
+    """One model of `models list`."""
     accuracy = card.accuracy
     return {
         "name": card.name,
@@ -43,16 +43,16 @@ def zoo_table(rows: list[dict[str, Any]]) -> Table:
             millions(row["madds"]),
             megabytes(row["peak_activation_bytes"]),
             f"{row['top1']:.1f} %" if row["top1"] else "-",
-            download(row["download_bytes"], pinned=row["pinned"]),
+            download_size(row["download_bytes"], pinned=row["pinned"]),
             "yes" if row["in_store"] else "",
         )
     return table
 
 
 def recommendation_row(candidate: "Candidate") -> dict[str, Any]:
-    """What `models recommend` says of one model at a resolution."""
+    """One model at a resolution of `models recommend`."""
     variant = candidate.variant
-    assert variant.top1 is not None  # noqa: S101  what has none is not recommended
+    assert variant.top1 is not None  # noqa: S101  `candidates` has no others
     return {
         "model": variant.model,
         "resolution": variant.resolution,
@@ -68,8 +68,10 @@ def recommendation_row(candidate: "Candidate") -> dict[str, Any]:
 
 
 def recommendation_table(rows: list[dict[str, Any]]) -> Group:
-    """The first is the advice, the others are faster and less accurate."""
-    table = plain_table("model", "at", "top-1", "", "MAdds", "inference", "request", "service")
+    """The recommended model first, then faster and less accurate ones."""
+    table = plain_table(
+        "model", "resolution", "top-1", "", "MAdds", "inference", "request", "memory"
+    )
     for row in rows:
         table.add_row(
             row["model"],
@@ -81,27 +83,28 @@ def recommendation_table(rows: list[dict[str, Any]]) -> Group:
             f"{row['latency_ms']:.1f} ms",
             megabytes(row["service_bytes"]),
         )
-    best = rows[0]
-    advice = f"mobilenet-gateway models pull {best['model']}"
-    return Group(table, f"\nThe most accurate within the limits: {advice}")
+    command = f"mobilenet-gateway models pull {rows[0]['model']}"
+    return Group(table, f"\nDownload the most accurate one: {command}")
 
 
 def cost_table(title: str, cost: Cost, *, layers: bool) -> Group:
-    """Totals, and above them a row a layer if asked for."""
+    """Totals, and optionally one row per layer above them."""
     totals = plain_table(title, "this network", "standard convolutions", "saving")
-    for name, own, standard in (
+    for name, actual, standard in (
         ("parameters", cost.params, cost.standard_params),
         ("multiply-adds", cost.madds, cost.standard_madds),
     ):
-        saving = f"{standard / own:.2f} x" if own else "-"
-        totals.add_row(name, f"{own:,}", f"{standard:,}", saving)
+        saving = f"{standard / actual:.2f} x" if actual else "-"
+        totals.add_row(name, f"{actual:,}", f"{standard:,}", saving)
     totals.add_row("stored parameters", f"{cost.stored_params:,}")
     totals.add_row("peak activations", f"{cost.peak_activation_bytes:,} bytes")
     return Group(*([layer_table(cost)] if layers else []), totals)
 
 
 def layer_table(cost: Cost) -> Table:
-    table = plain_table("layer", "kind", "in", "out", "window", "params", "MAdds", "out bytes")
+    table = plain_table(
+        "layer", "kind", "input", "output", "kernel", "params", "MAdds", "output bytes"
+    )
     for row in cost.layers:
         table.add_row(
             row.name,
@@ -117,7 +120,7 @@ def layer_table(cost: Cost) -> Table:
 
 
 def card_table(card: dict[str, Any], prefix: str = "") -> Table:
-    """Every field of a card, nested names joined by dots."""
+    """All fields of a card, nested names joined by dots."""
     table = plain_table("field", "value", numbers=False)
     for name, value in _flat(card, prefix):
         table.add_row(name, value)
@@ -125,7 +128,7 @@ def card_table(card: dict[str, Any], prefix: str = "") -> Table:
 
 
 def findings_table(name: str, findings: Iterable["Finding"]) -> Table:
-    """What is known of an imported file, and how."""
+    """Properties of an imported file, and how each is known."""
     table = plain_table(name, "", "known by", numbers=False)
     for finding in findings:
         table.add_row(finding.what, finding.value, finding.known_by)
@@ -133,7 +136,7 @@ def findings_table(name: str, findings: Iterable["Finding"]) -> Table:
 
 
 def plain_table(*headings: str, numbers: bool = True) -> Table:
-    """A table of figures, which never wrap, or of texts, which may."""
+    """A table without borders; numbers never wrap, texts may."""
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold")
     for heading in headings:
         number = numbers and heading != headings[0]
@@ -145,8 +148,8 @@ def millions(count: int) -> str:
     return f"{count / 1e6:.2f} M"
 
 
-def download(size_bytes: int | None, *, pinned: bool) -> str:
-    """Size of a pinned file; of any other, that its hash is recorded when it is first pulled."""
+def download_size(size_bytes: int | None, *, pinned: bool) -> str:
+    """Size of a pinned download; the hash of an unpinned one is recorded at the first pull."""
     if not pinned:
         return "unpinned"
     return "size unknown" if size_bytes is None else megabytes(size_bytes)

@@ -1,4 +1,4 @@
-"""What the commands of `models` share: their common options, output and errors."""
+"""Options, output and errors that the commands of `models` share."""
 
 import json
 from collections.abc import Callable, Iterator, Sequence
@@ -21,9 +21,10 @@ from rich.progress import (
 from app.commands import console
 from app.errors import GatewayError
 from app.settings import load_settings
+from models.progress import Progress as ProgressCallback
 
 StoreOption = Annotated[
-    Path | None, typer.Option(help="Folder of the .onnx files. [env: GATEWAY_STORE]")
+    Path | None, typer.Option(help="Model store: folder of the .onnx files. [env: GATEWAY_STORE]")
 ]
 FamilyOption = Annotated[str, typer.Option(help="mobilenet_v1 or mobilenet_v2.")]
 AlphaOption = Annotated[float, typer.Option(help="Width multiplier.")]
@@ -31,30 +32,30 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of 
 
 
 class CommandError(GatewayError):
-    """What was asked on the command line cannot be done."""
+    """A command cannot be carried out; the message is for the terminal."""
 
 
-def store_folder(given: Path | None) -> Path:
-    """The store that the option names, or else the setting."""
-    return given or load_settings().store
+def store_folder(option: Path | None) -> Path:
+    """The store of the option, or of the setting."""
+    return option or load_settings().store
 
 
-def show(data: Any, table: Callable[[], Any], as_json: bool) -> None:
-    """Print data as JSON, or else the table that is made of them."""
+def print_result(data: Any, table: Callable[[], Any], as_json: bool) -> None:
+    """Print data as JSON, or the table that shows them."""
     if as_json:
         print(json.dumps(data, indent=2))
     else:
         console.show(table())
 
 
-def tell(text: str) -> None:
-    """Say beside the output what was done, paths in it as they are."""
+def print_status(text: str) -> None:
+    """Print a line to stderr without markup or wrapping, so that paths stay unchanged."""
     Console(stderr=True, markup=False, emoji=False, highlight=False).print(text, soft_wrap=True)
 
 
 @contextmanager
 def errors_reported(*kinds: type[Exception]) -> Iterator[None]:
-    """Turn errors that a person can act on into one line on the terminal."""
+    """Turn errors of these kinds into one line on the terminal."""
     try:
         yield
     except kinds as error:
@@ -64,15 +65,14 @@ def errors_reported(*kinds: type[Exception]) -> Iterator[None]:
 
 
 @contextmanager
-def task_bars(
+def progress_bars(
     stderr: Console, columns: Sequence[ProgressColumn] | None = None
-) -> Iterator[Callable[[str, int, int], None]]:
-    """A bar for each task that tells how much of it is done; nothing where nobody looks."""
-    shown = columns or (MofNCompleteColumn(), TimeRemainingColumn())
-    quiet = not stderr.is_terminal
+) -> Iterator[ProgressCallback]:
+    """A progress bar for each task; silent if stderr is not a terminal."""
+    details = columns or (MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(
-        TextColumn("{task.description}", markup=False), BarColumn(), *shown,
-        console=stderr, transient=True, disable=quiet,
+        TextColumn("{task.description}", markup=False), BarColumn(), *details,
+        console=stderr, transient=True, disable=not stderr.is_terminal,
     ) as bars:  # fmt: skip
         tasks: dict[str, TaskID] = {}
 

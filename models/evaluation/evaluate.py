@@ -1,7 +1,7 @@
-"""How good and how fast models are on labelled photos, on the way that the service takes."""
+"""Accuracy and speed of models on labelled photos, classified as the service does."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import product
@@ -19,19 +19,19 @@ from app.images.decode import ImageLimits
 from app.inference.classify import Classifier
 from app.model.model import Model, load_model
 from app.system.cores import usable_cores
-from models.evaluation.score import TOP, Answer, calibration_error, wilson
+from models.evaluation.score import TOP_K, Outcome, calibration_error, wilson
 from models.onnx_cost.graph_cost import graph_cost
-from models.photos.labelled import Labelled
+from models.photos.labelled import LabelledPhoto
+from models.progress import Progress
 from models.quantization.core_time import core_ms
 
 Decode = Literal["reduced", "full"]
-OWN = "own"
-Progress = Callable[[str, int, int], None]
+MODEL_PREPROCESSING = "own"
 
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """One way to answer: a loaded model, how large it looks, how photos become squares."""
+    """A loaded model with a resolution, a way of decoding and a preprocessing."""
 
     model: Model
     path: Path
@@ -40,26 +40,26 @@ class Condition:
     preprocessing: Preprocessing
 
     @property
-    def crop(self) -> str:
-        """The preprocessing in one word, as `parse_preprocessing` reads it."""
-        one = self.preprocessing
-        return f"{one.resize}:{one.interpolation}:{one.crop_fraction:g}"
+    def preprocessing_text(self) -> str:
+        """The preprocessing in the form that `parse_preprocessing` reads."""
+        each = self.preprocessing
+        return f"{each.resize}:{each.interpolation}:{each.crop_fraction:g}"
 
     @property
     def title(self) -> str:
-        return f"{self.model.name} at {self.resolution}, {self.decode}, {self.crop}"
+        return f"{self.model.name} at {self.resolution}, {self.decode}, {self.preprocessing_text}"
 
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """What one condition came to.
+    """Results of one condition.
 
-    `images_per_s` and `decode_ms`, a median, are of the run on every core; `inference_ms` is one
-    image on one core.
+    `images_per_s` and the median `decode_ms` come from the run on all cores; `inference_ms` is for
+    one image on one core.
     """
 
     condition: Condition
-    answers: dict[Path, Answer]
+    outcomes: dict[Path, Outcome]
     damaged: dict[Path, str]
     images_per_s: float
     decode_ms: float
@@ -67,11 +67,12 @@ class Evaluation:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
-    """What is told of an evaluation; the fields are the columns of the CSV and the keys in JSON.
+class EvaluationRow:
+    """One evaluation as printed; the fields are the columns of the CSV and the keys in JSON.
 
-    Accuracy and `same_first_class`, None where no photo is common, are in percent, the bounds are
-    those of the 95 % interval; `calibration_error` is a share of 1, `resolution` is in pixels.
+    Accuracy is in percent with the bounds of its 95 % confidence interval. `same_first_class` is
+    the top-1 agreement with the reference in percent, None without common photos.
+    `calibration_error` is from 0 to 1.
     """
 
     model: str
@@ -95,7 +96,7 @@ class Row:
     madds: int
 
     def measurement(self, photos: str) -> Measurement:
-        """What a model's card keeps of it; `photos` is their name."""
+        """The measurement for a model's card; `photos` is the name of the photo collection."""
         return Measurement(
             resolution=self.resolution,
             top1=self.top1,
@@ -106,25 +107,25 @@ class Row:
 
 
 def parse_preprocessing(text: str, own: Preprocessing) -> Preprocessing:
-    """Read `RESIZE[:INTERPOLATION[:CROP_FRACTION]]`; what is left out is the model's own.
+    """Parse `RESIZE[:INTERPOLATION[:CROP_FRACTION]]`; `own` provides missing parts.
 
     Raises:
-        ValueError: a part is not one that there is.
+        ValueError: a part is unknown or out of range.
     """
-    if text == OWN:
+    if text == MODEL_PREPROCESSING:
         return own
     parts = text.split(":")
     names = ("resize", "interpolation", "crop_fraction")
     try:
         if not parts[0] or len(parts) > len(names):
-            raise ValueError("no such form")
+            raise ValueError("wrong number of parts")
         changes = {name: part for name, part in zip(names, parts, strict=False) if part}
         return Preprocessing.model_validate(own.model_dump() | changes)
     except (ValidationError, ValueError) as error:
         raise ValueError(
-            f"preprocessing {text!r} is not {OWN} or RESIZE[:INTERPOLATION[:CROP_FRACTION]] with "
-            f"shortest_edge or central_crop, {', '.join(get_args(Interpolation))}, and a share "
-            "of the side up to 1"
+            f"Unknown preprocessing {text!r}. Supported: {MODEL_PREPROCESSING}, or "
+            "RESIZE[:INTERPOLATION[:CROP_FRACTION]] with shortest_edge or central_crop, "
+            f"{', '.join(get_args(Interpolation))}, and a fraction up to 1."
         ) from error
 
 
@@ -134,14 +135,14 @@ def conditions(
     decodes: Sequence[str],
     preprocessings: Sequence[str],
 ) -> Iterator[Condition]:
-    """Every combination; no resolution stands for the trained one.
+    """Every combination; without `resolutions`, each model has its trained one.
 
     Raises:
-        GatewayError: a model cannot be loaded or does not take a resolution.
-        ValueError: a way of decoding or a preprocessing is unknown.
+        GatewayError: a model cannot be loaded or does not support a resolution.
+        ValueError: a decode or a preprocessing is unknown.
     """
     if unknown := [name for name in decodes if name not in get_args(Decode)]:
-        raise ValueError(f"decode is {unknown[0]!r}; it has to be full or reduced")
+        raise ValueError(f"Unknown decode {unknown[0]!r}. Supported: full, reduced.")
     for path in paths:
         model = load_model(path)
         sides = [model.check_resolution(side) for side in resolutions] or [model.card.resolution]
@@ -151,51 +152,51 @@ def conditions(
 
 
 def evaluate(
-    condition: Condition, photos: Sequence[Labelled], limits: ImageLimits, progress: Progress
+    condition: Condition, photos: Sequence[LabelledPhoto], limits: ImageLimits, progress: Progress
 ) -> Evaluation:
-    """Classify every photo as the service does: one thread a core, one image a thread.
+    """Classify every photo with one thread per core and one image per thread.
 
     Raises:
-        ValueError: none of the photos can be classified.
+        ValueError: no photo can be classified.
     """
     card = condition.model.card.model_copy(update={"preprocessing": condition.preprocessing})
     model = replace(condition.model, card=card)
     classifier = Classifier(limits, reduced_decode=condition.decode == "reduced")
     side, done = condition.resolution, 0
 
-    def classify(photo: Labelled) -> ImageResult | str:
+    def classify(photo: LabelledPhoto) -> ImageResult | str:
         nonlocal done
         try:
             data = photo.path.read_bytes()
-            return classifier.classify(data, model=model, resolution=side, top_k=TOP)
+            return classifier.classify(data, model=model, resolution=side, top_k=TOP_K)
         except ImageError as error:
             return error.detail
         except OSError as error:
             return error.strerror or str(error)
         finally:
-            done += 1  # a bar that is one off now and then does no harm
+            done += 1  # a lost increment only affects the progress bar
             progress(condition.title, done, len(photos))
 
     started = time.perf_counter()
     with ThreadPoolExecutor(usable_cores().count) as pool:
-        outcomes = list(pool.map(classify, photos))
+        classified = list(pool.map(classify, photos))
     elapsed_s = time.perf_counter() - started
     results = [
         (photo, result)
-        for photo, result in zip(photos, outcomes, strict=True)
+        for photo, result in zip(photos, classified, strict=True)
         if isinstance(result, ImageResult)
     ]
     damaged = {
         photo.path: result
-        for photo, result in zip(photos, outcomes, strict=True)
+        for photo, result in zip(photos, classified, strict=True)
         if isinstance(result, str)
     }
     if not results:
         path, reason = next(iter(damaged.items()))
-        raise ValueError(f"none of the photos can be classified; {path}: {reason}")
+        raise ValueError(f"No photo can be classified; {path}: {reason}")
     return Evaluation(
         condition,
-        {photo.path: _answer(result, photo.class_id) for photo, result in results},
+        {photo.path: _outcome(result, photo.class_id) for photo, result in results},
         damaged,
         images_per_s=len(results) / elapsed_s,
         decode_ms=median(result.decode_ms for _, result in results),
@@ -203,27 +204,30 @@ def evaluate(
     )
 
 
-def _answer(result: ImageResult, class_id: int) -> Answer:
-    ranked = [prediction.class_id for prediction in result.predictions]
-    return Answer(
-        ranked[0], result.predictions[0].probability, ranked[0] == class_id, class_id in ranked
+def _outcome(result: ImageResult, class_id: int) -> Outcome:
+    top1, *_ = result.predictions
+    return Outcome(
+        top1=top1.class_id,
+        confidence=top1.probability,
+        correct=top1.class_id == class_id,
+        correct_in_top5=any(each.class_id == class_id for each in result.predictions),
     )
 
 
-def row(found: Evaluation, reference: Evaluation) -> Row:
-    """The row of an evaluation; `reference` is the one that first classes are compared with."""
-    condition, answers = found.condition, list(found.answers.values())
-    top1 = wilson(sum(answer.right for answer in answers), len(answers))
-    top5 = wilson(sum(answer.right_in_top5 for answer in answers), len(answers))
-    both = found.answers.keys() & reference.answers.keys()
-    same = sum(found.answers[path].first == reference.answers[path].first for path in both)
-    return Row(
+def evaluation_row(found: Evaluation, reference: Evaluation) -> EvaluationRow:
+    """Summarise an evaluation; top-1 agreement is with `reference`."""
+    condition, outcomes = found.condition, list(found.outcomes.values())
+    top1 = wilson(sum(outcome.correct for outcome in outcomes), len(outcomes))
+    top5 = wilson(sum(outcome.correct_in_top5 for outcome in outcomes), len(outcomes))
+    common = found.outcomes.keys() & reference.outcomes.keys()
+    same = sum(found.outcomes[path].top1 == reference.outcomes[path].top1 for path in common)
+    return EvaluationRow(
         model=condition.model.name,
         precision=condition.model.card.precision,
         resolution=condition.resolution,
         decode=condition.decode,
-        preprocessing=condition.crop,
-        images=len(answers),
+        preprocessing=condition.preprocessing_text,
+        images=len(outcomes),
         damaged=len(found.damaged),
         top1=round(100 * top1.share, 2),
         top1_low=round(100 * top1.low, 2),
@@ -231,8 +235,8 @@ def row(found: Evaluation, reference: Evaluation) -> Row:
         top5=round(100 * top5.share, 2),
         top5_low=round(100 * top5.low, 2),
         top5_high=round(100 * top5.high, 2),
-        calibration_error=round(calibration_error(answers), 4),
-        same_first_class=round(100 * same / len(both), 2) if both else None,
+        calibration_error=round(calibration_error(outcomes), 4),
+        same_first_class=round(100 * same / len(common), 2) if common else None,
         images_per_s=round(found.images_per_s, 1),
         decode_ms=round(found.decode_ms, 3),
         inference_ms=round(found.inference_ms, 3),

@@ -1,24 +1,24 @@
-"""Measured accuracy against what it costs, as a picture.
+"""Plot of measured accuracy over cost.
 
-Needs matplotlib (extra `plot`), which is imported only to draw.
+Needs matplotlib (extra `plot`), which is imported only for drawing.
 """
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from models.evaluation.evaluate import Row
+from models.evaluation.evaluate import EvaluationRow
 
-Cost = Callable[[Row], float]
+Cost = Callable[[EvaluationRow], float]
 AXES: tuple[tuple[Cost, str], ...] = (
-    (lambda row: row.madds / 1e6, "multiply-adds of one image (millions)"),
-    (lambda row: row.inference_ms, "inference of one image here (ms)"),
+    (lambda row: row.madds / 1e6, "multiply-adds per image (millions)"),
+    (lambda row: row.inference_ms, "inference time per image on this machine (ms)"),
 )
-MOST_IN_LEGEND = 20
-LINES = ("model", "decode", "preprocessing")
+MAX_LEGEND_ENTRIES = 20
+LINE_KEYS = ("model", "decode", "preprocessing")
 
 
-def plot_accuracy(rows: Sequence[Row], path: Path) -> None:
+def plot_accuracy(rows: Sequence[EvaluationRow], path: Path) -> None:
     """Draw top-1 with its confidence interval over multiply-adds and over milliseconds.
 
     A line joins the resolutions of one model.
@@ -31,12 +31,14 @@ def plot_accuracy(rows: Sequence[Row], path: Path) -> None:
 
     figure = Figure(figsize=(11, 5.2), layout="constrained")
     panels = figure.subplots(1, 2, sharey=True)
-    varied = [
-        name for name in LINES if name == "model" or len({getattr(one, name) for one in rows}) > 1
+    varying = [
+        name
+        for name in LINE_KEYS
+        if name == "model" or len({getattr(one, name) for one in rows}) > 1
     ]
-    lines: dict[str, list[Row]] = {}
+    lines: dict[str, list[EvaluationRow]] = {}
     for one in rows:
-        lines.setdefault(", ".join(str(getattr(one, name)) for name in varied), []).append(one)
+        lines.setdefault(", ".join(str(getattr(one, name)) for name in varying), []).append(one)
     for panel, (cost, label) in zip(panels, AXES, strict=True):
         for index, (title, points) in enumerate(lines.items()):
             _draw(panel, title, sorted(points, key=cost), cost, index)
@@ -46,17 +48,17 @@ def plot_accuracy(rows: Sequence[Row], path: Path) -> None:
         panel.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         panel.xaxis.set_major_formatter("{x:g}")
         panel.xaxis.set_minor_formatter("")
-    panels[0].set_ylabel("top-1 accuracy (%), 95 % interval")
+    panels[0].set_ylabel("top-1 accuracy (%), 95 % confidence interval")
     images = max(one.images for one in rows)
     figure.suptitle(f"{images} labelled photos")
-    if len(lines) <= MOST_IN_LEGEND:
+    if len(lines) <= MAX_LEGEND_ENTRIES:
         figure.legend(
             *panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=8
         )
     figure.savefig(path, dpi=120)
 
 
-def _draw(panel: Any, title: str, points: Sequence[Row], cost: Cost, index: int) -> None:
+def _draw(panel: Any, title: str, points: Sequence[EvaluationRow], cost: Cost, index: int) -> None:
     below = [one.top1 - one.top1_low for one in points]
     above = [one.top1_high - one.top1 for one in points]
     int8 = points[0].precision == "int8"

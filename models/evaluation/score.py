@@ -1,4 +1,4 @@
-"""Accuracy of ranked answers, with what chance alone could make of it."""
+"""Confidence interval and calibration error of classifications."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,17 +8,17 @@ import numpy as np
 
 BINS = 15
 Z_95 = 1.959964  # of the normal distribution, two-sided 95 %
-TOP = 5
+TOP_K = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """What a model said of one photo: its best classes, and how sure it was of the first."""
+class Outcome:
+    """Classification of one labelled photo; `confidence` is the probability of the top-1 class."""
 
-    first: int
+    top1: int
     confidence: float
-    right: bool
-    right_in_top5: bool
+    correct: bool
+    correct_in_top5: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +34,10 @@ def wilson(successes: int, trials: int) -> Interval:
     """The score interval of a binomial share (Wilson 1927, JASA 22), good for few trials too.
 
     Raises:
-        ValueError: there are no trials.
+        ValueError: `trials` is 0.
     """
     if trials < 1:
-        raise ValueError("a share of nothing has no interval")
+        raise ValueError("A confidence interval needs at least one trial.")
     share, spread = successes / trials, Z_95**2 / trials
     middle = (share + spread / 2) / (1 + spread)
     half = Z_95 * sqrt(share * (1 - share) / trials + spread / (4 * trials)) / (1 + spread)
@@ -45,15 +45,15 @@ def wilson(successes: int, trials: int) -> Interval:
     return Interval(share, min(low, share), max(high, share))
 
 
-def calibration_error(answers: Sequence[Answer]) -> float:
-    """Expected calibration error: |accuracy - confidence| over 15 equal bins, by their size.
+def calibration_error(outcomes: Sequence[Outcome]) -> float:
+    """Expected calibration error: |accuracy - confidence| of 15 equal bins, weighted by size.
 
-    Guo et al. 2017 (arXiv 1706.04599), equation 3. With few photos, chance alone makes it large.
+    Guo et al. 2017 (arXiv 1706.04599), equation 3. Chance alone makes it large with few photos.
     """
-    confidence = np.array([answer.confidence for answer in answers])
-    right = np.array([answer.right for answer in answers], float)
+    confidence = np.array([outcome.confidence for outcome in outcomes])
+    correct = np.array([outcome.correct for outcome in outcomes], float)
     bins = np.minimum((confidence * BINS).astype(int), BINS - 1)
     gaps = [
-        abs(right[bins == index].sum() - confidence[bins == index].sum()) for index in range(BINS)
+        abs(correct[bins == index].sum() - confidence[bins == index].sum()) for index in range(BINS)
     ]
-    return float(sum(gaps) / len(answers))
+    return float(sum(gaps) / len(outcomes))

@@ -1,4 +1,4 @@
-"""Reading an ONNX file, or a plain word on why it cannot be read."""
+"""Reading ONNX files, with a plain error for unreadable ones."""
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -9,7 +9,7 @@ from onnx import NodeProto
 from app.errors import first_line
 
 MAX_BYTES = 2**31 - 1  # protobuf's own limit for a message
-# The largest classifiers have some thousand nodes, and exporters nest functions a few deep.
+# The largest classifiers have a few thousand nodes, and exporters nest functions a few levels deep.
 MAX_NODES = 50_000
 MAX_DEPTH = 100
 
@@ -17,68 +17,69 @@ FunctionKey = tuple[str, str, str]  # domain, name, overload
 
 
 class OnnxFileError(ValueError):
-    """A file is not a readable ONNX model; the text names it and says why."""
+    """A file is not a readable ONNX model; the message names it and says why."""
 
 
 def read_model(path: Path, *, external_data: bool = True) -> onnx.ModelProto:
-    """The model in a file; `external_data` reads weights that lie in files beside it as well.
+    """Read the model in a file; `external_data` includes weights in separate files next to it.
 
     Raises:
-        OnnxFileError: no such file, too large, not ONNX, damaged, its weights are missing, or its
-            functions stand for more nodes than a classifier has.
+        OnnxFileError: the file is missing, too large, not ONNX or damaged, its weights are missing,
+            or it expands to more nodes than any classifier has.
     """
     if not path.is_file():
-        raise OnnxFileError(f"{path} is not a file")
+        raise OnnxFileError(f"{path} is not a file.")
     if path.stat().st_size > MAX_BYTES:
-        raise OnnxFileError(f"{path} is larger than 2 GB, more than an ONNX file can be")
+        raise OnnxFileError(f"{path} is larger than 2 GB, the maximum of an ONNX file.")
     try:
         model = onnx.load(path, load_external_data=external_data)
     except Exception as error:  # protobuf's decode errors have no common class
         raise OnnxFileError(
-            f"{path} is not an ONNX file, or a damaged one: {first_line(error)}"
+            f"{path} is not an ONNX file or is damaged: {first_line(error)}"
         ) from error
-    if not model.graph.node or not model.opset_import:  # protobuf reads nearly anything
-        raise OnnxFileError(f"{path} is not an ONNX file, or a damaged one: it has no graph")
+    if not model.graph.node or not model.opset_import:  # protobuf accepts nearly anything
+        raise OnnxFileError(f"{path} is not an ONNX file or is damaged: it has no graph.")
     _check_size(model, path)
     return model
 
 
 def _check_size(model: onnx.ModelProto, path: Path) -> None:
-    """Refuse a graph that is too large once its local functions are written out.
+    """Check the size of a graph after its local functions are expanded.
 
-    A few that call each other twice stand for millions of nodes, and nobody who reads the graph
-    after this (inlining, shape inference) counts them first.
+    A few functions that call each other twice expand to millions of nodes, and inlining and shape
+    inference have no limit of their own.
     """
-    functions = {(one.domain, one.name, one.overload): one for one in model.functions}
-    written: dict[FunctionKey, tuple[int, int]] = {}
+    functions = {(each.domain, each.name, each.overload): each for each in model.functions}
+    sizes: dict[FunctionKey, tuple[int, int]] = {}
 
     def size(nodes: Iterable[NodeProto], above: int) -> tuple[int, int]:
-        """How many nodes they stand for, and how deep functions are nested in them."""
+        """Number of nodes after expansion, and depth of nested functions."""
         total = deepest = 0
         for node in _with_branches(nodes):
             count, depth = 1, 0
             key = (node.domain, node.op_type, node.overload)
             if key in functions:
-                if key not in written and above < MAX_DEPTH:
-                    written[key] = size(functions[key].node, above + 1)
-                count, depth = written.get(key, (0, MAX_DEPTH))
+                if key not in sizes and above < MAX_DEPTH:
+                    sizes[key] = size(functions[key].node, above + 1)
+                count, depth = sizes.get(key, (0, MAX_DEPTH))
             total, deepest = total + count, max(deepest, depth + 1)
         if above + deepest > MAX_DEPTH:
             raise OnnxFileError(
-                f"{path}: its functions call each other in a circle, or over {MAX_DEPTH} deep"
+                f"{path}: functions call each other in a circle, or more than {MAX_DEPTH} levels "
+                "deep."
             )
         return total, deepest
 
     count, _ = size(model.graph.node, 0)
     if count > MAX_NODES:
         raise OnnxFileError(
-            f"{path}: its graph has {count:.3g} nodes with its functions written out, more than "
-            f"{MAX_NODES}"
+            f"{path}: the graph has {count:.3g} nodes after its functions are expanded; the "
+            f"maximum is {MAX_NODES}."
         )
 
 
 def _with_branches(nodes: Iterable[NodeProto]) -> Iterator[NodeProto]:
-    """Nodes, and those of the graphs among their attributes."""
+    """Nodes, including those of graphs in their attributes."""
     for node in nodes:
         yield node
         for attribute in node.attribute:

@@ -1,4 +1,4 @@
-"""Files that pictures are drawn into, with matplotlib of the extra `plot`."""
+"""Checks for plot files, which matplotlib of the extra `plot` draws."""
 
 from importlib.util import find_spec
 from pathlib import Path
@@ -7,12 +7,14 @@ FORMATS = (".png", ".svg", ".pdf")
 
 
 def check_plot(path: Path) -> None:
-    """Tell, before anything takes long, whether a picture can be drawn into this file.
+    """Check that a plot can be drawn into this file, before anything takes long.
 
     Raises:
-        ValueError: the ending is not one that is drawn, or matplotlib is not there.
+        ValueError: the format is not supported, or matplotlib is not installed.
     """
     if path.suffix not in FORMATS:
-        raise ValueError(f"{path} has to end in {', '.join(FORMATS)}")
+        raise ValueError(f"Unsupported plot format: {path}. Supported: {', '.join(FORMATS)}.")
     if find_spec("matplotlib") is None:
-        raise ValueError("a plot needs matplotlib: `pip install '.[plot]'` in a checkout")
+        raise ValueError(
+            "Plots need matplotlib. Install it with `pip install '.[plot]'` in a checkout."
+        )

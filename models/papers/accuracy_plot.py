@@ -1,6 +1,6 @@
-"""Accuracy against multiply-adds, as in the papers (V1 Figure 4, V2 Figure 5).
+"""Plot of accuracy over multiply-adds, as in the papers (V1 Figure 4, V2 Figure 5).
 
-Needs matplotlib (extra `plot`), which is imported only to draw.
+Needs matplotlib (extra `plot`), which is imported only for drawing.
 """
 
 import hashlib
@@ -15,7 +15,7 @@ from models.files.plot_file import check_plot
 from models.papers.comparison import comparisons
 from models.zoo.zoo import zoo
 
-STAMP = "data "  # what an SVG's description starts with, before the hash of what it shows
+HASH_PREFIX = "data "  # starts the description of an SVG, before the hash of its points
 STYLES = {
     "MobileNetV1": ("#1f77b4", "o"),
     "MobileNetV2": ("#d62728", "s"),
@@ -25,7 +25,7 @@ STYLES = {
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One network: published top-1 in percent, cost in millions."""
+    """A network with its published top-1 in percent and its cost in millions."""
 
     series: str
     name: str
@@ -35,7 +35,7 @@ class Point:
 
 
 def points() -> tuple[Point, ...]:
-    """Every float model of the zoo with a published accuracy, and the papers' other networks."""
+    """Float models of the zoo with a published accuracy, and the other networks of the papers."""
     found = {}
     for name, entry in zoo().items():
         card = entry.recipe.card(entry.precision)
@@ -54,57 +54,57 @@ def points() -> tuple[Point, ...]:
     return tuple(found.values())
 
 
-def fingerprint(shown: Sequence[Point]) -> str:
-    """A hash of what a plot shows."""
+def points_hash(plotted: Sequence[Point]) -> str:
+    """A hash of the points of a plot."""
     rows = [
-        [point.series, point.name, *(f"{x:.3f}" for x in astuple(point)[2:])] for point in shown
+        [point.series, point.name, *(f"{x:.3f}" for x in astuple(point)[2:])] for point in plotted
     ]
     return hashlib.sha256(json.dumps(rows).encode()).hexdigest()[:16]
 
 
 def draw(path: Path) -> None:
-    """Write the plot; its format is that of the file's ending.
+    """Draw the plot into a file, in the format of its suffix.
 
     Raises:
-        ValueError: another ending, or matplotlib is not there.
+        ValueError: the format is not supported, or matplotlib is not installed.
     """
     check_plot(path)
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
-    shown = points()
+    plotted = points()
     with mpl.rc_context(
         {"svg.hashsalt": "mobilenet-gateway", "svg.fonttype": "none", "font.size": 9}
     ):
         figure = Figure(figsize=(8, 5), layout="constrained")
-        _fill(figure.subplots(), shown)
-        described = {"Description": STAMP + fingerprint(shown), "Date": None}
-        metadata = described if path.suffix == ".svg" else None
+        _draw_points(figure.subplots(), plotted)
+        svg_metadata = {"Description": HASH_PREFIX + points_hash(plotted), "Date": None}
+        metadata = svg_metadata if path.suffix == ".svg" else None
         path.parent.mkdir(parents=True, exist_ok=True)
         with os_errors_with_path(path):
             figure.savefig(path, dpi=150, metadata=metadata)
 
 
 def is_current(path: Path) -> bool:
-    """Whether an SVG shows what `points` gives now."""
-    return path.is_file() and STAMP + fingerprint(points()) in path.read_text("utf-8")
+    """Whether an SVG shows the current points."""
+    return path.is_file() and HASH_PREFIX + points_hash(points()) in path.read_text("utf-8")
 
 
-def _fill(axes: Any, shown: Sequence[Point]) -> None:
+def _draw_points(axes: Any, plotted: Sequence[Point]) -> None:
     for series, (colour, marker) in STYLES.items():
-        ours = [point for point in shown if point.series == series]
+        selected = [point for point in plotted if point.series == series]
         axes.scatter(
-            [point.madds_M for point in ours],
-            [point.top1 for point in ours],
-            s=[_area(point) for point in ours],
+            [point.madds_M for point in selected],
+            [point.top1 for point in selected],
+            s=[_marker_area(point) for point in selected],
             c=colour, marker=marker, alpha=0.55, linewidths=0.5, edgecolors="white", label=series,
         )  # fmt: skip
-    for point in shown:
+    for point in plotted:
         if point.series == "others":
             _label(axes, point)
     axes.set_xscale("log")
     axes.xaxis.set_major_formatter("{x:g}")
-    axes.set_xlabel("million multiply-adds an image (log scale); area: parameters")
+    axes.set_xlabel("million multiply-adds per image (log scale); area: parameters")
     axes.set_ylabel("ImageNet top-1, percent, as published")
     axes.grid(alpha=0.3, which="both", linewidth=0.4)
     legend = axes.legend(loc="lower right", frameon=False)
@@ -112,19 +112,19 @@ def _fill(axes: Any, shown: Sequence[Point]) -> None:
         handle.set_sizes([40])
 
 
-def _area(point: Point) -> float:
-    """Of a marker, in square points: it goes with the parameters."""
+def _marker_area(point: Point) -> float:
+    """Area of a marker in square points, linear in the parameters."""
     return 8 + 7 * point.params_M
 
 
 def _label(axes: Any, point: Point) -> None:
-    """Name and parameters below a marker, or beside one that has another below it."""
-    away = _area(point) ** 0.5 / 2 + 3
+    """Label a marker below, or beside it where another marker is below."""
+    distance = _marker_area(point) ** 0.5 / 2 + 3
     beside = point.name == "SqueezeNet 1.0"
     axes.annotate(
         f"{point.name}\n{point.params_M:.1f} M",
         (point.madds_M, point.top1),
-        xytext=(away, 0) if beside else (0, -away),
+        xytext=(distance, 0) if beside else (0, -distance),
         textcoords="offset points",
         ha="left" if beside else "center",
         va="center" if beside else "top",

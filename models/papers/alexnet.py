@@ -1,12 +1,12 @@
-"""AlexNet (Krizhevsky et al. 2012, section 3.5), in its two groups.
+"""AlexNet (Krizhevsky et al. 2012, section 3.5), with two groups.
 
-The paper says 224 pixels; its own 55 x 55 outputs of the first layer need 227.
+The paper says 224 pixels, but its first layer has 55 x 55 outputs, which needs 227.
 """
 
 from models.network.layers import Conv, Linear, LocalResponseNorm, Padding, Pool
 from models.network.network import Network
 
-# channels, window, stride, groups, padding; then whether normalised, whether pooled
+# channels, kernel, stride, groups, padding, normalised, pooled
 LAYERS: tuple[tuple[int, int, int, int, Padding, bool, bool], ...] = (
     (96, 11, 4, 1, "valid", True, True),
     (256, 5, 1, 2, "same", True, True),

@@ -1,9 +1,9 @@
-"""The papers' tables beside what the layer algebra gives for the same networks.
+"""The papers' figures compared with those computed from the definitions.
 
-`reference/printed.csv` holds what is printed, with the reason where the definition gives another
-figure. Sources: Howard et al. 2017 (arXiv 1704.04861), Tables 4 to 10; Sandler et al. 2018
-(arXiv 1801.04381), Tables 3 and 4; He et al. 2015 (arXiv 1512.03385), Table 1; Stanford's CS231n:
-its lecture on architectures (inception modules), its notes on convolutional networks (VGG-16).
+`printed.csv` has the printed figures, with the reason where the computed one differs. Sources:
+Howard et al. 2017 (arXiv 1704.04861), Tables 4 to 10; Sandler et al. 2018 (arXiv 1801.04381),
+Tables 3 and 4; He et al. 2015 (arXiv 1512.03385), Table 1; Stanford's CS231n: its lecture on
+architectures (inception modules) and its notes on convolutional networks (VGG-16).
 """
 
 import csv
@@ -29,18 +29,18 @@ from models.papers.vgg import vgg16
 PRINTED = Path(__file__).with_name("printed.csv")
 VGG16_PRINTED_BYTES = 96_000_000
 VGG16_WHY = (
-    "the lecture's own rows add up to 15.2 M values, not to the 24 M that it multiplies by 4 bytes"
+    "the rows of the lecture add up to 15.2 M values, not to the 24 M that it multiplies by 4 bytes"
 )
-STARTS_HERE = (
-    "V2: the table takes the channels of the stage that starts at this size; its output is half "
-    "as high and wide"
+STAGE_INPUT = (
+    "V2: the table has the channels of the stage that starts at this size, whose output has half "
+    "the height and width"
 )
-# size: channels and kB of V1, of V2, and why they differ
+# size: channels and kB of V1 and of V2, and the reason where they differ
 PRINTED_MEMORY = {
     112: (64, 1600, 16, 400, None),
-    56: (128, 800, 32, 200, STARTS_HERE),
-    28: (256, 400, 64, 100, STARTS_HERE),
-    14: (512, 200, 160, 62, STARTS_HERE),
+    56: (128, 800, 32, 200, STAGE_INPUT),
+    28: (256, 400, 64, 100, STAGE_INPUT),
+    14: (512, 200, 160, 62, STAGE_INPUT),
     7: (1024, 199, 320, 32, "V1: erratum: 7 x 7 x 1024 values of 2 bytes are 100 kB"),
     1: (1024, 2, 1280, 2, None),
 }
@@ -56,9 +56,9 @@ OTHERS: dict[str, Callable[[int], Network]] = REFERENCES | {
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """One row of a paper and what the definition gives; top-1 in percent, as printed.
+    """One row of a paper's table and the computed figures, in millions; top-1 in percent.
 
-    Figures in millions. `params_M` counts weights, biases and two values a batch-norm channel.
+    `params_M` counts weights, biases and two values per batch-norm channel.
     """
 
     table: str
@@ -75,25 +75,25 @@ class Comparison:
 
     @property
     def name(self) -> str:
-        """As `MobileNetV1 0.75 192`, or the name alone of a network that has one form."""
+        """Such as `MobileNetV1 0.75 192`, or the name alone for a network of a single size."""
         if self.alpha is None or self.network not in FAMILIES:
             return self.network
         return f"{self.network} {self.alpha} {self.resolution}"
 
     @property
     def agrees(self) -> bool:
-        """Whether both printed figures are the computed ones, rounded or cut off."""
+        """Whether both printed figures are the computed ones, rounded or truncated."""
         return agrees(self.printed_madds_M, self.madds_M) and (
             self.printed_params_M is None or agrees(self.printed_params_M, self.params_M)
         )
 
 
-def agrees(printed: str, found: float) -> bool:
-    """Whether a figure is printed as found, to as many decimals as it has."""
+def agrees(printed: str, computed: float) -> bool:
+    """Whether a printed figure is the computed one to the printed number of decimals."""
     unit = 10.0 ** -len(printed.partition(".")[2])
-    cut_off = floor(found / unit) * unit
+    truncated = floor(computed / unit) * unit
     return any(
-        abs(float(printed) - value) < unit / 1000 for value in (cut_off, _round(found, unit))
+        abs(float(printed) - value) < unit / 1000 for value in (truncated, _round(computed, unit))
     )
 
 
@@ -105,12 +105,12 @@ def comparisons() -> tuple[Comparison, ...]:
 
 
 def as_dicts() -> list[dict[str, Any]]:
-    """The rows with a field that tells whether they agree."""
+    """The rows with the additional field `agrees`."""
     return [{**asdict(row), "agrees": row.agrees} for row in comparisons()]
 
 
 def as_data() -> dict[str, Any]:
-    """All that is compared, for JSON."""
+    """The whole comparison as data for JSON."""
     return {
         "networks": as_dicts(),
         "widest_tensors": [asdict(row) for row in widest_tensors()],
@@ -121,7 +121,7 @@ def as_data() -> dict[str, Any]:
 
 
 def as_csv() -> str:
-    """The networks, one a line."""
+    """The networks as CSV."""
     text = StringIO()
     rows = as_dicts()
     writer = csv.DictWriter(text, rows[0].keys(), lineterminator="\n")
@@ -131,7 +131,7 @@ def as_csv() -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Widest:
+class WidestTensor:
     """The widest tensor between layers (V1) or blocks (V2) at a size, in 16-bit values."""
 
     size: int
@@ -143,7 +143,7 @@ class Widest:
     why: str | None
 
 
-def widest_tensors() -> tuple[Widest, ...]:
+def widest_tensors() -> tuple[WidestTensor, ...]:
     """Table 3 of the V2 paper."""
     rows = []
     for size, (*printed, why) in PRINTED_MEMORY.items():
@@ -152,18 +152,18 @@ def widest_tensors() -> tuple[Widest, ...]:
         kb = [channels * size * size * 2 / 1e3 for channels in (v1, v2)]
         v1_printed, v1_kb, v2_printed, v2_kb = printed
         cells = (v1_printed, v1_kb, v2_printed, v2_kb)
-        rows.append(Widest(size, v1, kb[0], v2, kb[1], cells, why))
+        rows.append(WidestTensor(size, v1, kb[0], v2, kb[1], cells, why))
     return tuple(rows)
 
 
 def activation_bytes(network: Network, value_bytes: int = 4) -> int:
-    """All feature maps of one image, the input among them, as if all were kept."""
+    """Bytes of all feature maps of one image, including the input."""
     values = prod(network.input_shape) + sum(prod(step.output_shape) for step in network.steps())
     return values * value_bytes
 
 
 def vgg16_activation_bytes() -> int:
-    """What training has to keep of one image, forward, in 32-bit values."""
+    """Bytes of VGG-16's feature maps of one image in 32-bit values, as training keeps them."""
     return activation_bytes(vgg16())
 
 
@@ -193,7 +193,7 @@ def _network(name: str, alpha: float | None, resolution: int, classes: int) -> N
 
 
 def _widest(network: Network, size: int, *, between_blocks: bool) -> int:
-    """Most channels of a tensor of that size; of those between blocks only, if asked so."""
+    """Maximum channels of a tensor of that size, optionally only of those between blocks."""
     return max(
         step.output_shape[0]
         for step in network.steps()

@@ -6,7 +6,7 @@ Channels as in the authors' code (tensorflow/models research/slim/nets/inception
 from models.network.layers import Concat, Conv, GlobalPool, Linear, Padding, Pool
 from models.network.network import Network
 
-# A branch is a row of (channels, height, width[, stride]) or the pooling that it starts with.
+# A branch starts with an optional pooling; a unit is (channels, height, width[, stride]).
 Unit = tuple[int, int, int] | tuple[int, int, int, int]
 Branch = tuple[str, tuple[Unit, ...]]
 
@@ -66,7 +66,7 @@ def _five_by_five(pooled: int) -> tuple[Branch, ...]:
 
 
 def _seven(wide: int) -> tuple[Branch, ...]:
-    """A 7x7 window as a 1x7 and a 7x1 one."""
+    """A 7x7 kernel factorised into 1x7 and 7x1."""
     return (
         ("", ((192, 1, 1),)),
         ("", ((wide, 1, 1), (wide, 1, 7), (192, 7, 1))),
@@ -75,7 +75,7 @@ def _seven(wide: int) -> tuple[Branch, ...]:
     )
 
 
-# the last unit of a branch that ends in "split" is followed by a 1x3 and a 3x1 side by side
+# "split" ends a branch with parallel 1x3 and 3x1 convolutions
 _EXPANDED: tuple[Branch, ...] = (
     ("", ((320, 1, 1),)),
     ("split", ((384, 1, 1),)),

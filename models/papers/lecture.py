@@ -7,7 +7,7 @@ SHAPE = (256, 28, 28)
 
 
 def naive_module() -> Network:
-    """Three convolutions and a pooling side by side."""
+    """Three parallel convolutions and a pooling."""
     network = Network("other", None, SHAPE)
     branches = [
         network.add("1x1", _conv(128), INPUT),
@@ -20,7 +20,7 @@ def naive_module() -> Network:
 
 
 def bottleneck_module() -> Network:
-    """The same with 64 channels in front of the wide windows and behind the pooling."""
+    """The module with 64 channels before the 3x3 and 5x5 convolutions and after the pooling."""
     network = Network("other", None, SHAPE)
     branches = [network.add("1x1", _conv(128), INPUT)]
     network.add("narrow 3x3", _conv(64), INPUT)

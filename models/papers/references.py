@@ -1,4 +1,4 @@
-"""Networks that the MobileNet papers compare themselves with: definitions for their cost only."""
+"""Networks that the MobileNet papers compare with, defined for their cost only."""
 
 from collections.abc import Callable
 
@@ -10,7 +10,7 @@ from models.papers.resnet import resnet50
 from models.papers.squeezenet import squeezenet
 from models.papers.vgg import vgg16
 
-# by name; each takes its number of classes
+# by name; the argument is the number of classes
 REFERENCES: dict[str, Callable[[int], Network]] = {
     "AlexNet": alexnet,
     "VGG-16": vgg16,

@@ -1,6 +1,6 @@
 """ResNet-50 (He et al. 2015, arXiv 1512.03385), Table 1: the first 1x1 of a stage has stride 2.
 
-torchvision moves that stride to the 3x3 behind it, which costs 6 % more.
+torchvision moves that stride to the following 3x3, which costs 6 % more.
 """
 
 from models.network.layers import Activation, Add, Conv, GlobalPool, Linear, Pool

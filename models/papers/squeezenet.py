@@ -1,12 +1,12 @@
 """SqueezeNet 1.0 (Iandola et al. 2016, arXiv 1602.07360), Table 1.
 
-The paper says 224 pixels; its own 111 x 111 outputs of the first layer need 227.
+The paper says 224 pixels, but its first layer has 111 x 111 outputs, which needs 227.
 """
 
 from models.network.layers import Concat, Conv, GlobalPool, Padding, Pool
 from models.network.network import Network
 
-# channels: squeezed, expanded by 1x1 and by 3x3 each; None pools
+# channels: squeezed, expanded (1x1 and 3x3 each); None is a pooling
 FIRES = (
     (16, 64), (16, 64), (32, 128), None,
     (32, 128), (48, 192), (48, 192), (64, 256), None,
@@ -15,7 +15,7 @@ FIRES = (
 
 
 def squeezenet(classes: int = 1000) -> Network:
-    """Eight fire modules on 227 x 227 pixels; the classes are pooled, not the features."""
+    """Eight fire modules on 227 x 227 pixels; the last pooling is over class scores."""
     network = Network("other", None, (3, 227, 227))
     network.add("conv1", _conv(96, 7, stride=2))
     network.add("pool1", Pool("max", (3, 3), 2))

@@ -1,4 +1,4 @@
-"""Photos in folders as what a model sees of them, for calibration and comparison."""
+"""Photos in folders, and crops of them at a model's resolution for calibration and comparison."""
 
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice, zip_longest
@@ -12,45 +12,45 @@ from app.card.card import ModelCard, Preprocessing
 from app.errors import ImageError
 from app.images.decode import ImageLimits, load_image
 
-# The same that the client takes, which is a package of its own; a test holds them together.
+# The client, a distribution of its own, has the same list; a test compares the two.
 SUFFIXES = frozenset(
     (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".dib", ".gif", ".tif", ".tiff")
 )
-# How much larger than the model's square a photo is made before squares are cut from it.
+# Size of the resized photo relative to the model's resolution before crops are cut from it.
 ZOOMS = (1.15, 1.4)
-# What share of the free rows and columns lies before a cut, in halves.
-PLACES = ((1, 1), (0, 0), (0, 2), (2, 0), (2, 2))
+# Position of a crop in the free rows and columns: 0 is the start, 1 the centre, 2 the end.
+CROP_POSITIONS = ((1, 1), (0, 0), (0, 2), (2, 0), (2, 2))
 
 
 def photo_files(folder: Path) -> list[Path]:
-    """Every image file in a folder and below, by name; hidden ones, as macOS leaves, do not count.
+    """Every image file in a folder and its subfolders by name, except hidden files.
 
     Raises:
-        ValueError: it is not a folder or holds none.
+        ValueError: it is not a folder, or it has no image.
     """
     if not folder.is_dir():
-        raise ValueError(f"{folder} is not a folder")
+        raise ValueError(f"{folder} is not a folder.")
     found = sorted(
         path
         for path in folder.rglob("*")
         if path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
     )
     if not found:
-        raise ValueError(f"{folder} holds no image ({', '.join(sorted(SUFFIXES))})")
+        raise ValueError(f"{folder} contains no image ({', '.join(sorted(SUFFIXES))}).")
     return found
 
 
 def views(data: bytes, card: ModelCard, limits: ImageLimits) -> Iterator[Uint8Array]:
-    """What the model sees of one photo, then other squares of it, each [1, side, side, 3].
+    """Crops of one photo as a model sees them, each [1, side, side, 3], 22 in all.
 
-    First comes the model's own preprocessing, then its mirror image, then corners and centre at
-    two scales with their mirror images: 22 in all.
+    The model's own preprocessing comes first, then its mirror image, then corners and centre at two
+    scales with their mirror images.
 
     Raises:
         ImageError: the bytes are not an image.
     """
     side = card.resolution
-    yield from _and_mirrored(load_image(data, side, card.preprocessing, limits))
+    yield from _with_mirror_image(load_image(data, side, card.preprocessing, limits))
     whole = Preprocessing(
         resize="shortest_edge", crop_fraction=1, interpolation=card.preprocessing.interpolation
     )
@@ -58,9 +58,9 @@ def views(data: bytes, card: ModelCard, limits: ImageLimits) -> Iterator[Uint8Ar
         larger = round(side * zoom)
         square = load_image(data, larger, whole, limits)
         free = larger - side
-        for down, right in PLACES:
+        for down, right in CROP_POSITIONS:
             top, left = free * down // 2, free * right // 2
-            yield from _and_mirrored(square[top : top + side, left : left + side])
+            yield from _with_mirror_image(square[top : top + side, left : left + side])
 
 
 def collect_views(
@@ -68,35 +68,35 @@ def collect_views(
     card: ModelCard,
     limits: ImageLimits,
     count: int,
-    done: Callable[[], None] = lambda: None,
+    on_photo: Callable[[], None] = lambda: None,
 ) -> list[Uint8Array]:
-    """`count` views, or as many as there are: every photo's first one before any second one.
+    """Up to `count` views: the first view of every photo comes before any second one.
 
-    Of more photos than that, those taken are spread over all: names often go by class or by day.
-    `done` is called after each photo that was read, which are `count` at most.
+    With more photos than `count`, the selected ones are spread evenly over the sorted names, which
+    often group photos by class or by day. `on_photo` is called after each photo, at most `count`
+    times.
 
     Raises:
-        ValueError: a file is damaged; the text names it.
+        ValueError: a file is damaged; the message names it.
     """
-    taken = min(count, len(files))
-    chosen = [files[at * len(files) // taken] for at in range(taken)]
-    of_photos = []
-    for path in chosen:
-        # of each photo at once, so that its bytes need not be kept for a second round
-        of_photos.append(_first_views(path, card, limits, ceil(count / taken)))
-        done()
-    every = (view for views in zip_longest(*of_photos) for view in views if view is not None)
-    return list(islice(every, count))
+    photo_count = min(count, len(files))
+    selected = [files[at * len(files) // photo_count] for at in range(photo_count)]
+    by_photo = []
+    for path in selected:
+        # All views of a photo at once, so that its bytes can be dropped.
+        by_photo.append(_first_views(path, card, limits, ceil(count / photo_count)))
+        on_photo()
+    ordered = (view for views in zip_longest(*by_photo) for view in views if view is not None)
+    return list(islice(ordered, count))
 
 
 def _first_views(path: Path, card: ModelCard, limits: ImageLimits, count: int) -> list[Uint8Array]:
-    """Views of a file, with its name in what may be wrong with it."""
     try:
         return list(islice(views(path.read_bytes(), card, limits), count))
     except ImageError as error:
         raise ValueError(f"{path}: {error.detail}") from error
 
 
-def _and_mirrored(pixels: Uint8Array) -> Iterator[Uint8Array]:
+def _with_mirror_image(pixels: Uint8Array) -> Iterator[Uint8Array]:
     yield np.ascontiguousarray(pixels)[np.newaxis]
     yield np.ascontiguousarray(pixels[:, ::-1])[np.newaxis]

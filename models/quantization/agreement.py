@@ -1,4 +1,4 @@
-"""How far the answers of one model are from those of another."""
+"""Agreement between the probabilities of two models."""
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -11,51 +11,50 @@ from app.arrays import Float32Array, Uint8Array
 from app.card.card import INPUT, PROBABILITIES
 from app.system.cores import usable_cores
 
-Progress = Callable[[], None]
-
-LEAST_PROBABILITY = 1e-12
+MIN_PROBABILITY = 1e-12
 
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """Of a model with the one that it was made of, over `images` pictures.
+    """Agreement of a model with its reference over `images` images.
 
-    same_first_class        how many have the same first class
-    probability_difference  mean absolute difference of the probability of the reference's first
+    same_top1               number of images with the same top-1 class
+    probability_difference  mean absolute difference of the probability of the reference's top-1
     divergence              mean Kullback-Leibler divergence from the reference, in nats
     """
 
     images: int
-    same_first_class: int
+    same_top1: int
     probability_difference: float
     divergence: float
 
     @property
-    def share(self) -> float:
-        return self.same_first_class / self.images
+    def top1_agreement(self) -> float:
+        """Top-1 agreement from 0 to 1."""
+        return self.same_top1 / self.images
 
 
 def probabilities(
-    session: Any, images: Sequence[Uint8Array], done: Progress = lambda: None
+    session: Any, images: Sequence[Uint8Array], on_image: Callable[[], None] = lambda: None
 ) -> Float32Array:
-    """Answers [len(images), classes] to images [1, H, W, 3], on every core."""
+    """Run images [1, H, W, 3] on all cores; return [len(images), classes]."""
 
     def run(image: Uint8Array) -> Float32Array:
-        [answer] = session.run([PROBABILITIES], {INPUT: image})
-        done()
-        return answer  # type: ignore[no-any-return]  # onnxruntime has no types
+        [scores] = session.run([PROBABILITIES], {INPUT: image})
+        on_image()
+        return scores  # type: ignore[no-any-return]  # onnxruntime has no types
 
     with ThreadPoolExecutor(usable_cores().count) as pool:
         return np.concatenate(list(pool.map(run, images)))
 
 
-def agreement(reference: Float32Array, answers: Float32Array) -> Agreement:
-    """Compare answers [images, classes] with those of the reference."""
-    rows, first = np.arange(len(reference)), reference.argmax(axis=1)
-    before, after = (np.maximum(one, LEAST_PROBABILITY) for one in (reference, answers))
+def agreement(reference: Float32Array, compared: Float32Array) -> Agreement:
+    """Compare probabilities [images, classes] with those of the reference."""
+    rows, top1 = np.arange(len(reference)), reference.argmax(axis=1)
+    p, q = (np.maximum(each, MIN_PROBABILITY) for each in (reference, compared))
     return Agreement(
         images=len(reference),
-        same_first_class=int((answers.argmax(axis=1) == first).sum()),
-        probability_difference=float(np.abs(answers[rows, first] - reference[rows, first]).mean()),
-        divergence=float((before * np.log(before / after)).sum(axis=1).mean()),
+        same_top1=int((compared.argmax(axis=1) == top1).sum()),
+        probability_difference=float(np.abs(compared[rows, top1] - reference[rows, top1]).mean()),
+        divergence=float((p * np.log(p / q)).sum(axis=1).mean()),
     )

@@ -1,15 +1,15 @@
-"""Cross-layer equalisation: channels that leave most of a tensor's levels unused are scaled up.
+"""Cross-layer equalization: scale up channels that use few of a tensor's quantization levels.
 
-A factor above 0 on a channel can be moved from one convolution into the next without changing what
-the network computes (Nagel et al. 2019, arXiv 1906.04721, section 4.1). Two cares are taken here.
-ReLU6 lets a factor through only as long as the channel stays below 6, so such a channel is scaled
-up at most until what was seen of it reaches 6, and the limit that the paper drops stays. And
-tensors that are added share their factors, so that residual sums keep working.
+A factor above 0 on a channel can be moved from one convolution into the next without changing the
+output of the network (Nagel et al. 2019, arXiv 1906.04721, section 4.1), with two restrictions. A
+factor passes through ReLU6 only while the channel stays below 6, so such a channel is scaled up
+until its calibrated maximum reaches 6, and the ReLU6 that the paper removes is kept. Tensors that
+are added share their factors, so that residual sums stay correct.
 
-What a factor costs is levels of the weights behind it. A depthwise layer has a scale for each
-channel and pays nothing; a pointwise one pays, so that only part of the difference is moved there
-(as SmoothQuant does, Xiao et al. 2022, arXiv 2211.10438, section 4), and nothing behind a ReLU,
-where measurements were worse with it than without.
+A factor reduces the levels that are left for the weights of the next layer. A depthwise layer has a
+scale per channel and loses none. A pointwise layer does, so only part of the difference is moved
+into it (as in SmoothQuant, Xiao et al. 2022, arXiv 2211.10438, section 4), and none after a ReLU,
+where it measured worse.
 """
 
 from collections.abc import Mapping
@@ -23,16 +23,16 @@ from models.network.layers import Conv
 from models.network.network import INPUT, Network, Node
 from models.quantization.calibration import Activations
 
-# A channel that was hardly ever seen to be anything is no measure of what it can be.
-LARGEST_FACTOR = 32.0
-# Calibration has not seen the largest value there is.
+# A channel that was nearly zero during calibration may still become large.
+MAX_FACTOR = 32.0
+# Values in service may exceed the calibrated maximum.
 HEADROOM = 1.1
 RELU6_LIMIT = 6.0
 
 
 @dataclass(frozen=True, slots=True)
 class Equalized:
-    """Weights and activations after the factors were moved."""
+    """Weights and statistics of activations after equalization."""
 
     layers: dict[str, LayerWeights]
     activations: dict[str, Activations]
@@ -44,13 +44,13 @@ def equalize(
     activations: Mapping[str, Activations],
     migration: float = 0.5,
 ) -> Equalized:
-    """Give the channels of every tensor between convolutions more equal ranges.
+    """Make the ranges of the channels of every tensor between convolutions more equal.
 
-    `migration` is how much of the difference between linear channels moves into the weights
-    behind them, where it costs levels instead: 0 nothing, 1 all.
+    `migration` is the share, from 0 to 1, of the difference between linear channels that moves into
+    the weights of the next layer.
     """
     layers, activations = dict(layers), dict(activations)
-    for group in tied_tensors(network):
+    for group in tensors_with_shared_factors(network):
         factors = _factors(network, group, activations, migration)
         for node in network.nodes:
             if node.name in group and node.name in layers:
@@ -62,17 +62,17 @@ def equalize(
     return Equalized(layers, activations)
 
 
-def tied_tensors(network: Network) -> list[frozenset[str]]:
-    """Names of the tensors that must share their factors, in groups.
+def tensors_with_shared_factors(network: Network) -> list[frozenset[str]]:
+    """Groups of tensors, by name, that must share their factors.
 
-    Left out are those that something other than a convolution or a sum reads: the pooled features
-    are an output of the model and stay what they are.
+    Excludes tensors with any other reader than a convolution or a sum: the pooled features are an
+    output of the model and must not change.
     """
     group = {node.name: {node.name} for node in network.nodes}
     for node in network.nodes:
         if node.layer.kind == "add":
-            joined = set.union(group[node.name], *(group[name] for name in node.inputs))
-            group |= dict.fromkeys(joined, joined)
+            merged = set.union(group[node.name], *(group[name] for name in node.inputs))
+            group |= dict.fromkeys(merged, merged)
     fixed = {INPUT, network.last}
     for node in network.nodes:
         if node.layer.kind != "add" and not isinstance(node.layer, Conv):
@@ -88,29 +88,29 @@ def _factors(
     migration: float,
 ) -> Float32Array:
     """Factor of each channel, [channels]."""
-    reach: Float32Array = np.max([activations[name].reach for name in group], axis=0)
-    clipped, curved, by_depthwise = _use(network, group)
-    factors = np.ones_like(reach)
-    if curved and not by_depthwise:
+    magnitude: Float32Array = np.max([activations[name].magnitude for name in group], axis=0)
+    after_relu6, after_relu, before_depthwise = _neighbours(network, group)
+    factors = np.ones_like(magnitude)
+    if after_relu and not before_depthwise:
         return factors
-    seen = reach > 0
-    if clipped:
-        factors[seen] = np.maximum(RELU6_LIMIT / (HEADROOM * reach[seen]), 1)
+    used = magnitude > 0
+    if after_relu6:
+        factors[used] = np.maximum(RELU6_LIMIT / (HEADROOM * magnitude[used]), 1)
     else:
-        share = 1.0 if by_depthwise else migration
-        factors[seen] = (reach.max() / reach[seen]) ** share
-    return np.asarray(np.minimum(factors, LARGEST_FACTOR), np.float32)
+        share = 1.0 if before_depthwise else migration
+        factors[used] = (magnitude.max() / magnitude[used]) ** share
+    return np.asarray(np.minimum(factors, MAX_FACTOR), np.float32)
 
 
-def _use(network: Network, group: frozenset[str]) -> tuple[bool, bool, bool]:
-    """Whether ReLU6 makes the tensors, any ReLU does, and depthwise layers alone read them."""
-    made_by = {
+def _neighbours(network: Network, group: frozenset[str]) -> tuple[bool, bool, bool]:
+    """Whether the group comes from ReLU6, from any ReLU, and is read by depthwise layers only."""
+    activations = {
         node.layer.activation
         for node in network.nodes
         if node.name in group and isinstance(node.layer, Conv)
     }
-    read_by = {node.layer.kind for node in network.nodes if not group.isdisjoint(node.inputs)}
-    return "relu6" in made_by, made_by != {None}, read_by == {"depthwise"}
+    readers = {node.layer.kind for node in network.nodes if not group.isdisjoint(node.inputs)}
+    return "relu6" in activations, activations != {None}, readers == {"depthwise"}
 
 
 def _scale_output(weights: LayerWeights, factors: Float32Array) -> LayerWeights:

@@ -1,4 +1,4 @@
-"""The ladder of ways to quantise a float model after training, from the naive one up."""
+"""Methods of post-training quantization, from the simplest to the most elaborate."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -16,14 +16,14 @@ from models.quantization.rounding import image_affine, quantize_weights
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """One rung: what is done to get the integers.
+    """The options of one quantization method.
 
-    per_channel   a scale for each output channel of a kernel, else one for the whole kernel
+    per_channel   one scale per output channel of a kernel instead of one per kernel
     ranges        the rule for the range of an activation
-    relu6_range   0 to 6 after ReLU6 whatever was seen, else the rule
-    migration     how much of linear channels' difference equalisation moves; None leaves it out
-    correct_bias  take back what rounding adds on average
-    float_layers  how many layers, the most sensitive first, stay in float
+    relu6_range   always 0 to 6 after ReLU6 instead of the rule
+    migration     equalize, with this share for linear channels; None disables equalization
+    correct_bias  compensate the mean rounding error in the bias
+    float_layers  number of layers, most sensitive first, that stay in float
     """
 
     name: str
@@ -35,7 +35,7 @@ class Method:
     float_layers: int = 0
 
 
-LADDER: tuple[Method, ...] = (
+METHODS: tuple[Method, ...] = (
     Method("per_tensor", per_channel=False),
     Method("per_channel"),
     Method("relu6", relu6_range=True),
@@ -48,43 +48,45 @@ LADDER: tuple[Method, ...] = (
 
 
 @dataclass(frozen=True, slots=True)
-class Prepared:
-    """A model in integers, and the same weights in float for layers that stay so."""
+class QuantizedWeights:
+    """The integers of a model, and its weights in float for layers that stay in float."""
 
     quantization: Quantization
     layers: Mapping[str, LayerWeights]
 
     def writer(self, float_layers: Iterable[str] = ()) -> PostTrainingWriter:
-        """What writes the graph, with these layers left in float."""
+        """A graph writer that keeps these layers in float."""
         kept = {name: self.layers[name] for name in float_layers}
         return PostTrainingWriter(self.quantization, kept)
 
 
-def prepare(model: Exported, activations: Mapping[str, Activations], method: Method) -> Prepared:
-    """Every layer of a float model in integers by one method."""
+def quantize_model(
+    model: Exported, activations: Mapping[str, Activations], method: Method
+) -> QuantizedWeights:
+    """Quantize every layer of a float model by one method."""
     network, layers = model.network, model.checkpoint.layers
     if method.migration is not None:
         equalized = equalize(network, layers, activations, method.migration)
         layers, activations = equalized.layers, equalized.activations
     offset = model.scaling.offset.ravel()
-    levels = {INPUT: image_affine(offset), **_levels(model, activations, method)}
+    affines = {INPUT: image_affine(offset), **_affines(model, activations, method)}
     integers = quantize_weights(
-        network, layers, activations, levels, offset,
+        network, layers, activations, affines, offset,
         per_channel=method.per_channel, correct_bias=method.correct_bias,
     )  # fmt: skip
-    return Prepared(Quantization(integers, levels), layers)
+    return QuantizedWeights(Quantization(integers, affines), layers)
 
 
-def _levels(
+def _affines(
     model: Exported, activations: Mapping[str, Activations], method: Method
 ) -> dict[str, Affine]:
-    levels = {}
+    affines = {}
     for node in model.network.nodes:
         if node.name not in activations:
             continue
-        clipped = isinstance(node.layer, Conv) and node.layer.activation == "relu6"
-        if clipped and method.relu6_range:
-            levels[node.name] = affine(0.0, RELU6_LIMIT)
+        relu6 = isinstance(node.layer, Conv) and node.layer.activation == "relu6"
+        if relu6 and method.relu6_range:
+            affines[node.name] = affine(0.0, RELU6_LIMIT)
         else:
-            levels[node.name] = RULES[method.ranges](activations[node.name])
-    return levels
+            affines[node.name] = RULES[method.ranges](activations[node.name])
+    return affines

@@ -1,11 +1,7 @@
-"""Quantise a float model of the store after training, by what measurements say is best.
+"""Post-training quantization of a float model, with the method that measures best."""
 
-Photos are parted: three of four calibrate, the fourth is what the methods are compared on. Views
-of one photo never fall into both parts.
-"""
-
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,26 +18,22 @@ from models.export.graph import build_graph
 from models.importing.rebuild import float_form
 from models.importing.report import free_name
 from models.network.cost import network_cost
-from models.photos.views import collect_views, photo_files
+from models.progress import Progress, StepCounter
 from models.quantization.agreement import Agreement, agreement, probabilities
 from models.quantization.calibration import Activations, observe
 from models.quantization.core_time import core_ms
-from models.quantization.methods import LADDER, Method, Prepared, prepare
-
-# How much of a task is done, and how much there is.
-Progress = Callable[[str, int, int], None]
+from models.quantization.methods import METHODS, Method, QuantizedWeights, quantize_model
+from models.quantization.photo_split import PhotoSplit, split_photos
 
 SUFFIX = "_ptq"
-HELD_BACK = 4
-LEAST_PHOTOS = 4
-VIEWS_FOR_SENSITIVITY = 32
-# A rung has to be this much better than the best one below: the simpler method is preferred.
-WORTHWHILE = 0.95
+IMAGES_FOR_SENSITIVITY = 32
+# The simpler method is preferred unless the divergence falls below this share of its own.
+REQUIRED_IMPROVEMENT = 0.95
 
 
 @dataclass(frozen=True, slots=True)
-class Rung:
-    """A method and how near it came to the float model."""
+class Trial:
+    """A method and its agreement with the float model."""
 
     method: Method
     float_layers: tuple[str, ...]
@@ -50,126 +42,68 @@ class Rung:
 
 @dataclass(frozen=True, slots=True)
 class Quantized:
-    """The file that was written, its card, and all rungs that were tried."""
+    """The written file, its card, and the trials of all methods."""
 
     path: Path
     card: ModelCard
-    rungs: tuple[Rung, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Pictures:
-    """What calibrates, what methods are compared on, and what the card's figures come from."""
-
-    calibration: list[Uint8Array]
-    comparison: list[Uint8Array]
-    report: list[Uint8Array]
-
-
-@dataclass(slots=True)
-class Counter:
-    """Tells the progress of one task."""
-
-    tell: Progress
-    task: str
-    total: int
-    done: int = field(default=0, init=False)
-
-    def __call__(self) -> None:
-        self.done += 1
-        self.tell(self.task, self.done, self.total)
-
-
-def pictures(
-    card: ModelCard,
-    calibration: Path,
-    holdout: Path | None,
-    count: int,
-    limits: ImageLimits,
-    progress: Progress,
-) -> Pictures:
-    """Read the photos and part them; `holdout` is a folder for the card's figures alone.
-
-    Raises:
-        ValueError: a folder is missing, too small, or has a file that is no image, or both have
-            the same one.
-    """
-    files = photo_files(calibration)
-    if len(files) < LEAST_PHOTOS:
-        raise ValueError(
-            f"{calibration} has {len(files)} photos; {LEAST_PHOTOS} are the fewest that can be "
-            "parted into what calibrates and what compares, and 100 are better"
-        )
-    others = photo_files(holdout) if holdout else []
-    if shared := {path.resolve() for path in files} & {path.resolve() for path in others}:
-        raise ValueError(
-            f"{min(shared)} is in {calibration} and in {holdout}: what calibrates cannot tell how "
-            "others fare"
-        )
-    kept = [path for at, path in enumerate(files) if at % HELD_BACK]
-    parts = (kept, files[::HELD_BACK], others)
-    read = Counter(progress, "reading photos", sum(min(count, len(part)) for part in parts))
-    calibrating, comparing, reported = (
-        collect_views(part, card, limits, count, read) if part else [] for part in parts
-    )
-    return Pictures(calibrating, comparing, reported or comparing)
+    trials: tuple[Trial, ...]
 
 
 class Quantizer:
-    """One float model, observed once, and every way to quantise it."""
+    """One float model with the calibration that every method uses."""
 
-    def __init__(self, path: Path, model: Exported, material: Pictures, progress: Progress) -> None:
-        self.path, self.model, self.material, self.progress = path, model, material, progress
+    def __init__(self, path: Path, model: Exported, photos: PhotoSplit, progress: Progress) -> None:
+        self.model, self.photos, self.progress = model, photos, progress
         self.session = new_session(path)
-        images = material.calibration
+        images = photos.calibration
         self.activations: dict[str, Activations] = observe(
-            path, model.network, images, Counter(progress, "observing activations", len(images))
+            path, model.network, images, StepCounter(progress, "observing activations", len(images))
         )
-        self.reference = probabilities(self.session, material.comparison)
+        self.reference = probabilities(self.session, photos.comparison)
 
-    def climb(self, methods: Sequence[Method]) -> Iterator[Rung]:
+    def compare(self, methods: Sequence[Method]) -> Iterator[Trial]:
         """Try methods one after another."""
-        count = Counter(self.progress, "comparing methods", len(methods))
+        on_method = StepCounter(self.progress, "comparing methods", len(methods))
         for method in methods:
-            prepared = prepare(self.model, self.activations, method)
-            layers = self._most_sensitive(prepared, method.float_layers)
-            answers = self._answers(prepared, layers, self.material.comparison)
-            yield Rung(method, layers, agreement(self.reference, answers))
-            count()
+            weights = quantize_model(self.model, self.activations, method)
+            layers = self._most_sensitive(weights, method.float_layers)
+            scores = self._probabilities(weights, layers, self.photos.comparison)
+            yield Trial(method, layers, agreement(self.reference, scores))
+            on_method()
 
-    def graph(self, prepared: Prepared, float_layers: Sequence[str]) -> onnx.ModelProto:
-        """The quantised model with these layers in float."""
-        writer = prepared.writer(float_layers)
+    def graph(self, weights: QuantizedWeights, float_layers: Sequence[str]) -> onnx.ModelProto:
+        """The quantized model with these layers in float."""
+        writer = weights.writer(float_layers)
         return build_graph(self.model.network, writer, self.model.background)
 
-    def _answers(
-        self, prepared: Prepared, float_layers: Sequence[str], images: Sequence[Uint8Array]
+    def _probabilities(
+        self, weights: QuantizedWeights, float_layers: Sequence[str], images: Sequence[Uint8Array]
     ) -> Float32Array:
-        session = new_session(self.graph(prepared, float_layers).SerializeToString())
+        session = new_session(self.graph(weights, float_layers).SerializeToString())
         return probabilities(session, images)
 
-    def _most_sensitive(self, prepared: Prepared, wanted: int) -> tuple[str, ...]:
-        """The layers that bring the answers nearest when they alone are left in float."""
-        if not wanted:
+    def _most_sensitive(self, weights: QuantizedWeights, count: int) -> tuple[str, ...]:
+        """The layers that reduce the divergence most when each alone stays in float."""
+        if not count:
             return ()
-        images = self.material.comparison[:VIEWS_FOR_SENSITIVITY]
-        # The first layer reads the image, which is in integers.
-        names = [node.name for node in self.model.network.nodes if node.name in prepared.layers][1:]
-        count = Counter(self.progress, "looking for sensitive layers", len(names))
+        images = self.photos.comparison[:IMAGES_FOR_SENSITIVITY]
+        # The first layer stays quantized: it reads the image, which is in integers.
+        names = [node.name for node in self.model.network.nodes if node.name in weights.layers][1:]
+        on_layer = StepCounter(self.progress, "looking for sensitive layers", len(names))
         divergences = {}
         for name in names:
-            answers = self._answers(prepared, [name], images)
-            divergences[name] = agreement(self.reference[: len(images)], answers).divergence
-            count()
-        return tuple(sorted(names, key=divergences.__getitem__)[:wanted])
+            scores = self._probabilities(weights, [name], images)
+            divergences[name] = agreement(self.reference[: len(images)], scores).divergence
+            on_layer()
+        return tuple(sorted(names, key=divergences.__getitem__)[:count])
 
 
-def choose(rungs: Sequence[Rung]) -> Rung:
-    """The lowest rung that none above is worth leaving for."""
-    best = rungs[0]
-    for rung in rungs[1:]:
-        if rung.result.divergence < WORTHWHILE * best.result.divergence:
-            best = rung
+def choose_trial(trials: Sequence[Trial]) -> Trial:
+    """The trial of the simplest method that no later one clearly improves on."""
+    best = trials[0]
+    for trial in trials[1:]:
+        if trial.result.divergence < REQUIRED_IMPROVEMENT * best.result.divergence:
+            best = trial
     return best
 
 
@@ -186,52 +120,51 @@ def quantize(
     limits: ImageLimits,
     progress: Progress,
 ) -> Quantized:
-    """Quantise the float model at `path` and write it into `folder`.
+    """Quantize the float model at `path` and write it into `folder`.
 
-    `force` writes over a model of that name.
+    `force` replaces an existing model of the same name.
 
     Raises:
-        ValueError: the model's layers cannot be told or are integers, photos are missing, or the
-            name is malformed, one of the zoo's, or that of a file that is there.
+        ValueError: the model is quantized already or its layers are unknown, photos are missing, or
+            the name is malformed, belongs to the zoo or exists already.
     """
     with float_form(path) as (model, file):
         draft = _draft(model, free_name(name or f"{model.card.name}{SUFFIX}"))
         target = folder / f"{draft.name}.onnx"
         if target.exists() and not force:
             raise ValueError(
-                f"{target} is there already; --name names another, --force replaces it"
+                f"{target} exists already. Choose another name with --name, or replace it with "
+                "--force."
             )
-        material = pictures(model.card, calibration, holdout, images, limits, progress)
-        quantizer = Quantizer(file, model, material, progress)
-    rungs = tuple(quantizer.climb([method] if method else LADDER))
-    best = choose(rungs)
-    prepared = prepare(model, quantizer.activations, best.method)
-    graph = quantizer.graph(prepared, best.float_layers)
+        photos = split_photos(model.card, calibration, holdout, images, limits, progress)
+        quantizer = Quantizer(file, model, photos, progress)
+    trials = tuple(quantizer.compare([method] if method else METHODS))
+    best = choose_trial(trials)
+    weights = quantize_model(model, quantizer.activations, best.method)
+    graph = quantizer.graph(weights, best.float_layers)
     session = new_session(graph.SerializeToString())
-    reached = _compare(quantizer.session, session, material.report)
-    float_ms, int8_ms = core_ms((quantizer.session, session), material.report[:1] * 2)
+    result = agreement(
+        probabilities(quantizer.session, photos.report), probabilities(session, photos.report)
+    )
+    float_ms, int8_ms = core_ms((quantizer.session, session), photos.report[:1] * 2)
     report = QuantizationReport(
         source=model.card.name,
         method=best.method.name,
         float_layers=best.float_layers,
-        calibration_images=len(material.calibration),
-        compared_images=reached.images,
-        same_first_class=round(100 * reached.share, 2),
-        probability_difference=round(reached.probability_difference, 5),
+        calibration_images=len(photos.calibration),
+        compared_images=result.images,
+        same_first_class=round(100 * result.top1_agreement, 2),
+        probability_difference=round(result.probability_difference, 5),
         float_ms=round(float_ms, 3),
         int8_ms=round(int8_ms, 3),
         device=device(),
     )
     card = draft.model_copy(update={"quantization": report})
-    return Quantized(write_checked(graph, card, folder), card, rungs)
-
-
-def _compare(reference: Any, session: Any, images: Sequence[Uint8Array]) -> Agreement:
-    return agreement(probabilities(reference, images), probabilities(session, images))
+    return Quantized(write_checked(graph, card, folder), card, trials)
 
 
 def _draft(model: Exported, name: str) -> ModelCard:
-    """The card without its report. Accuracy is the float model's, so it goes."""
+    """The card without its report, and without accuracy, which is the float model's."""
     changes: dict[str, Any] = {
         "name": name,
         "precision": "int8",
@@ -243,7 +176,7 @@ def _draft(model: Exported, name: str) -> ModelCard:
 
 
 def as_data(done: Quantized) -> dict[str, Any]:
-    """What was done, for JSON."""
+    """The result as data for JSON."""
     assert done.card.quantization is not None  # noqa: S101  it was just written
     return {
         "model": done.card.name,
@@ -252,13 +185,13 @@ def as_data(done: Quantized) -> dict[str, Any]:
         **done.card.quantization.model_dump(mode="json"),
         "ladder": [
             {
-                "method": rung.method.name,
-                "compared_images": rung.result.images,
-                "float_layers": list(rung.float_layers),
-                "same_first_class": round(100 * rung.result.share, 2),
-                "probability_difference": round(rung.result.probability_difference, 5),
-                "divergence": round(rung.result.divergence, 5),
+                "method": trial.method.name,
+                "compared_images": trial.result.images,
+                "float_layers": list(trial.float_layers),
+                "same_first_class": round(100 * trial.result.top1_agreement, 2),
+                "probability_difference": round(trial.result.probability_difference, 5),
+                "divergence": round(trial.result.divergence, 5),
             }
-            for rung in done.rungs
+            for trial in done.trials
         ],
     }

@@ -1,4 +1,4 @@
-"""The QDQ graph of a model that was quantised after training, some layers of it left in float."""
+"""The QDQ graph of a model quantized after training, with some layers kept in float."""
 
 from collections.abc import Mapping
 
@@ -12,10 +12,10 @@ from models.network.network import INPUT, Node, Step
 
 
 class PostTrainingWriter(QuantizedWriter):
-    """Writes layers as `QuantizedWriter` does, and those of `float_layers` in float32.
+    """Writes layers as `QuantizedWriter` does, except those of `float_layers`, in float32.
 
-    Unlike in a graph that follows a TFLite file, pooled features and logits are not rounded: the
-    mean of 49 levels is finer than a level, and the embedding is what users compare.
+    Unlike in the graph of a TFLite file, pooled features and logits stay in float: the mean of 49
+    values is finer than one level, and users compare embeddings.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Which range of an activation the 256 levels of uint8 are spread over."""
+"""Rules that choose the range of an activation that the 256 levels of uint8 cover."""
 
 from collections.abc import Callable, Mapping
 from typing import Literal
@@ -10,45 +10,46 @@ from models.checkpoints.checkpoint import Affine
 from models.quantization.calibration import Activations
 
 LEVELS = 255
-SMALLEST_SCALE = 1e-30
+MIN_SCALE = 1e-30
 RangeRule = Literal["minmax", "percentile", "mse"]
 PERCENTILE = 99.99
-# How far the range is drawn in, of what was seen, when the least squared error is looked for.
-SHRINKS = np.linspace(1.0, 0.3, 36)
-SAMPLES_FOR_MSE = 1 << 16
+# Fractions of the full range that the search for the minimum squared error tries.
+RANGE_FRACTIONS = np.linspace(1.0, 0.3, 36)
+MAX_SAMPLES_FOR_MSE = 1 << 16
 
 
 def affine(low: float, high: float) -> Affine:
-    """Levels over a range, widened to hold 0, which is a level itself: padding must stay exact."""
+    """Scale and zero point of a range, extended to include 0 exactly, which padding needs."""
     low, high = min(low, 0.0), max(high, 0.0)
     scale = float(np.float32((high - low) / LEVELS))
-    if scale < SMALLEST_SCALE:  # nothing but zeros, as far as float32 can tell
+    if scale < MIN_SCALE:  # all values are zero in float32
         return Affine(1.0, 0)
     return Affine(scale, int(np.clip(round(-low / scale), 0, LEVELS)))
 
 
 def fake_quantize(values: Float32Array, to: Affine) -> Float32Array:
-    """Values rounded to their levels, as float32."""
+    """Values rounded to the levels of an affine, as float32."""
     levels = np.clip(np.round(values / np.float32(to.scale)) + to.zero_point, 0, LEVELS)
     return np.asarray((levels - to.zero_point) * to.scale, np.float32)
 
 
-def minmax(seen: Activations) -> Affine:
-    """All that was seen."""
-    return affine(float(seen.minimum.min()), float(seen.maximum.max()))
+def minmax(activations: Activations) -> Affine:
+    """The full range of the calibration."""
+    return affine(float(activations.minimum.min()), float(activations.maximum.max()))
 
 
-def percentile(seen: Activations) -> Affine:
-    """All but the outermost of the values."""
-    low, high = np.percentile(seen.samples, (100 - PERCENTILE, PERCENTILE))
+def percentile(activations: Activations) -> Affine:
+    """The range without the outliers beyond PERCENTILE."""
+    low, high = np.percentile(activations.samples, (100 - PERCENTILE, PERCENTILE))
     return affine(float(low), float(high))
 
 
-def mse(seen: Activations) -> Affine:
-    """The range with the least mean squared error of the values seen."""
-    values = seen.samples[:: max(1, seen.samples.size // SAMPLES_FOR_MSE)]  # all channels of some
-    low, high = float(seen.minimum.min()), float(seen.maximum.max())
-    candidates = [affine(low * shrink, high * shrink) for shrink in SHRINKS]
+def mse(activations: Activations) -> Affine:
+    """The range with the minimum mean squared error over the samples."""
+    step = max(1, activations.samples.size // MAX_SAMPLES_FOR_MSE)
+    values = activations.samples[::step]  # all channels of some positions
+    low, high = float(activations.minimum.min()), float(activations.maximum.max())
+    candidates = [affine(low * fraction, high * fraction) for fraction in RANGE_FRACTIONS]
     errors = [np.square(fake_quantize(values, to) - values).mean() for to in candidates]
     return candidates[int(np.argmin(errors))]
 

@@ -1,4 +1,4 @@
-"""From float weights and the ranges of activations to integers."""
+"""Rounding float weights and biases to integers."""
 
 from collections.abc import Mapping
 
@@ -11,31 +11,31 @@ from models.quantization.calibration import Activations
 from models.quantization.ranges import fake_quantize
 
 WEIGHT_LEVELS = 127
-# Biases share their accumulator with the products.
-LARGEST_BIAS = 1 << 30
-# What a pixel minus the offset of the mean is quantised to: the pixel itself.
-PIXEL = 1.0
+# A bias shares its int32 accumulator with the products.
+MAX_BIAS = 1 << 30
+# Pixels are integers already.
+PIXEL_SCALE = 1.0
 
 
 def image_affine(offset: Float32Array) -> Affine:
-    """The one zero point for the three channels of the image, nearest to their means [3]."""
-    return Affine(PIXEL, round(float(offset.mean())))
+    """The affine of the image; its zero point is the rounded mean of `offset` [3]."""
+    return Affine(PIXEL_SCALE, round(float(offset.mean())))
 
 
 def quantize_layer(
-    weights: LayerWeights, source: Affine, moved: Float32Array, per_channel: bool = True
+    weights: LayerWeights, source: Affine, bias_shift: Float32Array, per_channel: bool = True
 ) -> QuantizedLayer:
-    """Round kernel and bias of a layer that reads a tensor of levels `source`.
+    """Round kernel and bias of a layer whose input has the affine `source`.
 
-    `moved` [out] is added to the bias. A channel with next to no weights and a bias gets a scale
-    that is large enough for its bias to fit.
+    `bias_shift` [out] is added to the bias. A channel with a bias and nearly zero weights gets a
+    scale that is large enough for the bias.
     """
-    kernel, bias = weights.kernel.astype(np.float64), weights.bias.astype(np.float64) + moved
-    reach = np.abs(kernel).max(axis=(1, 2, 3))
+    kernel, bias = weights.kernel.astype(np.float64), weights.bias.astype(np.float64) + bias_shift
+    magnitude = np.abs(kernel).max(axis=(1, 2, 3))
     if not per_channel:
-        reach = np.full_like(reach, reach.max())
-    smallest = np.maximum(np.abs(bias) / (source.scale * LARGEST_BIAS), np.finfo(np.float32).tiny)
-    scales = np.maximum(reach / WEIGHT_LEVELS, smallest).astype(np.float32)
+        magnitude = np.full_like(magnitude, magnitude.max())
+    min_scales = np.maximum(np.abs(bias) / (source.scale * MAX_BIAS), np.finfo(np.float32).tiny)
+    scales = np.maximum(magnitude / WEIGHT_LEVELS, min_scales).astype(np.float32)
     wide = scales.astype(np.float64)
     rounded = np.round(kernel / wide[:, None, None, None])
     return QuantizedLayer(
@@ -47,35 +47,35 @@ def quantize_layer(
 
 
 def dequantized_kernel(layer: QuantizedLayer) -> Float64Array:
-    """The kernel that the integers stand for."""
+    """The kernel that the integers represent."""
     return layer.kernel * layer.scales.astype(np.float64)[:, None, None, None]
 
 
 def bias_correction(
-    node: Node, weights: LayerWeights, layer: QuantizedLayer, seen: Activations, levels: Affine
+    node: Node, weights: LayerWeights, layer: QuantizedLayer, source: Activations, affine: Affine
 ) -> Float32Array:
-    """What rounding the weights and the input adds to each channel on average, taken back: [out].
+    """Bias shift [out] that compensates the mean error of rounding the weights and the input.
 
-    Nagel et al. 2019 (arXiv 1906.04721), section 4.2, with the means that were seen. Padding is
-    left out of account.
+    Nagel et al. 2019 (arXiv 1906.04721), section 4.2, with calibrated means. Ignores padding.
     """
-    rounded_mean = seen.mean + (fake_quantize(seen.samples, levels) - seen.samples).mean(axis=0)
-    before = _mean_output(node, weights.kernel.astype(np.float64), seen.mean)
+    rounding_error = fake_quantize(source.samples, affine) - source.samples
+    rounded_mean = source.mean + rounding_error.mean(axis=0)
+    before = _mean_output(node, weights.kernel.astype(np.float64), source.mean)
     after = _mean_output(node, dequantized_kernel(layer), rounded_mean)
     return (before - after).astype(np.float32)
 
 
-def image_correction(weights: LayerWeights, offset: Float32Array, levels: Affine) -> Float32Array:
-    """What the shared zero point of the image leaves of the channels' means, as a bias: [out].
+def image_correction(weights: LayerWeights, offset: Float32Array, affine: Affine) -> Float32Array:
+    """Bias shift [out] for the difference between the image's zero point and the channel means.
 
-    Exact but for the border, where the padding now is the zero point instead of the mean.
+    Exact except at the border, where the padding is the zero point instead of the mean.
     """
-    rest = levels.zero_point - offset.astype(np.float64).ravel()
+    rest = affine.zero_point - offset.astype(np.float64).ravel()
     return np.asarray((weights.kernel.sum(axis=(2, 3)) * rest).sum(axis=1), np.float32)
 
 
 def _mean_output(node: Node, kernel: Float64Array, mean: Float32Array) -> Float64Array:
-    """Mean of a convolution's output without its bias, [out], by its input's means."""
+    """Mean output [out] of a convolution without bias, given the mean of its input."""
     summed = kernel.sum(axis=(2, 3))
     if node.layer.kind == "depthwise":
         return np.asarray(summed[:, 0] * mean)
@@ -86,26 +86,26 @@ def quantize_weights(
     network: Network,
     layers: Mapping[str, LayerWeights],
     activations: Mapping[str, Activations],
-    levels: Mapping[str, Affine],
+    affines: Mapping[str, Affine],
     offset: Float32Array,
     *,
     per_channel: bool,
     correct_bias: bool,
 ) -> dict[str, QuantizedLayer]:
-    """Every layer with weights in integers; `offset` [3] is the pixel value that becomes zero."""
-    rounded = {}
+    """Quantize every layer with weights; `offset` [3] is the pixel value that becomes zero."""
+    quantized = {}
     for node in network.nodes:
         if node.name not in layers:
             continue
         weights, [source] = layers[node.name], node.inputs
-        moved = np.zeros_like(weights.bias)
+        bias_shift = np.zeros_like(weights.bias)
         if source == INPUT:
-            moved = image_correction(weights, offset, levels[INPUT])
-        layer = quantize_layer(weights, levels[source], moved, per_channel)
+            bias_shift = image_correction(weights, offset, affines[INPUT])
+        layer = quantize_layer(weights, affines[source], bias_shift, per_channel)
         if correct_bias and source != INPUT:
-            moved = moved + bias_correction(
-                node, weights, layer, activations[source], levels[source]
+            bias_shift = bias_shift + bias_correction(
+                node, weights, layer, activations[source], affines[source]
             )
-            layer = quantize_layer(weights, levels[source], moved, per_channel)
-        rounded[node.name] = layer
-    return rounded
+            layer = quantize_layer(weights, affines[source], bias_shift, per_channel)
+        quantized[node.name] = layer
+    return quantized

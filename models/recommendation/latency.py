@@ -1,8 +1,8 @@
-"""Milliseconds of a network before it exists: a linear model of its exact cost, fitted to a device.
+"""Latency of a network predicted from its exact cost by a linear model fitted to this device.
 
-A run is taken as the sum of what arithmetic, memory and overhead cost, each in proportion to one
-figure of the network's cost table. The factors are those of one device, one runtime and one
-precision; `models.recommendation.probe` finds them by timing a few small networks.
+The time of a run is the sum of arithmetic, memory and overhead, each proportional to one figure of
+the network's cost table. The factors hold for one device, one runtime and one precision;
+`models.recommendation.probe` determines them by timing a few small networks.
 """
 
 from collections.abc import Sequence
@@ -18,8 +18,8 @@ FEATURES = ("dense madds", "depthwise madds", "activation bytes", "weight bytes"
 
 
 @dataclass(frozen=True, slots=True)
-class Timed:
-    """A network's cost table, and the time of its fastest run: one that nothing disturbed."""
+class TimedNetwork:
+    """The cost table of a network and the time of its fastest run."""
 
     layers: Sequence[LayerRow]
     milliseconds: float
@@ -27,25 +27,25 @@ class Timed:
 
 @dataclass(frozen=True, slots=True)
 class LatencyModel:
-    """What each feature of a cost table takes on a device, in milliseconds a unit."""
+    """Milliseconds per unit of each feature of a cost table on this device."""
 
     precision: Precision
     factors: tuple[float, ...]
-    worst_error: float  # largest relative error on the networks that it was fitted to
+    worst_error: float  # maximum relative error on the fitted networks
 
     def predict_ms(self, layers: Sequence[LayerRow]) -> float:
-        """One run of a network of these layers, on one thread while nothing else runs."""
+        """Predicted time of one run on one thread of an idle machine."""
         return float(features(layers, self.precision) @ np.array(self.factors))
 
 
-def fit(timed: Sequence[Timed], precision: Precision) -> LatencyModel:
-    """The factors, none below 0, with the least squares of relative errors.
+def fit(timed: Sequence[TimedNetwork], precision: Precision) -> LatencyModel:
+    """Fit non-negative factors that minimise the sum of squared relative errors.
 
     Raises:
-        ValueError: nothing was timed.
+        ValueError: `timed` is empty.
     """
     if not timed:
-        raise ValueError("no network was timed")
+        raise ValueError("No network was timed.")
     table = np.array([features(each.layers, precision) for each in timed])
     times = np.array([each.milliseconds for each in timed])
     factors = _least_squares(table / times[:, None])
@@ -54,7 +54,7 @@ def fit(timed: Sequence[Timed], precision: Precision) -> LatencyModel:
 
 
 def features(layers: Sequence[LayerRow], precision: Precision) -> Float64Array:
-    """What FEATURES names, in their order."""
+    """The values of FEATURES, in this order."""
     weighted = [row for row in layers if row.weights]
     depthwise = sum(row.madds for row in weighted if row.kind == "depthwise")
     return np.array(
@@ -70,7 +70,7 @@ def features(layers: Sequence[LayerRow], precision: Precision) -> Float64Array:
 
 
 def _least_squares(table: Float64Array) -> Float64Array:
-    """x >= 0 with the least |table @ x - 1|: columns that want to be negative go, worst first."""
+    """Minimise |table @ x - 1| for x >= 0 by dropping the most negative column repeatedly."""
     scale = np.abs(table).max(axis=0)
     kept = list(range(table.shape[1]))
     while True:

@@ -1,7 +1,7 @@
-"""A second of work that tells how fast this device is: small networks with random weights, timed.
+"""Probe of this device: times small networks with random weights, in about a second.
 
-They are real graphs of the family in both precisions, run by the runtime and with the options that
-serve; each is timed at several resolutions, which costs no second graph.
+The networks are graphs of the family in both precisions, run with the service's runtime and
+options. Each graph is timed at several resolutions.
 """
 
 import io
@@ -23,10 +23,10 @@ from models.export.graph import build_graph, float_writer, quantized_writer
 from models.network.cost import network_cost
 from models.network.design import define
 from models.network.network import INPUT, Network
-from models.recommendation.latency import LatencyModel, Timed, fit
+from models.recommendation.latency import LatencyModel, TimedNetwork, fit
 from models.zoo.zoo import formats
 
-# Narrow and wide ones of both designs, so that arithmetic, memory and overhead can be told apart.
+# Narrow and wide ones of both families, to separate arithmetic, memory and overhead.
 NETWORKS: tuple[tuple[Family, float, tuple[int, ...]], ...] = (
     ("mobilenet_v1", 0.25, (96, 160, 224)),
     ("mobilenet_v1", 0.5, (96, 160)),
@@ -35,49 +35,49 @@ NETWORKS: tuple[tuple[Family, float, tuple[int, ...]], ...] = (
     ("mobilenet_v2", 0.75, (96, 160)),
 )
 RUNS = 8
-PHOTO = (1280, 720)
+PHOTO_SIZE = (1280, 720)
 DECODES = 5
 
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """What this device was found to do."""
+    """Measured speed of this device."""
 
     models: dict[Precision, LatencyModel]
     decode_ms: float  # of a JPEG of 1280 x 720, for 224
     took_s: float
 
 
-def probe(step: Callable[[str], None] = lambda _: None) -> Probe:
-    """Time the networks and one photo; `step` is told what comes next."""
+def probe(on_step: Callable[[str], None] = lambda _: None) -> Probe:
+    """Time the networks and one photo; call `on_step` with the name of each step."""
     began = time.perf_counter()
     found: dict[Precision, LatencyModel] = {}
     for precision in ("fp32", "int8"):
-        timed: list[Timed] = []
+        timed: list[TimedNetwork] = []
         for family, alpha, sides in NETWORKS:
-            step(f"{family} {alpha} {precision}")
+            on_step(f"{family} {alpha} {precision}")
             timed += time_network(family, alpha, sides, precision)
         found[precision] = fit(timed, precision)
-    step("decoding")
+    on_step("decoding")
     decode_ms = time_decoding()
     return Probe(found, decode_ms, time.perf_counter() - began)
 
 
 def time_network(
     family: Family, alpha: float, sides: tuple[int, ...], precision: Precision
-) -> Iterator[Timed]:
+) -> Iterator[TimedNetwork]:
     """Time one network at several resolutions."""
     session = network_session(define(family, alpha, sides[0]), precision)
     for side in sides:
         cost = network_cost(define(family, alpha, side), precision)
-        yield Timed(cost.layers, fastest_ms(session, side))
+        yield TimedNetwork(cost.layers, fastest_ms(session, side))
 
 
 def fastest_ms(session: Any, side: int, runs: int = RUNS) -> float:
-    """The fastest of some runs on noise, in processor time.
+    """CPU time of the fastest of several runs on noise.
 
-    A run stays on the thread that asks, so its processor time is what it takes where nothing else
-    runs; the wall clock would count what others do meanwhile.
+    Inference runs on the calling thread, so its CPU time excludes other load on the machine, which
+    the wall clock would include.
     """
     image = np.random.default_rng(0).integers(0, 256, (1, side, side, 3), dtype=np.uint8)
     took_s = []
@@ -88,11 +88,11 @@ def fastest_ms(session: Any, side: int, runs: int = RUNS) -> float:
     return min(took_s[1:]) * 1000
 
 
-def time_decoding(size: tuple[int, int] = PHOTO) -> float:
-    """Milliseconds for decoding a JPEG with the detail of a photo for a model at 224."""
-    rough = np.random.default_rng(0).integers(0, 256, (90, 160, 3), dtype=np.uint8)
+def time_decoding(size: tuple[int, int] = PHOTO_SIZE) -> float:
+    """Milliseconds to decode a JPEG with the detail of a photo for a model at 224."""
+    coarse = np.random.default_rng(0).integers(0, 256, (90, 160, 3), dtype=np.uint8)
     file = io.BytesIO()
-    Image.fromarray(rough).resize(size, Image.Resampling.BICUBIC).save(file, "JPEG", quality=85)
+    Image.fromarray(coarse).resize(size, Image.Resampling.BICUBIC).save(file, "JPEG", quality=85)
     took_s = []
     for _ in range(DECODES):
         began = time.thread_time()
@@ -102,7 +102,7 @@ def time_decoding(size: tuple[int, int] = PHOTO) -> float:
 
 
 def network_session(network: Network, precision: Precision) -> Any:
-    """A session over a network with random weights; it takes any resolution."""
+    """A session of a network with random weights, for any resolution."""
     if precision == "fp32":
         scaling = formats()["torchvision"].scaling
         model = build_graph(network, float_writer(untrained(network), scaling), False)
@@ -112,13 +112,13 @@ def network_session(network: Network, precision: Precision) -> Any:
 
 
 def random_integers(network: Network) -> Quantization:
-    """The integer form of a network, with random weights and scales that saturate nothing."""
+    """Random integer weights of a network, with scales that avoid saturation."""
     random = np.random.default_rng(0)
     layers = {
         name: QuantizedLayer(
             kernel=random.integers(-127, 128, shape, dtype=np.int8),
             scales=np.array([1 / (64 * np.sqrt(np.prod(shape[1:])))], np.float32),
-            zero_points=np.full(1, 3, np.int8),  # as of trained weights; 0 would be faster
+            zero_points=np.full(1, 3, np.int8),  # as in trained weights; 0 would be faster
             bias=np.zeros(shape[0], np.int32),
         )
         for name, shape in kernel_shapes(network).items()

@@ -102,12 +102,14 @@ def test_a_model_of_others_costs_what_its_graph_says(capsys: Capture, tmp_path: 
         pytest.param(
             (DEFAULT, "--resolution", "100"), "96 to 512 in steps of 32", id="odd-of-a-model"
         ),
-        pytest.param(("--precision", "fp16"), "precision is 'fp16'", id="precision"),
+        pytest.param(("--precision", "fp16"), "Unknown precision 'fp16'", id="precision"),
         pytest.param(
-            ("--family", "mobilenet_v1", "--expansion", "4"), "--expansion is of", id="expansion"
+            ("--family", "mobilenet_v1", "--expansion", "4"),
+            "--expansion applies to mobilenet_v2 only",
+            id="expansion",
         ),
-        pytest.param((DEFAULT, "--alpha", "0.5"), f"--alpha is set by {DEFAULT}", id="both"),
-        pytest.param((DEFAULT, "--classes", "1000"), "--classes is set by", id="both-by-default"),
+        pytest.param((DEFAULT, "--alpha", "0.5"), f"--alpha is fixed by {DEFAULT}", id="both"),
+        pytest.param((DEFAULT, "--classes", "1000"), "--classes is fixed by", id="both-by-default"),
     ],
 )
 def test_a_cost_that_cannot_be_is_refused_with_its_reason(

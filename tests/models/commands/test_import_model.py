@@ -94,7 +94,7 @@ def test_scaling_can_be_given_in_numbers(capsys: Capture, tmp_path: Path) -> Non
     first, second = ((tmp_path / "store" / f"{name}.onnx").read_bytes() for name in "ab")
     assert first.replace(b'"name":"a"', b'"name":"b"') == second
     assert refused(capsys, *arguments, *cut, "--mean", "x") == (
-        "--mean is 'x': it takes one number, or three as R,G,B"
+        "--mean is 'x'; it must be one number, or three as in R,G,B."
     )
 
 
@@ -102,7 +102,10 @@ def test_a_model_that_is_there_is_replaced_by_force_only(capsys: Capture, tmp_pa
     file = str(KERAS.unpack(tmp_path))
     arguments = ("models", "import", file, "--like", "keras", "--labels", "labels.txt")
     assert run(capsys, *arguments).status == 0
-    assert "is there already: give another --name, or --force" in refused(capsys, *arguments)
+    assert (
+        "exists already. Choose another name with --name, or replace it with --force."
+        in refused(capsys, *arguments)
+    )
     assert run(capsys, *arguments, "--force").status == 0
 
 

@@ -24,4 +24,4 @@ def test_a_file_that_is_no_model_is_refused(capsys: Capture, command: str, tmp_p
     path = tmp_path / "broken.onnx"
     path.write_bytes(b"junk")
     assert refused(capsys, "models", command, str(path)).startswith(f"{path} is not an ONNX file")
-    assert refused(capsys, "models", command, "gone.onnx") == "gone.onnx is not a file"
+    assert refused(capsys, "models", command, "gone.onnx") == "gone.onnx is not a file."

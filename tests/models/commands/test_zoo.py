@@ -27,7 +27,7 @@ def test_the_list_can_be_narrowed_by_words(capsys: Capture) -> None:
     names = [row["name"] for row in data(capsys, "list", "keras", "v2_0.35")]
     assert names == [f"mobilenet_v2_0.35_{side}_keras" for side in (224, 192, 160, 128, 96)]
     assert refused(capsys, "models", "list", "v1", "resnet") == (
-        "no model has v1 and resnet in its name"
+        "No model name contains v1 and resnet. `mobilenet-gateway models list` lists all models."
     )
 
 
@@ -67,7 +67,7 @@ def test_a_file_is_shown_by_its_path(capsys: Capture, store: Path) -> None:
 
 def test_a_file_without_a_card_has_none_to_show(capsys: Capture, tmp_path: Path) -> None:
     path = small_graph(tmp_path / "foreign.onnx")
-    assert refused(capsys, "models", "show", str(path)) == f"{path} has no model card"
+    assert refused(capsys, "models", "show", str(path)) == f"{path} has no model card."
 
 
 def test_a_model_is_pulled_from_a_local_folder_once(
@@ -103,7 +103,7 @@ def test_what_cannot_be_pulled_does_not_keep_the_others_from_it(
     (weights / name).symlink_to(shared_weights / name)
     outcome = run(capsys, "models", "pull", "--all", "--offline", "--weights", str(weights))
     assert outcome.status == 1
-    assert "error: not all could be pulled:" in outcome.err
+    assert "error: Some models could not be pulled:" in outcome.err
     assert f"{DEFAULT}: mobilenet_v2-b0353104.pth could not be had" in outcome.err
     assert [path.name for path in (tmp_path / "models" / "store").iterdir()] == [f"{FLOAT_V1}.onnx"]
 
@@ -126,8 +126,8 @@ def test_a_local_file_with_other_bytes_is_refused(capsys: Capture, tmp_path: Pat
     [
         pytest.param(("mobilenet_v3",), "no model 'mobilenet_v3' in the zoo", id="unknown"),
         pytest.param((DEFAULT, "mobilenet_v3"), "no model 'mobilenet_v3'", id="second-unknown"),
-        pytest.param(("--all", DEFAULT), "give names or --all, not both", id="all-and-one"),
-        pytest.param(("--weights", "gone"), "gone is not a folder of weights", id="no-folder"),
+        pytest.param(("--all", DEFAULT), "Give either names or --all, not both", id="all-and-one"),
+        pytest.param(("--weights", "gone"), "--weights: not a folder: gone", id="no-folder"),
     ],
 )
 def test_a_pull_that_cannot_be_is_refused_with_its_reason(

@@ -113,12 +113,12 @@ def test_a_damaged_photo_is_named_and_left_out(
     )
     [found] = json.loads(outcome.out)
     assert (found["images"], found["damaged"], found["top1"]) == (1, 6, 100)
-    assert "6 could not be classified and are left out:" in outcome.err
+    assert "6 photos could not be classified and are excluded:" in outcome.err
     assert "bad0.jpg: " in outcome.err
     assert "and 1 more" in outcome.err
     (tmp_path / place.name / "3.png").unlink()
     text = refused(capsys, "models", "evaluate", SMALL_V1, str(tmp_path), "--store", str(store))
-    assert text.startswith("none of the photos can be classified; ")
+    assert text.startswith("No photo can be classified; ")
 
 
 def test_what_was_measured_is_written_for_auto(
@@ -165,7 +165,7 @@ def test_figures_that_do_not_stand_for_the_model_are_not_written(
         capsys, "models", "evaluate", SMALL_V1, str(photos), option, "--write",
         "--store", str(tmp_path),
     )  # fmt: skip
-    assert text.startswith("--write keeps one figure a resolution")
+    assert text.startswith("--write stores one result per resolution")
     assert path.read_bytes() == content
 
 
@@ -174,24 +174,26 @@ def test_figures_that_do_not_stand_for_the_model_are_not_written(
     [
         pytest.param(
             (SMALL_V2, "gone"),
-            f"STORE/gone.onnx is not a file; the store has {SMALL_V1}, {SMALL_V2}",
+            f"Model 'gone' is not in STORE. Models in the store: {SMALL_V1}, {SMALL_V2}.",
             id="model",
         ),
         pytest.param(
             (SMALL_V1, "mobilenet_v2_1.0_224"),
-            "`mobilenet-gateway models pull mobilenet_v2_1.0_224` fetches it",
+            "Download it with `mobilenet-gateway models pull mobilenet_v2_1.0_224`.",
             id="not pulled",
         ),
-        pytest.param((SMALL_V1, "--decode", "half"), "decode is 'half'; it has to be", id="decode"),
-        pytest.param((SMALL_V1, "--resolution", "big"), "resolution is 'big'", id="no-number"),
-        pytest.param((SMALL_V1, "--resolution", "²"), "resolution is '²'", id="odd-digit"),
+        pytest.param(
+            (SMALL_V1, "--decode", "half"), "Unknown decode 'half'. Supported: ", id="decode"
+        ),
+        pytest.param((SMALL_V1, "--resolution", "big"), "--resolution is 'big'", id="no-number"),
+        pytest.param((SMALL_V1, "--resolution", "²"), "--resolution is '²'", id="odd-digit"),
         pytest.param((SMALL_V1, "--csv", "no/x.csv"), "no is not a folder", id="no-folder"),
         pytest.param((SMALL_V1, "--resolution", "100"), "takes 96 to 512 in steps", id="odd"),
         pytest.param(
-            (SMALL_V1, "--preprocessing", "squash"), "preprocessing 'squash' is", id="crop"
+            (SMALL_V1, "--preprocessing", "squash"), "Unknown preprocessing 'squash'", id="crop"
         ),
-        pytest.param((SMALL_V1, "--plot", "x.xyz"), "x.xyz has to end in ", id="plot"),
-        pytest.param((SMALL_V1, "--decode", ","), "--decode names nothing", id="nothing"),
+        pytest.param((SMALL_V1, "--plot", "x.xyz"), "Unsupported plot format: x.xyz.", id="plot"),
+        pytest.param((SMALL_V1, "--decode", ","), "--decode is empty", id="nothing"),
     ],
 )
 def test_what_cannot_be_evaluated_is_refused(
@@ -238,7 +240,7 @@ def test_a_preprocessing_is_the_models_own_but_for_what_is_said(
     "text", ["", "own:bicubic", "central_crop:cubic", "shortest_edge::2", "a:b:c:d"]
 )
 def test_a_preprocessing_that_there_is_not_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="is not own or RESIZE"):
+    with pytest.raises(ValueError, match=r"Unknown preprocessing .* Supported: own, or RESIZE"):
         parse_preprocessing(text, OWN)
 
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.evaluation.score import Answer, calibration_error, wilson
+from models.evaluation.score import Outcome, calibration_error, wilson
 
 
 @pytest.mark.parametrize(
@@ -33,22 +33,22 @@ def test_the_interval_holds_the_share_and_stays_within_0_and_1(trials: int, part
 
 
 def test_a_share_of_nothing_is_refused() -> None:
-    with pytest.raises(ValueError, match="nothing"):
+    with pytest.raises(ValueError, match="at least one trial"):
         wilson(0, 0)
 
 
-def answers(confidence: float, right: int, wrong: int) -> list[Answer]:
+def outcomes(confidence: float, right: int, wrong: int) -> list[Outcome]:
     flags = [True] * right + [False] * wrong
-    return [Answer(1, confidence, flag, flag) for flag in flags]
+    return [Outcome(1, confidence, flag, flag) for flag in flags]
 
 
 def test_the_calibration_error_is_the_gap_between_confidence_and_accuracy() -> None:
-    assert calibration_error(answers(0.75, 3, 1)) == pytest.approx(0)
-    assert calibration_error(answers(1.0, 1, 1)) == pytest.approx(0.5)
-    mixed = answers(0.75, 3, 1) + answers(0.25, 4, 0)  # the half of them is off by 0.75
+    assert calibration_error(outcomes(0.75, 3, 1)) == pytest.approx(0)
+    assert calibration_error(outcomes(1.0, 1, 1)) == pytest.approx(0.5)
+    mixed = outcomes(0.75, 3, 1) + outcomes(0.25, 4, 0)  # the half of them is off by 0.75
     assert calibration_error(mixed) == pytest.approx(0.375)
 
 
 def test_gaps_within_one_bin_cancel_and_those_of_two_bins_add_up() -> None:
-    assert calibration_error(answers(0.50, 1, 0) + answers(0.52, 0, 1)) == pytest.approx(0.01)
-    assert calibration_error(answers(0.40, 1, 0) + answers(0.60, 0, 1)) == pytest.approx(0.6)
+    assert calibration_error(outcomes(0.50, 1, 0) + outcomes(0.52, 0, 1)) == pytest.approx(0.01)
+    assert calibration_error(outcomes(0.40, 1, 0) + outcomes(0.60, 0, 1)) == pytest.approx(0.6)

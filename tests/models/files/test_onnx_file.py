@@ -21,7 +21,7 @@ def test_a_file_that_is_no_onnx_is_named_with_the_reason(read: object, tmp_path:
         read(path)
     for content in (b"", b"\xff\xd8\xff\xe0 a photo", b"PK\x03\x04"):
         path.write_bytes(content)
-        with pytest.raises(OnnxFileError, match=r"photo\.onnx is not an ONNX file, or a damaged"):
+        with pytest.raises(OnnxFileError, match=r"photo\.onnx is not an ONNX file or is damaged"):
             read(path)
 
 
@@ -80,17 +80,15 @@ def test_functions_that_stand_for_millions_of_nodes_are_refused_before_they_are_
     branch: bool, tmp_path: Path
 ) -> None:
     path = saved(tmp_path, "f25", doubling(26), branch=branch)
-    with pytest.raises(OnnxFileError, match=r"has (3\.36|6\.71)e\+07 nodes with its functions"):
+    with pytest.raises(OnnxFileError, match=r"has (3\.36|6\.71)e\+07 nodes after its functions"):
         graph_cost(path)
-    with pytest.raises(Refused, match="more than 50000"):
+    with pytest.raises(Refused, match="the maximum is 50000"):
         admit(path)
 
 
 @pytest.mark.parametrize("levels", [1, 2, 3 * MAX_DEPTH])
 def test_functions_that_call_themselves_are_refused(levels: int, tmp_path: Path) -> None:
-    with pytest.raises(
-        OnnxFileError, match=r"own\.onnx: its functions call each other in a circle"
-    ):
+    with pytest.raises(OnnxFileError, match=r"own\.onnx: functions call each other in a circle"):
         read_model(saved(tmp_path, "f0", chain(levels)))
 
 

@@ -90,7 +90,7 @@ def test_what_is_not_an_onnx_file_is_refused(tmp_path: Path) -> None:
         adopt(gone, Choices())
     for content in (b"", b"junk", b"\x89PNG\r\n"):
         gone.write_bytes(content)
-        with pytest.raises(Refused, match="is not an ONNX file, or a damaged one"):
+        with pytest.raises(Refused, match="is not an ONNX file or is damaged"):
             adopt(gone, Choices())
 
 

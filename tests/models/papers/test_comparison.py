@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from models.commands.comparison_tables import notes
 from models.network.cost import network_cost
-from models.papers.accuracy_plot import draw, fingerprint, is_current, points
+from models.papers.accuracy_plot import draw, is_current, points, points_hash
 from models.papers.comparison import (
     VGG16_PRINTED_BYTES,
     Comparison,
@@ -133,11 +133,14 @@ def test_the_comparison_comes_as_json_and_csv(capsys: Capture) -> None:
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
-        (["--compare", "--alpha", "0.5"], "--alpha has no meaning with --compare; leave it out"),
-        (["mobilenet_v2_1.0_224", "--compare"], "model has no meaning with --compare"),
-        (["--csv"], "--csv and --plot go with --compare"),
-        (["--compare", "--csv", "--json"], "--csv or --json, not both"),
-        (["--compare", "--plot", "plot.doc"], "plot.doc has to end in .png, .svg, .pdf"),
+        (["--compare", "--alpha", "0.5"], "--alpha has no effect with --compare. Remove it."),
+        (["mobilenet_v2_1.0_224", "--compare"], "model has no effect with --compare"),
+        (["--csv"], "--csv and --plot need --compare"),
+        (["--compare", "--csv", "--json"], "Use either --csv or --json, not both."),
+        (
+            ["--compare", "--plot", "plot.doc"],
+            "Unsupported plot format: plot.doc. Supported: .png, .svg, .pdf",
+        ),
     ],
 )
 def test_what_does_not_go_with_a_comparison_is_refused(
@@ -157,7 +160,7 @@ def test_the_plot_shows_every_float_model_with_a_published_accuracy() -> None:
 
 def test_the_plot_of_the_documentation_is_that_of_the_data() -> None:
     assert is_current(ROOT / "docs" / "accuracy.svg")
-    assert fingerprint(points()) != fingerprint(points()[1:])
+    assert points_hash(points()) != points_hash(points()[1:])
 
 
 def test_a_plot_is_drawn_and_can_be_told_from_an_old_one(tmp_path: Path, capsys: Capture) -> None:
@@ -167,7 +170,7 @@ def test_a_plot_is_drawn_and_can_be_told_from_an_old_one(tmp_path: Path, capsys:
     assert run(capsys, "models", "cost", "--compare", "--plot", str(path)).status == 0
     assert is_current(path)
     assert "VGG-16" in path.read_text()
-    path.write_text(path.read_text().replace(fingerprint(points()), "0" * 16))
+    path.write_text(path.read_text().replace(points_hash(points()), "0" * 16))
     assert not is_current(path)
     draw(tmp_path / "plot.png")
     assert (tmp_path / "plot.png").read_bytes().startswith(b"\x89PNG")

@@ -1,10 +1,10 @@
-"""Labels of photos, however they are given."""
+"""Labels of photos in every supported form."""
 
 from pathlib import Path
 
 import pytest
 
-from models.photos.labelled import LabelError, Labels, read_labelled
+from models.photos.labelled import LabelError, LabelIndex, read_labelled
 from models.photos.views import photo_files
 from models.zoo.imagenet import imagenet_labels
 
@@ -15,53 +15,55 @@ LABELS = imagenet_labels()
     "text", ["285", "n02124075", "Egyptian cat", "egyptian_cat", "EGYPTIAN-CAT", " egyptian  cat "]
 )
 def test_a_class_has_many_names(text: str) -> None:
-    assert Labels(LABELS).find(text) == 285
+    assert LabelIndex(LABELS).find(text) == 285
 
 
 @pytest.mark.parametrize(
     ("text", "class_id"), [("notebook_computer", 681), ("crane bird", 134), ("tabby cat", 281)]
 )
 def test_synonyms_are_names_too(text: str, class_id: int) -> None:
-    assert Labels(LABELS).find(text) == class_id
+    assert LabelIndex(LABELS).find(text) == class_id
 
 
 def test_every_own_label_and_synset_means_its_class() -> None:
-    labels = Labels(LABELS)
+    labels = LabelIndex(LABELS)
     assert [labels.find(name) for name in LABELS] == list(range(1000))
 
 
 @pytest.mark.parametrize("text", ["unicorn", "1000", "-1", "²", "n00000000", ""])
 def test_an_unknown_label_is_refused(text: str) -> None:
-    with pytest.raises(LabelError, match="is no class of the model"):
-        Labels(LABELS).find(text)
+    with pytest.raises(LabelError, match="is not a class of the model"):
+        LabelIndex(LABELS).find(text)
 
 
 def test_a_name_of_two_classes_is_refused_with_both() -> None:
-    with pytest.raises(LabelError, match=r"'DOG' could be any of the classes 0, 2; use the index"):
-        Labels(("dog", "cat", "Dog")).find("DOG")
+    with pytest.raises(
+        LabelError, match=r"'DOG' means several classes \(0, 2\); use the class index"
+    ):
+        LabelIndex(("dog", "cat", "Dog")).find("DOG")
 
 
 @pytest.mark.parametrize("text", ["crane", "7", "Crane"])
 def test_a_name_that_stands_twice_in_the_list_is_refused_with_both(text: str) -> None:
     """ImageNet's own list has a bird and a machine of that name."""
-    with pytest.raises(LabelError, match=rf"'{text}' could be any of the classes 0, 2; use"):
-        Labels((text.lower(), "ship", text.lower())).find(text)
+    with pytest.raises(LabelError, match=rf"'{text}' means several classes \(0, 2\); use"):
+        LabelIndex((text.lower(), "ship", text.lower())).find(text)
 
 
 def test_the_exact_label_of_a_class_means_it_whatever_else_is_nearly_called_so() -> None:
-    labels = Labels(LABELS)
+    labels = LabelIndex(LABELS)
     assert (labels.find("Cardigan"), labels.find("cardigan")) == (264, 474)
 
 
 def test_labels_that_are_numbers_go_before_indices() -> None:
-    labels = Labels(("1", "2", "10"))
+    labels = LabelIndex(("1", "2", "10"))
     assert [labels.find(text) for text in ("1", "2", "10", "0")] == [0, 1, 2, 0]
 
 
 def test_names_of_other_classes_than_imagenets_are_the_models_own() -> None:
-    assert Labels(("ripe", "rotten")).find("rotten") == 1
+    assert LabelIndex(("ripe", "rotten")).find("rotten") == 1
     with pytest.raises(LabelError):
-        Labels(("ripe", "rotten")).find("n02124075")
+        LabelIndex(("ripe", "rotten")).find("n02124075")
 
 
 def test_folders_and_files_are_named_by_class(tmp_path: Path) -> None:
@@ -88,7 +90,7 @@ def test_a_csv_names_files_beside_it(tmp_path: Path) -> None:
     [one] = read_labelled(rows, LABELS)
     assert (one.path, one.class_id) == (tmp_path / "a.jpg", 162)
     rows.write_text("file,label\nb.jpg,beagle\n")
-    with pytest.raises(ValueError, match=r"files that are not there: .*b\.jpg"):
+    with pytest.raises(ValueError, match=r"names missing files: .*b\.jpg"):
         read_labelled(rows, LABELS)
     rows.write_text("file,label\na.jpg,beagle\na.jpg,tractor\n")
     with pytest.raises(ValueError, match=r"files more than once: .*a\.jpg"):
@@ -100,7 +102,7 @@ def test_a_csv_names_files_beside_it(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no columns file and label"):
         read_labelled(rows, LABELS)
     rows.write_bytes(b"\xff\xd8\xff\xe0 a photo and no folder of them")
-    with pytest.raises(ValueError, match=f"{rows} is neither a folder nor a CSV file in UTF-8"):
+    with pytest.raises(ValueError, match=f"{rows} is not a CSV file in UTF-8"):
         read_labelled(rows, LABELS)
 
 
@@ -108,12 +110,12 @@ def test_all_labels_that_cannot_be_told_are_named_at_once(tmp_path: Path) -> Non
     for name in ("unicorn", "dragon", "beagle"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "1.jpg").touch()
-    with pytest.raises(LabelError, match=r"'dragon' is no class.*; 'unicorn' is no class"):
+    with pytest.raises(LabelError, match=r"'dragon' is not a class.*; 'unicorn' is not a class"):
         read_labelled(tmp_path, LABELS)
 
 
 def test_what_holds_no_photo_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="holds no image"):
+    with pytest.raises(ValueError, match="contains no image"):
         read_labelled(tmp_path, LABELS)
     with pytest.raises(ValueError, match="neither a folder nor a CSV"):
         read_labelled(tmp_path / "gone", LABELS)

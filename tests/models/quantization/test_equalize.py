@@ -12,11 +12,16 @@ from models.export.exported import Exported, read_exported
 from models.export.graph import build_graph, float_writer
 from models.network.mobilenet_v2 import mobilenet_v2
 from models.quantization.calibration import observe
-from models.quantization.equalize import HEADROOM, RELU6_LIMIT, equalize, tied_tensors
+from models.quantization.equalize import (
+    HEADROOM,
+    RELU6_LIMIT,
+    equalize,
+    tensors_with_shared_factors,
+)
 from tests.exports import export_random
 
 
-def pictures(count: int, side: int = 96) -> list[np.ndarray]:
+def random_images(count: int, side: int = 96) -> list[np.ndarray]:
     random = np.random.default_rng(5)
     return [random.integers(0, 256, (1, side, side, 3), np.uint8) for _ in range(count)]
 
@@ -30,7 +35,7 @@ def answers(model: Exported, checkpoint: Checkpoint, image: np.ndarray) -> list[
 @pytest.mark.parametrize("family", ["mobilenet_v1", "mobilenet_v2"])
 def test_an_equalized_network_gives_the_same_answers(family: Family, tmp_path: Path) -> None:
     path = export_random(tmp_path, family, 0.35, 96)
-    model, images = read_exported(path), pictures(4)
+    model, images = read_exported(path), random_images(4)
     activations = observe(path, model.network, images)
     equalized = equalize(model.network, model.checkpoint.layers, activations)
     changed = [
@@ -49,7 +54,7 @@ def test_an_equalized_network_gives_the_same_answers(family: Family, tmp_path: P
 def test_what_depthwise_layers_read_fills_the_range_of_relu6(tmp_path: Path) -> None:
     path = export_random(tmp_path, "mobilenet_v2", 0.35, 96)
     model = read_exported(path)
-    activations = observe(path, model.network, pictures(2))
+    activations = observe(path, model.network, random_images(2))
     equalized = equalize(model.network, model.checkpoint.layers, activations)
     before, after = (one["block_3_expand"].maximum for one in (activations, equalized.activations))
     assert (after >= before * 0.999).all()
@@ -59,7 +64,7 @@ def test_what_depthwise_layers_read_fills_the_range_of_relu6(tmp_path: Path) -> 
 
 
 def test_sums_tie_tensors_together_and_the_features_stay_out() -> None:
-    groups = tied_tensors(mobilenet_v2(0.35, 96))
+    groups = tensors_with_shared_factors(mobilenet_v2(0.35, 96))
     [residual] = [names for names in groups if "block_2_add" in names]
     assert residual == {"block_1_project", "block_2_project", "block_2_add"}
     tied = set().union(*groups)

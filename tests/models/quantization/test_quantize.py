@@ -21,8 +21,9 @@ from models.onnx_cost.graph_cost import graph_cost
 from models.photos.views import collect_views, photo_files
 from models.quantization.agreement import agreement, probabilities
 from models.quantization.calibration import observe
-from models.quantization.methods import LADDER, prepare
-from models.quantization.quantize import Rung, choose, pictures
+from models.quantization.methods import METHODS, quantize_model
+from models.quantization.photo_split import split_photos
+from models.quantization.quantize import Trial, choose_trial
 from tests.app.cli_runner import refused, run
 from tests.conftest import REAL_MODEL
 from tests.exports import export_random
@@ -33,7 +34,7 @@ LIMITS = ImageLimits()
 
 @pytest.fixture(scope="module")
 def scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Twelve generated pictures: smooth colours, edges and noise."""
+    """Twelve generated images: smooth colours, edges and noise."""
     folder = tmp_path_factory.mktemp("scenes")
     random = np.random.default_rng(1)
     for index in range(12):
@@ -64,7 +65,7 @@ def test_an_int8_model_of_random_weights_follows_the_float_one(
     made = load_model(Path(said["file"]))
     float_model = load_model(path)
     assert said["probability_difference"] < 0.05
-    assert [rung["method"] for rung in said["ladder"]] == ["equalized"]
+    assert [trial["method"] for trial in said["ladder"]] == ["equalized"]
     assert said["file_bytes"] < path.stat().st_size / 2
     check_form(made, float_model, Path(said["file"]), photo_files(scenes)[0])
 
@@ -93,29 +94,29 @@ def check_form(made: Model, float_model: Model, path: Path, photo: Path) -> None
         assert made.probabilities(image).shape == (1, len(made.card.labels))
 
 
-def test_the_ladder_is_climbed_and_the_best_rung_taken(
+def test_all_methods_are_tried_and_the_best_one_is_used(
     capsys: Capture, scenes: Path, tmp_path: Path
 ) -> None:
     path = export_random(tmp_path, "mobilenet_v2", 0.1, 96)
     said = quantized(capsys, path.stem, tmp_path, scenes, "--images", "12", "--name", "small")
     assert said["file"] == str(tmp_path / "small.onnx")
-    rungs = {rung["method"]: rung for rung in said["ladder"]}
-    assert list(rungs) == [method.name for method in LADDER]
-    assert len(rungs["mixed"]["float_layers"]) == 3
-    kinds = {item.name: item.data_type for item in mixed_graph(path, scenes, rungs["mixed"])}
-    for name in rungs["mixed"]["float_layers"]:
+    trials = {trial["method"]: trial for trial in said["ladder"]}
+    assert list(trials) == [method.name for method in METHODS]
+    assert len(trials["mixed"]["float_layers"]) == 3
+    kinds = {item.name: item.data_type for item in mixed_graph(path, scenes, trials["mixed"])}
+    for name in trials["mixed"]["float_layers"]:
         assert kinds[f"{name}.weight"] == onnx.TensorProto.FLOAT
-    best = min(rung["divergence"] for rung in rungs.values())
-    assert rungs[said["method"]]["divergence"] * 0.94 < best
+    best = min(trial["divergence"] for trial in trials.values())
+    assert trials[said["method"]]["divergence"] * 0.94 < best
 
 
-def mixed_graph(path: Path, scenes: Path, rung: Any) -> Any:
-    """Constants of the graph that leaves a rung's layers in float."""
+def mixed_graph(path: Path, scenes: Path, trial: Any) -> Any:
+    """Constants of the graph that keeps a trial's layers in float."""
     model = read_exported(path)
     images = collect_views(photo_files(scenes), model.card, LIMITS, 2)
-    method = next(one for one in LADDER if one.name == rung["method"])
-    writer = prepare(model, observe(path, model.network, images), method).writer(
-        rung["float_layers"]
+    method = next(one for one in METHODS if one.name == trial["method"])
+    writer = quantize_model(model, observe(path, model.network, images), method).writer(
+        trial["float_layers"]
     )
     return build_graph(model.network, writer, model.background).graph.initializer
 
@@ -123,14 +124,22 @@ def mixed_graph(path: Path, scenes: Path, rung: Any) -> Any:
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
-        pytest.param(("gone",), "gone.onnx is not a file; the store has m", id="model"),
-        pytest.param(("m", "--method", "magic"), "no method 'magic'; there are: per_", id="method"),
+        pytest.param(("gone",), "Models in the store: m.", id="model"),
+        pytest.param(
+            ("m", "--method", "magic"), "Unknown method 'magic'. Supported: per_", id="method"
+        ),
         pytest.param(("m", "--name", "Ünfit"), "'Ünfit' cannot be a name", id="name"),
         pytest.param(
             ("m", "--name", "mobilenet_v2_1.0_224"), "is the name of a model of the zoo", id="zoo"
         ),
-        pytest.param(("m", "--name", "m"), "m.onnx is there already; --name", id="taken"),
-        pytest.param(("m", "--holdout", "SCENES"), "0.png is in SCENES and in SCENES", id="shared"),
+        pytest.param(
+            ("m", "--name", "m"),
+            "m.onnx exists already. Choose another name with --name",
+            id="taken",
+        ),
+        pytest.param(
+            ("m", "--holdout", "SCENES"), "0.png is in both SCENES and SCENES", id="shared"
+        ),
         pytest.param(("m", "--holdout", "nowhere"), "nowhere is not a folder", id="holdout"),
     ],
 )
@@ -155,10 +164,10 @@ def test_photos_that_are_missing_few_or_damaged_are_refused(
         arguments = ("--calibration", str(folder), "--store", str(tmp_path))
         return refused(capsys, "models", "quantize", path.stem, *arguments)
 
-    assert "holds no image (.bmp, " in reason()
+    assert "contains no image (.bmp, " in reason()
     for index in range(3):
         (folder / f"{index}.png").symlink_to(scenes / f"{index}.png")
-    assert "has 3 photos; 4 are the fewest" in reason()
+    assert "contains 3 photos; at least 4 are needed" in reason()
     (folder / "broken.jpg").write_bytes(b"\xff\xd8\xff junk")
     assert f"{folder}/broken.jpg: " in reason()
 
@@ -180,7 +189,7 @@ def test_a_model_is_not_written_over_whatever_the_file_of_the_float_one_is_calle
     path.rename(tmp_path / "m.onnx")
     arguments = ("m", "--calibration", str(scenes), "--store", str(tmp_path))
     text = refused(capsys, "models", "quantize", *arguments)
-    assert f"{there} is there already; --name names another" in text
+    assert f"{there} exists already. Choose another name" in text
     assert there.read_bytes() == b"mine"
     options = ("--force", "--method", "per_tensor", "--images", "8")
     assert quantized(capsys, "m", tmp_path, scenes, *options)["file"] == str(there)
@@ -202,7 +211,7 @@ def test_photos_are_held_as_views_and_counted_one_by_one(tmp_path: Path, scenes:
 
     tracemalloc.start()
     try:
-        found = pictures(card, tmp_path, scenes, 30, LIMITS, progress)
+        found = split_photos(card, tmp_path, scenes, 30, LIMITS, progress)
     finally:
         tracemalloc.stop()
     assert told == [("reading photos", done, 24) for done in range(1, 25)]
@@ -224,15 +233,15 @@ def test_an_int8_model_is_not_quantized_again(
     assert text == f"{said['model']} is int8 already; a float model is needed"
 
 
-def test_a_rung_that_is_hardly_better_is_not_worth_it() -> None:
-    def rung(name: str, probability: float) -> Rung:
+def test_a_method_that_is_hardly_better_is_not_chosen() -> None:
+    def trial(name: str, probability: float) -> Trial:
         reference = np.array([[0.9, 0.1]], np.float32)
         answers = np.array([[probability, 1 - probability]], np.float32)
-        method = next(one for one in LADDER if one.name == name)
-        return Rung(method, (), agreement(reference, answers))
+        method = next(one for one in METHODS if one.name == name)
+        return Trial(method, (), agreement(reference, answers))
 
-    rungs = [rung("per_channel", 0.8), rung("mse", 0.85), rung("mixed", 0.8505)]
-    assert choose(rungs).method.name == "mse"
+    trials = [trial("per_channel", 0.8), trial("mse", 0.85), trial("mixed", 0.8505)]
+    assert choose_trial(trials).method.name == "mse"
 
 
 @pytest.mark.parametrize(
@@ -240,7 +249,7 @@ def test_a_rung_that_is_hardly_better_is_not_worth_it() -> None:
     [
         pytest.param(3.0, "cpu (x86_64, with VNNI)", "INT8 is 2.0 times as fast", id="pays"),
         pytest.param(9.0, "cpu (x86_64, without VNNI)", "without VNNI instructions", id="no-vnni"),
-        pytest.param(6.0, "cpu (aarch64)", "INT8 does not pay here: it takes 1.0", id="same"),
+        pytest.param(6.0, "cpu (aarch64)", "INT8 is not worth it here: it takes 1.0", id="same"),
     ],
 )
 def test_the_verdict_says_whether_int8_pays(int8_ms: float, device: str, says: str) -> None:
@@ -283,7 +292,7 @@ def test_the_default_model_keeps_its_answers_on_photos_it_was_not_calibrated_on(
     made, float_model = load_model(Path(said["file"])), load_model(store / f"{REAL_MODEL}.onnx")
     check_form(made, float_model, Path(said["file"]), held_out[0])
     plain = agreement(as_first_view(float_model, held_out), as_first_view(made, held_out))
-    assert plain.same_first_class >= len(held_out) - 1
+    assert plain.same_top1 >= len(held_out) - 1
     classes = as_first_view(made, labelled).argmax(axis=1)
     names = [made.card.labels[index].lower() for index in classes]
     right = [

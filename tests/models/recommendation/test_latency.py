@@ -9,7 +9,7 @@ from app.card.card import Precision
 from models.network.cost import network_cost
 from models.network.mobilenet_v1 import mobilenet_v1
 from models.network.mobilenet_v2 import mobilenet_v2
-from models.recommendation.latency import FEATURES, Timed, features, fit
+from models.recommendation.latency import FEATURES, TimedNetwork, features, fit
 
 LAYERS = [
     network_cost(define(alpha, side)).layers
@@ -24,7 +24,8 @@ FACTORS = (1e-8, 4e-8, 5e-9, 2e-8, 1e-3)
 @pytest.mark.parametrize("precision", ["fp32", "int8"])
 def test_the_factors_of_a_device_that_is_linear_are_found(precision: Precision) -> None:
     timed = [
-        Timed(layers, float(features(layers, precision) @ np.array(FACTORS))) for layers in LAYERS
+        TimedNetwork(layers, float(features(layers, precision) @ np.array(FACTORS)))
+        for layers in LAYERS
     ]
     model = fit(timed, precision)
     assert model.worst_error < 1e-6
@@ -36,14 +37,14 @@ def test_the_factors_of_a_device_that_is_linear_are_found(precision: Precision) 
 @settings(deadline=None)
 @given(st.lists(st.floats(0.01, 100), min_size=1, max_size=len(LAYERS)))
 def test_whatever_was_timed_more_never_takes_less_than_nothing(times_ms: list[float]) -> None:
-    model = fit([Timed(*pair) for pair in zip(LAYERS, times_ms, strict=False)], "fp32")
+    model = fit([TimedNetwork(*pair) for pair in zip(LAYERS, times_ms, strict=False)], "fp32")
     assert len(model.factors) == len(FEATURES)
     assert all(factor >= 0 for factor in model.factors)
     assert all(model.predict_ms(layers) >= 0 for layers in LAYERS)
 
 
 def test_without_a_time_there_is_no_model() -> None:
-    with pytest.raises(ValueError, match="no network was timed"):
+    with pytest.raises(ValueError, match="No network was timed"):
         fit([], "fp32")
 
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from app.auto.limits import Limits
 from app.card.card import Precision
 from models.network.network import Network
+from models.recommendation.limits import RecommendationLimits
 from models.recommendation.probe import NETWORKS, RUNS, Probe, network_session, probe, time_network
 from models.recommendation.recommend import Candidate, candidates, recommend
 from models.zoo.zoo import zoo
@@ -92,9 +92,9 @@ def test_a_smaller_resolution_is_expected_to_be_faster_and_take_less_memory(
 
 
 def test_the_advice_is_the_most_accurate_that_keeps_all_limits(offered: list[Candidate]) -> None:
-    limits = Limits(max_madds=160_000_000, max_memory_mb=256, min_top1=50)
+    limits = RecommendationLimits(max_madds=160_000_000, max_service_memory_mb=256, min_top1=50)
     advice = recommend(offered, limits)
-    keeping = [each for each in offered if each.keeps(limits)]
+    keeping = [each for each in offered if each.meets(limits)]
     assert keeping
     assert advice[0].variant.top1 == keeping[0].variant.top1
     assert all(each.variant.madds <= 160_000_000 for each in advice)
@@ -130,8 +130,8 @@ def test_the_command_says_what_to_pull(capsys: pytest.CaptureFixture[str]) -> No
     [
         (("--max-latency-ms", "0"), "--max-latency-ms: Input should be greater than 0, not 0.0"),
         (("--min-top1", "101"), "--min-top1: Input should be less than or equal to 100"),
-        (("--max-madds", "5"), "nothing in the zoo keeps these limits together"),
-        (("--max-memory-mb", "50"), "max_memory_mb 11"),
+        (("--max-madds", "5"), "No model of the zoo meets all limits."),
+        (("--max-memory-mb", "50"), "--max-memory-mb 11"),
     ],
 )
 def test_what_cannot_be_had_is_one_line_that_says_what_could(

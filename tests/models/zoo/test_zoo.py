@@ -11,7 +11,7 @@ from onnx import helper
 from pydantic import ValidationError
 
 from app.card.card import CARD_KEY, Measurement, parse_card
-from models.evaluation.card_accuracy import keep_accuracy
+from models.evaluation.card_accuracy import write_accuracy
 from models.export.export import read_metadata
 from models.network import resolution as resolutions
 from models.zoo.fetch import Fetcher
@@ -253,7 +253,7 @@ def test_what_was_measured_of_a_model_leaves_it_current(
     entry = find("mobilenet_v1_0.25_128_int8")
     path = export_entry(entry, Fetcher(tmp_path, (shared_weights,), offline=True).locate, tmp_path)
     one = Measurement(resolution=128, top1=50.0, top5=75.0, images=4, photos="photos")
-    keep_accuracy(path, [one])
+    write_accuracy(path, [one])
     assert parse_card(read_metadata(path)[CARD_KEY]).measured
     assert is_current(entry, tmp_path)
 
