@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import typer
+from mobilenet_gateway_client._command.arguments import DESCRIPTION, Parser, add_arguments
 
 from app.commands.cli import COMMANDS, cli
 from app.settings import Settings
@@ -29,7 +30,7 @@ class Text(NamedTuple):
 
 def docs() -> Iterator[Text]:
     """Pages in Markdown, without the tables that code generates: their texts are in the code."""
-    pages = [ROOT / "README.md", ROOT / "CONTRIBUTING.md"]
+    pages = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "client" / "README.md"]
     pages += [*ROOT.glob("docs/*.md"), *ROOT.glob("deploy/**/*.md")]
     for path in sorted(pages):
         if path.name != "glossary.md" and path.is_file():
@@ -45,16 +46,13 @@ def page() -> Iterator[Text]:
 
 def help_texts() -> Iterator[Text]:
     """What `--help` prints for every command, the installed ones included."""
-    apps = [cli]
-    for point in entry_points(group=COMMANDS):
-        found = point.load()
-        if not isinstance(found, typer.Typer):
-            single = typer.Typer()
-            single.command()(found)
-            found = single
-        apps.append(found)
-    for found in apps:
-        yield from _help(typer.main.get_command(found))
+    found = [cli, *(point.load() for point in entry_points(group=COMMANDS))]
+    for app in found:
+        if isinstance(app, typer.Typer):
+            yield from _help(typer.main.get_command(app))
+    parser = Parser("classify", description=DESCRIPTION)
+    add_arguments(parser)
+    yield Text(Path(inspect.getfile(Parser)), 1, parser.format_help())
 
 
 def error_texts() -> Iterator[Text]:

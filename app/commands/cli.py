@@ -38,7 +38,7 @@ cli = typer.Typer(
 
 def main() -> None:
     """Run a command; an error that a person can act on is one line, not a traceback."""
-    if sys.argv[1:2] not in [[name] for name in OWN_COMMANDS]:  # loading the others takes time
+    if not {*sys.argv[1:2]} & {*OWN_COMMANDS}:
         _add_installed_commands()
     try:
         cli(prog_name=PROGRAM)
@@ -46,7 +46,7 @@ def main() -> None:
         sys.exit(f"error: {error}")
     except ModuleNotFoundError as error:  # the runtime image leaves out what does not serve
         command = sys.argv[1]
-        install = INSTALL.get(command, INSTALL["models"])
+        install = INSTALL.get(command, "pip install .")
         sys.exit(
             f"error: `{command}` needs the module {error.name}, which is not installed. "
             f"Run `{install}` in a checkout."
@@ -126,17 +126,20 @@ def version() -> None:
 class PassThrough(TyperCommand):
     """A command that leaves its arguments, `--help` included, to a function."""
 
-    def parse_args(
-        self, ctx: Any, args: list[str]
-    ) -> list[str]:  # the context of click or of Typer
+    # Any: newer versions of Typer bring their own copy of Click.
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         ctx.args = list(args)
         return []
 
 
 def _add_installed_commands() -> None:
-    """Add the commands of other installed packages, and stand-ins for those that are missing."""
+    """Add the commands of other installed packages, and stand-ins for those that are missing.
+
+    If the arguments name one of them, add only that: it takes time to load the others.
+    """
     points = {point.name: point for point in entry_points(group=COMMANDS)}
-    for name in sorted({*INSTALL, *points}):
+    names = {*INSTALL, *points}
+    for name in sorted(names & {*sys.argv[1:2]} or names):
         try:
             _add_command(name, _load(points.get(name)))
         except ModuleNotFoundError as error:
