@@ -1,16 +1,16 @@
-# One file for linux/amd64 and linux/arm64; `docs/container.md` explains the arguments.
+# Builds linux/amd64 and linux/arm64; docs/container.md explains the arguments.
 #
 #   base     the interpreter
 #   models   exports the models of MODELS, on the building machine's own architecture
-#   runtime  installs what serves, and cuts it down to what runs
-#   (last)   that and the models, nothing else
+#   runtime  installs the service and trims it to what runs
+#   (last)   the trimmed files and the models
 
 ARG BASE_IMAGE=python:3.11-slim-bookworm
 ARG BUILD_IMAGE=${BASE_IMAGE}
 ARG RUNTIME_BASE=scratch
 
-# DL3029: a file with models in it is the same for every architecture, so it is made on the building
-# machine's own, and not under emulation.
+# DL3029: model files are the same for every architecture, so they are exported on the architecture of
+# the building machine and not under emulation.
 # hadolint ignore=DL3029
 FROM --platform=$BUILDPLATFORM ${BUILD_IMAGE} AS models
 SHELL ["/bin/sh", "-eu", "-c"]
@@ -26,9 +26,9 @@ COPY models models
 ARG SOURCE_DATE_EPOCH=315532800
 RUN /opt/build/bin/pip wheel --quiet --no-deps --no-build-isolation --wheel-dir /wheel . \
     && /opt/build/bin/pip install --quiet --no-deps --no-index /wheel/*.whl
-# Names of the zoo, or --all. Weights that lie in models/weights are used instead of the network.
+# Names of the zoo, or --all. Weights in models/weights are used instead of a download.
 ARG MODELS=mobilenet_v2_1.0_224
-# SC2086: MODELS is a list, so the shell has to split it.
+# SC2086: MODELS is a list, which the shell must split.
 # hadolint ignore=SC2086
 RUN --mount=type=cache,target=/root/.cache/pip \
     --mount=type=cache,target=/root/.cache/weights \
@@ -42,23 +42,23 @@ FROM ${BASE_IMAGE} AS runtime
 SHELL ["/bin/sh", "-eu", "-c"]
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore PIP_NO_COMPILE=1
 WORKDIR /src
-# pip stays in a folder of its own and never enters the one that is shipped.
+# pip has its own environment and never enters the shipped one.
 RUN python3 -m venv /opt/build && python3 -m venv --without-pip /opt/gateway
 COPY requirements/runtime.txt requirements/
 RUN --mount=type=cache,target=/root/.cache/pip \
     /opt/build/bin/pip --python /opt/gateway/bin/python install --quiet \
         --require-hashes --no-deps -r requirements/runtime.txt
-# onnxruntime, onnxruntime-gpu or onnxruntime-openvino; a wheel in container/wheels comes before it.
+# onnxruntime, onnxruntime-gpu or onnxruntime-openvino; a wheel in container/wheels takes precedence.
 ARG ONNXRUNTIME=onnxruntime
 COPY requirements/onnxruntime*.txt requirements/
-# DL3042: pip's cache is a mount, which no layer keeps.
+# DL3042: pip's cache is a mount, not part of a layer.
 # hadolint ignore=DL3042
 RUN --mount=type=cache,target=/root/.cache/pip \
     --mount=type=bind,source=container/wheels,target=/wheels \
     set -- /wheels/*.whl; \
     if [ ! -e "$1" ]; then set -- --require-hashes -r "requirements/${ONNXRUNTIME}.txt"; fi; \
     /opt/build/bin/pip --python /opt/gateway/bin/python install --quiet --no-deps "$@"
-# true adds what the setting grpc_port needs.
+# true adds grpcio, which the setting grpc_port needs.
 ARG GRPC=false
 COPY requirements/grpc.txt requirements/
 RUN --mount=type=cache,target=/root/.cache/pip \

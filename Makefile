@@ -1,4 +1,4 @@
-# `make serve` and `make test` set up everything that they need.
+# `make serve` and `make test` set up everything they need.
 
 PYTHON ?= python3
 URL ?= http://127.0.0.1:8000
@@ -9,7 +9,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 .DEFAULT_GOAL := help
 .PHONY: help serve test check-debian13 clients test-clients proto check docs format bench bench-quick bench-peers bench-auto bench-client plot flood fuzz locust locust-check page-shots image image-arm64 image-test image-sizes sbom lock clean
 
-help:  ## show this list
+help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 serve: $(VENV)/.serve models/store/mobilenet_v2_1.0_224.onnx  ## set up, fetch the default model and serve it on port 8000
@@ -21,15 +21,15 @@ test: $(VENV)/.dev models/store/mobilenet_v2_1.0_224.onnx  ## set up and run all
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
-clients: .venv-clients/.ready  ## set up the clients of Triton and KServe, which `make test` then also tests with
+clients: .venv-clients/.ready  ## set up the clients of Triton and KServe, which `make test` then uses too
 
-test-clients: $(VENV)/.dev clients  ## the Open Inference Protocol with the clients of Triton and KServe, 1 minute
+test-clients: $(VENV)/.dev clients  ## test the Open Inference Protocol with the clients of Triton and KServe, 1 minute
 	$(BIN)/python -m pytest -q tests/oip_clients
 
-proto: $(VENV)/.dev  ## make the messages of app/oip/inference.proto anew
+proto: $(VENV)/.dev  ## regenerate the messages of app/oip/inference.proto
 	$(BIN)/uv run --quiet --no-project --with grpcio-tools==1.75.1 python -m grpc_tools.protoc -I . --python_out . --pyi_out . app/oip/inference.proto
 
-check: $(VENV)/.dev  ## format, lint, types, docs in step with the code, known vulnerabilities
+check: $(VENV)/.dev  ## check format, lint, types, generated tables and known vulnerabilities
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
@@ -39,44 +39,44 @@ check: $(VENV)/.dev  ## format, lint, types, docs in step with the code, known v
 check-debian13:  ## `make test` on Debian 13 with Python 3.13, in a root of its own; needs root and mmdebstrap
 	container/debian13.sh test
 
-docs: $(VENV)/.dev  ## write the tables of README and docs anew
+docs: $(VENV)/.dev  ## regenerate the tables of README and docs
 	$(BIN)/python -m docs.fill
 
-format: $(VENV)/.dev  ## let ruff format and fix the code
+format: $(VENV)/.dev  ## format and fix the code with ruff
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: $(VENV)/.bench models/store/mobilenet_v2_1.0_224.onnx  ## the service beside a bare loop: tables for docs/performance.md, 8 minutes
+bench: $(VENV)/.bench models/store/mobilenet_v2_1.0_224.onnx  ## compare the service with a bare loop: tables for docs/performance.md, 8 minutes
 	$(BIN)/python -m loadtest.bench.run
 
-bench-quick: $(VENV)/.bench models/store/mobilenet_v2_1.0_224.onnx  ## the same in 2 minutes, for a look
+bench-quick: $(VENV)/.bench models/store/mobilenet_v2_1.0_224.onnx  ## the same in 2 minutes, without writing tables
 	$(BIN)/python -m loadtest.bench.run --quick
 
-bench-peers: $(VENV)/.bench models/store/mobilenet_v2_1.0_224.onnx  ## the service beside seven other model servers, 15 minutes
+bench-peers: $(VENV)/.bench models/store/mobilenet_v2_1.0_224.onnx  ## compare the service with seven other model servers, 15 minutes
 	$(BIN)/python -m loadtest.peers.run
 
-bench-auto: $(VENV)/.bench models/store/mobilenet_v2_1.0_224.onnx  ## automatic choice under a budget, brown-out, prediction, 5 minutes
+bench-auto: $(VENV)/.bench models/store/mobilenet_v2_1.0_224.onnx  ## measure automatic choice under a budget, brown-out, latency prediction, 5 minutes
 	$(BIN)/python -m loadtest.auto.run
 
-bench-client: $(VENV)/.bench models/store/mobilenet_v2_1.0_224.onnx  ## `classify` on a folder of 1000 files beside wrk, 3 minutes
+bench-client: $(VENV)/.bench models/store/mobilenet_v2_1.0_224.onnx  ## compare `classify` on 1000 files with wrk, 3 minutes
 	$(BIN)/python -m loadtest.client.run
 
 plot: $(VENV)/.bench models/store/mobilenet_v2_1.0_224.onnx  ## time every model of the store and draw docs/choosing.svg
 	$(BIN)/python -m loadtest.auto.plot
 
-flood: $(VENV)/.bench models/store/mobilenet_v2_1.0_224.onnx  ## three times what the service can do, for a minute
+flood: $(VENV)/.bench models/store/mobilenet_v2_1.0_224.onnx  ## send three times the capacity for a minute
 	$(BIN)/python -m loadtest.robustness.flood
 
-fuzz: $(VENV)/.dev models/store/mobilenet_v2_1.0_224.onnx  ## 30,000 hostile requests, which the service has to survive, 2 minutes
+fuzz: $(VENV)/.dev models/store/mobilenet_v2_1.0_224.onnx  ## send 30,000 hostile requests, 2 minutes
 	$(BIN)/python -m loadtest.robustness.fuzz
 
-locust: $(VENV)/.load  ## Locust's page for load tests of a running service (URL=...), at http://127.0.0.1:8089
+locust: $(VENV)/.load  ## open Locust for load tests of a running service (URL=...), at http://127.0.0.1:8089
 	$(BIN)/python -m locust --locustfile loadtest/users/locustfile.py --host $(URL) --users 10 --web-host 127.0.0.1
 
-locust-check: $(VENV)/.load models/store/mobilenet_v2_1.0_224.onnx  ## cameras, phones and a dashboard for a minute, with a pass condition
+locust-check: $(VENV)/.load models/store/mobilenet_v2_1.0_224.onnx  ## simulate cameras, phones and a dashboard for a minute, with a pass condition
 	$(BIN)/python -m loadtest.users.locust_check
 
-page-shots: $(VENV)/.dev models/store/mobilenet_v2_1.0_224.onnx  ## pictures of the web page in tests/page/shots, and how soon it paints; needs Chromium
+page-shots: $(VENV)/.dev models/store/mobilenet_v2_1.0_224.onnx  ## screenshots of the web page in tests/page/shots, and its first paint; needs Chromium
 	$(BIN)/python -m pytest tests/page
 	$(BIN)/python -m tests.page.paint
 
@@ -89,24 +89,24 @@ image-arm64:  ## build the container image for ARM64 under emulation, 3 minutes
 image-test: $(VENV)/.dev image image-arm64  ## build both images, run the end-to-end tests against them, report sizes
 	container/test.sh $(BIN)/python
 
-image-sizes: $(VENV)/.dev image image-arm64  ## take the sizes of both images as those from which they may grow by 3 %
+image-sizes: $(VENV)/.dev image image-arm64  ## record the sizes of both images, from which they may grow by 3 %
 	eval "$$(container/engine.sh env)" && $(BIN)/python -m container.report mobilenet-gateway:amd64 --record
 	eval "$$(container/engine.sh env)" && $(BIN)/python -m container.report mobilenet-gateway:arm64 --record
 
-sbom: $(VENV)/.dev image  ## list what is in the image (CycloneDX), and audit it where the data can be had
+sbom: $(VENV)/.dev image  ## list the packages of the image (CycloneDX) and audit them
 	container/sbom.sh $(BIN)/python
 
-lock: $(VENV)/.dev  ## pin what goes into the image anew; UPGRADE=1 takes the newest
+lock: $(VENV)/.dev  ## pin the requirements of the image again; UPGRADE=1 upgrades them
 	PATH="$(CURDIR)/$(BIN):$$PATH" container/lock.sh
 
-clean:  ## remove environments, caches, build, pictures and results of measurements; models and weights stay
+clean:  ## remove environments, caches, builds, screenshots and results of measurements; models and weights stay
 	rm -rf $(VENV) .venv-clients loadtest/.venvs loadtest/results build tests/page/shots .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage*
 
 models/store/mobilenet_v2_1.0_224.onnx: | $(VENV)/.serve
 	$(BIN)/mobilenet-gateway models pull
 
-# A file of its own, at the end: without Debian's python3-venv, or after Ctrl-C, there is an
-# interpreter and no pip.
+# The marker is written last: without Debian's python3-venv, or after Ctrl-C, the environment has an
+# interpreter but no pip.
 $(VENV)/.made:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; name one with make PYTHON=...")'
 	$(PYTHON) -m venv $(VENV)

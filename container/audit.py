@@ -1,9 +1,9 @@
-"""Known vulnerabilities of pinned requirements or installed packages, where the data can be had.
+"""Audit pinned requirements or installed packages for known vulnerabilities.
 
     python -m container.audit (-r FILE | --path FOLDER)...
 
-A vulnerability that is found is a failure. Where the advisory service does not answer, or knows
-none of the packages, that is said, and the audit is skipped.
+A known vulnerability is a failure. If the advisory service does not answer or knows none of the
+packages, the audit is skipped with a message.
 """
 
 import json
@@ -11,20 +11,22 @@ import subprocess
 import sys
 from typing import Any
 
-TIMEOUT_S = 10  # for one answer of the service
-MOST_S = 120  # for all
+TIMEOUT_S = 10  # for each answer of the service
+TOTAL_TIMEOUT_S = 120
 
 
 def report(arguments: list[str]) -> tuple[list[dict[str, Any]], str]:
-    """What pip-audit found of each package, and the last line that it said."""
+    """The findings of pip-audit for each package, and the last line of its output."""
     command = [sys.executable, "-m", "pip_audit", "--progress-spinner", "off", "--format", "json",
                "--timeout", str(TIMEOUT_S), *arguments]  # fmt: skip
     if "-r" in arguments:  # pinned and hashed: nothing to resolve, nothing to install
         command += ["--disable-pip", "--require-hashes"]
     try:
-        run = subprocess.run(command, capture_output=True, text=True, timeout=MOST_S, check=False)
+        run = subprocess.run(
+            command, capture_output=True, text=True, timeout=TOTAL_TIMEOUT_S, check=False
+        )
     except subprocess.TimeoutExpired:
-        return [], f"no answer within {MOST_S} s"
+        return [], f"no answer within {TOTAL_TIMEOUT_S} s"
     said = (run.stderr.strip().splitlines() or [""])[-1]
     try:
         return json.loads(run.stdout)["dependencies"], said
@@ -37,7 +39,7 @@ def main(arguments: list[str]) -> None:
     audited = [package for package in packages if "vulns" in package]
     if not audited:
         reasons = {package.get("skip_reason", "").partition(":")[0] for package in packages}
-        print(f"audit: skipped, no data can be had here: {', '.join(sorted(reasons)) or said}")
+        print(f"audit: skipped, no advisory data: {', '.join(sorted(reasons)) or said}")
         return
     found = [
         f"{package['name']} {package['version']}: {known['id']}"

@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
-# A stand-in for python:3.11-slim-bookworm where no registry can be reached: base.sh ARCHITECTURE OUT.tar
+# A substitute for python:3.11-slim-bookworm without a registry: base.sh ARCHITECTURE OUT.tar
 #
-# Debian 12 with its Python 3.11, only unpacked: no package's script runs, so that arm64 needs no
-# emulation here. It has this machine's certificates, for pip during a build: never publish it.
+# Debian 12 with its Python 3.11, only unpacked: no package script runs, so arm64 needs no emulation.
+# It contains this machine's certificates, for pip during a build: never publish it.
 set -euo pipefail
 
 packages=(base-files base-passwd passwd libc-bin dash coreutils findutils sed grep tar gzip
     python3 python3-venv ca-certificates libstdc++6)
 
-# What the scripts of the packages would have made, and without what no build reads.
+# Does what the package scripts would have done, and removes what no build reads.
 # shellcheck disable=SC2016  # $1 is the new root, which mmdebstrap names
 finish='cd "$1"
     mkdir -p tmp etc/ssl/certs && chmod 1777 tmp
@@ -17,7 +17,7 @@ finish='cd "$1"
     rm -rf usr/share/doc/* usr/share/man/* usr/share/locale/* var/lib/apt/lists/* var/cache/apt/*'
 certificates=/etc/ssl/certs/ca-certificates.crt
 
-# This machine's word on how old a list of packages may be holds here too.
+# Use this machine's setting for the maximum age of package lists.
 options=()
 while read -r line; do options+=("--aptopt=$line"); done < <(apt-config dump | grep '^Acquire::Check-' || true)
 

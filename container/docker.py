@@ -1,21 +1,21 @@
-"""The container engine's client, as the tools and the tests of the image use it."""
+"""The docker client for the tools and tests of the image."""
 
 import json
 import subprocess
 from typing import Any
 
-TIMEOUT_S = 240  # far more than any command here takes, under emulation too
+TIMEOUT_S = 240  # far longer than any command here takes, even under emulation
 
 
 class DockerError(RuntimeError):
-    """The engine refused a command; the text has its own."""
+    """A docker command failed; the text is its error output."""
 
 
 def docker(*arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-    """Run the engine's client to its end.
+    """Run a docker command to its end.
 
     Raises:
-        DockerError: it failed, and `check` is true.
+        DockerError: the command failed and `check` is true.
     """
     command = ["docker", *arguments]
     run = subprocess.run(
@@ -32,10 +32,10 @@ def docker(*arguments: str, check: bool = True) -> subprocess.CompletedProcess[s
 
 
 def inspect(name: str) -> dict[str, Any]:
-    """What the engine knows of a container or an image.
+    """Inspect a container or an image.
 
     Raises:
-        DockerError: it has none of that name.
+        DockerError: the name is unknown.
     """
     found: list[dict[str, Any]] = json.loads(docker("inspect", name).stdout)
     return found[0]

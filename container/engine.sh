@@ -5,8 +5,8 @@
 #   engine.sh down    stop the engine if `up` started it; images and containers stay on disk
 #   engine.sh env     print the variables that make `docker` use it, for `eval`
 #
-# Whoever has a working `docker` needs none of this: `up` then only says so. ARM64=1 adds what
-# builds and runs linux/arm64 under emulation. STATE names the folder for tools, log and pid file.
+# With a working `docker`, `up` does nothing and says so. ARM64=1 adds what builds and runs
+# linux/arm64 under emulation. STATE names the folder for tools, log and pid file.
 set -euo pipefail
 
 STATE=${STATE:-/var/tmp/mobilenet-gateway-engine}
@@ -16,7 +16,7 @@ BASE=python:3.11-slim-bookworm
 BASE_ARM64=base-arm64:bookworm
 PID_FILE=$STATE/dockerd.pid
 export DOCKER_CONFIG=$STATE/client
-# Another client may come first on the PATH; this is the one that belongs to the engine.
+# Another client may come first on the PATH; this one belongs to the engine.
 DOCKER=/usr/bin/docker
 
 say() { echo "engine: $*" >&2; }
@@ -31,11 +31,11 @@ install_engine() {
     ((${#missing[@]})) || return 0
     say "installing ${missing[*]}"
     apt-get update -qq
-    # The engine is started below, with its own log: not by the package, and not as a system service.
+    # Do not let the package start the engine as a system service: it is started below, with its log.
     RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
 }
 
-# Debian 12 has neither Compose v2 nor buildx; Debian 13's need only a libc that Debian 12 has.
+# Debian 12 has neither Compose v2 nor buildx; those of Debian 13 run on Debian 12's libc.
 install_plugins() {
     local apt=$STATE/apt plugins=$DOCKER_CONFIG/cli-plugins
     [ -x "$plugins/docker-buildx" ] && [ -x "$plugins/docker-compose" ] && return
@@ -62,7 +62,7 @@ start_engine() {
         sleep 0.5
     done
     tail -n 20 "$STATE/dockerd.log" >&2
-    say "the engine does not start"
+    say "the engine did not start"
     return 1
 }
 
@@ -73,7 +73,7 @@ enable_arm64() {
 
 has() { "$DOCKER" image inspect "$1" >/dev/null 2>&1; }
 
-# Stand-ins for the official Python image, which only a registry has. They never leave this machine.
+# Substitutes for the official Python image, which only a registry has. Never publish them.
 make_bases() {
     local folder
     folder=$(mktemp -d)
@@ -94,11 +94,11 @@ make_bases() {
 
 up() {
     if [ ! -e "$PID_FILE" ] && works; then
-        say "docker works already"
+        say "docker already works"
         return
     fi
     [ "$(id -u)" = 0 ] && [ -e /etc/apt/sources.list.d/debian.sources ] || {
-        say "docker does not work here, and only root on Debian 12 can set it up with this"
+        say "docker does not work here. This script can set it up as root on Debian 12 only."
         return 1
     }
     mkdir -p "$STATE"

@@ -1,7 +1,7 @@
-"""Ask /readyz once: status 0 if the service in this container is ready. Imports next to nothing.
+"""Request /readyz once; exit status 0 if the service in this container is ready.
 
-It runs every few seconds on a board that has better things to do: a socket instead of urllib, and
-no `site`. It reads the variables that move the service: port, address, TLS.
+It runs every few seconds on a small board, so it imports little: a socket instead of urllib, no
+`site`. It follows the variables for the port, address and TLS of the service.
 """
 
 import os
@@ -9,11 +9,11 @@ import socket
 import sys
 
 TIMEOUT_S = 2
-HERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  a place to listen at, not one to ask
+HERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  an address to listen on, not to connect to
 
 
 def status_line() -> bytes:
-    """First line of the answer."""
+    """The first line of the answer."""
     host = os.environ.get("GATEWAY_HOST", "127.0.0.1")
     port = int(os.environ.get("GATEWAY_PORT", "8000"))
     with socket.create_connection((HERE.get(host, host), port), TIMEOUT_S) as plain:
@@ -22,7 +22,7 @@ def status_line() -> bytes:
             import ssl
 
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-            context.check_hostname = False  # the name in it is for those who ask from outside
+            context.check_hostname = False  # its name is that for clients outside the container
             context.verify_mode = ssl.CERT_NONE
             connection = context.wrap_socket(plain)
         connection.sendall(b"GET /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")

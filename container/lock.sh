@@ -1,16 +1,16 @@
 #!/usr/bin/env bash
-# Writes requirements/*.txt anew: what goes into the image, pinned and hashed for both architectures.
+# Regenerates requirements/*.txt: the packages of the image, pinned and hashed for both architectures.
 #
-#   runtime.txt         everything that serves, onnxruntime itself left out
-#   onnxruntime*.txt    the distributions of onnxruntime to choose from, one alone in each
+#   runtime.txt         everything that serves, except onnxruntime itself
+#   onnxruntime*.txt    the distributions of onnxruntime, one in each file
 #   grpc.txt            what `--build-arg GRPC=true` adds
 #   build.txt           what exports models and makes the wheel; never in the image
 #
-# Needs `uv`. Versions that are pinned already stay; UPGRADE=1 takes the newest.
+# Needs `uv`. Pinned versions stay; UPGRADE=1 upgrades them.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-lock() { # OUT REQUIREMENTS... : resolve for Python 3.11 on any Linux, and say nothing of where from
+lock() { # OUT REQUIREMENTS... : resolve for Python 3.11 on any Linux, without naming the index
     local out=requirements/$1
     shift
     uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
@@ -21,7 +21,7 @@ for distribution in onnxruntime onnxruntime-gpu onnxruntime-openvino; do
     echo "$distribution>=1.22" | lock "$distribution.txt" --no-deps -
 done
 echo hatchling | lock build.txt pyproject.toml --extra build --constraint requirements/onnxruntime.txt -
-# Left out although something names them: what Rich needs for Markdown and syntax colours, and
+# Left out although they are dependencies: those of Rich for Markdown and syntax colours, and those of
 # onnxruntime for its tools. No command imports them, and they would add 15 MB.
 lock runtime.txt pyproject.toml --constraint requirements/build.txt --no-emit-package onnxruntime \
     --no-emit-package pygments --no-emit-package markdown-it-py --no-emit-package mdurl \

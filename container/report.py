@@ -1,8 +1,8 @@
-"""Figures of an image: its size, and where the bytes go.
+"""The size of an image, in total and by part.
 
     python -m container.report IMAGE [--record]
 
-`--record` writes the size into container/sizes.json, from which it may grow by 3 %.
+`--record` writes the size to container/sizes.json; later images may be at most 3 % larger.
 """
 
 import gzip
@@ -43,7 +43,7 @@ def layers(image: str) -> list[bytes]:
         def member(name: str) -> bytes:
             file = archive.extractfile(name)
             if file is None:
-                raise ValueError(f"{name} is no file")
+                raise ValueError(f"{name} is not a regular file.")
             return file.read()
 
         [manifest] = json.loads(member("manifest.json"))
@@ -51,7 +51,7 @@ def layers(image: str) -> list[bytes]:
 
 
 def parts(archives: list[bytes]) -> Counter[str]:
-    """Bytes of the files by the part of the image that they belong to."""
+    """Bytes of the files by part of the image."""
     found: Counter[str] = Counter()
     for content in archives:
         with tarfile.open(fileobj=io.BytesIO(content)) as archive:

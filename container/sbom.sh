@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# What is in the image, as CycloneDX, and whether any of it has a known vulnerability.
+# Lists the packages of the image as CycloneDX and audits them for known vulnerabilities.
 #
 #   sbom.sh PYTHON [IMAGE] [OUT]     PYTHON has the development requirements
 #
-# It reads what is installed in the image itself. Where the data of pip-audit cannot be had, it says
-# so and goes on; a vulnerability that is found is a failure.
+# It reads the packages installed in the image itself. Without advisory data the audit is skipped with
+# a message; a known vulnerability is a failure.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Tests the built images: the service under compose by its address, and the images themselves.
+# Tests the built images: the service under compose, and the images themselves.
 #
 #   test.sh PYTHON      with the interpreter that has the development requirements
 #
-# The tests come last, so that their summary does. TEST_IMAGE_ARM64= leaves out the image for arm64.
+# The tests run last, so that the output ends with their summary. TEST_IMAGE_ARM64= skips arm64.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

@@ -1,10 +1,11 @@
-"""Copies what serves, and nothing else, into the folder that becomes the image.
+"""Copy only what the service needs into the folder that becomes the image.
 
     python trim.py VENV ROOT [RUNTIME_BASE]
 
-Run by the interpreter of the build stage. What is left out is named below with the reason; of
-shared libraries only those are taken that the loader asks for. Where RUNTIME_BASE is not `scratch`
-that image already has the interpreter and the system's libraries, and only VENV is copied.
+The interpreter of the build stage runs this. The lists below name what is left out, with the
+reason. Only the shared libraries that the loader needs are copied. If RUNTIME_BASE is not
+`scratch`, that image already has the interpreter and the system's libraries, and only VENV is
+copied.
 """
 
 import compileall
@@ -23,18 +24,18 @@ from py_compile import PycInvalidationMode
 USER = 10001
 PROGRAM = "mobilenet-gateway"
 ELF = b"\x7fELF"
-LOAD, INTERPRETER = 1, 3  # kinds of segments: mapped by the loader; the loader's own path
+LOAD, INTERPRETER = 1, 3  # segment types: mapped by the loader; path of the loader
 
 # Patterns of fnmatch on paths below the standard library; a `*` also matches `/`.
 STDLIB_LEFT_OUT = (
-    "site-packages", "dist-packages",  # pip and what else the base image brought
+    "site-packages", "dist-packages",  # pip and other packages of the base image
     "ensurepip", "venv", "distutils", "lib2to3", "config-3.*",  # for installing and building
     "idlelib", "tkinter", "turtledemo", "turtle.py", "curses", "pydoc_data",  # for people
     "test", "*/test", "*/tests", "unittest", "doctest.py", "pdb.py", "pydoc.py",
-    "_pydecimal.py", "_pyio.py",  # slower twins of what is there in C
+    "_pydecimal.py", "_pyio.py",  # slower versions of modules in C
     "xmlrpc", "lib-dynload/audioop.*", "lib-dynload/ossaudiodev.*",
-    "lib-dynload/nis.*", "lib-dynload/_crypt.*",  # the only users of seven libraries
-    "sqlite3", "dbm",  # with the libraries of databases that nothing opens
+    "lib-dynload/nis.*", "lib-dynload/_crypt.*",  # the only users of seven shared libraries
+    "sqlite3", "dbm",  # and their database libraries, which nothing uses
     "lib-dynload/_sqlite3.*", "lib-dynload/_dbm.*", "lib-dynload/_gdbm.*",
     "lib-dynload/_curses.*", "lib-dynload/_curses_panel.*", "lib-dynload/_tkinter.*",
     "lib-dynload/readline.*", "lib-dynload/_ctypes_test.*", "lib-dynload/_testbuffer.*",
@@ -44,26 +45,26 @@ STDLIB_LEFT_OUT = (
     "EXTERNALLY-MANAGED", "*__pycache__",
 )  # fmt: skip
 PACKAGES_LEFT_OUT = (
-    "models", "mobilenet_gateway_client",  # this project's, for preparing models and for clients
+    "models", "mobilenet_gateway_client",  # of this project, for preparing models and for clients
     "onnxruntime/capi/libonnxruntime.so.*",  # for C programs: Python's module has its own copy
     "onnxruntime/transformers", "onnxruntime/quantization", "onnxruntime/tools",
-    # numpy imports these when somebody asks for them; nothing here does
+    # numpy imports these on demand; nothing here does
     "numpy/f2py", "numpy/distutils", "numpy/_core/include", "numpy/_core/lib",  # for compiling
     "numpy/random", "numpy/fft", "numpy/ma", "numpy/polynomial", "numpy/testing",
     "numpy/*/tests", "numpy/tests", "numpy/_core/_multiarray_tests.*", "numpy/_core/_simd.*",
     "numpy/_core/_operand_flag_tests.*", "numpy/_core/_rational_tests.*",
     "numpy/_core/_struct_ufunc_tests.*", "numpy/_core/_umath_tests.*",
-    "PIL/_avif.*",  # AVIF is no format that the service takes
+    "PIL/_avif.*",  # the service does not support AVIF
     "PIL/_imagingft.*", "PIL/_imagingtk.*", "PIL/_imagingcms.*",  # drawing text, windows, colour
     "*.pyi", "*.pyx", "*.pxd", "*.c", "*.h",
-    "*/direct_url.json",  # where pip found a wheel that was built here
-    "*.libs",  # those that are asked for come with the shared libraries
+    "*/direct_url.json",  # origin of locally built wheels
+    "*.libs",  # the needed ones are copied with the shared libraries
     "*__pycache__",
 )  # fmt: skip
 
 
 def main(venv: Path, root: Path, runtime_base: str = "scratch") -> None:
-    """Assemble `root`, say what the loader will not find, and fix every file's time."""
+    """Assemble `root`, report missing libraries, and fix every file's time."""
     whole = runtime_base == "scratch"
     interpreter = Path(sys.executable).resolve()
     copy_venv(venv, root, interpreter)
@@ -80,7 +81,7 @@ def main(venv: Path, root: Path, runtime_base: str = "scratch") -> None:
 
 
 def copy_venv(venv: Path, root: Path, interpreter: Path) -> None:
-    """The packages, the one command, and a link to the interpreter."""
+    """Copy the packages, the command, and a link to the interpreter."""
     [packages] = venv.glob("lib/python3.*/site-packages")
     copy_tree(packages, root, PACKAGES_LEFT_OUT)
     copy_file(venv / "pyvenv.cfg", root)
@@ -98,7 +99,7 @@ def copy_tree(tree: Path, root: Path, left_out: tuple[str, ...]) -> None:
             name
             for name in names
             if any(fnmatch(str(relative / name), pattern) for pattern in left_out)
-            or not (Path(folder) / name).exists()  # a link that leads nowhere
+            or not (Path(folder) / name).exists()  # a dangling link
         }
 
     shutil.copytree(tree, below(root, tree), ignore=ignore, dirs_exist_ok=True)
@@ -111,8 +112,10 @@ def copy_file(path: Path, root: Path, to: Path | None = None) -> None:
 
 
 def copy_libraries(venv: Path, root: Path, interpreter: Path, whole: bool) -> None:
-    """What packages brought stays where it was; the system's goes beside libc, where the loader
-    looks without a cache; the loader itself has to be where the interpreter names it.
+    """Copy the shared libraries that the packages and the interpreter need.
+
+    Libraries of packages keep their place. Those of the system go next to libc, where the loader
+    looks without a cache. The loader itself must be where the interpreter names it.
     """
     loader = loader_of(interpreter)
     found = libraries(
@@ -129,7 +132,7 @@ def copy_libraries(venv: Path, root: Path, interpreter: Path, whole: bool) -> No
 
 
 def libraries(loader: Path, files: Iterable[Path]) -> set[Path]:
-    """The shared libraries that these files ask for, directly or not, as the loader finds them."""
+    """The shared libraries that these files need, directly or not, as the loader resolves them."""
     found: set[Path] = set()
     missing: set[str] = set()
     for path in files:
@@ -138,15 +141,15 @@ def libraries(loader: Path, files: Iterable[Path]) -> set[Path]:
         found |= {Path(os.path.normpath(at)) for at in re.findall(r"=> (/\S+) \(0x", run.stdout)}
         missing |= set(re.findall(r"(\S+) => not found", run.stdout))
     for name in sorted(missing):
-        print(f"trim: {name} has to come from the machine that runs this")
+        print(f"trim: {name} must come from the machine that runs the image")
     return found
 
 
 def segments(data: bytes | bytearray) -> Iterator[tuple[int, int, int]]:
-    """Kind, offset and bytes of each segment of an ELF file (64-bit, little-endian: as here)."""
+    """Type, offset and size of each segment of a 64-bit little-endian ELF file."""
     (headers,) = struct.unpack_from("<Q", data, 32)
     size, count = struct.unpack_from("<HH", data, 54)
-    yield LOAD, headers, size * count  # the table itself has to stay
+    yield LOAD, headers, size * count  # the table itself is needed too
     for at in range(headers, headers + size * count, size):
         kind, _, offset, _, _, file_bytes = struct.unpack_from("<IIQQQQ", data, at)
         yield kind, offset, file_bytes
@@ -167,15 +170,15 @@ def drop_debug_sections(path: Path) -> None:
     data = bytearray(path.read_bytes())
     end = max(offset + length for kind, offset, length in segments(data) if kind == LOAD)
     struct.pack_into("<Q", data, 40, 0)  # where the table of sections begins
-    struct.pack_into("<HHH", data, 58, 0, 0, 0)  # its entries' size, their number, their names
+    struct.pack_into("<HHH", data, 58, 0, 0, 0)  # size of entries, their number, index of names
     path.write_bytes(data[:end])
 
 
 def compile_all(root: Path, venv: Path) -> None:
-    """Byte code, which a read-only root cannot get later, and source only of this project's code.
+    """Compile all code, because a read-only root cannot later, and keep only this project's source.
 
-    Without source, docstrings and assertions, the standard library and the packages take 28 MB less
-    of the image and 4 MB less of memory; tracebacks still name their files and lines.
+    Without source, docstrings and assertions, the standard library and the packages save 28 MB of
+    the image and 4 MB of memory; tracebacks still name their files and lines.
     """
     [ours] = below(root, venv).glob("lib/python3.*/site-packages/app")
     compile_folder(root, ours, legacy=False)
@@ -185,20 +188,22 @@ def compile_all(root: Path, venv: Path) -> None:
     ]
     compile_folder(root, root, legacy=True)
     for path in sources:
-        if path.with_suffix(".pyc").is_file():  # what cannot be compiled is data, such as templates
+        if path.with_suffix(
+            ".pyc"
+        ).is_file():  # files that do not compile are data, such as templates
             path.unlink()
-    for path in kept_sources(kept):  # what kept its source needs no second byte code beside it
+    for path in kept_sources(kept):  # code with source has its byte code in __pycache__
         path.with_suffix(".pyc").unlink(missing_ok=True)
 
 
 def kept_sources(kept: Iterable[Path]) -> Iterator[Path]:
-    """The source files that are among these files and folders."""
+    """The source files among these files and folders."""
     for path in kept:
         yield from path.rglob("*.py") if path.is_dir() else (path,)
 
 
 def compile_folder(root: Path, folder: Path, *, legacy: bool) -> None:
-    """`legacy`: byte code in the place of its source instead of in `__pycache__`."""
+    """Compile a folder; `legacy` writes byte code next to the source, not into `__pycache__`."""
     compileall.compile_dir(
         folder,
         maxlevels=20,
@@ -212,7 +217,7 @@ def compile_folder(root: Path, folder: Path, *, legacy: bool) -> None:
 
 
 def write_system_files(root: Path) -> None:
-    """A name for the user, and a folder for temporary files where the root can be written."""
+    """Write a name for the user, and a folder for temporary files if the root is writable."""
     (root / "etc").mkdir(parents=True, exist_ok=True)
     (root / "etc/passwd").write_text(f"gateway:x:{USER}:{USER}::/nonexistent:/sbin/nologin\n")
     (root / "etc/group").write_text(f"gateway:x:{USER}:\n")
@@ -221,7 +226,7 @@ def write_system_files(root: Path) -> None:
 
 
 def fix_times(root: Path, seconds: int) -> None:
-    """The same input gives the same layer."""
+    """Set all times, so that the same input gives the same layer."""
     for path in [*root.rglob("*"), root]:
         os.utime(path, (seconds, seconds), follow_symlinks=False)
 

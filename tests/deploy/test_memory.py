@@ -107,19 +107,19 @@ ONE_STRIP: dict[str, Any] = {"compression": "tiff_lzw", "strip_size": 2**31 - 1}
 PROGRESSIVE: dict[str, Any] = {"progressive": True, "subsampling": 0}
 PICTURES: dict[str, Callable[[], bytes]] = {
     "baseline JPEG, decoded at half its size or less": lambda: flat("RGB", "JPEG"),
-    "baseline JPEG, whole": lambda: flat("RGB", "JPEG"),
+    "baseline JPEG, full size": lambda: flat("RGB", "JPEG"),
     "progressive JPEG, 4:4:4, decoded at half its size or less": lambda: flat(
         "RGB", "JPEG", **PROGRESSIVE
     ),
-    "progressive JPEG, 4:4:4, whole": lambda: flat("RGB", "JPEG", **PROGRESSIVE),
-    "progressive JPEG, CMYK, whole": lambda: flat("CMYK", "JPEG", **PROGRESSIVE),
+    "progressive JPEG, 4:4:4, full size": lambda: flat("RGB", "JPEG", **PROGRESSIVE),
+    "progressive JPEG, CMYK, full size": lambda: flat("CMYK", "JPEG", **PROGRESSIVE),
     "PNG, RGB": lambda: png(2, 24),
-    "PNG, RGBA of 16 bits": lambda: png(6, 64),
+    "PNG, 16-bit RGBA": lambda: png(6, 64),
     "PNG, RGB with a transparent colour": lambda: png(2, 24, transparent=True),
     "BMP": lambda: flat("RGB", "BMP"),
     "GIF, transparent": lambda: flat("P", "GIF", transparency=0),
     "TIFF, RGB in one strip": lambda: flat("RGB", "TIFF", **ONE_STRIP),
-    "TIFF, RGBA of 16 bits in one strip": tiff_rgba16,
+    "TIFF, 16-bit RGBA in one strip": tiff_rgba16,
     "WebP": lambda: flat("RGB", "WEBP", method=0),
     "WebP, animated": animation,
     "PNG, RGB with a transparent colour, 8 pixels wide": lambda: png(
@@ -134,7 +134,7 @@ def test_decoding_takes_the_memory_that_is_documented(name: str, tmp_path: Path)
     file, first = tmp_path / "image", tmp_path / "first.jpg"
     file.write_bytes(PICTURES[name]())
     first.write_bytes(encode(Image.new("RGB", (64, 64))))
-    reduced, narrow = str(int("whole" not in name)), str(int("wide" in name))
+    reduced, narrow = str(int("full size" not in name)), str(int("wide" in name))
     run = subprocess.run(
         [sys.executable, "-c", PEAK, file, first, reduced, narrow],
         cwd=ROOT, capture_output=True, text=True, check=False,
