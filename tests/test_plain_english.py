@@ -16,7 +16,11 @@ from tests.user_texts import SOURCES, Text
 
 GLOSSARY = ROOT / "docs" / "glossary.md"
 GAP = r"(?=\s)[^\S\n]*\n?[^\S\n]*"  # at most one line break: phrases do not span paragraphs
-ENFORCED: tuple[str, ...] = ("docs", "page", "metrics")  # the rest follows as soon as it has no hits
+ENFORCED: tuple[str, ...] = (
+    "docs",
+    "page",
+    "metrics",
+)  # the rest follows as soon as it has no hits
 
 
 class Rule(NamedTuple):

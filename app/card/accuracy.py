@@ -1,13 +1,14 @@
 """The accuracy of a model at a resolution: measured, published, or interpolated from a table.
 
-What its owner measured goes before what was published: it is of the photos that count.
+A measurement on the owner's photos takes precedence over the published figure, because the owner's
+photos are the ones to be classified.
 
-`accuracy.csv` has what the authors published for each width and resolution: MobileNetV1 from
-TensorFlow's list of hosted models (tensorflow/lite/g3doc/guide/hosted_models.md), MobileNetV2 from
-slim's table (tensorflow/models, research/slim/nets/mobilenet/README.md). Each row is a checkpoint
-trained at that resolution. A float one that is run below its own scores somewhat less than the
-table has, so what is interpolated is a good order of variants and an upper bound, and is marked as
-such. An int8 one can lose nearly all, so for it nothing is interpolated.
+`accuracy.csv` holds the published accuracy by width and resolution: MobileNetV1 from TensorFlow's
+list of hosted models (tensorflow/lite/g3doc/guide/hosted_models.md), MobileNetV2 from slim's table
+(tensorflow/models, research/slim/nets/mobilenet/README.md). Each row is a checkpoint trained at
+that resolution. A float checkpoint run below its trained resolution scores somewhat less than the
+table, so interpolated figures rank variants well, are upper bounds, and are marked as interpolated.
+An int8 checkpoint can lose almost all of its accuracy there, so it has no interpolated figures.
 """
 
 import csv
@@ -28,9 +29,9 @@ Number = TypeVar("Number", int, float)
 
 @dataclass(frozen=True, slots=True)
 class Top1:
-    """Percent of single crops that are right, and where the figure comes from.
+    """Percentage of single crops classified correctly, and where the figure comes from.
 
-    The crops are those of the ImageNet validation set; of a measurement, of its owner's photos.
+    The crops are those of the ImageNet validation set, or of the owner's photos if it was measured.
     """
 
     percent: float
@@ -40,7 +41,7 @@ class Top1:
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """What is known of a model at one resolution, in percent."""
+    """The known accuracy of a model at one resolution, in percent."""
 
     resolution: int
     top1: float
@@ -50,7 +51,7 @@ class Figure:
 
 
 def figures(card: ModelCard) -> tuple[Figure, ...]:
-    """What was measured of a card's weights, or else what was published; none of random ones."""
+    """The measured accuracy of a model, or else the published one; empty for random weights."""
     if not card.trained:
         return ()
     if card.measured:
@@ -71,29 +72,31 @@ def figures(card: ModelCard) -> tuple[Figure, ...]:
 
 
 def figure_at(card: ModelCard, resolution: int) -> Figure | None:
-    """What is known for just this resolution."""
+    """The known accuracy at exactly this resolution."""
     return next((one for one in figures(card) if one.resolution == resolution), None)
 
 
 def top1(card: ModelCard, resolution: int) -> Top1 | None:
-    """Top-1 accuracy of a card's weights at `resolution`; None if nothing is known of it.
+    """Top-1 accuracy of a model at `resolution`; None if it is unknown.
 
-    Where it was measured, or published for the trained resolution, it is that figure. Elsewhere
-    the figure of the nearest resolution moves by what the family's table loses between the two.
-    Above the trained resolution it stays: no table says what weights gain from more pixels than
-    they were trained on. Of an imported model nothing is known that nobody measured: its classes
-    are its own. Of an int8 one neither: its ranges of activations are those of one resolution.
+    A measured or published figure for that resolution is returned unchanged. Elsewhere, the figure
+    of the nearest known resolution changes by the difference of the family's table between the two.
+    Above the trained resolution it stays the same: no table tells what weights gain from more
+    pixels than they were trained on. The accuracy of an imported model is unknown until it is
+    measured, because its classes are its own. That of an int8 model is unknown elsewhere, because
+    the ranges of its activations hold for one resolution.
     """
     if figure := figure_at(card, resolution):
         return Top1(figure.top1, figure.basis, figure.source)
     if card.precision == "int8":
-        # No table tells what such ranges cost elsewhere: its int8 rows were quantised at each size.
+        # Each int8 row of the table was quantised at its own resolution.
         return None
     known = figures(card)
     if card.alpha is None or not card.trained or (card.origin.kind == "imported" and not known):
         return None
     near = min(known, key=lambda one: abs(log2(one.resolution / resolution)), default=None)
-    precision = _trained_precision(card)
+    # The float form of an integer checkpoint keeps the accuracy of the integers' training.
+    precision: Precision = "fp32" if card.precision_origin == "float" else "int8"
     here, there = (
         table_top1(card.family, precision, card.alpha, min(side, card.resolution))
         for side in (resolution, near.resolution if near else card.resolution)
@@ -105,10 +108,10 @@ def top1(card: ModelCard, resolution: int) -> Top1 | None:
 
 
 def table_top1(family: Family, precision: Precision, alpha: float, resolution: int) -> Top1 | None:
-    """What the family's table says, bilinear in the logarithms of width and resolution.
+    """Top-1 accuracy from the family's table, bilinear in the logarithms of width and resolution.
 
-    None outside the table. Where it has no int8 rows, the fp32 ones stand for how accuracy falls
-    with resolution.
+    None outside the table. A family without int8 rows uses its fp32 rows, since accuracy falls with
+    resolution in the same way.
     """
     tables, sources = _tables()
     grid = tables.get((family, precision)) or tables.get((family, "fp32"))
@@ -126,7 +129,7 @@ def table_top1(family: Family, precision: Precision, alpha: float, resolution: i
 
 
 def _at_width(grid: Grid, alpha: float, resolution: int) -> float | None:
-    """Along the resolutions that the table has for this width."""
+    """Interpolate along the table's resolutions for one width."""
     sides = sorted(side for width, side in grid if width == alpha)
     if not sides[0] <= resolution <= sides[-1]:
         return None
@@ -136,7 +139,7 @@ def _at_width(grid: Grid, alpha: float, resolution: int) -> float | None:
 
 
 def _neighbours(values: list[Number], value: Number) -> tuple[Number, Number]:
-    """The nearest values at or around one that lies within them."""
+    """The nearest of the sorted `values` at or around one within their range."""
     at = bisect_left(values, value)
     return (values[at], values[at]) if values[at] == value else (values[at - 1], values[at])
 
@@ -145,14 +148,9 @@ def _share(low: float, high: float, value: float) -> float:
     return 0.0 if low == high else log2(value / low) / log2(high / low)
 
 
-def _trained_precision(card: ModelCard) -> Precision:
-    """What the weights were trained for: the float form of a quantised checkpoint is still it."""
-    return "int8" if "qat" in card.name.split("_") else card.precision
-
-
 @cache
 def _tables() -> tuple[dict[tuple[str, str], Grid], dict[str, str]]:
-    """The table by family and precision, and the source of each family."""
+    """The table by family and precision, and the source by family."""
     tables: dict[tuple[str, str], Grid] = {}
     sources: dict[str, str] = {}
     with TABLE.open(encoding="utf-8", newline="") as file:

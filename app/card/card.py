@@ -1,46 +1,63 @@
-"""The model card: what an exported file says of itself, as JSON in ONNX `metadata_props`.
+"""The model card: the description of an exported model, as JSON in ONNX `metadata_props`.
 
-With the names of the graph's inputs and outputs, the card is the whole contract between the half
-that exports and the half that serves, so a field that is missing, unknown or of the wrong type is
-an error, and `card_version` counts every change.
-Version 1 had no `quantization`, version 2 no `measured`; both are still read.
+The card and the names of the graph's input and outputs are the whole contract between the code that
+exports models and the code that serves them. A missing field, an unknown field or a value of the
+wrong type is therefore an error, and every change of the fields raises `card_version`.
+`app.card.older_versions` reads the cards of older versions.
+
+The graph takes `image` and gives `probabilities` and `embedding`. Exports of this project also give
+`logits` and `features`; an imported graph does where its structure has them, and a file with a card
+of version 3 or older has neither.
 """
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from app.card.older_versions import upgrade
 from app.errors import CardError
 
-CARD_VERSION: Literal[3] = 3
+CARD_VERSION: Literal[4] = 4
 CARD_KEY = "mobilenet_gateway_card"
 NAME = r"^[a-z0-9][a-z0-9_.\-]{0,99}$"  # of a model
 
-INPUT = "image"  # uint8 RGB [N, H, W, 3]
-PROBABILITIES = "probabilities"  # float32 [N, classes]
-EMBEDDING = "embedding"  # float32 [N, channels], the pooled features
+INPUT = "image"  # uint8 [N, H, W, channels of the card]; RGB if those are 3
+PROBABILITIES = "probabilities"  # float32 [N, labels]
+EMBEDDING = "embedding"  # float32 [N, C], the pooled features
+LOGITS = "logits"  # float32 [N, labels, and one more if the card has a `background`]
+FEATURES = "features"  # float32 [N, C, h, w], the last feature map, before the pooling
 
 Family = Literal["mobilenet_v1", "mobilenet_v2", "other"]
 Precision = Literal["fp32", "int8"]
+PrecisionOrigin = Literal["float", "float_of_int8", "publisher_int8", "post_training_int8"]
+HeadActivation = Literal["softmax", "sigmoid", "none"]
 Interpolation = Literal["nearest", "bilinear", "bicubic", "lanczos"]
 Fraction = Annotated[float, Field(gt=0, le=1)]
 Percent = Annotated[float, Field(ge=0, le=100)]
 Count = Annotated[int, Field(ge=0)]
 Milliseconds = Annotated[float, Field(ge=0)]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+PRECISION_OF: dict[PrecisionOrigin, Precision] = {
+    "float": "fp32",
+    "float_of_int8": "fp32",
+    "publisher_int8": "int8",
+    "post_training_int8": "int8",
+}
 
 
 class CardPart(BaseModel):
-    """A frozen record of the card; unknown fields are refused."""
+    """A frozen record of the card; an unknown field is an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Preprocessing(CardPart):
-    """How a photo becomes the square that the graph sees, as in the checkpoint's own evaluation.
+    """How an image becomes the square input of the graph, as in the checkpoint's own evaluation.
 
-    `shortest_edge` resizes the shorter side to floor(resolution / crop_fraction), keeps the aspect
-    ratio and cuts the centre. `central_crop` cuts `crop_fraction` of each side and squashes the
-    cut to the square (slim's `preprocess_for_eval`).
+    `shortest_edge` resizes the shorter side to floor(resolution / crop_fraction) pixels, keeps the
+    aspect ratio and crops the centre. `central_crop` crops the central `crop_fraction` of each side
+    and resizes the crop to the square (slim's `preprocess_for_eval`).
     """
 
     resize: Literal["shortest_edge", "central_crop"]
@@ -49,7 +66,10 @@ class Preprocessing(CardPart):
 
 
 class Resolutions(CardPart):
-    """The square sizes, in pixels, that the graph accepts: `minimum`, +`step`, ... `maximum`."""
+    """The sides, in pixels, of the squares that the graph supports.
+
+    `minimum`, `minimum + step` and so on up to `maximum`.
+    """
 
     minimum: int = Field(ge=1)
     maximum: int = Field(ge=1)
@@ -76,9 +96,10 @@ class Accuracy(CardPart):
 
 
 class Measurement(CardPart):
-    """Single-crop accuracy at one resolution on labelled photos of the owner's, in percent.
+    """Single-crop accuracy at one resolution on the owner's labelled photos, in percent.
 
-    Measured on the way that the service takes. `photos` is the name of their folder or list.
+    The photos were decoded, cropped and classified by the code of the service. `photos` is the name
+    of their folder or list.
     """
 
     resolution: int = Field(ge=1)
@@ -89,17 +110,17 @@ class Measurement(CardPart):
 
 
 class SourceFile(CardPart):
-    """A file that weights were read from; the zoo's own cards lack the hash until it is fetched."""
+    """A file that the weights were read from; `sha256` is None until the zoo has fetched it."""
 
     name: str
-    sha256: str | None = Field(pattern=r"^[0-9a-f]{64}$")
+    sha256: Sha256 | None
 
 
 class Origin(CardPart):
     """Where the weights come from.
 
-    `imported` marks a file of somebody else's, of which no more is known than what its owner said;
-    `untrained` marks random weights, good for costs only.
+    `imported` marks a model of the user's own, known only by its file and what the user stated.
+    `untrained` marks random weights, which serve to study cost and latency.
     """
 
     kind: Literal["published", "imported", "untrained"]
@@ -111,8 +132,9 @@ class Origin(CardPart):
 class LayerRow(CardPart):
     """The cost of one layer at the trained resolution, for one image.
 
-    Shapes are channels, height, width. `weights` counts what is multiplied; `biases` and
-    `batch_norm_params` (scale and shift, 2 a channel, folded away in the file) are apart.
+    Shapes are channels, height, width. `weights` counts the values of the kernel; `biases` and
+    `batch_norm_params` (scale and shift, 2 per channel, folded into the kernel in the file) are
+    counted separately. `madds` are multiply-adds.
     """
 
     name: str
@@ -130,15 +152,16 @@ class LayerRow(CardPart):
 
 
 class Cost(CardPart):
-    """What the network costs for one image at the trained resolution.
+    """The cost of the network for one image at the trained resolution.
 
-    `params` counts what training learns: weights, biases, and 2 per batch-norm channel.
-    `stored_params` counts what the file holds after batch norm is folded: weights and one bias a
-    channel. `madds` counts one multiply-add per weight use in convolutions and the classifier;
-    biases, batch norm, activations, pooling and residual adds are free, as in both papers.
-    `peak_activation_bytes` is the most that live activations take at once, element-wise layers in
-    place. `standard_*` is the same network with every depthwise separable pair (a depthwise
-    convolution and the pointwise one after it) replaced by one standard convolution.
+    `params` counts the trained parameters: weights, biases, and 2 per batch-norm channel.
+    `stored_params` counts the parameters in the file after batch norm is folded: weights and one
+    bias per channel. `madds` counts one multiply-add per use of a weight in convolutions and the
+    classifier; biases, batch norm, activations, pooling and residual adds count nothing, as in both
+    papers. `peak_activation_bytes` is the maximum of the activations alive at the same time, with
+    element-wise layers in place. `standard_*` is the same network with every depthwise separable
+    pair (a depthwise convolution and the pointwise one after it) replaced by one standard
+    convolution.
     """
 
     params: Count
@@ -152,12 +175,12 @@ class Cost(CardPart):
 
 
 class QuantizationReport(CardPart):
-    """How a model was quantised after training, and how it compares with the float one.
+    """How a model was quantised after training, and how it compares with the float model `source`.
 
-    `compared_images` are views of photos that took no part in calibration; `same_first_class` is
-    the share of them, in percent, on which both have the same first class, and
-    `probability_difference` the mean absolute difference of that class's probability. Both times
-    are medians of one image on one core of `device`.
+    `compared_images` counts views of photos that took no part in calibration. `top1_agreement` is
+    the percentage of them on which both models have the same top-1 class;
+    `probability_difference` is the mean absolute difference of the probability of the float model's
+    top-1 class, from 0 to 1. Both times are medians of one image on one core of `device`.
     """
 
     source: str
@@ -165,7 +188,7 @@ class QuantizationReport(CardPart):
     float_layers: tuple[str, ...]
     calibration_images: Count
     compared_images: Count
-    same_first_class: Percent
+    top1_agreement: Percent
     probability_difference: float = Field(ge=0, le=1)
     float_ms: Milliseconds
     int8_ms: Milliseconds
@@ -173,31 +196,58 @@ class QuantizationReport(CardPart):
 
 
 class ModelCard(CardPart):
-    """Everything that the service needs to know of a model besides its graph."""
+    """All that the service knows of a model besides its graph.
 
-    card_version: Literal[3]
+    alpha               width multiplier; None where the family has none
+    resolution          side, in pixels, of the square input that the weights were trained at
+    channels            of the input: 3 for RGB, 1 for grey
+    precision           in which the layers compute
+    precision_origin    `float`: trained and published in float
+                        `float_of_int8`: the publisher's integer weights, dequantised to float
+                        `publisher_int8`: the publisher's own integers, by quantisation-aware
+                        training or otherwise
+                        `post_training_int8`: quantised by this project after training
+    labels              names of the classes, in the order of `probabilities`
+    background          index in `logits` of a class that means "none of the others", which
+                        `probabilities` leaves out; None if there is none
+    head_activation     turns `logits` into `probabilities`
+    base_sha256         hash of the file of the base model if this model is a head on it
+    """
+
+    card_version: Literal[4]
     name: str = Field(pattern=NAME)
     family: Family
     alpha: float | None = Field(gt=0)
     resolution: int = Field(ge=1)
     resolutions: Resolutions
+    channels: Literal[3, 1]
     precision: Precision
+    precision_origin: PrecisionOrigin
     labels: tuple[str, ...] = Field(min_length=1)
+    background: Count | None
+    head_activation: HeadActivation
     preprocessing: Preprocessing
     accuracy: Accuracy | None
     origin: Origin
+    base_sha256: Sha256 | None
     cost: Cost
     quantization: QuantizationReport | None
     measured: tuple[Measurement, ...]
 
     @model_validator(mode="before")
     @classmethod
-    def _from_older_versions(cls, data: Any) -> Any:
-        if isinstance(data, dict) and data.get("card_version") == 1 and "quantization" not in data:
-            data = {**data, "card_version": 2, "quantization": None}
-        if isinstance(data, dict) and data.get("card_version") == 2 and "measured" not in data:
-            data = {**data, "card_version": CARD_VERSION, "measured": []}
-        return data
+    def _upgrade(cls, data: Any) -> Any:
+        return upgrade(data)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if PRECISION_OF[self.precision_origin] != self.precision:
+            raise ValueError(f"precision {self.precision} cannot be {self.precision_origin}")
+        if self.quantization is not None and self.precision_origin != "post_training_int8":
+            raise ValueError(f"a {self.precision_origin} model has no quantization report")
+        if self.background is not None and self.background > len(self.labels):
+            raise ValueError(f"background {self.background} is no index of {LOGITS}")
+        return self
 
     @property
     def trained(self) -> bool:

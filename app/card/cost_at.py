@@ -1,9 +1,9 @@
-"""What a model costs at another resolution than the one it was trained at, from its card alone.
+"""The cost of a model at another resolution than the trained one, from its card alone.
 
-Resolution is a dial: one checkpoint takes any multiple of 32, parameters stay, multiply-adds and
-activations follow the area of the feature maps (V1 paper, section 3.4). A card has the shapes of
-one resolution; those of another follow exactly where every halving comes out even at both, as it
-does in the whole family. `models.network.cost` counts the same from the definition.
+One checkpoint supports any multiple of 32: parameters stay the same, multiply-adds and activations
+follow the area of the feature maps (V1 paper, section 3.4). A card holds the shapes at the trained
+resolution. The shapes at another one follow exactly if every halving is even at both, as in the
+whole family. `models.network.cost` counts the same from the network's definition.
 """
 
 from dataclasses import dataclass
@@ -16,28 +16,28 @@ ONE_POSITION = (1, 1)
 
 
 @dataclass(frozen=True, slots=True)
-class DialledCost:
-    """Cost for one image of `resolution` squared; each figure counts as in `app.card.card.Cost`."""
+class ScaledCost:
+    """The cost of one image of `resolution` x `resolution` pixels, counted as in `Cost`."""
 
     resolution: int
     madds: int
     peak_activation_bytes: int
-    activation_bytes: int  # of all layers together, which is what a run writes
+    activation_bytes: int  # of all layers together: all that one run writes
 
 
-def dial(card: ModelCard, resolution: int) -> DialledCost:
+def scaled_cost(card: ModelCard, resolution: int) -> ScaledCost:
     """The exact cost of a card's network at `resolution`.
 
     Raises:
-        BadQuery: the graph does not take it, or its maps do not scale evenly from the card's.
+        BadQuery: the graph does not support it, or the feature maps do not scale evenly.
     """
     if resolution not in card.resolutions:
-        raise BadQuery(f"resolution: {card.name} takes {card.resolutions}, not {resolution}")
+        raise BadQuery(f"resolution: {card.name} supports {card.resolutions}, not {resolution}")
     old, rows = card.resolution, card.cost.layers
-    return DialledCost(
+    return ScaledCost(
         resolution=resolution,
         madds=sum(_scaled(card, row, row.madds, resolution) for row in rows),
-        # The peak lies among the feature maps, and they all grow alike.
+        # The peak is a sum of feature maps, which all grow by the same factor.
         peak_activation_bytes=_exact(
             card, card.cost.peak_activation_bytes * resolution**2, old**2, resolution
         ),
@@ -45,13 +45,13 @@ def dial(card: ModelCard, resolution: int) -> DialledCost:
     )
 
 
-def dial_layers(card: ModelCard, resolution: int) -> list[LayerRow]:
-    """The rows of a card's layers at `resolution`.
+def scaled_layers(card: ModelCard, resolution: int) -> list[LayerRow]:
+    """The card's layer rows at `resolution`.
 
     Raises:
-        BadQuery: as `dial` does.
+        BadQuery: see `scaled_cost`.
     """
-    dial(card, resolution)
+    scaled_cost(card, resolution)
     return [
         row.model_copy(
             update={
@@ -73,7 +73,7 @@ def _shape(card: ModelCard, shape: tuple[int, int, int], resolution: int) -> tup
 
 
 def _scaled(card: ModelCard, row: LayerRow, amount: int, resolution: int) -> int:
-    """An amount that grows with the positions of a layer's output."""
+    """An amount that is proportional to the number of positions in the layer's output."""
     _, height, width = row.output_shape
     if (height, width) == ONE_POSITION:
         return amount
@@ -93,6 +93,6 @@ def _exact(card: ModelCard, amount: int, parts: int, resolution: int) -> int:
 
 def _uneven(card: ModelCard, resolution: int) -> BadQuery:
     return BadQuery(
-        f"resolution: what {card.name} costs at {resolution} does not follow from its card, "
-        f"which has the layers at {card.resolution}"
+        f"resolution: the cost of {card.name} at {resolution} does not follow from its layers at "
+        f"{card.resolution}"
     )

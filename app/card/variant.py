@@ -1,4 +1,4 @@
-"""What `model=auto` chooses among: a loaded model at one of its resolutions."""
+"""A variant: a loaded model at one of its resolutions. `model=auto` chooses among them."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -7,21 +7,21 @@ from typing import TYPE_CHECKING
 
 from app.card.accuracy import Top1, top1
 from app.card.card import ModelCard, Precision
-from app.card.cost_at import dial
+from app.card.cost_at import scaled_cost
 from app.errors import BadQuery
 
 if TYPE_CHECKING:
-    from app.model.model import Model  # brings onnxruntime, which settings and tables do without
+    from app.model.model import Model  # imports onnxruntime, which settings and tables do not need
 
 Key = tuple[str, int]  # name of the model, resolution
 
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """A model at a resolution, with all that is known of it before it runs.
+    """A model at a resolution, with all that is known before it runs.
 
-    `memory_bytes` is what it needs to be served on one thread: its weights as stored, and the most
-    that live activations take at once.
+    `memory_bytes` is the memory for serving it on one thread: the file with its weights, and the
+    peak of live activations.
     """
 
     model: str
@@ -30,7 +30,7 @@ class Variant:
     top1: Top1 | None
     params: int
     madds: int
-    activation_bytes: int  # all that one run writes
+    activation_bytes: int  # of all layers together: all that one run writes
     memory_bytes: int
 
     @property
@@ -39,14 +39,14 @@ class Variant:
 
     @property
     def by_accuracy(self) -> tuple[float, bool]:
-        """Sorts the most accurate first; of equals, one whose figure is not interpolated."""
+        """Sort key: the most accurate first, an interpolated figure after an equal one."""
         if self.top1 is None:
             return inf, True
         return -self.top1.percent, self.top1.basis == "interpolated"
 
     @property
     def name(self) -> str:
-        """For people; the model's own name has the resolution that it was trained at."""
+        """Name for people; the one in the model's own name is the trained resolution."""
         return f"{self.model}@{self.resolution}"
 
 
@@ -54,9 +54,9 @@ def variant_of(card: ModelCard, file_bytes: int, resolution: int) -> Variant:
     """A card's model at `resolution`.
 
     Raises:
-        BadQuery: the graph does not take it, or its cost there cannot be told.
+        BadQuery: the graph does not support it, or its cost there does not follow from the card.
     """
-    cost = dial(card, resolution)
+    cost = scaled_cost(card, resolution)
     return Variant(
         model=card.name,
         resolution=resolution,
@@ -70,16 +70,16 @@ def variant_of(card: ModelCard, file_bytes: int, resolution: int) -> Variant:
 
 
 def variants_of(card: ModelCard, file_bytes: int, resolutions: Iterable[int]) -> list[Variant]:
-    """A card's model as trained and at those of `resolutions` that are smaller, largest first.
+    """A card's model at its trained resolution and at the smaller `resolutions`, largest first.
 
-    Larger ones cost more, and nothing is published of what weights gain from them.
+    Larger ones are left out: they cost more, and no published figure says what they gain.
     """
     smaller = {side for side in resolutions if side < card.resolution and side in card.resolutions}
     found = []
     for side in sorted({card.resolution, *smaller}, reverse=True):
         try:
             found.append(variant_of(card, file_bytes, side))
-        except BadQuery:  # a graph whose maps do not halve evenly runs there, but at unknown cost
+        except BadQuery:  # the graph may run there, but its cost is unknown
             continue
     return found
 

@@ -38,8 +38,9 @@ class Model:
 
     @property
     def outputs(self) -> dict[str, int]:
-        """The outputs of the graph, and how many values an image has in each."""
-        return {output.name: output.shape[-1] for output in self.session.get_outputs()}
+        """The outputs of shape [N, width], with their widths; a feature map has no fixed width."""
+        found = self.session.get_outputs()
+        return {output.name: output.shape[1] for output in found if len(output.shape) == 2}
 
     def run(self, outputs: Sequence[str], images: Images) -> Floats:
         """These outputs side by side, [N, sum of widths], of uint8 RGB images [N, H, W, 3]."""
@@ -79,7 +80,7 @@ class Model:
             return self.card.resolution
         if resolution not in self.card.resolutions:
             raise BadQuery(
-                f"resolution: {self.name} takes {self.card.resolutions}, not {resolution}"
+                f"resolution: {self.name} supports {self.card.resolutions}, not {resolution}"
             )
         return resolution
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from app.card.card import Family, Precision
-from app.card.cost_at import dial_layers
+from app.card.cost_at import scaled_layers
 from app.model.model import Model
 from loadtest.auto.result import Prediction
 from models.network.cost import network_cost
@@ -34,7 +34,7 @@ def predict_models(
     for model in models:
         card = model.card
         for resolution in (each for each in RESOLUTIONS if each <= card.resolution):
-            layers = dial_layers(card, resolution)
+            layers = scaled_layers(card, resolution)
             madds = sum(row.madds for row in layers)
             predicted_ms = latency_models[card.precision].predict_ms(layers)
             measured_ms = _median_ms(model.session, resolution)

@@ -129,7 +129,7 @@ def evaluation_table(rows: Sequence["EvaluationRow"]) -> Group:
             f"{one.top1:.1f} ({one.top1_low:.0f}-{one.top1_high:.0f})",
             f"{one.top5:.1f} ({one.top5_low:.0f}-{one.top5_high:.0f})",
             f"{one.calibration_error:.3f}",
-            "-" if one.same_first_class is None else f"{one.same_first_class:.1f}",
+            "-" if one.top1_agreement is None else f"{one.top1_agreement:.1f}",
             f"{one.images_per_s:.0f}",
             f"{one.decode_ms:.2f}",
             f"{one.inference_ms:.2f}",

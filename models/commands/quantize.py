@@ -92,7 +92,7 @@ def _report(data: dict[str, Any]) -> Group:
     for trial in data["ladder"]:
         trials.add_row(
             trial["method"],
-            f"{trial['same_first_class']:.1f} %",
+            f"{trial['top1_agreement']:.1f} %",
             f"{trial['probability_difference']:.4f}",
             f"{trial['divergence']:.4f}",
             "<- chosen" if trial["method"] == data["method"] else "",
@@ -114,7 +114,7 @@ def verdict(data: dict[str, Any]) -> str:
     """Sentences on the agreement and on whether INT8 is faster here."""
     kept = ", ".join(data["float_layers"])
     agreement = (
-        f"{data['file']}: {data['same_first_class']:g} % top-1 agreement with the float model on "
+        f"{data['file']}: {data['top1_agreement']:g} % top-1 agreement with the float model on "
         f"{data['compared_images']} images that did not calibrate"
         f"{f', with {kept} kept in float' if kept else ''}."
     )

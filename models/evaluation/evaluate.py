@@ -70,7 +70,7 @@ class Evaluation:
 class EvaluationRow:
     """One evaluation as printed; the fields are the columns of the CSV and the keys in JSON.
 
-    Accuracy is in percent with the bounds of its 95 % confidence interval. `same_first_class` is
+    Accuracy is in percent with the bounds of its 95 % confidence interval. `top1_agreement` is
     the top-1 agreement with the reference in percent, None without common photos.
     `calibration_error` is from 0 to 1.
     """
@@ -89,7 +89,7 @@ class EvaluationRow:
     top5_low: float
     top5_high: float
     calibration_error: float
-    same_first_class: float | None
+    top1_agreement: float | None
     images_per_s: float
     decode_ms: float
     inference_ms: float
@@ -236,7 +236,7 @@ def evaluation_row(found: Evaluation, reference: Evaluation) -> EvaluationRow:
         top5_low=round(100 * top5.low, 2),
         top5_high=round(100 * top5.high, 2),
         calibration_error=round(calibration_error(outcomes), 4),
-        same_first_class=round(100 * same / len(common), 2) if common else None,
+        top1_agreement=round(100 * same / len(common), 2) if common else None,
         images_per_s=round(found.images_per_s, 1),
         decode_ms=round(found.decode_ms, 3),
         inference_ms=round(found.inference_ms, 3),

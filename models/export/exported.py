@@ -1,7 +1,7 @@
-"""The way back from a float file of this project to the network and the weights in it.
+"""Read a float file of this project back into the network and its weights.
 
-Layers, wiring, padding and activations are read from the graph, so that whatever
-`models.export.graph.FloatWriter` wrote can be read here, without the checkpoint that it came from.
+Layers, connections, padding and activations are read from the graph, so everything that
+`models.export.graph.FloatWriter` wrote can be read without its checkpoint.
 """
 
 from dataclasses import dataclass
@@ -22,31 +22,31 @@ from models.network.network import INPUT, Network
 
 # By their number of inputs: max(x, 0) and min(max(x, 0), 6).
 ACTIVATIONS: dict[int, Nonlinearity] = {2: "relu", 3: "relu6"}
-WITHOUT_LAYER = {"Transpose", "Cast", "Sub", "Clip", "Flatten", "Softmax", "Slice"}
+WITHOUT_LAYER = {"Transpose", "Cast", "Sub", "Clip", "Flatten", "Identity", "Softmax", "Slice"}
 
 
 class NotExportedError(ValueError):
-    """A file is not a float model that this project exported; the text says why."""
+    """A file is not a float model exported by this project; the text says why."""
 
 
 class ForeignGraphError(NotExportedError):
-    """An imported model has the graph of another exporter; the text says the way out."""
+    """An imported model has the graph of another exporter; the text says what to do instead."""
 
     def __init__(self, card: ModelCard, reason: str) -> None:
         super().__init__(
-            f"the layers of {card.name} cannot be told ({reason}); import the weights that it was "
-            "exported from (.pth, .safetensors, .h5, .keras, .tflite), or quantise it with "
-            "onnxruntime's own tool and import what that makes"
+            f"the layers of {card.name} cannot be recognised ({reason}); import the weights that "
+            "it was exported from (.pth, .safetensors, .h5, .keras, .tflite), or quantise it with "
+            "onnxruntime's own tool and import the result"
         )
         self.card = card
 
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """A float model of the store, taken apart.
+    """The parts of a float model of the store.
 
-    The first kernel of `checkpoint` is for pixels that only had the offset taken off: `scaling`
-    has their offset as its mean, and divides by nothing.
+    The first kernel of `checkpoint` expects pixels from which only the offset was subtracted:
+    `scaling` has this offset as its mean, and a `std` that leaves the scale unchanged.
     """
 
     card: ModelCard
@@ -57,13 +57,13 @@ class Exported:
 
 
 def read_exported(path: Path) -> Exported:
-    """Take a float file apart.
+    """Read the parts of a float file.
 
     Raises:
         OnnxFileError: it is not an ONNX file.
-        NotExportedError: it is another one than this project's float exports.
+        NotExportedError: it is not a float export of this project.
         ForeignGraphError: it was imported with its graph.
-        CardError: the card in it is not valid.
+        CardError: its card is not valid.
     """
     model = read_model(path)
     metadata = {item.key: item.value for item in model.metadata_props}
@@ -71,19 +71,19 @@ def read_exported(path: Path) -> Exported:
         raise NotExportedError(f"{path} has no model card, so this project did not export it")
     card = parse_card(metadata[CARD_KEY])
     if card.precision != "fp32":
-        raise NotExportedError(f"{card.name} is {card.precision} already; a float model is needed")
-    if card.origin.kind == "imported" and not _is_ours(model.graph):
+        raise NotExportedError(f"{card.name} is already {card.precision}; a float model is needed")
+    if card.origin.kind == "imported" and not _is_export(model.graph):
         raise ForeignGraphError(card, "this project did not write it")
     return _Reader(model.graph, card).read()
 
 
-def _is_ours(graph: onnx.GraphProto) -> bool:
+def _is_export(graph: onnx.GraphProto) -> bool:
     """Whether the graph starts as `models.export.graph.FloatWriter` writes it."""
     return any(tensor.name == IMAGE_OFFSET for tensor in graph.initializer)
 
 
 class _Reader:
-    """One walk over the nodes of a float graph."""
+    """Reads the nodes of a float graph in order."""
 
     def __init__(self, graph: onnx.GraphProto, card: ModelCard) -> None:
         self.graph = graph
@@ -124,7 +124,7 @@ class _Reader:
             case other:
                 raise NotExportedError(
                     f"{self.card.name} has the operator {other}, "
-                    "which no float export of this project has"
+                    "which is in no float export of this project"
                 )
 
     def _keep_weights(self, node: onnx.NodeProto) -> None:
@@ -151,11 +151,11 @@ class _Reader:
 
 
 def _padding(name: str, attributes: dict[str, Any]) -> Padding:
-    """The rule that gives these pads on an even number of pixels."""
+    """The padding rule that gives these pads for an even number of pixels."""
     kernel, stride = attributes["kernel_shape"][0], attributes["strides"][0]
     found = attributes["pads"]
     for rule in ("symmetric", "same", "valid"):
         before, after = pads(2 * stride * kernel, kernel, stride, rule)
         if found == [before, before, after, after]:
             return rule
-    raise NotExportedError(f"{name} pads {found}, which is no rule of the family")
+    raise NotExportedError(f"{name} has the pads {found}, which no rule of the family gives")

@@ -1,8 +1,14 @@
-"""A network with its weights as ONNX nodes: the float graph and the quantised (QDQ) one.
+"""A network with its weights as ONNX nodes: the float graph and the quantised (QDQ) graph.
 
-Both take `image`, uint8 RGB [N, H, W, 3] with free N, H and W, and give `probabilities`
-[N, classes] and `embedding` [N, channels], the pooled features. Every layer's output, after its
-activation, is a tensor with the layer's name.
+Both have the input `image`, uint8 RGB [N, H, W, 3] with symbolic N, H and W, and four float32
+outputs:
+
+    probabilities  [N, classes]     softmax of the logits; a background class is left out
+    embedding      [N, C]           the pooled features
+    logits         [N, classes]     with the background class, if there is one
+    features       [N, C, h, w]     the last feature map, before the pooling; h = H / 32
+
+The output of every layer, after its activation, is a tensor with the layer's name.
 """
 
 from dataclasses import dataclass, field
@@ -14,21 +20,20 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from app.arrays import Float32Array
-from app.card.card import EMBEDDING, PROBABILITIES
+from app.card.card import EMBEDDING, FEATURES, LOGITS, PROBABILITIES
 from models.checkpoints.checkpoint import Affine, Checkpoint, Quantization
 from models.network.layers import Conv, Linear, pads
 from models.network.network import INPUT, Network, Node, Step
 
 OPSET = 17
 IR_VERSION = 8  # the newest that onnxruntime 1.14 and other runtimes of its time read
-LOGITS = "logits"
 IMAGE_OFFSET = "image_offset"
 IMAGE_SCALED = "image_scaled"
 
 
 @dataclass(frozen=True, slots=True)
 class InputScaling:
-    """What the weights were trained on: (pixel / 255 - mean) / std, per RGB channel."""
+    """The scaling of the training: (pixel / 255 - mean) / std, per RGB channel."""
 
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
@@ -39,10 +44,10 @@ class InputScaling:
         return (255 * np.array(self.mean)).astype(np.float32).reshape(1, 3, 1, 1)
 
     def fold(self, kernel: Float32Array) -> Float32Array:
-        """The first kernel [out, 3, h, w] for pixels that only had the offset taken off.
+        """The first kernel [out, 3, h, w] for pixels from which only the offset was subtracted.
 
-        The offset itself cannot be folded into the bias: the zeros of the padding stand for the
-        mean, not for black.
+        The offset itself cannot be folded into the bias: the zeros of the padding mean the mean
+        colour, not black.
         """
         divisor = 255 * np.array(self.std, np.float64).reshape(1, 3, 1, 1)
         return (kernel / divisor).astype(np.float32)
@@ -50,7 +55,7 @@ class InputScaling:
 
 @dataclass(slots=True)
 class Tape:
-    """Nodes and constants in the making."""
+    """The nodes and constants of a graph, in the order in which they were added."""
 
     nodes: list[onnx.NodeProto] = field(default_factory=list)
     constants: dict[str, onnx.TensorProto] = field(default_factory=dict)
@@ -140,8 +145,8 @@ class QuantizedWriter:
     def simple(self, node: Node, op: str) -> None:
         output = f"{node.name}.float"
         if op == "GlobalAveragePool":
-            # TFLite rounds halves of the mean up, QuantizeLinear rounds them to even, and small
-            # maps have many exact halves: a nudge far below the rounding step decides them.
+            # TFLite rounds halves of the mean up, QuantizeLinear rounds them to even. Small maps
+            # have many exact halves, so add much less than a rounding step to round them up.
             nudge = np.float32(self.activations[node.name].scale / 1024)
             mean = self.tape.emit(op, list(node.inputs), f"{node.name}.mean", node.name)
             inputs = [mean, self.tape.constant(f"{node.name}.nudge", nudge)]
@@ -160,7 +165,7 @@ class QuantizedWriter:
         self._quantize(node.name, LOGITS)
 
     def _weights(self, node: Node, kernel: NDArray[np.int8]) -> list[str]:
-        """Emit the dequantised kernel and bias of a layer."""
+        """Emit the dequantised kernel and bias of a layer; return their names."""
         tape, name, layer = self.tape, node.name, self.layers[node.name]
         per_tensor = layer.scales.size == 1
         shape = () if per_tensor else layer.scales.shape
@@ -181,7 +186,7 @@ class QuantizedWriter:
         ]
 
     def _quantize(self, name: str, output: str | None = None) -> None:
-        """Round the layer's float output to uint8 and give it back under the layer's name."""
+        """Round the layer's float output to uint8; its dequantised value has the layer's name."""
         scale, zero = self._affine(name, self.activations[name])
         self.tape.emit("QuantizeLinear", [f"{name}.float", scale, zero], f"{name}.quantized")
         self._dequantize(name, output or name)
@@ -202,7 +207,10 @@ class QuantizedWriter:
 def build_graph(
     network: Network, writer: FloatWriter | QuantizedWriter, background: bool
 ) -> onnx.ModelProto:
-    """Write every layer, then softmax; `background` drops class 0 of a 1001-class network."""
+    """Write every layer, then softmax.
+
+    `background` drops class 0 from `probabilities`, which do not add up to 1 then.
+    """
     tape = writer.tape
     writer.input()
     for step in network.steps():
@@ -212,6 +220,8 @@ def build_graph(
         elif isinstance(layer, Linear):
             writer.linear(step.node)
         else:
+            if layer.kind == "global_pool":
+                tape.emit("Identity", [step.node.inputs[0]], FEATURES)
             writer.simple(step.node, {"global_pool": "GlobalAveragePool", "add": "Add"}[layer.kind])
     classes = network.shape_of("classifier")[0]
     if background:
@@ -223,7 +233,7 @@ def build_graph(
         tape.emit("Slice", ["probabilities_and_background", *bounds], PROBABILITIES)
     else:
         tape.emit("Softmax", [LOGITS], PROBABILITIES, axis=1)
-    return _model(network, tape, classes - background)
+    return _model(network, tape, classes, background)
 
 
 def float_writer(checkpoint: Checkpoint, scaling: InputScaling) -> FloatWriter:
@@ -234,15 +244,21 @@ def quantized_writer(quantization: Quantization) -> QuantizedWriter:
     return QuantizedWriter(Tape(), quantization)
 
 
-def _model(network: Network, tape: Tape, classes: int) -> onnx.ModelProto:
+def _model(network: Network, tape: Tape, classes: int, background: bool) -> onnx.ModelProto:
     channels = network.shape_of("pool")[0]
+    shapes: dict[str, list[str | int]] = {
+        PROBABILITIES: ["N", classes - background],
+        EMBEDDING: ["N", channels],
+        LOGITS: ["N", classes],
+        FEATURES: ["N", channels, "h", "w"],
+    }
     graph = helper.make_graph(
         tape.nodes,
         network.family,
         [helper.make_tensor_value_info(INPUT, TensorProto.UINT8, ["N", "H", "W", 3])],
         [
-            helper.make_tensor_value_info(PROBABILITIES, TensorProto.FLOAT, ["N", classes]),
-            helper.make_tensor_value_info(EMBEDDING, TensorProto.FLOAT, ["N", channels]),
+            helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
+            for name, shape in shapes.items()
         ],
         list(tape.constants.values()),
     )
@@ -255,7 +271,7 @@ def _model(network: Network, tape: Tape, classes: int) -> onnx.ModelProto:
 
 
 def conv_attributes(step: Step, layer: Conv) -> dict[str, Any]:
-    """Padding in numbers: every size that the family takes is even at each stride of 2."""
+    """Attributes of a Conv node; pads are fixed, as every supported size is even at each stride."""
     _, height, width = step.input_shapes[0]
     top, bottom = pads(height, layer.kernel[0], layer.stride, layer.padding)
     left, right = pads(width, layer.kernel[1], layer.stride, layer.padding)

@@ -25,6 +25,7 @@ from models.importing.inspect_graph import (
     kind_of_scores,
     score_output,
 )
+from models.importing.optional_outputs import find_optional_outputs, with_outputs
 from models.importing.options import (
     Choices,
     Classes,
@@ -88,7 +89,7 @@ def adopt(
     resolution = _resolution(image, choices)
     trail = Trail(foreign.graph)
     features = find_features(trail, output)
-    runner = Runner(_with_output(foreign, features.value))
+    runner = Runner(with_outputs(foreign, features.value))
     pixels = noise(resolution)
     unscaled = Original(runner, image, None, (output, features.value))
     classes = count_classes(unscaled.answers(pixels[:1])[0])
@@ -96,7 +97,8 @@ def adopt(
     scaling = choose_scaling(choices, image.uint8)
     preprocessing = choose_preprocessing(choices)
     names = choose_classes(choices, classes)
-    scores, feature_values = replace(unscaled, scaling=scaling).answers(pixels)
+    original = replace(unscaled, scaling=scaling)
+    scores, feature_values = original.answers(pixels)
     kind = kind_of_scores(trail, output, scores.reshape(len(scores), -1))
     if feature_values.ndim not in (2, 4):
         shape = list(feature_values.shape)
@@ -111,6 +113,7 @@ def adopt(
         background=names.background,
         features=features,
         feature_shape=feature_values.shape,
+        optional=find_optional_outputs(foreign, original, pixels, kind, features),
     )
     expected = to_probabilities(scores, kind)[:, int(names.background) :]
     precision = _precision(foreign.graph)
@@ -127,8 +130,12 @@ def adopt(
         alpha=alpha,
         resolution=resolution,
         resolutions=Resolutions(minimum=sizes[0], maximum=sizes[-1], step=resolutions.STEP),
+        channels=3,
         precision=precision,
+        precision_origin="publisher_int8" if precision == "int8" else "float",
         labels=names.labels,
+        background=0 if names.background else None,
+        head_activation="softmax",
         preprocessing=preprocessing,
         accuracy=None,
         origin=Origin(
@@ -137,6 +144,7 @@ def adopt(
             files=source_files(path),
             licence=licence,
         ),
+        base_sha256=None,
         cost=cost,
         quantization=None,
         measured=(),
@@ -208,15 +216,6 @@ def _precision(graph: onnx.GraphProto) -> Precision:
     return "fp32"
 
 
-def _with_output(model: onnx.ModelProto, value: str) -> onnx.ModelProto:
-    """The same graph with one more output."""
-    copy = onnx.ModelProto()
-    copy.CopyFrom(model)
-    if value not in [output.name for output in copy.graph.output]:
-        copy.graph.output.append(onnx.ValueInfoProto(name=value))
-    return copy
-
-
 def _findings(
     foreign: onnx.ModelProto,
     card: ModelCard,
@@ -245,6 +244,7 @@ def _findings(
         ("classes", f"{plan.classes}{' with a background' if names.background else ''}", "a run"),
         ("labels", labels_text(names.labels), names.said_by),
         ("embedding", f"{plan.channels} values", _pooling(plan)),
+        ("outputs", ", ".join(plan.outputs), "the graph and a run"),
         ("precision", card.precision, "the graph"),
         ("family", family_text(card), "every layer's shape"),
         ("parameters", f"{card.cost.params:,}", "the graph"),

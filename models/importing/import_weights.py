@@ -98,6 +98,7 @@ def adopt_checkpoint(
         ),
         labels=names.labels,
         design=network.design,
+        integer_weights=integers is not None,
     )
     model = build(recipe, network.checkpoint, precision)
     card = recipe.card(precision).model_copy(update={"name": chosen_name(name, path)})

@@ -10,10 +10,11 @@ import numpy as np
 import onnx
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 
-from app.card.card import EMBEDDING, INPUT, PROBABILITIES
+from app.card.card import EMBEDDING, FEATURES, INPUT, LOGITS, PROBABILITIES
 from app.model.runtime import save_simplified
 from models.export.graph import IR_VERSION, InputScaling
 from models.importing.inspect_graph import Features, ImageInput, Scores
+from models.importing.optional_outputs import OptionalOutputs
 
 TAKEN = "gateway_"  # what the names of new values start with, but for those of the contract
 
@@ -31,6 +32,7 @@ class Plan:
     background: bool
     features: Features
     feature_shape: tuple[int, ...]
+    optional: OptionalOutputs
 
     @property
     def pools_here(self) -> bool:
@@ -42,6 +44,19 @@ class Plan:
     @property
     def channels(self) -> int:
         return self.feature_shape[-1 if self.features.channels_last else 1]
+
+    @property
+    def outputs(self) -> dict[str, list[int | str]]:
+        """Names and shapes of the wrapped graph's outputs, without the batch."""
+        shapes: dict[str, list[int | str]] = {
+            PROBABILITIES: [self.classes - self.background],
+            EMBEDDING: [self.channels],
+        }
+        if self.optional.logits:
+            shapes[LOGITS] = [self.classes]
+        if self.optional.features or self.pools_here:
+            shapes[FEATURES] = [self.channels, "h", "w"]
+        return shapes
 
 
 class _Nodes:
@@ -61,7 +76,7 @@ class _Nodes:
 
 
 def wrap(foreign: onnx.ModelProto, plan: Plan, *, free_batch: bool) -> onnx.ModelProto:
-    """Uint8 `image` [N, H, W, 3] in front, `probabilities` and `embedding` behind.
+    """Uint8 `image` [N, H, W, 3] in front, `probabilities` and the other outputs behind.
 
     `free_batch` gives N images at a time, whatever the file fixes, else it is 1; whether the graph
     bears that shows in a run.
@@ -77,17 +92,15 @@ def wrap(foreign: onnx.ModelProto, plan: Plan, *, free_batch: bool) -> onnx.Mode
     height, width = plan.image.height or "H", plan.image.width or "W"
     nodes = [*front.nodes, *graph.node, *back.nodes]
     constants = [*graph.initializer, *front.constants, *back.constants]
-    nodes = _needed(nodes, {PROBABILITIES, EMBEDDING})
+    nodes = _needed(nodes, set(plan.outputs))
     read = {name for node in nodes for name in node.input}
     wrapped = helper.make_graph(
         nodes,
         graph.name or "adopted",
         [helper.make_tensor_value_info(INPUT, TensorProto.UINT8, [batch, height, width, 3])],
         [
-            helper.make_tensor_value_info(
-                PROBABILITIES, TensorProto.FLOAT, [batch, plan.classes - plan.background]
-            ),
-            helper.make_tensor_value_info(EMBEDDING, TensorProto.FLOAT, [batch, plan.channels]),
+            helper.make_tensor_value_info(name, TensorProto.FLOAT, [batch, *shape])
+            for name, shape in plan.outputs.items()
         ],
         [tensor for tensor in constants if tensor.name in read],
     )
@@ -143,10 +156,15 @@ def _front(plan: Plan, names: dict[str, str]) -> _Nodes:
 
 
 def _back(plan: Plan, names: dict[str, str]) -> _Nodes:
-    """From scores to `probabilities`, from features to `embedding`."""
+    """From scores to `logits` and `probabilities`, from features to `features` and `embedding`."""
     tape = _Nodes()
     value = names.get(plan.output, plan.output)
-    if plan.score_axes > 2:
+    if plan.optional.logits:
+        logits = names.get(plan.optional.logits, plan.optional.logits)
+        tape.emit("Flatten", [logits], LOGITS, axis=1)
+    if plan.scores == "logits":
+        value = LOGITS
+    elif plan.score_axes > 2:
         value = tape.emit("Flatten", [value], f"{TAKEN}scores", axis=1)
     if plan.scores == "logits":
         value = tape.emit("Softmax", [value], f"{TAKEN}softmax", axis=1)
@@ -166,7 +184,14 @@ def _back(plan: Plan, names: dict[str, str]) -> _Nodes:
     if plan.pools_here:
         if features.channels_last:
             value = tape.emit("Transpose", [value], f"{TAKEN}map", perm=[0, 3, 1, 2])
+        tape.emit("Identity", [value], FEATURES)
         value = tape.emit("GlobalAveragePool", [value], f"{TAKEN}pooled")
+    elif plan.optional.features:
+        feature_map = names.get(plan.optional.features, plan.optional.features)
+        if plan.optional.channels_last:
+            tape.emit("Transpose", [feature_map], FEATURES, perm=[0, 3, 1, 2])
+        else:
+            tape.emit("Identity", [feature_map], FEATURES)
     tape.emit("Flatten", [value], EMBEDDING, axis=1)
     return tape
 
@@ -175,7 +200,7 @@ def _clear_names(graph: onnx.GraphProto) -> dict[str, str]:
     """Rename the values whose names the wrapper takes; the new names by the old ones."""
     values = {name for node in graph.node for name in [*node.input, *node.output]}
     values |= {value.name for value in graph.input}
-    clashing = {INPUT, PROBABILITIES, EMBEDDING} | {
+    clashing = {INPUT, PROBABILITIES, EMBEDDING, LOGITS, FEATURES} | {
         name for name in values if name.startswith(TAKEN)
     }
     renamed = {name: f"foreign_{name}" for name in clashing & values}

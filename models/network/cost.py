@@ -11,7 +11,7 @@ from itertools import pairwise
 from math import prod
 
 from app.card.card import Cost, LayerRow, ModelCard, Precision
-from app.card.cost_at import dial, dial_layers
+from app.card.cost_at import scaled_cost, scaled_layers
 from models.network.layers import Conv, Layer
 from models.network.network import INPUT, Network, Node, Step
 
@@ -56,7 +56,7 @@ def cost_at(card: ModelCard, resolution: int) -> Cost:
         BadQuery: the graph does not support the resolution, or its feature maps do not scale
             evenly from those in the card.
     """
-    trained, scaled = card.cost, dial(card, resolution)
+    trained, scaled = card.cost, scaled_cost(card, resolution)
     convolutions = trained.standard_madds - trained.classifier_madds  # they grow with the area
     return trained.model_copy(
         update={
@@ -64,7 +64,7 @@ def cost_at(card: ModelCard, resolution: int) -> Cost:
             "peak_activation_bytes": scaled.peak_activation_bytes,
             "standard_madds": trained.classifier_madds
             + convolutions * resolution**2 // card.resolution**2,
-            "layers": tuple(dial_layers(card, resolution)),
+            "layers": tuple(scaled_layers(card, resolution)),
         }
     )
 

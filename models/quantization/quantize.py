@@ -153,7 +153,7 @@ def quantize(
         float_layers=best.float_layers,
         calibration_images=len(photos.calibration),
         compared_images=result.images,
-        same_first_class=round(100 * result.top1_agreement, 2),
+        top1_agreement=round(100 * result.top1_agreement, 2),
         probability_difference=round(result.probability_difference, 5),
         float_ms=round(float_ms, 3),
         int8_ms=round(int8_ms, 3),
@@ -168,6 +168,7 @@ def _draft(model: Exported, name: str) -> ModelCard:
     changes: dict[str, Any] = {
         "name": name,
         "precision": "int8",
+        "precision_origin": "post_training_int8",
         "accuracy": None,
         "measured": (),
         "cost": network_cost(model.network, "int8"),
@@ -188,7 +189,7 @@ def as_data(done: Quantized) -> dict[str, Any]:
                 "method": trial.method.name,
                 "compared_images": trial.result.images,
                 "float_layers": list(trial.float_layers),
-                "same_first_class": round(100 * trial.result.top1_agreement, 2),
+                "top1_agreement": round(100 * trial.result.top1_agreement, 2),
                 "probability_difference": round(trial.result.probability_difference, 5),
                 "divergence": round(trial.result.divergence, 5),
             }

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from app.card.card import EMBEDDING
+from app.card.card import EMBEDDING, LOGITS
 from models.checkpoints.checkpoint import LayerWeights, Quantization
-from models.export.graph import LOGITS, QuantizedWriter, Tape, conv_attributes
+from models.export.graph import QuantizedWriter, Tape, conv_attributes
 from models.network.layers import Conv
 from models.network.network import INPUT, Node, Step
 

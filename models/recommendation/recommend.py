@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from operator import methodcaller
 
 from app.card.card import ModelCard, Precision
-from app.card.cost_at import dial_layers
+from app.card.cost_at import scaled_layers
 from app.card.variant import Variant, variants_of
 from models.export.export import predict_file_bytes
 from models.network.resolution import RESOLUTIONS
@@ -105,7 +105,7 @@ def _candidate(
     return Candidate(
         variant=variant,
         inference_ms=probe.models[variant.precision].predict_ms(
-            dial_layers(card, variant.resolution)
+            scaled_layers(card, variant.resolution)
         ),
         decode_ms=probe.decode_ms,
         service_bytes=BASE_SERVICE_BYTES + MEMORY_FACTORS[variant.precision] * model_bytes,

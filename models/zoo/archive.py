@@ -1,4 +1,4 @@
-"""One file out of a published `.tgz`, without unpacking anything else."""
+"""Extract one file from a published `.tgz` archive."""
 
 import tarfile
 import zlib
@@ -6,23 +6,24 @@ from gzip import BadGzipFile
 from pathlib import Path, PurePosixPath
 from shutil import copyfileobj
 
-# TensorFlow's archives hold a checkpoint, a frozen graph and text beside the .tflite file: 200 MB
-# for the widest network.
+# TensorFlow's archives contain a checkpoint, a frozen graph and text besides the .tflite file: 200
+# MB for the widest network.
 MAX_UNPACKED_BYTES = 1_000_000_000
 
 
 class ArchiveError(Exception):
-    """An archive is damaged, or does not hold what it should."""
+    """An archive is damaged or lacks the expected file."""
 
 
 def take_member(archive: Path, member: str, target: Path, limit_bytes: int) -> None:
-    """Copy the regular file called `member` out of a gzipped tar archive to `target`.
+    """Copy the regular file `member` from a gzipped tar archive to `target`.
 
-    No name in the archive becomes a path, links are not followed, and an archive that unpacks to
-    more than MAX_UNPACKED_BYTES is given up before it does.
+    No name in the archive becomes a path, links are not followed, and an archive that would unpack
+    to more than MAX_UNPACKED_BYTES is rejected before it does.
 
     Raises:
-        ArchiveError: damaged, no such regular file in it, or one of more than `limit_bytes`.
+        ArchiveError: the archive is damaged or lacks the file, or the file is larger than
+            `limit_bytes`.
         OSError: `target` cannot be written.
     """
     try:

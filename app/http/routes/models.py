@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request
 
 from app.auto.pareto import frontier as pareto
-from app.card.cost_at import dial, dial_layers
+from app.card.cost_at import scaled_cost, scaled_layers
 from app.errors import (
     BadQuery,
     Forbidden,
@@ -138,9 +138,9 @@ async def layers(name: str, gateway: Current, query: Annotated[LayersQuery, Quer
     if query.resolution in (None, card.resolution):  # known for any network, not only the family's
         madds, peak, rows = card.cost.madds, card.cost.peak_activation_bytes, card.cost.layers
     else:
-        cost = dial(card, query.resolution)
+        cost = scaled_cost(card, query.resolution)
         madds, peak = cost.madds, cost.peak_activation_bytes
-        rows = tuple(dial_layers(card, query.resolution))
+        rows = tuple(scaled_layers(card, query.resolution))
     return LayerTable(
         model=card.name,
         resolution=query.resolution or card.resolution,

@@ -60,6 +60,25 @@ def test_what_was_quantised_here_has_no_accuracy_until_it_is_measured() -> None:
     assert top1(written, 128) is None
 
 
+@pytest.mark.parametrize(
+    ("origin", "percent"),
+    [("float", 69.9 + 41.4 - 49.7), ("float_of_int8", 39.5 + 69.9 - 48.2)],
+)
+def test_a_model_has_the_same_accuracy_whatever_its_name(origin: str, percent: float) -> None:
+    known = Measurement(resolution=224, top1=69.9, top5=90, images=40, photos="doors")
+    card = dict(zoo()["mobilenet_v1_0.25_224"].recipe.card("fp32")) | {
+        "precision_origin": origin,
+        "measured": (known,),
+    }
+    found = [
+        top1(ModelCard.model_validate({**card, "name": name}), 128)
+        for name in ("door_camera", "door_qat", "door_int8")
+    ]
+    assert found[0] is not None
+    assert found[0].percent == pytest.approx(percent)
+    assert found == [found[0]] * 3
+
+
 def test_weights_trained_for_quantisation_get_the_figures_of_quantised_ones() -> None:
     assert zoo_top1("mobilenet_v1_1.0_224_qat", 224) == (70.0, "interpolated")
 

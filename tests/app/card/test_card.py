@@ -2,6 +2,7 @@
 
 import copy
 import json
+from pathlib import Path as File
 from typing import Any
 
 import pytest
@@ -44,19 +45,141 @@ def test_a_card_comes_back_from_its_json_as_it_was() -> None:
     assert CARD.trained
 
 
-NEWER = {1: ("quantization", "measured"), 2: ("measured",)}
+# As this project wrote them at those versions, but for labels and layers that were left out.
+OLDER_CARDS = File(__file__).with_name("older_cards")
+ADDED_4 = ("precision_origin", "channels", "head_activation", "background", "base_sha256")
+ADDED = {1: ("quantization", "measured", *ADDED_4), 2: ("measured", *ADDED_4), 3: ADDED_4}
+NEW = {"channels": 3, "head_activation": "softmax", "base_sha256": None}
 
 
-@pytest.mark.parametrize("version", NEWER)
-def test_a_card_of_an_older_version_is_still_read(version: int) -> None:
-    older = {key: value for key, value in JSON.items() if key not in NEWER[version]}
-    assert parse_card(json.dumps({**older, "card_version": version})) == CARD
+def older_card(version: int, **changes: Any) -> dict[str, Any]:
+    data = json.loads((OLDER_CARDS / f"version_{version}.json").read_text("utf-8"))
+    assert data["card_version"] == version
+    return {**data, **changes}
 
 
-@pytest.mark.parametrize("version", NEWER)
-def test_a_card_of_an_older_version_has_no_newer_field(version: int) -> None:
+def upgraded(data: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(parse_card(json.dumps(data)).model_dump_json())
+    return found
+
+
+@pytest.mark.parametrize(
+    ("version", "derived"),
+    [
+        pytest.param(
+            1,
+            {
+                "precision_origin": "float_of_int8",
+                "background": 0,
+                "quantization": None,
+                "measured": [],
+            },
+            id="float form of the publisher's integers, with a background class",
+        ),
+        pytest.param(
+            2,
+            {
+                "precision_origin": "post_training_int8",
+                "background": None,
+                "quantization": {
+                    "source": "mobilenet_v2_1.0_224",
+                    "method": "equalized",
+                    "float_layers": [],
+                    "calibration_images": 242,
+                    "compared_images": 264,
+                    "top1_agreement": 98.11,
+                    "probability_difference": 0.01512,
+                    "float_ms": 4.71,
+                    "int8_ms": 2.58,
+                    "device": "cpu (x86_64, with VNNI)",
+                },
+                "measured": [],
+            },
+            id="quantised here",
+        ),
+        pytest.param(
+            3,
+            {"precision_origin": "publisher_int8", "background": 0},
+            id="the publisher's integers",
+        ),
+    ],
+)
+def test_a_card_of_an_older_version_is_still_read(version: int, derived: dict[str, Any]) -> None:
+    older = older_card(version)
+    assert upgraded(older) == {**older, **NEW, **derived, "card_version": 4}
+
+
+def test_a_card_of_version_3_differs_from_the_newest_in_its_new_fields_alone() -> None:
+    older = {key: value for key, value in JSON.items() if key not in ADDED_4}
+    assert parse_card(json.dumps({**older, "card_version": 3})) == CARD
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "origin"),
+    [
+        pytest.param("published", "mobilenet_v1_0.25_128_qat", "float_of_int8", id="zoo"),
+        pytest.param("published", "mobilenet_v1_0.25_128", "float", id="zoo-float"),
+        pytest.param("imported", "door_qat", "float", id="named-by-its-owner"),
+    ],
+)
+def test_only_published_models_of_old_were_marked_by_their_name(
+    kind: str, name: str, origin: str
+) -> None:
+    older = older_card(1, name=name)
+    older["origin"]["kind"] = kind
+    assert upgraded(older)["precision_origin"] == origin
+
+
+@pytest.mark.parametrize(
+    ("version", "field"), [(version, field) for version in ADDED for field in ADDED[version]]
+)
+def test_a_card_of_an_older_version_has_no_newer_field(version: int, field: str) -> None:
     with pytest.raises(CardError, match="card_version"):
-        parse_card(json.dumps({**JSON, "card_version": version}))
+        parse_card(json.dumps(older_card(version, **{field: None})))
+
+
+def test_a_report_of_an_older_version_has_no_newer_field() -> None:
+    older = older_card(2)
+    older["quantization"]["top1_agreement"] = 98.11
+    with pytest.raises(CardError, match="card_version"):
+        parse_card(json.dumps(older))
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("cost", None),
+        ("cost", {"layers": [{"weights": 1, "output_shape": []}]}),
+        ("labels", 3),
+        ("origin", "here"),
+        ("name", 5),
+        ("quantization", []),
+    ],
+)
+def test_a_broken_card_of_an_older_version_is_refused_by_the_name_of_its_field(
+    field: str, value: Any
+) -> None:
+    with pytest.raises(CardError, match=field):
+        parse_card(json.dumps(older_card(3, **{field: value})))
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        pytest.param({"precision": "int8"}, "precision int8 cannot be float", id="origin"),
+        pytest.param({"background": 1001}, "1001 is no index of logits", id="background"),
+        pytest.param(
+            {"quantization": upgraded(older_card(2))["quantization"]},
+            "a float model has no quantization report",
+            id="report",
+        ),
+    ],
+)
+def test_fields_that_contradict_each_other_are_refused(
+    changes: dict[str, Any], reason: str
+) -> None:
+    with pytest.raises(CardError, match=reason):
+        parse_card(json.dumps({**JSON, **changes}))
 
 
 def test_random_weights_are_not_trained_ones() -> None:
@@ -86,13 +209,18 @@ def test_a_card_with_an_unknown_field_is_refused_by_the_name_of_it(path: Path, n
 @pytest.mark.parametrize(
     ("path", "value"),
     [
-        pytest.param(("card_version",), 4, id="version"),
+        pytest.param(("card_version",), 5, id="version"),
         pytest.param(("name",), "../../etc/passwd", id="name"),
         pytest.param(("name",), "x" * 101, id="long-name"),
         pytest.param(("family",), "resnet", id="family"),
         pytest.param(("alpha",), 0, id="alpha"),
         pytest.param(("resolution",), 0, id="resolution"),
         pytest.param(("precision",), "fp16", id="precision"),
+        pytest.param(("precision_origin",), "qat", id="precision-origin"),
+        pytest.param(("channels",), 4, id="channels"),
+        pytest.param(("head_activation",), "relu", id="head-activation"),
+        pytest.param(("background",), -1, id="background"),
+        pytest.param(("base_sha256",), "b0353104", id="base"),
         pytest.param(("labels",), [], id="labels"),
         pytest.param(("preprocessing", "crop_fraction"), 1.5, id="crop"),
         pytest.param(("preprocessing", "resize"), "squash", id="resize"),

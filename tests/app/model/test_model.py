@@ -95,7 +95,7 @@ def test_without_a_resolution_the_trained_one_is_used(model: Model) -> None:
 def test_a_resolution_that_the_graph_does_not_take_is_refused(
     model: Model, resolution: int
 ) -> None:
-    with pytest.raises(BadQuery, match=f"{SMALL_V2} takes 96 to 512 .* not {resolution}"):
+    with pytest.raises(BadQuery, match=f"{SMALL_V2} supports 96 to 512 .* not {resolution}"):
         model.check_resolution(resolution)
 
 

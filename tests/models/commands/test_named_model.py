@@ -15,7 +15,7 @@ def test_an_unknown_model_is_refused_with_those_that_are_near(
     capsys: Capture, command: str
 ) -> None:
     text = refused(capsys, "models", command, "mobilenet_v3")
-    assert text.startswith("no model 'mobilenet_v3' in the zoo; near to that are:\n  mobilenet_v")
+    assert text.startswith("Unknown model 'mobilenet_v3' in the zoo. Similar names:\n  mobilenet_v")
     assert "models list" in text
 
 

@@ -124,8 +124,8 @@ def test_a_local_file_with_other_bytes_is_refused(capsys: Capture, tmp_path: Pat
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        pytest.param(("mobilenet_v3",), "no model 'mobilenet_v3' in the zoo", id="unknown"),
-        pytest.param((DEFAULT, "mobilenet_v3"), "no model 'mobilenet_v3'", id="second-unknown"),
+        pytest.param(("mobilenet_v3",), "Unknown model 'mobilenet_v3' in the zoo", id="unknown"),
+        pytest.param((DEFAULT, "mobilenet_v3"), "Unknown model 'mobile", id="second-unknown"),
         pytest.param(("--all", DEFAULT), "Give either names or --all, not both", id="all-and-one"),
         pytest.param(("--weights", "gone"), "--weights: not a folder: gone", id="no-folder"),
     ],

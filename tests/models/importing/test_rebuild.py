@@ -111,6 +111,6 @@ def test_a_graph_that_is_not_quite_the_familys_is_refused_with_a_way_out(
     model = onnx.load(path)
     change(model)
     onnx.save(model, path)
-    wanted = rf"the layers of foreign cannot be told \({reason}\); import the weights"
+    wanted = rf"the layers of foreign cannot be recognised \({reason}\); import the weights"
     with pytest.raises(NotExportedError, match=wanted), float_form(path):
         pass

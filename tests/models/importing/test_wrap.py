@@ -70,7 +70,8 @@ def test_a_background_class_is_left_out(tmp_path: Path) -> None:
 def test_one_of_several_outputs_can_be_named(tmp_path: Path) -> None:
     path = saved(detector(), tmp_path)
     adoption = adopt(path, KERAS.choices(write_labels(tmp_path), output="scores"))
-    assert [output.name for output in adoption.model.graph.output] == ["probabilities", "embedding"]
+    outputs = [output.name for output in adoption.model.graph.output]
+    assert outputs == ["probabilities", "embedding", "logits", "features"]
     assert "boxes_matrix" not in [tensor.name for tensor in adoption.model.graph.initializer]
 
 

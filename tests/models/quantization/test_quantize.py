@@ -230,7 +230,7 @@ def test_an_int8_model_is_not_quantized_again(
         capsys, "models", "quantize", said["model"], "--calibration", str(scenes), "--store",
         str(tmp_path),
     )  # fmt: skip
-    assert text == f"{said['model']} is int8 already; a float model is needed"
+    assert text == f"{said['model']} is already int8; a float model is needed"
 
 
 def test_a_method_that_is_hardly_better_is_not_chosen() -> None:
@@ -254,7 +254,7 @@ def test_a_method_that_is_hardly_better_is_not_chosen() -> None:
 )
 def test_the_verdict_says_whether_int8_pays(int8_ms: float, device: str, says: str) -> None:
     data = {
-        "file": "m", "same_first_class": 99.0, "compared_images": 5, "float_layers": [],
+        "file": "m", "top1_agreement": 99.0, "compared_images": 5, "float_layers": [],
         "float_ms": 6.0, "int8_ms": int8_ms, "device": device,
     }  # fmt: skip
     assert says in verdict(data)
@@ -286,7 +286,7 @@ def test_the_default_model_keeps_its_answers_on_photos_it_was_not_calibrated_on(
     options = ("--holdout", str(held), "--method", "equalized", "--images", "110")
     said = quantized(capsys, REAL_MODEL, store, calibration, *options)
     assert said["compared_images"] == 110
-    assert said["same_first_class"] >= 95
+    assert said["top1_agreement"] >= 95
     assert said["probability_difference"] < 0.05
 
     made, float_model = load_model(Path(said["file"])), load_model(store / f"{REAL_MODEL}.onnx")

@@ -238,7 +238,9 @@ RIGHT = files(PHOTO)
             "[N, H, W, 3]",
             id="grey",
         ),
-        pytest.param({"inputs": [RIGHT], "outputs": [{"name": "logits"}]}, "logits", id="output"),
+        pytest.param(
+            {"inputs": [RIGHT], "outputs": [{"name": "features"}]}, "no output", id="output"
+        ),
         pytest.param(
             {"inputs": [RIGHT], "parameters": {"sequence_id": 3}}, "'sequence_id'", id="sequence"
         ),
