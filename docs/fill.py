@@ -1,7 +1,7 @@
-"""Keeps the tables of README and docs in step with the code.
+"""Generate the tables of README and docs from the code.
 
-A table stands between `<!-- name -->` and `<!-- /name -->`. `python -m docs.fill` writes all of
-them anew, `python -m docs.fill --check` fails if one has fallen behind.
+A table is between `<!-- name -->` and `<!-- /name -->`. `python -m docs.fill` regenerates all
+tables, `python -m docs.fill --check` fails if one is out of date.
 """
 
 import sys
@@ -26,7 +26,7 @@ from models.papers.accuracy_plot import draw, is_current
 from models.papers.comparison import comparisons, widest_tensors
 from models.zoo.zoo import Entry, zoo
 
-SUFFIX = {"counter": "_total"}  # which the text format adds
+SUFFIX = {"counter": "_total"}  # added by the text format
 ROOT = Path(__file__).resolve().parents[1]
 PLOT = ROOT / "docs" / "accuracy.svg"
 PAGES = ("README.md", "docs/api.md", "docs/models.md", "docs/operations.md")
@@ -62,7 +62,7 @@ def _models(entries: Mapping[str, Entry]) -> str:
 
 
 def comparison_table() -> str:
-    """The papers' tables beside what the definitions give."""
+    """The papers' tables, printed and computed."""
     reasons = [f"{number}. {reason}" for number, reason in enumerate(notes(), start=1)]
     return "\n\n".join(
         [
@@ -76,7 +76,7 @@ def comparison_table() -> str:
 
 
 def error_table() -> str:
-    """Every type of problem."""
+    """Every problem type."""
     kinds = sorted(set(_kinds(RequestError)), key=lambda kind: (kind.status, kind.type))
     rows = [
         (str(kind.status), f"`{TYPE_PREFIX}{kind.type}`", (kind.__doc__ or "").split("\n")[0])
@@ -86,13 +86,13 @@ def error_table() -> str:
 
 
 def metric_table() -> str:
-    """Every metric of the service's own."""
+    """Every metric that the service defines."""
     rows = [
         (f"`{family.name}{SUFFIX.get(family.type, '')}`", family.type, family.documentation)
         for family in Metrics().families()
         if family.name.startswith("gateway_")
     ]
-    return table(("metric", "kind", "what it says"), rows)
+    return table(("metric", "kind", "description"), rows)
 
 
 def table(headings: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
@@ -113,7 +113,7 @@ TABLES: dict[str, Callable[[], str]] = {
 
 
 def fill(text: str) -> str:
-    """A page with all of its tables as the code has them now."""
+    """A page with its tables regenerated."""
     for name, make in TABLES.items():
         if f"<!-- {name} -->" in text:
             text = fill_block(text, name, make())
@@ -121,7 +121,7 @@ def fill(text: str) -> str:
 
 
 def main(check: bool) -> int:
-    """Fill every page, or say which ones would change."""
+    """Regenerate the tables of every page, or report which pages are out of date."""
     stale = []
     for name in PAGES:
         path = ROOT / name
@@ -140,7 +140,7 @@ def main(check: bool) -> int:
                 print(f"{stale[-1]}: {error}", file=sys.stderr)
                 return 1
     if stale and check:
-        print(f"behind the code: {', '.join(stale)}; run `make docs`", file=sys.stderr)
+        print(f"Out of date: {', '.join(stale)}. Run `make docs`.", file=sys.stderr)
         return 1
     return 0
 

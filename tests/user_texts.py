@@ -12,11 +12,13 @@ import typer
 from mobilenet_gateway_client._command.arguments import DESCRIPTION, Parser, add_arguments
 
 from app.commands.cli import COMMANDS, cli
+from app.http.application import create_app
 from app.settings import Settings
 from tests.conftest import ROOT
 
 CODE = ("app", "models", "client")
 GENERATED = re.compile(r"<!-- (\w+) -->.*?<!-- /\1 -->", re.DOTALL)
+LOG_LEVELS = ("debug", "info", "warning", "error", "exception", "critical")
 TEXT_CALLS = ("Field", "Counter", "Histogram", "Gauge")  # settings and metrics with their texts
 
 
@@ -81,6 +83,33 @@ def metrics() -> Iterator[Text]:
     yield from _texts_of_calls(ROOT / "app" / "telemetry" / "metrics.py")
 
 
+def logs() -> Iterator[Text]:
+    """Log messages."""
+    for path, tree in _sources():
+        for node in ast.walk(tree):
+            if (
+                isinstance(node, ast.Call)
+                and isinstance(node.func, ast.Attribute)
+                and node.func.attr in LOG_LEVELS
+                and _name(node.func.value) in ("log", "logger")
+            ):
+                yield from _literals(path, node)
+
+
+def openapi() -> Iterator[Text]:
+    """Titles and descriptions of the API reference, with the line of `app` that they begin on."""
+    found = _described(create_app(Settings()).openapi())
+    lines = [
+        (path, number, line)
+        for path in sorted((ROOT / "app").rglob("*.py"))
+        for number, line in enumerate(path.read_text("utf-8").splitlines(), start=1)
+    ]
+    for text in sorted(set(found)):
+        start = text.split("\n")[0][:30]
+        places = (Text(path, number, text) for path, number, line in lines if start in line)
+        yield next(places, Text(ROOT / "app", 1, text))
+
+
 SOURCES: dict[str, Callable[[], Iterator[Text]]] = {
     "docs": docs,
     "page": page,
@@ -88,6 +117,8 @@ SOURCES: dict[str, Callable[[], Iterator[Text]]] = {
     "errors": error_texts,
     "settings": settings,
     "metrics": metrics,
+    "logs": logs,
+    "openapi": openapi,
 }
 
 
@@ -114,6 +145,18 @@ def _located(text: str, callback: Callable[..., Any] | None) -> Text:
     from_here = range(code.co_firstlineno, len(lines) + 1)
     line = next((at for at in from_here if start in lines[at - 1]), code.co_firstlineno)
     return Text(path, line, text)
+
+
+def _described(part: Any) -> Iterator[str]:
+    """All descriptions below a part of the OpenAPI document."""
+    if isinstance(part, dict):
+        for name, value in part.items():
+            if name in ("description", "summary", "title") and isinstance(value, str):
+                yield value
+            yield from _described(value)
+    elif isinstance(part, list):
+        for value in part:
+            yield from _described(value)
 
 
 def _sources() -> Iterator[tuple[Path, ast.Module]]:

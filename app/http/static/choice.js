@@ -35,7 +35,7 @@ export async function install(found) {
   const option = (name, text = name) => make("option", { value: name }, text);
   select.replaceChildren(...models.map(({ name }) => option(name)));
   if (timings.offered().some(({ top1 }) => top1 !== null))
-    select.prepend(option(AUTO, "auto: the most accurate within the limit"));
+    select.prepend(option(AUTO, "auto: most accurate in time"));
   select.addEventListener("change", () =>
     select.value === AUTO ? chooseAuto() : choose(select.value).catch(announce),
   );
