@@ -3,16 +3,18 @@
 import csv
 import json
 import os
+import pty
 import signal
 import subprocess
+import sys
 from base64 import b64decode
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
 
-from tests.app.cli_runner import finished
+from tests.app.cli_runner import Outcome, finished
 from tests.app.sample_images import encode, noise
 from tests.client.scripted import GOOD, INFO, Reply, scripted
 from tests.conftest import SMALL_V1
@@ -289,3 +291,83 @@ def test_subfolders_are_included_on_request(service: Service, folder: Path, tmp_
     assert "below/source.jpg" in files
     rejected = finished(*base, "--top-k", "1")
     assert "recursive was True and is now False" in rejected.err
+
+
+def alone(*arguments: object, without: str = "", stderr: int = subprocess.PIPE) -> Outcome:
+    """Run the command of the client itself, as if the module `without` were not installed."""
+    code = (
+        "import sys; sys.modules[sys.argv.pop(1)] = None; "
+        "from mobilenet_gateway_client.__main__ import main; main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, without or "nothing", *map(str, arguments)],
+        stdout=subprocess.PIPE, stderr=stderr, text=True, timeout=LIVELINESS_S, check=False,
+    )  # fmt: skip
+    return Outcome(done.returncode, done.stdout, done.stderr or "")
+
+
+def test_the_client_alone_has_the_same_command(
+    service: Service, folder: Path, tmp_path: Path
+) -> None:
+    for arguments in (["--help"], [], [str(folder)], ["--top-k", "0", str(folder)]):
+        theirs = alone("classify", *arguments, without="typer")
+        ours = finished("classify", *arguments)
+        assert theirs.status == ours.status
+        for text, same in ((theirs.out, ours.out), (theirs.err, ours.err)):
+            assert text.replace("-client", "").split() == same.split()
+    output = tmp_path / "rows.csv"
+    done = alone(
+        "classify", folder / "below", "--url", service.base_url, "--output", output, without="rich"
+    )
+    assert (done.status, done.err) == (0, "")
+    assert names(output) == ["source.jpg"]
+
+
+def written(terminal: int) -> Iterator[bytes]:
+    """What was written to a terminal whose other side is closed."""
+    with suppress(OSError):
+        while part := os.read(terminal, 4096):
+            yield part
+
+
+@pytest.mark.parametrize(
+    ("without", "shown"), [("rich", "Classifying: 0 of 1, 0 images/s"), ("", "Classifying")]
+)
+def test_progress_on_a_terminal_is_a_bar_with_rich_and_a_line_without(
+    without: str, shown: str, folder: Path, tmp_path: Path
+) -> None:
+    ours, theirs = pty.openpty()
+    with scripted([INFO, INFO, GOOD]) as script:
+        done = alone(
+            "classify", folder / "below", "--url", script.url, "--output", tmp_path / "rows.csv",
+            without=without, stderr=theirs,
+        )  # fmt: skip
+    os.close(theirs)
+    text = b"".join(written(ours)).decode()
+    os.close(ours)
+    assert done.status == 0
+    assert f"Connecting to {script.url} for up to 120 s" in text
+    assert shown in text
+    assert ("\x1b" in text) == (not without)  # only a bar moves the cursor
+    assert text.endswith("\r") or not without
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        pytest.param(("nowhere",), "'nowhere' is not a folder.", id="folder"),
+        pytest.param((".", "--output", "."), "'.' is a folder.", id="output"),
+        pytest.param((".", "--top-k", "101"), "'101' is not a whole number, 1 to 100.", id="top-k"),
+        pytest.param((".", "--concurrency", "x"), "'x' is not a whole number", id="concurrency"),
+        pytest.param((".", "--patience-s", "-1"), "'-1' is not a number of seconds", id="negative"),
+        pytest.param((".", "--patience-s", "x"), "'x' is not a number of seconds", id="text"),
+        pytest.param((".", "--top", "1"), "are required: --output", id="abbreviation"),
+    ],
+)
+def test_a_bad_argument_is_rejected_with_the_way_to_the_help(
+    arguments: tuple[str, ...], reason: str
+) -> None:
+    outcome = alone("classify", *arguments)
+    assert outcome.status == 2
+    assert "Try 'mobilenet-gateway-client classify --help' for help." in outcome.err
+    assert reason in outcome.err
