@@ -37,7 +37,7 @@ Only the text of these errors reaches a client; anything else becomes a plain 50
 
 from math import ceil
 
-MISTAKE = "the server made an error; its log says more"  # all that a client learns of one
+UNEXPECTED = "Internal error. The server's log has the details."  # all that a client learns
 
 
 def first_line(error: Exception) -> str:

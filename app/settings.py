@@ -9,7 +9,7 @@ import difflib
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, FilePath, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import (
@@ -20,17 +20,14 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
-from app.auto.limits import parse_limits
+from app.budget import parse_budget
 from app.errors import SettingError
-from app.model.providers import Provider
-
-if TYPE_CHECKING:
-    from app.images.decode import ImageLimits
 
 PREFIX = "GATEWAY_"
 CONFIG_VARIABLE = f"{PREFIX}CONFIG"
 BUILD_VARIABLES = {f"{PREFIX}WEIGHTS"}  # read by the commands that prepare models
 
+Provider = Literal["tensorrt", "cuda", "openvino", "xnnpack", "cpu"]  # of onnxruntime
 Names = Annotated[tuple[str, ...], NoDecode]
 ProviderNames = Annotated[tuple[Provider, ...], NoDecode]
 Sides = Annotated[tuple[int, ...], NoDecode]
@@ -210,18 +207,11 @@ class Settings(BaseSettings):
             raise ValueError(f"{wrong[0]} is no multiple of 32 above 0")
         return value
 
-    @property
-    def image_limits(self) -> "ImageLimits":
-        """What an image may be."""
-        from app.images.decode import ImageLimits  # Pillow, which `--help` does without
-
-        return ImageLimits(self.max_pixels, self.min_side_pixels)
-
     @field_validator("auto_budget")
     @classmethod
     def check_budget(cls, value: str) -> str:
         """Refuse what is no budget at start, not at the first request."""
-        parse_limits(value)
+        parse_budget(value)
         return value
 
     @model_validator(mode="after")

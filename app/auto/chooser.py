@@ -14,20 +14,19 @@ caches, and each takes longer than it would alone.
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from math import inf
 
 from app.auto.brownout import Brownout, Load
-from app.auto.limits import STATIC, Limits, keeps
-from app.auto.refusal import explain
-from app.card.variant import Key, Variant, loaded_variants
-from app.errors import BadQuery, ImpossibleBudget
-from app.http.schemas import ChoiceNote, PredictQuery
+from app.auto.choice import Choice, ChoiceNote, Demand, PredictQuery
+from app.auto.limits import STATIC, explain, keeps
+from app.budget import Budget
+from app.card.variant import Key, Variant, variants_of
+from app.errors import ImpossibleBudget
 from app.inference.scheduler import Scheduler
 from app.inference.timings import ENOUGH, FRESH_S, Timings, Window
 from app.model.model import Model
-from app.model.store import AUTO, Store
+from app.model.store import Store
 from app.telemetry.metrics import Metrics
 
 log = logging.getLogger(__name__)
@@ -39,27 +38,6 @@ USUAL_SPREAD = 1.3  # how much longer than expected nearly all take, until it is
 HOLD_S = 1.0  # a choice stands this long
 MOST_HELD = 64  # kinds of requests
 HTTP_MS = 0.5  # reading the head and writing the answer
-
-
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """What answers a request. `note` is there if it was chosen here and not by the client."""
-
-    model: Model
-    resolution: int
-    note: ChoiceNote | None = None
-
-    @property
-    def key(self) -> Key:
-        return self.model.name, self.resolution
-
-
-@dataclass(frozen=True, slots=True)
-class Demand:
-    """The images of one request: how many, and the encoded size of the largest."""
-
-    images: int
-    image_bytes: int
 
 
 class Chooser:
@@ -78,8 +56,7 @@ class Chooser:
         metrics: Metrics,
         *,
         resolutions: Sequence[int],
-        defaults: Limits,
-        auto_by_default: bool = False,
+        defaults: Budget,
         brownout: bool = True,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
@@ -89,7 +66,6 @@ class Chooser:
         self._metrics = metrics
         self._resolutions = tuple(resolutions)
         self._defaults = defaults
-        self._auto_by_default = auto_by_default
         self._clock = clock
         self._models = alike(store)
         self.variants = loaded_variants(store, self._resolutions)
@@ -101,22 +77,6 @@ class Chooser:
         self._held: dict[Hashable, tuple[Variant, float]] = {}
         self.brownout = Brownout(clock, self._stepped) if brownout else None
 
-    def named(self, query: PredictQuery) -> Choice | None:
-        """The model that the client named, or the default one; None if it is for us to choose.
-
-        Raises:
-            BadQuery: a limit is set on a model that was named, or it does not take the resolution.
-            UnknownModel: no model has that name.
-        """
-        if query.model == AUTO or (
-            query.model is None and (self._auto_by_default or query.given())
-        ):
-            return None
-        if limits := query.given():
-            raise BadQuery(f"{', '.join(limits)}: only with model=auto, not with {query.model}")
-        model = self._store.get(query.model)
-        return Choice(model, model.check_resolution(query.resolution))
-
     def choose(self, query: PredictQuery, demand: Demand, deadline_ms: float) -> Choice:
         """The most accurate variant within the budget, not above the step of the brown-out.
 
@@ -126,7 +86,7 @@ class Chooser:
             ImpossibleBudget: not even with nothing to wait for; says what would be possible.
         """
         self._refresh()
-        limits = query.over(self._defaults)
+        limits = query.or_else(self._defaults)
         candidates = self._candidates(limits, query.resolution)
         queue_ms = self._queue_ms(demand.images)
         step = self._brown_out(queue_ms, deadline_ms)
@@ -143,8 +103,8 @@ class Chooser:
         window = self._spread.setdefault(choice.key, Window())
         window.add(took_ms / choice.note.expected_ms, self._clock())
 
-    def watch(self, deadline_ms: float) -> None:
-        """Look at the load although nobody asks, so that a brown-out does not outlive it."""
+    def check_load(self, deadline_ms: float) -> None:
+        """Look at the load even without requests, so that a brown-out ends with it."""
         if self.brownout and self.brownout.step and self._steps:
             self._refresh()
             self._brown_out(self._queue_ms(1), deadline_ms)
@@ -173,9 +133,9 @@ class Chooser:
         self._fastest = faster(self._ordered, times, 1.0)
         self._steps = faster(self._ordered, times, A_STEP)
 
-    def _candidates(self, limits: Limits, resolution: int | None) -> list[Variant]:
+    def _candidates(self, limits: Budget, resolution: int | None) -> list[Variant]:
         """Variants within all limits but that of time, most accurate first."""
-        static = [(name, value) for name, value in limits.given().items() if name in STATIC]
+        static = [(name, value) for name, value in limits.limits().items() if name in STATIC]
         if self._fastest and not static and resolution is None:
             return self._fastest
         found = [
@@ -197,7 +157,7 @@ class Chooser:
         return allowed or [min(candidates, key=lambda each: self._expected_ms(each, demand))]
 
     def _first_in_time(
-        self, allowed: list[Variant], limits: Limits, demand: Demand, queue_ms: float
+        self, allowed: list[Variant], limits: Budget, demand: Demand, queue_ms: float
     ) -> tuple[Variant, str]:
         """The most accurate one that keeps the time, and why it was it."""
         limit_ms = limits.max_latency_ms
@@ -212,9 +172,9 @@ class Chooser:
         alone_ms = self._expected_ms(fastest, demand)
         if alone_ms > limit_ms:
             raise ImpossibleBudget(
-                f"no loaded variant keeps max_latency_ms={limit_ms:g} here: the fastest, "
+                f"No loaded variant keeps max_latency_ms={limit_ms:g} on this device. The fastest, "
                 f"{fastest.name} with {_percent(fastest):g} % top-1, takes about {alone_ms:.1f} ms "
-                "with nothing to wait for"
+                "with an empty queue."
             )
         return fastest, (
             f"the fastest of {len(allowed)} variants: max_latency_ms={limit_ms:g} is not sure to "
@@ -222,7 +182,7 @@ class Chooser:
         )
 
     def _sure(
-        self, allowed: list[Variant], limits: Limits, demand: Demand, queue_ms: float
+        self, allowed: list[Variant], limits: Budget, demand: Demand, queue_ms: float
     ) -> Variant | None:
         """The most accurate one that is sure to keep the time; the same for a while."""
         limit_ms = limits.max_latency_ms or inf
@@ -306,6 +266,14 @@ class Chooser:
             expected_ms=round(expected_ms, 3),
             brownout_step=step,
         )
+
+
+def loaded_variants(models: Iterable[Model], resolutions: Iterable[int]) -> list[Variant]:
+    """The variants of all loaded models."""
+    sides = tuple(resolutions)
+    return [
+        variant for model in models for variant in variants_of(model.card, model.file_bytes, sides)
+    ]
 
 
 def alike(store: Store) -> dict[str, Model]:

@@ -1,49 +1,15 @@
-"""What a choice has to keep: the budget of a request for `model=auto`."""
+"""Budget of a budget that do not depend on the load, and why no variant keeps them."""
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from collections.abc import Mapping, Sequence
 
 from app.card.variant import Variant
 
 BYTES_PER_MB = 1_000_000
-
-
-class Limits(BaseModel):
-    """Limits on a variant; what is None limits nothing."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-    max_latency_ms: float | None = Field(
-        None,
-        gt=0,
-        description="With model=auto: from the body's arrival to the answer, the queue included.",
-    )
-    max_madds: int | None = Field(
-        None, gt=0, description="With model=auto: multiply-adds for one image."
-    )
-    max_params: int | None = Field(None, gt=0, description="With model=auto: parameters.")
-    max_memory_mb: float | None = Field(
-        None, gt=0, description="With model=auto: megabytes of weights and activations."
-    )
-    min_top1: float | None = Field(
-        None, ge=0, le=100, description="With model=auto: percent of top-1 accuracy."
-    )
-
-    def given(self) -> dict[str, float]:
-        """The limits that limit something, by name."""
-        values = ((name, getattr(self, name)) for name in LIMITS)
-        return {name: value for name, value in values if value is not None}
-
-    def over(self, defaults: "Limits") -> "Limits":
-        """These limits, and those of `defaults` where there are none."""
-        return Limits(**(defaults.given() | self.given())) if defaults.given() else self
-
-
-LIMITS = tuple(Limits.model_fields)
-STATIC = ("max_madds", "max_params", "max_memory_mb", "min_top1")  # what no load changes
+STATIC = ("max_madds", "max_params", "max_memory_mb", "min_top1")
 
 
 def figure(name: str, variant: Variant) -> float:
-    """What a static limit is compared with; accuracy that is not known counts as none."""
+    """The figure that a static limit is compared with; unknown accuracy counts as 0."""
     match name:
         case "max_madds":
             return variant.madds
@@ -61,22 +27,43 @@ def keeps(name: str, value: float, variant: Variant) -> bool:
     return found >= value if name.startswith("min") else found <= value
 
 
-def parse_limits(text: str) -> Limits:
-    """Limits as a setting has them: `max_latency_ms=30,min_top1=60`.
+def explain(
+    variants: Sequence[Variant], limits: Mapping[str, float], resolution: int | None
+) -> str:
+    """Say why no variant keeps these static limits together.
 
-    Raises:
-        ValueError: a name is unknown, given twice, or its value out of range.
+    For each limit, name the value that it needs if all others stay.
     """
-    values: dict[str, str] = {}
-    for part in filter(None, map(str.strip, text.split(","))):
-        name, found, value = map(str.strip, part.partition("="))
-        if not found or name not in LIMITS:
-            raise ValueError(f"{part!r} is none of {', '.join(f'{each}=...' for each in LIMITS)}")
-        if name in values:
-            raise ValueError(f"{name} is given twice")
-        values[name] = value
-    try:
-        return Limits.model_validate(values)
-    except ValidationError as error:
-        [fault, *_] = error.errors()
-        raise ValueError(f"{fault['loc'][0]}: {fault['msg']}") from None
+    if not variants:
+        return (
+            "The accuracy of every loaded model is unknown, so auto cannot choose. Name a model, "
+            "or measure them with `mobilenet-gateway models evaluate --write`."
+        )
+    at_resolution = [each for each in variants if resolution in (None, each.resolution)]
+    if not at_resolution:
+        known = ", ".join(map(str, sorted({variant.resolution for variant in variants})))
+        return f"No variant has resolution={resolution}. Available resolutions: {known}."
+    asked = " and ".join(f"{name}={value:.10g}" for name, value in limits.items())
+    ways = []
+    for name in limits:
+        others = {other: value for other, value in limits.items() if other != name}
+        possible = [each for each in at_resolution if _keeps_all(each, others)]
+        if possible:
+            best = _closest(name, possible)
+            ways.append(f"{name}={figure(name, best):.10g} ({best.name})")
+    if ways:
+        return f"No loaded variant keeps {asked}. Possible: {' or '.join(ways)}."
+    best_alone = ", ".join(
+        f"{name}={figure(name, _closest(name, at_resolution)):.10g}" for name in limits
+    )
+    return f"No loaded variant keeps {asked}. The best for each limit alone: {best_alone}."
+
+
+def _keeps_all(variant: Variant, limits: Mapping[str, float]) -> bool:
+    return all(keeps(name, value, variant) for name, value in limits.items())
+
+
+def _closest(name: str, variants: Sequence[Variant]) -> Variant:
+    """The variant that comes closest to keeping a limit, or keeps it by the widest margin."""
+    sign = -1 if name.startswith("min") else 1
+    return min(variants, key=lambda variant: sign * figure(name, variant))

@@ -3,15 +3,11 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from math import inf
-from typing import TYPE_CHECKING
 
 from app.card.accuracy import Top1, top1
 from app.card.card import ModelCard, Precision
 from app.card.cost_at import scaled_cost
 from app.errors import BadQuery
-
-if TYPE_CHECKING:
-    from app.model.model import Model  # imports onnxruntime, which settings and tables do not need
 
 Key = tuple[str, int]  # name of the model, resolution
 
@@ -82,11 +78,3 @@ def variants_of(card: ModelCard, file_bytes: int, resolutions: Iterable[int]) ->
         except BadQuery:  # the graph may run there, but its cost is unknown
             continue
     return found
-
-
-def loaded_variants(models: "Iterable[Model]", resolutions: Iterable[int]) -> list[Variant]:
-    """The variants of all loaded models."""
-    sides = tuple(resolutions)
-    return [
-        variant for model in models for variant in variants_of(model.card, model.file_bytes, sides)
-    ]

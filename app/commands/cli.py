@@ -109,7 +109,7 @@ def serve(config: Path | None, **given: Any) -> None:
     from app.service.gateway import open_gateway
     from app.telemetry import log
 
-    log.set_up(settings)
+    log.set_up(settings.log_format, settings.log_level)
     memory.map_large_blocks()
     run(settings, open_gateway(settings))
 

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from app.errors import RequestError, SettingError
+from app.images.limits import ImageLimits
 from app.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from app.http.schemas import ImageResult
+    from app.inference.results import ImageResult
     from app.model.model import Model
 
 
@@ -37,7 +38,7 @@ def predict(
 
     loaded = _load(settings, model)
     side = loaded.check_resolution(resolution)
-    classifier = Classifier(settings.image_limits, settings.reduced_decode)
+    classifier = Classifier(ImageLimits.from_settings(settings), settings.reduced_decode)
 
     def classify(data: bytes) -> "ImageResult":
         return classifier.classify(data, model=loaded, resolution=side, top_k=top_k)
@@ -63,7 +64,8 @@ def _load(settings: Settings, name: str | None) -> "Model":
     """
     from app.model.files import find_files
     from app.model.model import load_model
-    from app.model.store import AUTO, Selection, Store
+    from app.model.store import Store
+    from app.model.store_folder import AUTO, Selection
 
     wanted = name or settings.default_model
     if wanted == AUTO:

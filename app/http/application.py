@@ -1,4 +1,4 @@
-"""create_app(settings): the application; models are loaded when it starts, not when it is made."""
+"""The application: its routes, its middleware, and what runs beside it."""
 
 import asyncio
 from collections.abc import AsyncIterator, Coroutine, Iterator
@@ -6,14 +6,16 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcon
 from typing import Any
 
 from fastapi import FastAPI
+from pydantic.json_schema import models_json_schema
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app import __version__
-from app.http import error_responses
-from app.http.middleware import FrontDoor
+from app.http import assets, error_responses
+from app.http.middleware import RequestMiddleware
 from app.http.routes import health, inference_protocol, metrics, models, page, predict
 from app.http.routes.state import State
+from app.oip.schemas import InferenceRequest
 from app.service import background
 from app.service.gateway import Gateway, open_gateway
 from app.settings import Settings
@@ -22,36 +24,45 @@ DESCRIPTION = (
     "Classifies images with MobileNetV1 and MobileNetV2 on the machine next to the camera. "
     "Errors are RFC 9457 problems with a stable `type`."
 )
-
-
-TURN_S = 2.0  # of the loops that look at how much work there is
+CHECK_S = 2.0  # interval of the background loops that check the load
 
 
 class Application(FastAPI):
-    """FastAPI with the front door before it."""
+    """FastAPI behind the middleware of this service."""
 
     def __init__(self, settings: Settings, **described: Any) -> None:
         super().__init__(**described)
-        self._entrance: ASGIApp = FrontDoor(super().__call__)
-        if settings.cors_origins:  # outermost: browsers send no key with their preflight requests
-            self._entrance = CORSMiddleware(
-                self._entrance,
+        self._outermost: ASGIApp = RequestMiddleware(super().__call__)
+        if settings.cors_origins:  # browsers send no key with preflight requests
+            self._outermost = CORSMiddleware(
+                self._outermost,
                 allow_origins=list(settings.cors_origins),
                 allow_methods=["GET", "POST"],
                 allow_headers=["*"],
                 expose_headers=["X-Request-ID", "Retry-After"],
             )
 
+    def openapi(self) -> dict[str, Any]:
+        """Add the record that only a request body mentions, which FastAPI does not see."""
+        described = super().openapi()
+        _, found = models_json_schema(
+            [(InferenceRequest, "validation")], ref_template="#/components/schemas/{model}"
+        )
+        described["components"]["schemas"].update(found["$defs"])
+        return described
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self._entrance(scope, receive, send)
+        await self._outermost(scope, receive, send)
 
 
 def create_app(settings: Settings, gateway: Gateway | None = None) -> FastAPI:
-    """The service over `gateway`, or over one that is opened from `settings` at start."""
+    """The application over `gateway`, or over one that is opened from `settings` at start-up."""
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[State]:
         opened = gateway or open_gateway(settings)
+        if settings.page:  # it asks for the key, so it has to load without one
+            opened.keys.exempt(assets.paths())
         tasks = [asyncio.create_task(loop) for loop in loops(settings, opened)]
         try:
             async with grpc_port(settings, opened):
@@ -69,7 +80,7 @@ def create_app(settings: Settings, gateway: Gateway | None = None) -> FastAPI:
         lifespan=lifespan,
         docs_url=None,  # FastAPI's pages need a CDN; app/http/static works offline
         redoc_url=None,
-        redirect_slashes=False,  # a path that is nearly right is as unknown as any other
+        redirect_slashes=False,  # a path with a slash too many is unknown, like any other
     )
     error_responses.install(app, "/docs" if settings.page else "/openapi.json")
     for resource in (predict, models, inference_protocol, health, metrics):
@@ -80,17 +91,21 @@ def create_app(settings: Settings, gateway: Gateway | None = None) -> FastAPI:
 
 
 def loops(settings: Settings, gateway: Gateway) -> Iterator[Coroutine[Any, Any, None]]:
-    """What runs beside the application from its start to its end."""
-    yield background.watch(gateway.chooser, settings.deadline_ms, TURN_S)
-    yield background.tidy(gateway.lifecycle, gateway.scheduler, gateway.store.rest, TURN_S)
+    """The background loops that run from start-up to shutdown."""
+    yield background.end_brownout(gateway.chooser, settings.deadline_ms, CHECK_S)
+    yield background.release_memory(
+        gateway.lifecycle, gateway.scheduler, gateway.store.release_memory, CHECK_S
+    )
     if settings.reload_poll_s:
-        yield background.poll(gateway.store, gateway.roster, settings.reload_poll_s)
+        yield background.poll_store(gateway.store, gateway.reloader, settings.reload_poll_s)
     if settings.measure_s:
-        yield background.keep_measured(gateway.measurer, gateway.roster.changed, settings.measure_s)
+        yield background.measure_new_models(
+            gateway.measurer, gateway.reloader.changed, settings.measure_s
+        )
 
 
 def grpc_port(settings: Settings, gateway: Gateway) -> AbstractAsyncContextManager[object]:
-    """What answers gRPC while the application runs, if it is asked for."""
+    """The gRPC port, if the settings ask for one."""
     if settings.grpc_port is None:
         return nullcontext()
     from app.oip.grpc_server import serving_grpc  # of an optional extra

@@ -1,83 +1,69 @@
-"""Work that came in through ASGI: its body read, its answer awaited, its client watched."""
+"""A request for classification that came in through ASGI."""
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
-from fastapi.responses import Response
+from starlette.responses import Response
 from starlette.types import Receive
 
-from app.errors import ClientGone, DeadlineExceeded, RequestError, SlowBody
+from app.errors import ClientGone, RequestError
 from app.inference.scheduler import Ticket
+from app.request import awaited
 
 Result = TypeVar("Result")
 
 
-class Answerable(Protocol[Result]):
-    """Work that can be answered over HTTP."""
-
-    deadline_ms: float
+class HttpRequest(awaited.Answerable[Result, Response], Protocol[Result]):
+    """A request that is answered with an HTTP response."""
 
     def take(self, chunk: bytes) -> None:
-        """Hold a piece of the body."""
+        """Add a chunk to the body."""
 
-    def start(self) -> Ticket[Result]:
-        """Queue the images, now that the body is complete; may shorten the deadline."""
+    def client_gone(self) -> ClientGone:
+        """The error for a client that closed its connection."""
 
-    def answer(self, outcomes: Sequence[Result | Exception]) -> Response:
-        """The response for what became of the images."""
-
-    def too_late(self) -> SlowBody | DeadlineExceeded:
-        """The error for a deadline that passed."""
-
-    def refuse(self, error: RequestError) -> Response:
-        """The response for an error that ends the request."""
+    def reject(self, error: RequestError) -> Response:
+        """Make the response to an error that ends the request."""
 
     def close(self) -> None:
-        """Give everything back."""
+        """Release everything that the request holds."""
 
 
 async def answer(
-    work: Answerable[Result], open_work: Callable[[], None], receive: Receive
+    request: HttpRequest[Result], open_request: Callable[[], None], receive: Receive
 ) -> Response:
-    """Answer one request, errors of the request included; `open_work` looks at its head."""
-    began = asyncio.get_running_loop().time()
+    """Answer one request, with an error response if it cannot be answered."""
     try:
-        open_work()
-        async with asyncio.timeout_at(began + work.deadline_ms / 1000) as timeout:
-            await _read(receive, work)
-            ticket = work.start()
-            timeout.reschedule(began + work.deadline_ms / 1000)
-            outcomes = await _wait(receive, ticket)
-            return work.answer(outcomes)
-    except TimeoutError:
-        return work.refuse(work.too_late())
+        return await awaited.answer(request, _AsgiClient(request, receive), open_request)
     except RequestError as error:
-        return work.refuse(error)
+        return request.reject(error)
     finally:
-        work.close()
+        request.close()
 
 
-async def _read(receive: Receive, work: Answerable[Result]) -> None:
-    more = True
-    while more:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise ClientGone("the client closed the connection in the middle of its body")
-        work.take(message.get("body", b""))
-        more = message.get("more_body", False)
+class _AsgiClient:
+    def __init__(self, request: HttpRequest[Any], receive: Receive) -> None:
+        self._request = request
+        self._receive = receive
 
+    async def read_body(self) -> None:
+        more = True
+        while more:
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                raise self._request.client_gone()
+            self._request.take(message.get("body", b""))
+            more = message.get("more_body", False)
 
-async def _wait(receive: Receive, ticket: Ticket[Result]) -> Sequence[Result | Exception]:
-    """The outcomes, or `ClientGone` as soon as the client is."""
-    gone = asyncio.create_task(_watch(receive, ticket))
-    try:
-        return await ticket
-    finally:
-        gone.cancel()
+    async def wait_for(self, ticket: Ticket[Any]) -> Sequence[Any]:
+        watch = asyncio.create_task(self._abandon_when_gone(ticket))
+        try:
+            return await ticket
+        finally:
+            watch.cancel()
 
-
-async def _watch(receive: Receive, ticket: Ticket[Result]) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
-    ticket.abandon(ClientGone("the client closed the connection before its answer"))
+    async def _abandon_when_gone(self, ticket: Ticket[Any]) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+        ticket.abandon(self._request.client_gone())

@@ -1,42 +1,43 @@
 """POST /predict answered on its connection, without a task, a scope or a framework in between.
 
-What an ASGI server does for a request (a task, its scope, messages for each piece of the body, for
-the head and the body of the answer) takes longer than all that this service does for it on the
-event loop; `docs/performance.md` has the figures. Only plain requests come this way; the rest goes
-through ASGI (`app.http.middleware`), to the same `Prediction`.
+For each request an ASGI server makes a task, a scope and messages for every chunk of the body and
+the answer. That takes the event loop longer than everything else in this service;
+docs/performance.md has the figures. Only plain requests come this way; the others pass through
+ASGI to the same `PredictionRequest`.
 """
 
 import asyncio
 import logging
-from typing import Protocol as Interface
+from typing import Protocol
 
-from fastapi.responses import Response
+from starlette.responses import Response
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
-from app.errors import MISTAKE, ClientGone, InternalError, RequestError
-from app.http.schemas import ImageResult
+from app.errors import UNEXPECTED, InternalError, RequestError
+from app.inference.results import ImageResult
 from app.inference.scheduler import Ticket
-from app.request.prediction import PATH, Prediction
+from app.paths import PREDICT
+from app.request.prediction import PredictionRequest
 from app.service.gateway import Gateway
 from app.telemetry.record import ID_HEADER, TRACE_HEADER, start_record
 
 log = logging.getLogger(__name__)
 
 
-class Connection(Interface):
-    """What an exchange needs of the connection that it is on."""
+class Connection(Protocol):
+    """The connection that a fast prediction is answered on."""
 
     transport: asyncio.Transport
     loop: asyncio.AbstractEventLoop
 
     def on_response_complete(self) -> None:
-        """Go on with the next request."""
+        """Continue with the next request."""
 
     def hang_up(self) -> None:
         """Close behind the answer that was written."""
 
 
-class Exchange:
+class FastPredict:
     """One request and its answer, in the place of uvicorn's cycle and with its attributes."""
 
     message_event = asyncio.Event()  # uvicorn sets it, nobody waits for it
@@ -50,79 +51,79 @@ class Exchange:
         self._connection = connection
         self._headers = headers
         self._gateway = gateway
-        self._record = start_record("POST", PATH, headers, PATH)
+        self._record = start_record("POST", PREDICT, headers, PREDICT)
         if gateway.tracing:
             gateway.tracing.begin(self._record, headers)
-        self._prediction = Prediction(gateway, self._record)
+        self._request = PredictionRequest(gateway, self._record)
         self._timer: asyncio.TimerHandle | None = None
 
     def open(self, query_string: bytes) -> None:
-        """Begin with the head; refuse at once what cannot be answered."""
+        """Start with the head; reject at once what cannot be answered."""
         try:
-            self._prediction.open(query_string, self._headers)
+            self._request.open(query_string, self._headers)
         except RequestError as error:
-            self.refuse(error)
-        except Exception as error:  # in a callback of the parser it would pass for bad HTTP
-            self._give_up(error)
+            self.reject(error)
+        except Exception as error:  # the parser would take it for bad HTTP
+            self._fail(error)
         else:
             self._timer = self._connection.loop.call_later(
-                self._prediction.deadline_ms / 1000, self._too_late
+                self._request.deadline_ms / 1000, self._on_deadline
             )
 
     def feed(self, chunk: bytes) -> None:
-        """Take a piece of the body; after an answer it is read to its end and thrown away."""
+        """Add a chunk to the body; after the answer it is read and discarded."""
         if self.response_complete:
             return
         try:
-            self._prediction.take(chunk)
+            self._request.take(chunk)
         except RequestError as error:
-            self.refuse(error)
+            self.reject(error)
 
     def end(self) -> None:
-        """The body is complete: to work."""
+        """Queue the images, now that the body is complete."""
         if self.response_complete:
             return
         try:
-            ticket = self._prediction.start()
+            ticket = self._request.start()
         except RequestError as error:
-            self.refuse(error)
+            self.reject(error)
         except Exception as error:
-            self._give_up(error)
+            self._fail(error)
         else:
-            ticket.on_done(self._deliver)
+            ticket.on_done(self._on_done)
 
-    def refuse(self, error: RequestError) -> None:
-        """Answer with an error, unless there was an answer already."""
+    def reject(self, error: RequestError) -> None:
+        """Answer with an error, unless the request is answered already."""
         if not self.response_complete:
             self.response_complete = True  # before the ticket is abandoned, which calls back
-            self._send(self._prediction.refuse(error))
+            self._send(self._request.reject(error))
 
-    def leave(self) -> None:
-        """The client closed the connection."""
-        where = "before its answer" if self._prediction.ticket else "in the middle of its body"
-        self.refuse(ClientGone(f"the client closed the connection {where}"))
+    def client_left(self) -> None:
+        """End the request of a client that closed the connection."""
+        if not self.response_complete:
+            self.reject(self._request.client_gone())
 
-    def _deliver(self, ticket: Ticket[ImageResult]) -> None:
+    def _on_done(self, ticket: Ticket[ImageResult]) -> None:
         if self.response_complete:
             return
         try:
-            response = self._prediction.answer(ticket.outcomes())
+            response = self._request.answer(ticket.outcomes())
         except RequestError as error:
-            self.refuse(error)
+            self.reject(error)
         except Exception as error:
-            self._give_up(error)
+            self._fail(error)
         else:
             self._send(response)
 
-    def _too_late(self) -> None:
-        self.refuse(self._prediction.too_late())
+    def _on_deadline(self) -> None:
+        self.reject(self._request.too_late())
 
-    def _give_up(self, error: Exception) -> None:
-        log.error("unexpected error on %s", PATH, exc_info=error)
-        self.refuse(InternalError(MISTAKE))
+    def _fail(self, error: Exception) -> None:
+        log.error("Unexpected error on %s", PREDICT, exc_info=error)
+        self.reject(InternalError(UNEXPECTED))
 
     def _send(self, response: Response) -> None:
-        """Write the answer in one piece and give everything back."""
+        """Write the answer in one piece and release everything."""
         self.response_complete = True
         if self._timer is not None:
             self._timer.cancel()
@@ -143,5 +144,5 @@ class Exchange:
             if not self.keep_alive:
                 connection.hang_up()
             connection.on_response_complete()
-        self._prediction.close()
-        self._gateway.ledger.enter(record)
+        self._request.close()
+        self._gateway.request_log.add(record)

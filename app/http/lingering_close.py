@@ -1,43 +1,43 @@
-"""The end of a connection whose client may still be sending (RFC 9112, 9.6).
+"""Closing a connection whose client may still be sending (RFC 9112, section 9.6).
 
-Closed at once it would be reset, and a reset takes along the answer that the client has not read
-yet; many read nothing before the whole body is sent.
+Closing it at once would reset it, and a reset discards the answer that the client has not read yet.
+Many clients read nothing before their whole body is sent.
 """
 
 import asyncio
 
-QUIET_S = 2  # of silence end it
-LONGEST_S = 30
-MOST_BYTES = 64 * 2**20
+QUIET_S = 2  # silence that ends it
+MAX_LINGER_S = 30
+MAX_BYTES = 64 * 2**20
 
 
-class Linger:
-    """Sends nothing more, and passes over what comes until the client is done, within limits."""
+class LingeringClose:
+    """Sends nothing more and discards what arrives, until the client is done or a limit is hit."""
 
     def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
         self._transport = transport
         self._loop = loop
         self._bytes = 0
-        self._bytes_before = 0  # when silence was last looked for
-        self._end = loop.time() + LONGEST_S
-        self._timer = loop.call_later(QUIET_S, self._look)
+        self._bytes_before = 0  # at the last check for silence
+        self._end = loop.time() + MAX_LINGER_S
+        self._timer = loop.call_later(QUIET_S, self._check)
         if transport.can_write_eof():  # not with TLS
             transport.write_eof()
 
-    def pass_over(self, size_bytes: int) -> None:
-        """Count what came in."""
+    def discard(self, size_bytes: int) -> None:
+        """Count bytes that arrived."""
         self._bytes += size_bytes
-        if self._bytes > MOST_BYTES:
+        if self._bytes > MAX_BYTES:
             self.close()
 
     def close(self) -> None:
-        """Close the connection now; once is enough."""
+        """Close the connection now; may be called again."""
         self._timer.cancel()
         self._transport.close()
 
-    def _look(self) -> None:
+    def _check(self) -> None:
         if self._bytes == self._bytes_before or self._loop.time() >= self._end:
             self.close()
         else:
             self._bytes_before = self._bytes
-            self._timer = self._loop.call_later(QUIET_S, self._look)
+            self._timer = self._loop.call_later(QUIET_S, self._check)

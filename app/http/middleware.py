@@ -1,7 +1,6 @@
-"""What happens to every request before and after its route: id, key, log, metrics.
+"""What every ASGI request passes before and after its route: id, API key, log, metrics, traces.
 
-Plain ASGI and not a chain of middlewares, and in front of FastAPI: what is asked for all day does
-not pass through what it does not need.
+One plain ASGI class in front of FastAPI instead of a chain of middlewares, which costs less.
 """
 
 import asyncio
@@ -9,19 +8,17 @@ import logging
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.errors import MISTAKE, InternalError, RequestError, Stopping
-from app.http.error_responses import respond
-from app.http.routes import inference_protocol, predict
-from app.http.routes.inference_protocol import INFER, INFER_ROUTE
-from app.request.prediction import PATH
+from app.errors import UNEXPECTED, InternalError, RequestError
+from app.http.error_responses import error_response
+from app.request.admitted import stopped
 from app.service.gateway import Gateway
-from app.telemetry.record import ID_HEADER, TRACE_HEADER, Record, start_record
+from app.telemetry.record import ID_HEADER, TRACE_HEADER, UNMATCHED, Record, start_record
 
 log = logging.getLogger(__name__)
 
 
-class FrontDoor:
-    """Lets requests in, or turns them away with a problem."""
+class RequestMiddleware:
+    """Starts the record of a request, checks its key, and turns errors into responses."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -46,41 +43,34 @@ class FrontDoor:
             await send(message)
             answered = message["type"] == "http.response.body" and not message.get("more_body")
 
+        async def respond(error: RequestError) -> None:
+            await error_response(error, record.path)(scope, receive, send_with_id)
+
         try:
-            await self._answer(gateway, record, scope, receive, send_with_id)
+            await self._route(gateway, record, scope, receive, send_with_id)
         except RequestError as error:
-            await respond(error, record.path)(scope, receive, send_with_id)
-        except asyncio.CancelledError:  # the time to stop is over
-            stopped = Stopping("the service stopped before the answer was ready")
-            await respond(stopped, record.path)(scope, receive, send_with_id)
+            await respond(error)
+        except asyncio.CancelledError:  # the graceful shutdown timed out
+            await respond(stopped())
         except Exception as error:
             if record.status and not answered:
                 raise
-            log.error("unexpected error on %s", scope["path"], exc_info=error)
+            log.error("Unexpected error on %s", scope["path"], exc_info=error)
             if not answered:
-                mistake = respond(InternalError(MISTAKE), record.path)
-                await mistake(scope, receive, send_with_id)
+                await respond(InternalError(UNEXPECTED))
         finally:
-            gateway.ledger.enter(record)
+            gateway.request_log.add(record)
 
-    async def _answer(
+    async def _route(
         self, gateway: Gateway, record: Record, scope: Scope, receive: Receive, send: Send
     ) -> None:
-        if record.path == PATH and record.method == "POST":
-            record.route = PATH
-            response = await predict.answer(gateway, record, scope, receive)
-            await response(scope, receive, send)
-            return
-        if record.method == "POST" and (asked := INFER.fullmatch(record.path)):
-            record.route = INFER_ROUTE
-            response = await inference_protocol.answer(gateway, record, asked, scope, receive)
-            await response(scope, receive, send)
-            return
         gateway.keys.check(record.path, scope["headers"])
-        # HEAD is GET without the body, which uvicorn leaves out (RFC 9110, 9.3.2). FastAPI knows
-        # it for no route, and load balancers ask with it.
+        scope["state"]["record"] = record
+        # HEAD is GET without the body, which uvicorn leaves out (RFC 9110, section 9.3.2). FastAPI
+        # adds it to no route, and load balancers probe with it.
         routed = {**scope, "method": "GET"} if record.method == "HEAD" else scope
         try:
             await self.app(routed, receive, send)
-        finally:  # FastAPI has found it meanwhile
-            record.route = getattr(routed.get("route"), "path", record.route)
+        finally:  # FastAPI has found the route by now
+            if record.route == UNMATCHED:
+                record.route = getattr(routed.get("route"), "path", UNMATCHED)

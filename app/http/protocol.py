@@ -1,11 +1,12 @@
-"""HTTP as uvicorn speaks it, with limits where uvicorn has none: heads, pipelines, silence.
+"""HTTP as uvicorn speaks it, with limits on heads, pipelines and silence, which uvicorn lacks.
 
-Without them one connection could fill the memory with headers, trailers or tiny pipelined requests,
+Without them one connection could fill the memory with headers, trailers or tiny pipelined requests
 before any limit of the application has seen a request.
 """
 
 import asyncio
 from collections.abc import Sized
+from enum import Enum, auto
 from typing import Any
 
 import httptools
@@ -14,17 +15,41 @@ from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from app.errors import BadRequest, Overloaded, RequestError, Stopping, TooManyBytes
-from app.http.fast_predict import Exchange
-from app.http.lingering_close import Linger
+from app.errors import BadRequest, Overloaded, RequestError, TooManyBytes
+from app.http.fast_predict import FastPredict
+from app.http.lingering_close import LingeringClose
+from app.paths import PREDICT
 from app.problem import MEDIA_TYPE, to_problem
-from app.request.prediction import PATH
+from app.request.admitted import stopped
 from app.service.gateway import Gateway
 from app.telemetry.record import UNMATCHED
+
+# What this module uses of uvicorn beyond its documented interface. pyproject.toml bounds uvicorn's
+# version for it, and tests/app/http/test_protocol.py holds the list against both.
+UVICORN_ATTRIBUTES = (
+    "cycle", "expect_100_continue", "flow", "headers", "loop", "parser", "pipeline", "transport",
+    "url",
+)  # fmt: skip
+UVICORN_METHODS = (
+    "_unset_keepalive_if_required", "connection_lost", "connection_made", "data_received",
+    "on_body", "on_headers_complete", "on_message_begin", "on_message_complete",
+    "on_response_complete", "shutdown", "timeout_keep_alive_handler",
+)  # fmt: skip
+UVICORN_CYCLE_ATTRIBUTES = (
+    "disconnected", "keep_alive", "message_event", "response_complete", "transport",
+)  # fmt: skip
 
 MAX_HEAD_BYTES = 64 * 1024  # of a request line with its headers, and of trailers but one read
 MAX_PIPELINED = 32  # requests that wait on one connection for the answer to an earlier one
 BODY_HEADERS = (b"content-length", b"transfer-encoding")
+
+
+class Input(Enum):
+    """What the next bytes of the client belong to."""
+
+    HEAD = auto()
+    BODY = auto()
+    NOTHING = auto()  # they are not read any more
 
 
 class Protocol(HttpToolsProtocol):
@@ -39,14 +64,12 @@ class Protocol(HttpToolsProtocol):
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
         self._gateway: Gateway = app_state["gateway"]
-        self._unused_bytes = 0  # came in, and were neither the end of a head nor part of a body
-        self._most_head_bytes = 0  # of any head that is complete now
+        self._input = Input.HEAD
+        self._head = _HeadLimits()
         self._head_timer: asyncio.TimerHandle | None = None
-        self._fault: RequestError | None = None
-        self._in_body = False  # of the newest request
-        self._deaf = False  # what comes in cannot be read any more
-        self._last_words: RequestError | None = None  # behind the answers under way
-        self._linger: Linger | None = None
+        self._head_error: RequestError | None = None  # the parser can only say that there is one
+        self._pending_error: RequestError | None = None  # sent behind the answers in flight
+        self._closing: LingeringClose | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
         super().connection_made(transport)
@@ -54,102 +77,101 @@ class Protocol(HttpToolsProtocol):
         self._expect_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._head_came()
+        self._stop_head_timer()
         self._unset_keepalive_if_required()
-        if self._linger is not None:
-            self._linger.close()
+        if self._closing is not None:
+            self._closing.close()
         super().connection_lost(exc)
-        if isinstance(self.cycle, Exchange):
-            self.cycle.leave()
-        # It holds this connection, and both would wait for the garbage collector.
+        if isinstance(self.cycle, FastPredict):
+            self.cycle.client_left()
+        # A cycle of references would keep both until the garbage collector runs.
         self.cycle = None  # type: ignore[assignment]  # as before the first request
 
     def data_received(self, data: bytes) -> None:
-        if self._linger is not None:
-            self._linger.pass_over(len(data))
-        if self._deaf:
+        if self._closing is not None:
+            self._closing.discard(len(data))
+        if self._input is Input.NOTHING:
             return
-        self._unused_bytes += len(data)
-        self._most_head_bytes = self._unused_bytes
+        self._head.add(len(data))
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade:
-            # An offer that may be passed over (RFC 9110, 7.8), but the parser reads no further.
+            # The offer may be ignored (RFC 9110, section 7.8), but the parser reads no further.
             self.cycle.keep_alive = False
         except httptools.HttpParserError:
-            self._refuse(self._fault or BadRequest("this is not HTTP as RFC 9112 has it"))
+            self._reject(self._head_error or BadRequest("This is not valid HTTP (RFC 9112)."))
         else:
-            if self._unused_bytes > MAX_HEAD_BYTES:
-                self._refuse(_long_head())
-            elif self._unused_bytes and self._idle and self._head_timer is None:
+            if self._head.pending_bytes > MAX_HEAD_BYTES:
+                self._reject(_long_head())
+            elif self._head.pending_bytes and self._idle and self._head_timer is None:
                 self._expect_head()
 
     def on_message_begin(self) -> None:
-        # And not at any byte: those of a body that comes after its answer buy no time.
+        # Not at any byte: a body that arrives after its answer must not extend the timeout.
         self._unset_keepalive_if_required()
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
-        self._fault = self._find_fault()
-        if self._fault:
-            raise self._fault  # the parser makes it an error of its own
-        self._unused_bytes = 0
-        self._head_came()
+        self._head_error = self._check_head()
+        if self._head_error:
+            raise self._head_error  # the parser turns it into an error of its own
+        self._head.clear()
+        self._stop_head_timer()
         path, _, query_string = self.url.partition(b"?")
-        if path == PATH.encode() and self._is_plain():
-            exchange = Exchange(self, self._gateway, self.headers)
-            exchange.keep_alive = self._keeps_alive()
-            self.cycle = exchange  # type: ignore[assignment]  # has all that uvicorn uses of one
-            self._in_body = True
-            exchange.open(query_string)
+        if path == PREDICT.encode() and self._is_plain():
+            request = FastPredict(self, self._gateway, self.headers)
+            request.keep_alive = self._keeps_alive()
+            self.cycle = request  # type: ignore[assignment]  # has all that uvicorn uses of one
+            self._input = Input.BODY
+            request.open(query_string)
         else:
             super().on_headers_complete()
-            self._in_body = True
+            self._input = Input.BODY
             self.cycle.transport = _CycleTransport(self)  # type: ignore[assignment]  # as above
 
     def on_body(self, body: bytes) -> None:
-        self._unused_bytes = 0
-        if isinstance(self.cycle, Exchange):
+        self._head.clear()
+        if isinstance(self.cycle, FastPredict):
             self.cycle.feed(body)
         else:
             super().on_body(body)
 
     def on_message_complete(self) -> None:
-        self._unused_bytes = 0
-        self._in_body = False
-        if isinstance(self.cycle, Exchange):
+        self._head.clear()
+        self._input = Input.HEAD
+        if isinstance(self.cycle, FastPredict):
             self.cycle.end()
         else:
             super().on_message_complete()
-        if self._linger is not None:
-            self._linger.close()
+        if self._closing is not None:
+            self._closing.close()
 
     def on_response_complete(self) -> None:
-        if self._last_words is not None and not self.pipeline:
-            self._refuse(self._last_words)
-        elif self._linger is None:
+        if self._pending_error is not None and not self.pipeline:
+            self._reject(self._pending_error)
+        elif self._closing is None:
             super().on_response_complete()
 
     def hang_up(self) -> None:
-        """Close behind the last answer; if the client still sends, not before it can read that."""
-        if not (self._in_body or self._deaf):
+        """Close behind the last answer, but let a client that still sends read it first."""
+        if self._input is Input.HEAD:
             self.transport.close()
-        elif self._linger is None and not self.transport.is_closing():
+        elif self._closing is None and not self.transport.is_closing():
             self.flow.resume_reading()
-            self._linger = Linger(self.transport, self.loop)
+            self._closing = LingeringClose(self.transport, self.loop)
 
     def shutdown(self) -> None:
         super().shutdown()
-        if self._linger is not None:
-            self._linger.close()
+        if self._closing is not None:
+            self._closing.close()
 
     def cut_off(self) -> None:
-        """Answer what is under way with a 503, because the time to stop is over."""
-        if isinstance(self.cycle, Exchange):
-            self.cycle.refuse(Stopping("the service stopped before the answer was ready"))
+        """Answer the request in flight with a 503, because the graceful shutdown timed out."""
+        if isinstance(self.cycle, FastPredict):
+            self.cycle.reject(stopped())
 
     def _is_plain(self) -> bool:
-        """Whether nothing about a request needs what only ASGI does here."""
+        """Whether the request needs nothing that only ASGI does here."""
         return (
             self.parser.get_method() == b"POST"
             and self._idle
@@ -166,57 +188,53 @@ class Protocol(HttpToolsProtocol):
 
     @property
     def _idle(self) -> bool:
-        """No request is being answered."""
+        """No request is in flight."""
         return self.cycle is None or self.cycle.response_complete
 
-    def _find_fault(self) -> RequestError | None:
-        """Why a request whose head is complete cannot be taken."""
-        if self._linger is not None:
-            return BadRequest("an earlier request closes this connection")
-        if self._most_head_bytes > MAX_HEAD_BYTES and self._head_bytes() > MAX_HEAD_BYTES:
+    def _check_head(self) -> RequestError | None:
+        """Return the reason to reject a request whose head is complete."""
+        if self._closing is not None:
+            return BadRequest("An earlier request closes this connection.")
+        if self._head.longest_bytes > MAX_HEAD_BYTES and self._head_bytes() > MAX_HEAD_BYTES:
             return _long_head()
         if len(self.pipeline) >= MAX_PIPELINED:
-            return Overloaded(f"more than {MAX_PIPELINED} requests wait on this connection")
-        # The parser reads no body behind an offer to change the protocol, as some clients make
+            return Overloaded(f"More than {MAX_PIPELINED} requests wait on this connection.")
+        # The parser reads no body behind an offer to change the protocol, which some clients make
         # with every first request.
         if self.parser.should_upgrade() and any(name in BODY_HEADERS for name, _ in self.headers):
-            return BadRequest("send bodies as HTTP/1.1 without offering an upgrade to HTTP/2")
+            return BadRequest("Send bodies as HTTP/1.1 without offering an upgrade to HTTP/2.")
         return None
 
     def _head_bytes(self) -> int:
-        """About as many bytes as the head has, white space aside."""
+        """The approximate size of the head, without white space."""
         return len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
 
     def _expect_head(self) -> None:
-        patience_s = self._gateway.settings.deadline_ms / 1000
-        self._head_timer = self.loop.call_later(patience_s, self.timeout_keep_alive_handler)
+        timeout_s = self._gateway.settings.deadline_ms / 1000
+        self._head_timer = self.loop.call_later(timeout_s, self.timeout_keep_alive_handler)
 
-    def _head_came(self) -> None:
+    def _stop_head_timer(self) -> None:
         if self._head_timer is not None:
             self._head_timer.cancel()
             self._head_timer = None
 
-    def _refuse(self, error: RequestError) -> None:
-        """Answer what never became a request, behind the answers to all that did."""
-        self._deaf = True
-        if self._linger is not None:
+    def _reject(self, error: RequestError) -> None:
+        """Read no further; answer with the error behind the answers to all earlier requests."""
+        in_body = self._input is Input.BODY
+        self._input = Input.NOTHING
+        if self._closing is not None:
             return
-        if self._in_body:
-            self._break_off()
+        if in_body and not self._idle:
+            self.transport.close()  # a body that breaks off can have no answer
+        elif in_body:
+            self.hang_up()
         elif self._idle:
-            self._answer(error)
+            self._send(error)
             self.hang_up()
         else:
-            self._last_words = error
+            self._pending_error = error
 
-    def _break_off(self) -> None:
-        """End the connection in the middle of a body, which has its answer or can have none."""
-        if self._idle:
-            self.hang_up()
-        else:
-            self.transport.close()
-
-    def _answer(self, error: RequestError) -> None:
+    def _send(self, error: RequestError) -> None:
         self._gateway.metrics.count_request(UNMATCHED, UNMATCHED, error.status)
         body = to_problem(error).model_dump_json().encode()
         self.transport.write(
@@ -226,11 +244,28 @@ class Protocol(HttpToolsProtocol):
 
 
 def _long_head() -> TooManyBytes:
-    return TooManyBytes(f"the headers have more than {MAX_HEAD_BYTES} bytes")
+    return TooManyBytes(f"The headers have more than {MAX_HEAD_BYTES} bytes.")
+
+
+class _HeadLimits:
+    """Counts the bytes that belong to no complete head or body chunk yet."""
+
+    __slots__ = ("longest_bytes", "pending_bytes")
+
+    def __init__(self) -> None:
+        self.pending_bytes = 0  # received since the last complete head or body chunk
+        self.longest_bytes = 0  # maximum that a head which is complete now can have
+
+    def add(self, size_bytes: int) -> None:
+        self.pending_bytes += size_bytes
+        self.longest_bytes = self.pending_bytes
+
+    def clear(self) -> None:
+        self.pending_bytes = 0
 
 
 class _CycleTransport:
-    """What uvicorn's cycle uses of a transport, but its connection decides how to close."""
+    """What uvicorn's cycle uses of a transport; the connection decides how to close."""
 
     def __init__(self, connection: Protocol) -> None:
         self.write = connection.transport.write
@@ -239,7 +274,7 @@ class _CycleTransport:
 
 
 class _PipelineFlow(FlowControl):
-    """Reads no further while requests wait on the connection; uvicorn would, at every answer."""
+    """Stops reading while requests wait on the connection; uvicorn resumes at every answer."""
 
     def __init__(self, transport: asyncio.Transport, pipeline: Sized) -> None:
         super().__init__(transport)

@@ -4,86 +4,13 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from app.auto.limits import Limits
 from app.card.accuracy import Basis, figure_at
 from app.card.card import Family, LayerRow, ModelCard, Precision
 from app.card.variant import Variant
 from app.inference.timings import Observed
-from app.model.providers import Provider
-from app.problem import Problem
 from app.request import examples
-
-
-class Wire(BaseModel):
-    model_config = ConfigDict(frozen=True)
-
-
-def shown(example: Any) -> ConfigDict:
-    """What makes OpenAPI show this example."""
-    return ConfigDict(json_schema_extra={"examples": [example]})
-
-
-class Prediction(Wire):
-    """One class and how sure the model is of it."""
-
-    class_id: int = Field(description="Index among the labels; ImageNet's, where these are.")
-    label: str
-    probability: float = Field(description="Softmax over all classes.")
-
-
-class ImageResult(Wire):
-    """The answer for one image: predictions, or the error that kept it from being answered."""
-
-    predictions: list[Prediction] = Field(description="Most probable first; empty on an error.")
-    queue_ms: float = Field(description="Time from arrival until a worker took the image.")
-    decode_ms: float = Field(description="Decoding, cropping and resizing.")
-    inference_ms: float = Field(description="The run of the model.")
-    error: Problem | None = Field(None, description="Present where this image failed.")
-
-
-class ChoiceNote(Wire):
-    """What `model=auto` chose, and why."""
-
-    reason: str
-    top1: float = Field(description="Percent of top-1 accuracy.")
-    top1_basis: Basis = Field(description="Measured, published, or interpolated from a table.")
-    expected_ms: float = Field(description="What the request was expected to take, queue included.")
-    brownout_step: int = Field(description="0, or how far overload has made the answer cheaper.")
-
-
-class Answer(Wire):
-    """The answer to POST /predict; `results` is in the order of the images."""
-
-    model_config = shown(examples.ANSWER)
-
-    model: str
-    resolution: int
-    results: list[ImageResult]
-    choice: ChoiceNote | None = Field(None, description="Present with model=auto.")
-
-
-class PredictBody(BaseModel):
-    """The JSON form of a request: images in base64, plain or as data: URLs."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    images: list[str] = Field(min_length=1)
-
-
-class PredictQuery(Limits):
-    """What a request can choose."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    model: str | None = Field(
-        None,
-        min_length=1,
-        description="A name from /models, or `auto`; default: the default model.",
-    )
-    top_k: int = Field(5, ge=1, le=100, description="How many classes to rank.")
-    resolution: int | None = Field(
-        None, description="Side of the square that the model sees; default: as trained."
-    )
+from app.settings import Provider
+from app.wire import Wire, with_example
 
 
 class LayersQuery(BaseModel):
@@ -94,12 +21,6 @@ class LayersQuery(BaseModel):
     resolution: int | None = Field(
         None, description="Side of the square that the model sees; default: as trained."
     )
-
-
-class NoQuery(BaseModel):
-    """A resource without parameters: any that is sent is an error."""
-
-    model_config = ConfigDict(extra="forbid")
 
 
 class KnownAccuracy(Wire):
@@ -141,7 +62,7 @@ class ModelSummary(Wire):
 class ModelList(Wire):
     """All loaded models, and the files that could not be loaded at the last reload."""
 
-    model_config = shown(examples.MODEL_LIST)
+    model_config = with_example(examples.MODEL_LIST)
 
     models: list[ModelSummary]
     broken: dict[str, str] = Field(
@@ -189,7 +110,7 @@ class RankedVariant(VariantRow):
 class Frontier(Wire):
     """Every variant that `auto` can choose, most accurate first, and what decoding takes."""
 
-    model_config = shown(examples.FRONTIER)
+    model_config = with_example(examples.FRONTIER)
 
     variants: list[RankedVariant]
     decoding: list[DecodeRow]
@@ -199,7 +120,7 @@ class Frontier(Wire):
 class MeasureReport(Wire):
     """What measuring on this device did."""
 
-    model_config = shown(examples.MEASURE_REPORT)
+    model_config = with_example(examples.MEASURE_REPORT)
 
     measured: int = Field(description="Variants that were timed now.")
     left_out: int = Field(description="Variants for which there was no time.")
@@ -209,7 +130,7 @@ class MeasureReport(Wire):
 class ReloadReport(Wire):
     """What reading the store again did."""
 
-    model_config = shown(examples.RELOAD_REPORT)
+    model_config = with_example(examples.RELOAD_REPORT)
 
     loaded: list[str] = Field(description="New or changed models.")
     dropped: list[str] = Field(description="Models whose file is gone.")
@@ -220,7 +141,7 @@ class ReloadReport(Wire):
 class ModelDetail(Wire):
     """A model's whole card; the layers have a resource of their own."""
 
-    model_config = shown(examples.MODEL_DETAIL)
+    model_config = with_example(examples.MODEL_DETAIL)
 
     file_bytes: int
     providers: list[Provider] = Field(description="What it really runs on, in order.")
@@ -231,7 +152,7 @@ class ModelDetail(Wire):
 class LayerTable(Wire):
     """Cost of every layer for one image, at the trained resolution or another."""
 
-    model_config = shown(examples.LAYER_TABLE)
+    model_config = with_example(examples.LAYER_TABLE)
 
     model: str
     resolution: int
@@ -243,7 +164,7 @@ class LayerTable(Wire):
 class Health(Wire):
     """Whether the process lives, or is ready for requests."""
 
-    model_config = shown({"status": "ok"})
+    model_config = with_example({"status": "ok"})
 
     status: Literal["ok", "ready"]
 
@@ -251,7 +172,7 @@ class Health(Wire):
 class Info(Wire):
     """What runs here and within which limits."""
 
-    model_config = shown(examples.INFO)
+    model_config = with_example(examples.INFO)
 
     version: str
     onnxruntime: str

@@ -61,7 +61,7 @@ class Server(uvicorn.Server):
         if finished:
             self._leave(FAREWELL_S)
             return
-        log.error("stopped with %s requests unfinished", self.gateway.lifecycle.active)
+        log.error("Stopped with %s requests unfinished.", self.gateway.lifecycle.active)
         self._cut_off()
 
     def _cut_off(self) -> None:
@@ -77,7 +77,7 @@ class Server(uvicorn.Server):
         self.should_exit = True
 
     def _reload(self) -> None:
-        self._reloading = asyncio.create_task(self.gateway.roster.try_reload())
+        self._reloading = asyncio.create_task(self.gateway.reloader.try_reload())
 
 
 def serve(settings: Settings, gateway: Gateway) -> None:
@@ -107,7 +107,7 @@ def serve(settings: Settings, gateway: Gateway) -> None:
         config.load()
     except OSError as error:  # of the ssl module
         raise SettingError(
-            f"tls_cert {settings.tls_cert} and tls_key {settings.tls_key} cannot be used: "
+            f"Cannot use tls_cert {settings.tls_cert} and tls_key {settings.tls_key}: "
             f"{error.strerror or error}"
         ) from error
     listening = bind(config)
@@ -127,8 +127,8 @@ def check_grpc(settings: Settings) -> None:
         from app.oip.grpc_server import check_port
     except ModuleNotFoundError as error:
         raise SettingError(
-            f"grpc_port needs the module {error.name}, which is not installed; "
-            "`pip install '.[grpc]'` in a checkout brings it"
+            f"grpc_port needs the module {error.name}, which is not installed. "
+            "In a checkout, install it with `pip install '.[grpc]'`."
         ) from error
     check_port(settings, settings.grpc_port)
 
@@ -147,8 +147,8 @@ def bind(config: uvicorn.Config) -> socket.socket:
     except OSError as error:
         listening.close()
         raise SettingError(
-            f"cannot listen on {config.host} port {config.port}: {error.strerror}; "
-            "choose another with --port or GATEWAY_PORT"
+            f"Cannot listen on {config.host} port {config.port}: {error.strerror}. "
+            "Choose another port with --port or GATEWAY_PORT."
         ) from error
     return listening
 

@@ -1,4 +1,4 @@
-"""Bytes to an RGB array of the wanted size: sniff, check, decode, crop, resize.
+"""Decode an image file to the RGB array that a model takes: sniff, check, decode, crop, resize.
 
     bytes ─ sniff ─ open header ─ check limits ─ draft ─ decode ─ crop box ─ resize ─ RGB array
             │        │             │                      │
@@ -6,26 +6,24 @@
             │                      ImageTooSmall, UnsupportedFormat
             EmptyBody, NotAnImage, UnsupportedFormat
 
-The whole image is decoded once, at the smallest scale that the resize does not have to enlarge, and
-only the crop is resized; EXIF orientation turns the small result, never the photo. Transparent
-pixels are shown on white, 16-bit grey is scaled to 8 bits, and of an animation or a multi-page file
-the first picture counts. ICC profiles are ignored, as the evaluation of the published weights does.
+The image is decoded once, at the smallest scale that the resize need not enlarge, and only the crop
+is resized. EXIF orientation is applied to the small result, not to the full image. Transparent
+pixels are composited over white, 16-bit grey is scaled to 8 bits, and the first frame of an
+animation or page of a document is used. ICC profiles are ignored, as in the evaluation of the
+published weights.
 """
 
 import io
 import logging
-import sys
-import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, nullcontext
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 from PIL.ImageFile import ImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 
+from app.arrays import Uint8Array
 from app.card.card import Preprocessing
 from app.errors import (
     DamagedImage,
@@ -36,37 +34,30 @@ from app.errors import (
     UnsupportedFormat,
 )
 from app.images.crop import crop_box, exif_orientation, needed_side
-from app.images.decode_memory import Room
+from app.images.decode_memory import SMALL_BYTES, UNLIMITED, DecodeMemory
 from app.images.formats import PLUGINS, sniff
+from app.images.limits import ImageLimits
 
 log = logging.getLogger(__name__)
 
-# ImageLimits is checked before anything is decoded; Pillow's own limit would only get in its way.
-Image.MAX_IMAGE_PIXELS = None
-# What Pillow has to say about strange metadata changes no answer, but would let a hostile client
-# fill the log and the interpreter's registry of warnings.
-warnings.filterwarnings("ignore", module=r"PIL\.")
-
-
-# By Pillow mode: pixels without an agreed range of display, or that Pillow cannot turn into RGB.
-PIXELS_NOT_TAKEN = {
+# Pillow modes without an agreed display range, or that Pillow cannot convert to RGB.
+UNSUPPORTED_MODES = {
     "I": "32-bit integer",
     "F": "floating-point",
     "LAB": "CIELAB",
     "La": "premultiplied grey",
 }
 
-# What photos are stored in. For the fax codes, libtiff writes a line to stderr for every bad row.
+# The codecs that photos use. With the fax codecs libtiff writes a line to stderr per bad row.
 TIFF_COMPRESSIONS = frozenset(
     ("raw", "packbits", "tiff_lzw", "tiff_adobe_deflate", "tiff_deflate", "jpeg")
 )
 
-# Measured, the worst that was found of each format: docs/operations.md has the table, which a test
-# measures anew.
+# The maximum measured for each format; docs/operations.md has the table, and a test repeats it.
 BYTES_PER_PIXEL = {"PNG": 17, "WebP": 16, "TIFF": 12, "GIF": 9, "BMP": 4}
 
-# Ten scans are usual in a progressive JPEG. Each one goes over the whole picture again, and an
-# empty one takes 60 bytes: without a limit, a file of 1 MB can keep a core busy for minutes.
+# A progressive JPEG usually has ten scans. Each one passes over the whole image, and an empty one
+# takes 60 bytes: without a limit, a file of 1 MB can keep a core busy for minutes.
 MAX_JPEG_SCANS = 100
 
 RESAMPLING = {
@@ -77,17 +68,6 @@ RESAMPLING = {
 }
 
 
-AMPLE = Room(sys.maxsize)
-
-
-@dataclass(frozen=True, slots=True)
-class ImageLimits:
-    """What the header of an image may declare, in pixels."""
-
-    max_pixels: int = 40_000_000
-    min_side: int = 8
-
-
 def load_image(
     data: bytes,
     resolution: int,
@@ -95,22 +75,22 @@ def load_image(
     limits: ImageLimits,
     *,
     reduced_decode: bool = True,
-    room: Room = AMPLE,
-) -> NDArray[np.uint8]:
-    """Decode an image file to what a model sees.
+    memory: DecodeMemory = UNLIMITED,
+) -> Uint8Array:
+    """Decode an image file to the input of a model.
 
     Returns a C-contiguous, read-only array `[resolution, resolution, 3]`, RGB, 0 to 255. With
     `reduced_decode` a JPEG is decoded at 1/2, 1/4 or 1/8 of its size where that leaves at least
-    as many pixels as the resize needs. Waits until `room` has the memory that decoding takes.
-    Thread-safe; Pillow releases the GIL for the heavy steps.
+    as many pixels as the resize needs. Waits until `memory` has enough for the image. Thread-safe;
+    Pillow releases the GIL in the heavy steps.
 
     Raises:
-        ImageError: one of its kinds, see `app.errors`.
-        OutOfMemory: there is no memory for its pixels; nothing else is raised for any bytes.
+        ImageError: the bytes are not an image that can be decoded; see `app.errors` for the kinds.
+        OutOfMemory: there is not enough memory for the pixels. Nothing else is raised.
     """
     name = sniff(data)
     side = needed_side(resolution, preprocessing) if reduced_decode else None
-    with _damage_reported(name), _opened(name, data, limits, side, room) as (image, size, factor):
+    with _damage_reported(name), _opened(name, data, limits, side, memory) as (image, size, factor):
         width, height = size
         image.load()
         orientation = exif_orientation(image.info.get("exif"))
@@ -125,48 +105,48 @@ def load_image(
 
 @contextmanager
 def _damage_reported(name: str) -> Iterator[None]:
-    """Turn whatever Pillow raises on hostile bytes into one error that tells nothing internal."""
+    """Turn whatever Pillow raises on hostile bytes into an error without internal details."""
     try:
         yield
     except ImageError:
         raise
     except MemoryError as error:
-        log.error("no memory to decode a %s image", name)
+        log.error("Not enough memory to decode a %s image.", name)
         raise OutOfMemory(
-            f"There is no memory to decode this {name} image now; with less at once there may be."
+            f"Not enough memory to decode this {name} image right now. "
+            "Retry later or send fewer images at once."
         ) from error
     except Exception as error:
         cut_off = isinstance(error, EOFError) or "truncated" in str(error).lower()
-        fault = (
-            "cut off: it ends before its last pixel" if cut_off else "damaged: it does not decode"
-        )
-        raise DamagedImage(f"The {name} image is {fault}.") from error
+        fault = "is cut off before its last pixel" if cut_off else "is damaged and does not decode"
+        raise DamagedImage(f"The {name} image {fault}.") from error
 
 
 @contextmanager
 def _opened(
-    name: str, data: bytes, limits: ImageLimits, side: int | None, room: Room
+    name: str, data: bytes, limits: ImageLimits, side: int | None, memory: DecodeMemory
 ) -> Iterator[tuple[ImageFile, tuple[int, int], float]]:
-    """An image that may be decoded now, its whole size, and the scale that it will have.
+    """An image that may be decoded now, its full size, and the scale of the decoded image.
 
-    `side` is what both sides have to keep, or None for the whole picture.
+    `side` is the minimum of both sides after decoding, or None for the full image.
     """
     if name == "WebP":  # opening it allocates the canvas
         canvas = _webp_canvas(data)
         _check_pixels(name, canvas, limits)
-        with room.hold(canvas[0] * canvas[1] * BYTES_PER_PIXEL[name]):
+        with memory.hold(canvas[0] * canvas[1] * BYTES_PER_PIXEL[name]):
             yield _open(name, data, limits), canvas, 1
         return
     image = _open(name, data, limits)
     size = image.size
     factor = _reduce(image, side) if side else 1
     across, down = _tiled_size(image) if isinstance(image, TiffImageFile) else size
-    with room.hold(across * down * _bytes_per_pixel(name, image, factor)):
+    needed_bytes = across * down * _bytes_per_pixel(name, image, factor)
+    with memory.hold(needed_bytes) if needed_bytes > SMALL_BYTES else nullcontext():
         yield image, size, factor
 
 
 def _bytes_per_pixel(name: str, image: ImageFile, factor: float) -> int:
-    """What decoding takes at most for each pixel of the whole picture."""
+    """Maximum memory that decoding takes per pixel of the full image."""
     if name != "JPEG":
         return BYTES_PER_PIXEL[name]
     reduced = factor < 1
@@ -176,23 +156,23 @@ def _bytes_per_pixel(name: str, image: ImageFile, factor: float) -> int:
 
 
 def _open(name: str, data: bytes, limits: ImageLimits) -> ImageFile:
-    """Read the header of an image file of a known format and check it against the limits."""
+    """Read the header of an image file of a supported format and check it against the limits."""
     image = PLUGINS[name](io.BytesIO(data))
     _check_pixels(name, image.size, limits)
     if isinstance(image, TiffImageFile):
         _check_pixels(name, _tiled_size(image), limits)
         if image.info["compression"] not in TIFF_COMPRESSIONS:
             raise UnsupportedFormat(
-                f"TIFF images with {image.info['compression']} compression are not taken."
+                f"TIFF images with {image.info['compression']} compression are not supported."
             )
     width, height = image.size
     if min(width, height) < limits.min_side:
         raise ImageTooSmall(
-            f"The image is {width} x {height} pixels; the least side is {limits.min_side}."
+            f"The image has {width} x {height} pixels; the minimum side is {limits.min_side}."
         )
-    if image.mode in PIXELS_NOT_TAKEN:
-        pixels = PIXELS_NOT_TAKEN[image.mode]
-        raise UnsupportedFormat(f"{name} images with {pixels} pixels are not taken.")
+    if image.mode in UNSUPPORTED_MODES:
+        pixels = UNSUPPORTED_MODES[image.mode]
+        raise UnsupportedFormat(f"{name} images with {pixels} pixels are not supported.")
     if "progressive" in image.info and data.count(b"\xff\xda") > MAX_JPEG_SCANS:
         raise DamagedImage(f"The {name} image has more than {MAX_JPEG_SCANS} scans.")
     return image
@@ -203,7 +183,7 @@ def _check_pixels(name: str, size: tuple[int, int], limits: ImageLimits) -> None
     if width * height > limits.max_pixels:
         raise TooManyPixels(
             f"The {name} image declares {width} x {height} pixels; "
-            f"at most {limits.max_pixels} are taken."
+            f"the maximum is {limits.max_pixels}."
         )
 
 
@@ -224,7 +204,7 @@ def _little(data: bytes) -> int:
 
 
 def _tiled_size(image: TiffImageFile) -> tuple[int, int]:
-    """Return the size of a TIFF with all its tiles whole: a small picture can have a giant tile."""
+    """Return the size of a TIFF in whole tiles: a small image can have a giant tile."""
     # TIFF 6.0: ImageWidth, ImageLength, TileWidth, TileLength
     width, height, tile_width, tile_height = (
         image.tag_v2.get(tag, 1) for tag in (256, 257, 322, 323)
@@ -233,9 +213,9 @@ def _tiled_size(image: TiffImageFile) -> tuple[int, int]:
 
 
 def _reduce(image: ImageFile, side: int) -> float:
-    """Ask the decoder for the smallest picture with both sides at least `side`.
+    """Ask the decoder for the smallest image with both sides at least `side`.
 
-    Returns the scale, exactly, where the size of the reduced picture is rounded up.
+    Returns the exact scale; the size of the reduced image is rounded up.
     """
     full_width = image.width
     drafted = image.draft(image.mode, (side, side))
@@ -243,7 +223,7 @@ def _reduce(image: ImageFile, side: int) -> float:
 
 
 def _resizable(image: Image.Image) -> Image.Image:
-    """Give pixels that can be averaged: no palette indices, bits or transparent key colours."""
+    """Convert to pixels that can be averaged: no palette indices, bits or transparent colours."""
     if image.mode.startswith("I;16"):
         return image
     if image.mode in {"1", "P", "PA"} or "transparency" in image.info:
@@ -253,7 +233,7 @@ def _resizable(image: Image.Image) -> Image.Image:
 
 
 def _rgb(image: Image.Image) -> Image.Image:
-    """Convert a small image of any taken mode to RGB, transparent pixels on white."""
+    """Convert a small image of any supported mode to RGB, transparent pixels over white."""
     if image.mode == "RGB":
         return image
     if image.mode.startswith("I;16"):

@@ -1,6 +1,6 @@
-"""Image formats: which are taken, and which one some bytes are of.
+"""Image formats: which are supported, and how to recognise them.
 
-Each is opened by its own plugin of Pillow, so that no other decoder ever sees a client's bytes.
+Each is opened by its own Pillow plugin, so that no other decoder ever sees a client's bytes.
 """
 
 import re
@@ -17,10 +17,10 @@ from app.errors import EmptyBody, NotAnImage, UnsupportedFormat
 
 
 class _JpegFile(JpegImageFile):
-    """A JPEG whose EXIF block is left unread when it is opened: nobody here asks for the dpi."""
+    """A JPEG that is opened without reading the resolution in dpi from its EXIF block."""
 
     def _read_dpi_from_exif(self) -> None:
-        """Skip what takes longer than the rest of the header and fails on corrupt EXIF."""
+        """Do nothing: Pillow's takes longer than the rest of the header and fails on bad EXIF."""
 
 
 PLUGINS: dict[str, type[ImageFile]] = {
@@ -31,7 +31,7 @@ PLUGINS: dict[str, type[ImageFile]] = {
     "GIF": GifImageFile,
     "TIFF": TiffImageFile,
 }
-FORMATS_TAKEN = ", ".join(PLUGINS)
+SUPPORTED = ", ".join(PLUGINS)
 
 SNIFFED_BYTES = 1024
 SIGNATURES = tuple(
@@ -65,15 +65,15 @@ def sniff(data: bytes) -> str:
 
     Raises:
         EmptyBody: there are no bytes.
-        UnsupportedFormat: an image or document of a known format that is not taken.
-        NotAnImage: no known format starts like this.
+        UnsupportedFormat: the format is known but not supported.
+        NotAnImage: the format is unknown.
     """
     if not data:
-        raise EmptyBody(f"No bytes where an image was expected. Taken are {FORMATS_TAKEN}.")
+        raise EmptyBody(f"Expected an image, got no bytes. Supported: {SUPPORTED}.")
     head = data[:SNIFFED_BYTES]
     name = next((name for name, signature in SIGNATURES if signature.match(head)), None)
     if name is None:
-        raise NotAnImage(f"No known image format starts like this. Taken are {FORMATS_TAKEN}.")
+        raise NotAnImage(f"Unrecognized image format. Supported: {SUPPORTED}.")
     if name not in PLUGINS:
-        raise UnsupportedFormat(f"{name} files are not taken. Taken are {FORMATS_TAKEN}.")
+        raise UnsupportedFormat(f"{name} files are not supported. Supported: {SUPPORTED}.")
     return name

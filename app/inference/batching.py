@@ -15,19 +15,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 log = logging.getLogger(__name__)
-Image = NDArray[np.uint8]
+Pixels = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 
 
 class Run(Protocol):
     """Runs uint8 images [N, H, W, 3] to float32 [N, classes]."""
 
-    def __call__(self, images: Image) -> Floats: ...
+    def __call__(self, images: Pixels) -> Floats: ...
 
 
 @dataclass(slots=True)
 class _Batch:
-    images: list[Image] = field(default_factory=list)
+    images: list[Pixels] = field(default_factory=list)
     full: threading.Event = field(default_factory=threading.Event)
     done: threading.Event = field(default_factory=threading.Event)
     rows: Floats | None = None
@@ -43,7 +43,7 @@ class Batcher:
         self._lock = threading.Lock()
         self._open: dict[Hashable, _Batch] = {}
 
-    def infer(self, group: Hashable, image: Image, run: Run) -> Floats:
+    def infer(self, group: Hashable, image: Pixels, run: Run) -> Floats:
         """The row [classes] of one image [H, W, 3]; images of one `group` may run together.
 
         Blocks its thread until the batch has run; what `run` raises, every image of it gets.
@@ -59,7 +59,7 @@ class Batcher:
         assert batch.rows is not None  # noqa: S101  done without an error
         return batch.rows[index]  # type: ignore[no-any-return]  # NumPy's Any
 
-    def _join(self, group: Hashable, image: Image) -> tuple[_Batch, int]:
+    def _join(self, group: Hashable, image: Pixels) -> tuple[_Batch, int]:
         """Add an image to the open batch of its group; its place in it."""
         with self._lock:
             batch = self._open.setdefault(group, _Batch())

@@ -18,12 +18,14 @@ from random import Random
 import numpy as np
 from PIL import Image
 
+from app.arrays import Uint8Array
 from app.card.card import Preprocessing
 from app.card.variant import Variant, variants_of
-from app.images.decode import ImageLimits, load_image
+from app.images.decode import load_image
+from app.images.limits import ImageLimits
 from app.inference.timings import Measured, Timings
 from app.model.graph_cache import FOLDER, drop_others, kept_name
-from app.model.model import Images, Model
+from app.model.model import Model
 from app.model.store import Store
 
 log = logging.getLogger(__name__)
@@ -84,14 +86,14 @@ class Measurer:
         return found
 
     async def measure_in_turn(self, limit_s: float, *, again: bool = True) -> Report:
-        """As `measure`, on a thread of its own, one call after the other; then let models rest.
+        """As `measure`, on another thread, one call at a time; then release memory.
 
         `limit_s` is the most that it takes, once it is its turn.
         """
         async with self._turn:
             report = await asyncio.to_thread(self.measure, limit_s, again=again)
         if report.measured:  # runs at many resolutions leave memory in pieces that fit none
-            await asyncio.to_thread(self._store.rest)
+            await asyncio.to_thread(self._store.release_memory)
         return report
 
     def measure(self, limit_s: float, *, again: bool = True) -> Report:
@@ -197,7 +199,7 @@ class Measurer:
                 log.info("the times of %s are not kept: %s", model.name, error)
 
 
-def _noise(width: int, height: int) -> Images:
+def _noise(width: int, height: int) -> Uint8Array:
     """RGB noise [height, width, 3], the same every time; the container has no numpy.random."""
     data = Random(0).randbytes(height * width * 3)  # noqa: S311  no secret
     return np.frombuffer(data, np.uint8).reshape(height, width, 3)

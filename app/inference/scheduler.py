@@ -93,12 +93,9 @@ class Ticket(Generic[Result]):
         return self._results
 
     def progress(self) -> str:
-        """How far the images are, in words."""
+        """Say how far the images are."""
         waited_ms = (time.perf_counter() - self._queued_at) * 1000
-        return (
-            f"{self._count} image(s) were with the workers for {waited_ms:.0f} ms, "
-            f"{self._next} of them started"
-        )
+        return f"workers started {self._next} of {self._count} images within {waited_ms:.0f} ms"
 
     def run(self, index: int) -> None:
         """Work on one image and, if it was the last, wake the request."""
@@ -213,7 +210,7 @@ class Scheduler:
         """The refusal, with the time after which the queue will be empty."""
         drain_s = self.unfinished * self.service_ms / self.workers / 1000
         return Overloaded(
-            f"{self.waiting} images wait already and the limit is {self.queue_limit}", drain_s
+            f"Queue full: {self.waiting} of {self.queue_limit} images waiting.", drain_s
         )
 
     def close(self, patience_s: float = JOIN_S) -> None:

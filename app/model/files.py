@@ -70,21 +70,19 @@ def find_files(folder: Path, names: tuple[str, ...] = ()) -> list[Path]:
     try:
         found = {path.stem: path for path in onnx_files(folder)}
     except (FileNotFoundError, NotADirectoryError):
-        raise ModelFileError(f"the store {folder} is not a folder; {_ADVICE}") from None
+        raise ModelFileError(f"The store {folder} is not a folder. {_ADVICE}") from None
     except OSError as error:
         raise ModelFileError(
-            f"the store {folder} cannot be read: {error.strerror or error}; whoever runs this "
-            "has to be allowed to list it"
+            f"Cannot read the store {folder}: {error.strerror or error}. The user of this "
+            "process needs permission to list it."
         ) from error
     if not found:
-        raise ModelFileError(f"the store {folder} holds no .onnx file; {_ADVICE}")
+        raise ModelFileError(f"The store {folder} has no .onnx file. {_ADVICE}")
     if missing := [name for name in names if name not in found]:
         raise ModelFileError(
-            f"the store {folder} has no {', '.join(missing)}; it has {', '.join(found)}"
+            f"The store {folder} has no {', '.join(missing)}. It has: {', '.join(found)}."
         )
     return [found[name] for name in names] if names else list(found.values())
 
 
-_ADVICE = (
-    "`mobilenet-gateway models pull` fetches the default model, GATEWAY_STORE names another folder"
-)
+_ADVICE = "Fetch the default model with `mobilenet-gateway models pull`, or set GATEWAY_STORE."

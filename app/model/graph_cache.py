@@ -33,7 +33,7 @@ class GraphCache:
             try:
                 return runtime.optimised_session(cached, memory_arena=memory_arena)
             except Exception as error:  # onnxruntime's errors have no common class
-                log.warning("%s cannot be used and is made anew: %s", cached, error)
+                log.warning("Cannot use %s, making it again: %s", cached, error)
         return self._make(model, cached, memory_arena)
 
     def _make(self, model: Path, cached: Path, memory_arena: bool) -> Any:

@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from app.card.card import CARD_KEY, EMBEDDING, INPUT, PROBABILITIES, ModelCard, parse_card
 from app.errors import BadQuery, CardError, ModelFileError, first_line
 from app.model.graph_cache import GraphCache
-from app.model.providers import CPU_ONLY, Provider, Providers
+from app.model.providers import CPU_ONLY, Providers
 from app.model.runtime import arena_shrinks, new_session, providers_of, run_and_shrink
+from app.settings import Provider
 
-Images = NDArray[np.uint8]
+Pixels = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 
 
@@ -42,7 +43,7 @@ class Model:
         found = self.session.get_outputs()
         return {output.name: output.shape[1] for output in found if len(output.shape) == 2}
 
-    def run(self, outputs: Sequence[str], images: Images) -> Floats:
+    def run(self, outputs: Sequence[str], images: Pixels) -> Floats:
         """These outputs side by side, [N, sum of widths], of uint8 RGB images [N, H, W, 3]."""
         results = self.session.run(list(outputs), {INPUT: images})
         return results[0] if len(results) == 1 else np.concatenate(results, axis=1)
@@ -55,12 +56,12 @@ class Model:
         ends = np.cumsum([widths[name] for name in outputs])[:-1]
         return tuple(np.split(row, ends))
 
-    def probabilities(self, images: Images) -> Floats:
+    def probabilities(self, images: Pixels) -> Floats:
         """Softmax over the classes, [N, classes], of uint8 RGB images [N, H, W, 3]."""
         [result] = self.session.run([PROBABILITIES], {INPUT: images})
         return result  # type: ignore[no-any-return]  # onnxruntime has no types
 
-    def embedding(self, images: Images) -> Floats:
+    def embedding(self, images: Pixels) -> Floats:
         """The pooled features, [N, channels], of uint8 RGB images [N, H, W, 3]."""
         [result] = self.session.run([EMBEDDING], {INPUT: images})
         return result  # type: ignore[no-any-return]  # nor here
@@ -80,7 +81,7 @@ class Model:
             return self.card.resolution
         if resolution not in self.card.resolutions:
             raise BadQuery(
-                f"resolution: {self.name} supports {self.card.resolutions}, not {resolution}"
+                f"resolution: {self.name} supports {self.card.resolutions}, not {resolution}."
             )
         return resolution
 
@@ -97,11 +98,11 @@ class Model:
             raise ModelFileError(f"the graph does not run: {first_line(error)}") from error
         if shape != (1, len(self.card.labels)):
             raise ModelFileError(
-                f"the graph gives probabilities {shape} for {len(self.card.labels)} labels"
+                f"the graph outputs probabilities {shape} for {len(self.card.labels)} labels"
             )
 
-    def rest(self) -> None:
-        """Give back the memory of earlier runs, 20 MB with two workers; the next takes it anew."""
+    def release_memory(self) -> None:
+        """Return the memory of earlier runs, 20 MB with two workers; the next run allocates it."""
         if arena_shrinks(self.session):
             side = self.card.resolutions.minimum
             smallest = np.zeros((1, side, side, 3), np.uint8)
@@ -156,7 +157,7 @@ def _card_of(session: Any) -> ModelCard:
     metadata = session.get_modelmeta().custom_metadata_map
     if CARD_KEY not in metadata:
         raise CardError(
-            "it has no model card, so it is not an export of this project; "
-            "`mobilenet-gateway models pull` and `models export` make files with one"
+            "no model card, so this is not an export of this project. "
+            "`mobilenet-gateway models import` adopts files of others."
         )
     return parse_card(metadata[CARD_KEY])

@@ -7,12 +7,12 @@ is missing, a graph that it does not take) is passed over with one line in the l
 
 import logging
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 from app.errors import GatewayError, SettingError
+from app.settings import Provider
 
 log = logging.getLogger(__name__)
-Provider = Literal["tensorrt", "cuda", "openvino", "xnnpack", "cpu"]
 Loaded = TypeVar("Loaded")
 
 # From the most to the least preferred.
@@ -56,7 +56,7 @@ class Providers:
             if failure:
                 passed_over = ", ".join(name for name in self.names if name not in names)
                 log.warning(
-                    "%s cannot be used here, models run on %s: %s",
+                    "Cannot use %s on this machine, models run on %s: %s",
                     passed_over,
                     ", ".join(names),
                     failure,
@@ -80,8 +80,8 @@ def choose(asked: Sequence[Provider], offered: Iterable[str]) -> Providers:
     there = short_names(offered)
     if missing := [name for name in asked if name not in there]:
         raise SettingError(
-            f"providers (GATEWAY_PROVIDERS) asks for {', '.join(missing)}; "
-            f"the onnxruntime that is installed here has {', '.join(there)}"
+            f"providers (GATEWAY_PROVIDERS): this onnxruntime does not have {', '.join(missing)}. "
+            f"It has: {', '.join(there)}."
         )
     return Providers(asked or there, asked=bool(asked))
 

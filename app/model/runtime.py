@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from app.errors import ModelFileError
-from app.model.providers import CPU_ONLY, RUNTIME_NAMES, Provider, for_runtime, short_names
+from app.model.providers import CPU_ONLY, RUNTIME_NAMES, for_runtime, short_names
+from app.settings import Provider
 from app.system.cpu import saturates_here
 
 # onnxruntime 1.29 and later sends telemetry on Linux; only this variable, set before the first

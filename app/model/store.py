@@ -1,43 +1,22 @@
-"""The folder of .onnx files: found, loaded, looked up by name, read again while it serves."""
+"""The loaded models: looked up by name, and reloaded while the service runs."""
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from app.errors import LastModel, ModelFileError, UnknownModel
-from app.model.files import FileStamp, find_files, look, stamp
+from app.model.files import stamp
 from app.model.model import Model
+from app.model.store_folder import Load, Loaded, Selection, StoreFolder
 from app.system import memory
 
 log = logging.getLogger(__name__)
 
-AUTO = "auto"  # stands where a model's name may stand: choose one
-Load = Callable[[Path], Model]
-
-
-@dataclass(frozen=True, slots=True)
-class Loaded:
-    """A model and the file that it came from."""
-
-    model: Model
-    path: Path
-    stamp: FileStamp
-
-
-@dataclass(frozen=True, slots=True)
-class Selection:
-    """Which files of which folder are served."""
-
-    folder: Path
-    names: tuple[str, ...] = ()
-    default: str = ""
-    allow_untrained: bool = False
-
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """What reading the folder again did, by model name or, where it is broken, by file name."""
+    """The outcome of a reload, by model name or, for broken files, by file name."""
 
     loaded: list[str]
     dropped: list[str]
@@ -48,8 +27,8 @@ class Changes:
 class Store:
     """The loaded models, by name.
 
-    Models are replaced all at once, by one assignment: a request keeps the model that it began
-    with, and an old session goes when the last request that holds it ends.
+    A change replaces all of them by one assignment: a request keeps the model that it began with,
+    and an old session goes when the last request that holds it ends.
     """
 
     def __init__(self, selection: Selection, load: Load) -> None:
@@ -58,24 +37,22 @@ class Store:
         Sessions are not made in parallel: onnxruntime does not promise that this is safe.
 
         Raises:
-            ModelFileError: the folder is missing or empty, a file is broken, untrained or a
-                second one of the same name, or a named model is not there.
+            ModelFileError: the folder is missing or empty, a file is broken or untrained, two
+                files have the same model name, or a selected model is missing.
         """
-        self._selection = selection
-        self._load = load
+        self._folder = StoreFolder(selection, load)
         self._entries: dict[str, Loaded] = {}
-        self._loaded_by_hand: set[str] = set()  # stems of files, as are those that follow
-        self._unloaded_by_hand: set[str] = set()
         self.broken: dict[str, str] = {}
-        self._seen = look(selection.folder)
-        for path in find_files(selection.folder, selection.names):
-            entry = self._load_entry(path)
+        for path in self._folder.read():
+            entry = self._folder.load(path)
             if entry.model.name in self._entries:
-                raise ModelFileError(f"{path}: a second model called {entry.model.name}")
+                raise _second(entry)
             self._entries[entry.model.name] = entry
         if selection.default and selection.default not in self._entries:
             log.warning(
-                "the default model %s is not loaded; %s answers", selection.default, self.default
+                "The default model %s is not loaded; %s answers instead.",
+                selection.default,
+                self.default,
             )
 
     @property
@@ -93,17 +70,18 @@ class Store:
         """The model of that name, or the default.
 
         Raises:
-            UnknownModel: none has that name; the text lists those that are loaded.
+            UnknownModel: no loaded model has that name.
         """
-        entries = self._entries  # looked at once: another thread may replace them in between
+        entries = self._entries  # read once: another thread may replace it in between
         try:
             return entries[self._default_of(entries) if name is None else name].model
         except KeyError:
-            names = ", ".join(entries)
-            raise UnknownModel(f"no model is called {name!r}; loaded are: {names}") from None
+            raise UnknownModel(
+                f"Unknown model {name!r}. Loaded models: {', '.join(entries)}."
+            ) from None
 
     def holds(self, model: Model) -> bool:
-        """Whether this very model is served, and not another one of its name by now."""
+        """Whether this object is served, and not a newer model of the same name."""
         entry = self._entries.get(model.name)
         return entry is not None and entry.model is model
 
@@ -112,14 +90,14 @@ class Store:
         return self._entries[name].path
 
     def changed(self) -> bool:
-        """Whether the folder looks different from when it was read."""
-        return look(self._selection.folder) != self._seen
+        """Whether the folder looks different from when it was last read."""
+        return self._folder.changed()
 
     def reload(self) -> Changes:
-        """Read the folder again: load what is new or changed, then swap, then drop what is gone.
+        """Read the folder again: load new and changed files, swap, then drop what is gone.
 
-        A broken file leaves the model that it replaces serving, and is named in `broken`. Runs on
-        one thread at a time.
+        A broken file leaves the model that it replaces in service, and is named in `broken`. Runs
+        on one thread at a time.
 
         Raises:
             ModelFileError: the folder cannot be read or nothing in it can be served.
@@ -128,26 +106,25 @@ class Store:
         after: dict[str, Loaded] = {}
         broken: dict[str, str] = {}
         loaded = []
-        self._seen = look(self._selection.folder)
-        paths = self._wanted_files()
+        paths = self._folder.read()
         for path in paths:
             entry = before.get(path)
             try:
                 if entry is None or entry.stamp != stamp(path):
-                    entry = self._load_entry(path)
+                    entry = self._folder.load(path)
                 rival = after.get(entry.model.name) or self._entries.get(entry.model.name)
                 if rival and rival.path != path and rival.path in paths:
-                    raise ModelFileError(f"{path}: a second model called {entry.model.name}")
+                    raise _second(entry)
             except ModelFileError as error:
                 broken[path.name] = _without_folder(error, path)
                 entry = before.get(path)
-                log.error("not loaded: %s", error)
+                log.error("Not loaded: %s", error)
             if entry is not None:
                 after.setdefault(entry.model.name, entry)
                 if entry is not before.get(path):
                     loaded.append(entry.model.name)
         if not after:
-            raise ModelFileError(f"nothing in {self._selection.folder} can be served: {broken}")
+            raise ModelFileError(f"No file of the store can be served: {broken}")
         dropped = sorted(self._entries.keys() - after.keys())
         unchanged = sorted(after.keys() - set(loaded))
         self._entries, self.broken = after, broken
@@ -157,16 +134,16 @@ class Store:
         return Changes(sorted(loaded), dropped, unchanged, broken)
 
     def index(self) -> dict[str, str | None]:
-        """Every model that is loaded or could be, with the reason why it is not or None.
+        """Every model of the folder, with the reason why it is not loaded, or None if it is.
 
-        A file that is not loaded goes by its stem, which `load` takes.
+        A file that is not loaded goes by its stem, which `load` accepts.
 
         Raises:
             ModelFileError: the folder cannot be read.
         """
         loaded = {entry.path: name for name, entry in self._entries.items()}
         index: dict[str, str | None] = dict.fromkeys(loaded.values())
-        for path in find_files(self._selection.folder):
+        for path in self._folder.files():
             if path not in loaded:
                 index.setdefault(path.stem, self.broken.get(path.name, "not loaded"))
         return index
@@ -178,24 +155,23 @@ class Store:
 
         Raises:
             UnknownModel: no file of the folder has that name.
-            ModelFileError: the file is broken, or its model another's rival; nothing changes.
+            ModelFileError: the file is broken, or another file has its model name; nothing changes.
         """
-        files = find_files(self._selection.folder)
+        files = self._folder.files()
         path = next((path for path in files if name in self._names_of(path)), None)
         if path is None:
             names = ", ".join(path.stem for path in files)
-            raise UnknownModel(f"the store has no {name!r}; it has {names}")
-        entry = self._load_entry(path)
+            raise UnknownModel(f"Unknown model {name!r}. Models of the store: {names}.")
+        entry = self._folder.load(path)
         rival = self._entries.get(entry.model.name)
         if rival and rival.path != path:
-            raise ModelFileError(f"{path}: a second model called {entry.model.name}")
+            raise _second(entry)
         entries = [old for old in self._entries.values() if old.path != path]
-        # As a reload would order them: the first is the default where the wanted one is missing.
-        ordered = sorted([*entries, entry], key=lambda one: self._place(one.path))
+        # Ordered as after a reload, where the first is the default if the wanted one is missing.
+        ordered = sorted([*entries, entry], key=lambda one: self._folder.order(one.path))
         self._entries = {one.model.name: one for one in ordered}
         self.broken = {file: why for file, why in self.broken.items() if file != path.name}
-        self._unloaded_by_hand.discard(path.stem)
-        self._loaded_by_hand.add(path.stem)
+        self._folder.add(path)
         log.info("loaded: %s", entry.model.name)
         return entry.model.name
 
@@ -203,61 +179,39 @@ class Store:
         """Stop serving a model, also after a reload; requests that hold it are answered.
 
         Raises:
-            UnknownModel: none of that name is loaded.
-            LastModel: no other is loaded, and the service needs one.
+            UnknownModel: no loaded model has that name.
+            LastModel: it is the only one.
         """
         self.get(name)
         if len(self._entries) == 1:
-            raise LastModel(f"{name} is the only model; load another one before")
-        stem = self._entries[name].path.stem
+            raise LastModel(f"{name} is the only loaded model. Load another one first.")
+        path = self._entries[name].path
         self._entries = {known: entry for known, entry in self._entries.items() if known != name}
-        self._loaded_by_hand.discard(stem)
-        self._unloaded_by_hand.add(stem)
+        self._folder.remove(path)
         log.info("unloaded: %s", name)
 
-    def rest(self) -> None:
-        """Give back the memory that no work needs now, which takes some milliseconds."""
+    def release_memory(self) -> None:
+        """Return memory that no work needs now to the system; takes some milliseconds."""
         for model in self:
             try:
-                model.rest()
-            except Exception as error:  # its card says more than its graph takes
+                model.release_memory()
+            except Exception as error:  # its card declares more than its graph supports
                 log.warning("%s keeps the memory of its runs: %s", model.name, error)
         memory.give_back_freed()
 
-    def _wanted_files(self) -> list[Path]:
-        """The selected files, as they are now, after what was loaded and unloaded by hand."""
-        wanted = find_files(self._selection.folder, self._selection.names)
-        for path in find_files(self._selection.folder):
-            if path.stem in self._loaded_by_hand and path not in wanted:
-                wanted.append(path)
-        return [path for path in wanted if path.stem not in self._unloaded_by_hand]
-
-    def _place(self, path: Path) -> tuple[int, str]:
-        """Sorts files as `_wanted_files` does."""
-        names = self._selection.names
-        return (names.index(path.stem) if path.stem in names else len(names)), path.name
-
     def _default_of(self, entries: Mapping[str, Loaded]) -> str:
-        wanted = self._selection.default
+        wanted = self._folder.selection.default
         return wanted if wanted in entries else next(iter(entries))
 
     def _names_of(self, path: Path) -> set[str]:
-        """What a client may call a file: its stem, or the name of the model loaded from it."""
+        """Names that a client may use for a file: its stem, or the name of its loaded model."""
         return {path.stem} | {name for name, entry in self._entries.items() if entry.path == path}
 
-    def _load_entry(self, path: Path) -> Loaded:
-        found = stamp(path)
-        model = self._load(path)
-        if model.name == AUTO:
-            raise ModelFileError(f"{path}: no model can be called {AUTO}, which asks for a choice")
-        if not model.card.trained and not self._selection.allow_untrained:
-            raise ModelFileError(
-                f"{path}: its weights are random (untrained); set GATEWAY_ALLOW_UNTRAINED=true "
-                "to serve it all the same, for cost and latency studies"
-            )
-        return Loaded(model, path, found)
+
+def _second(entry: Loaded) -> ModelFileError:
+    return ModelFileError(f"{entry.path}: another file already has the model {entry.model.name}.")
 
 
 def _without_folder(error: ModelFileError, path: Path) -> str:
-    """The reason alone: clients read it, and the folders of this machine are none of theirs."""
+    """The reason alone: clients read it, and must not learn the folders of this machine."""
     return str(error).removeprefix(f"{path}: ").replace(str(path), path.name)

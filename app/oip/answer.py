@@ -5,9 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from app.arrays import Float32Array
 from app.card.card import PROBABILITIES
 from app.inference.classify import ranked
-from app.model.model import Floats, Model
+from app.model.model import Model
 from app.oip.request import VERSION, InferRequest, OutputPlan, Plan
 from app.oip.tensors import OutputTensor
 
@@ -23,7 +24,7 @@ class InferAnswer:
 
 
 def to_answer(
-    request: InferRequest, plan: Plan, model: Model, rows: Sequence[Sequence[Floats]]
+    request: InferRequest, plan: Plan, model: Model, rows: Sequence[Sequence[Float32Array]]
 ) -> InferAnswer:
     """Put the rows of all images together; each has one array an output of `plan.names`."""
     tensors = {
@@ -33,7 +34,7 @@ def to_answer(
     return InferAnswer(model.name, outputs, request.id)
 
 
-def to_tensor(output: OutputPlan, values: Floats, model: Model) -> OutputTensor:
+def to_tensor(output: OutputPlan, values: Float32Array, model: Model) -> OutputTensor:
     """One output as it was asked for: whole, or as its highest values."""
     if not output.classes:
         return OutputTensor(output.name, values, output.binary)
@@ -42,7 +43,7 @@ def to_tensor(output: OutputPlan, values: Floats, model: Model) -> OutputTensor:
     return OutputTensor(output.name, texts, output.binary)
 
 
-def classification(values: Floats, labels: Sequence[str], count: int) -> list[bytes]:
+def classification(values: Float32Array, labels: Sequence[str], count: int) -> list[bytes]:
     """The `count` highest of [width] as `value:index:label`, or `value:index` without labels.
 
     Source: Triton's "Classification Extension"; the value has 6 decimals, as Triton writes it.

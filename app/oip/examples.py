@@ -87,11 +87,11 @@ REPOSITORY_INDEX: list[dict[str, Any]] = [
     {"name": MODEL, "version": "1", "state": "READY", "reason": ""}
 ]
 
-# What an error says here where it says something else than at /predict, by its type.
+# Details of errors that differ from those of /predict, by type.
 DETAILS = {
-    "bad-query": "top_k: there is no such parameter",
+    "bad-query": "top_k: unknown parameter",
     "bad-request": "image: the shape [2] has 2 elements, but 1 were sent",
-    "last-model": f"{MODEL} is the only model; load another one before",
-    "store-unusable": "the model cannot be loaded; the server's log says why",
-    "unknown-model": f"no model is called 'mobilenet_v3'; loaded are: {MODEL}",
+    "last-model": f"{MODEL} is the only loaded model. Load another one first.",
+    "store-unusable": "Cannot load the model. The server's log has the reason.",
+    "unknown-model": f"Unknown model 'mobilenet_v3'. Loaded models: {MODEL}.",
 }

@@ -37,7 +37,7 @@ class Places:
             self._taken -= 1
 
 
-class Intake:
+class GrpcLimits:
     """Places for calls, for streams, and to read messages: half for calls, half for streams.
 
     A stream keeps its place while it is open, for its next message can come at any time. A call

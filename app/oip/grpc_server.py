@@ -8,9 +8,9 @@ from contextlib import asynccontextmanager
 import grpc
 
 from app.errors import SettingError
-from app.oip.grpc_limits import Intake
+from app.oip.grpc_limits import GrpcLimits
 from app.oip.grpc_service import InferenceService
-from app.service.auth import OIP_SERVICE
+from app.paths import OIP_SERVICE
 from app.service.gateway import Gateway
 from app.settings import Settings
 
@@ -41,7 +41,7 @@ async def serving_grpc(settings: Settings, gateway: Gateway, port: int) -> Async
             ("grpc.so_reuseport", 0),  # a second service on the same port is a mistake
         ],
     )
-    intake = Intake(calls, settings.max_inflight_bytes, settings.max_body_bytes)
+    intake = GrpcLimits(calls, settings.max_inflight_bytes, settings.max_body_bytes)
     handlers = InferenceService(gateway, intake).handlers()
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(OIP_SERVICE, handlers),))
     bound = _listen(server, settings, port)
@@ -85,6 +85,6 @@ def _address(host: str, port: int) -> str:
 
 def _taken(settings: Settings, port: int, why: str) -> SettingError:
     return SettingError(
-        f"cannot listen for gRPC on {settings.host} port {port}: {why}; "
-        "choose another with --grpc-port or GATEWAY_GRPC_PORT"
+        f"Cannot listen for gRPC on {settings.host} port {port}: {why}. "
+        "Choose another port with --grpc-port or GATEWAY_GRPC_PORT."
     )

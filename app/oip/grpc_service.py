@@ -7,7 +7,7 @@ call can be refused before its message is read; probes are answered without a lo
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any, NoReturn, TypeVar
 
@@ -16,7 +16,7 @@ from google.protobuf.json_format import ParseDict
 from google.protobuf.message import DecodeError, Message
 
 from app.errors import (
-    MISTAKE,
+    UNEXPECTED,
     BadRequest,
     ClientGone,
     InternalError,
@@ -26,13 +26,17 @@ from app.errors import (
     TooManyBytes,
     UnknownModel,
 )
+from app.inference.classify import ImageRun
+from app.inference.scheduler import Ticket
 from app.oip import grpc_codec, metadata, repository, statistics
 from app.oip import inference_pb2 as pb
-from app.oip.grpc_limits import Intake
+from app.oip.grpc_limits import GrpcLimits
 from app.oip.inference import Inference, find_model
-from app.service.auth import OIP_SERVICE, Headers
+from app.paths import OIP_SERVICE
+from app.request import awaited
 from app.service.gateway import Gateway
 from app.telemetry.record import Record, start_record
+from app.wire import Headers
 
 log = logging.getLogger(__name__)
 METHOD = "GRPC"  # where HTTP has GET or POST, in the log and the metrics
@@ -72,7 +76,7 @@ def code_of(error: RequestError) -> grpc.StatusCode:
 class InferenceService:
     """Answers the calls of one gateway."""
 
-    def __init__(self, gateway: Gateway, intake: Intake) -> None:
+    def __init__(self, gateway: Gateway, intake: GrpcLimits) -> None:
         self.gateway = gateway
         self.intake = intake
 
@@ -137,17 +141,16 @@ class InferenceService:
     async def _infer_one(
         self, record: Record, context: Context, read: Callable[[], Awaitable[Any]]
     ) -> pb.ModelInferResponse:
-        """Admit a request before `read` gives its message, and answer it."""
-        inference = Inference(self.gateway, record)
+        """Admit a request before `read` returns its message, and answer it."""
+        inference = GrpcInference(self.gateway, record)
+        head = partial(inference.open, _headers(context), context.time_remaining())
         try:
-            inference.admit(_headers(context))
-            inference.deadline_ms = _sooner(inference.deadline_ms, context)
-            return await _answer_in_time(inference, read())
+            return await awaited.answer(inference, _GrpcClient(inference, read), head)
         except RequestError as error:
             inference.fail(error)
             raise
         except asyncio.CancelledError:
-            inference.fail(ClientGone("the client ended the call before its answer"))
+            inference.fail(inference.client_gone())
             raise
         finally:
             inference.close()
@@ -233,9 +236,9 @@ class InferenceService:
         limit_ms = self.gateway.settings.deadline_ms
         try:
             async with asyncio.timeout(limit_ms / 1000):
-                return _parse(kind, await self._read(context))
+                return _parse(kind, _message(await self._read(context)))
         except TimeoutError:
-            raise SlowBody(f"the message did not arrive within {limit_ms:g} ms") from None
+            raise SlowBody(f"The message did not arrive within {limit_ms:g} ms.") from None
 
     def _record(self, name: str, context: Context) -> Record:
         path = _path(name)
@@ -260,41 +263,71 @@ class InferenceService:
             record.status = ClientGone.status  # its own deadline may be the reason
             raise
         except Exception as error:
-            log.error("unexpected error on %s", record.path, exc_info=error)
-            await _abort(context, record, InternalError(MISTAKE))
+            log.error("Unexpected error on %s", record.path, exc_info=error)
+            await _abort(context, record, InternalError(UNEXPECTED))
         finally:
-            self.gateway.ledger.enter(record)
+            self.gateway.request_log.add(record)
 
 
-async def _answer_in_time(inference: Inference, body: Awaitable[Any]) -> pb.ModelInferResponse:
-    """Read a message, infer what it asks for.
+class GrpcInference(Inference):
+    """One inference over gRPC. In order: `open`, `take`, `start`, `answer`, `close`."""
 
-    Raises:
-        RequestError: it cannot be answered, or not within the deadline.
-    """
-    began = asyncio.get_running_loop().time()
-    try:
-        async with asyncio.timeout_at(began + inference.deadline_ms / 1000) as timeout:
-            received = await body
-            if isinstance(received, bytes):
-                inference.take(received)
-                received = inference.body()
-            message = _parse(pb.ModelInferRequest, received)
-            inference.choose(message.model_name, message.model_version)
-            ticket = inference.queue(grpc_codec.read_request(message))
-            timeout.reschedule(began + inference.deadline_ms / 1000)
-            return grpc_codec.write_answer(inference.conclude(await ticket))
-    except TimeoutError:
-        raise inference.too_late() from None
+    __slots__ = ()
+
+    def open(self, headers: Headers, remaining_s: float | None) -> None:
+        """Admit the request; `remaining_s` is the client's own deadline.
+
+        Raises:
+            RequestError: the request cannot be answered, whatever its message is.
+        """
+        self.admit(headers)
+        if remaining_s is not None:
+            self.deadline_ms = min(self.deadline_ms, max(0.0, remaining_s * 1000))
+
+    def start(self) -> Ticket[ImageRun]:
+        """Queue the images of the complete message.
+
+        Raises:
+            RequestError: the message has no request that fits the model.
+        """
+        message = _parse(pb.ModelInferRequest, self.body())
+        self.choose(message.model_name, message.model_version)
+        return self.queue(grpc_codec.read_request(message))
+
+    def answer(self, outcomes: Sequence[ImageRun | Exception]) -> pb.ModelInferResponse:
+        """Make the response message from the outcome of each image.
+
+        Raises:
+            ImageError: an image cannot be classified.
+        """
+        return grpc_codec.write_answer(self.conclude(outcomes))
 
 
-def _parse(kind: type[Read], body: object) -> Read:
-    if not isinstance(body, bytes):
-        raise BadRequest("the call ended without a message")
+class _GrpcClient:
+    """Reads the one message of a call; a client that leaves cancels the task."""
+
+    def __init__(self, inference: GrpcInference, read: Callable[[], Awaitable[Any]]) -> None:
+        self._inference = inference
+        self._read = read
+
+    async def read_body(self) -> None:
+        self._inference.take(_message(await self._read()))
+
+    async def wait_for(self, ticket: Ticket[Any]) -> Sequence[Any]:
+        return await ticket
+
+
+def _message(received: object) -> bytes:
+    if not isinstance(received, bytes):
+        raise BadRequest("The call ended without a message.")
+    return received
+
+
+def _parse(kind: type[Read], body: bytes) -> Read:
     try:
         return kind.FromString(body)
     except DecodeError:
-        raise BadRequest(f"the message is not a {kind.__name__}") from None
+        raise BadRequest(f"The message is not a {kind.__name__}.") from None
 
 
 async def _at_once(body: bytes) -> bytes:
@@ -315,7 +348,9 @@ async def _next(context: Context) -> Any:
         async with asyncio.timeout(STREAM_IDLE_S):
             return await context.read()
     except TimeoutError:
-        raise SlowBody(f"no message came for {STREAM_IDLE_S:g} s; open another stream") from None
+        raise SlowBody(
+            f"No message arrived for {STREAM_IDLE_S:g} s. Open another stream."
+        ) from None
 
 
 def _path(name: str) -> str:
@@ -347,12 +382,6 @@ def _headers(context: Context) -> list[tuple[bytes, bytes]]:
         (str(name).encode(), value if isinstance(value, bytes) else str(value).encode())
         for name, value in context.invocation_metadata() or ()
     ]
-
-
-def _sooner(limit_ms: float, context: Context) -> float:
-    """The client's own deadline, or the limit if that is sooner."""
-    remaining_s = context.time_remaining()
-    return limit_ms if remaining_s is None else min(limit_ms, max(0.0, remaining_s * 1000))
 
 
 def _serialize(message: Message) -> bytes:

@@ -3,10 +3,9 @@
 from collections.abc import Sequence
 from functools import partial
 
-from fastapi.responses import Response
+from starlette.responses import Response
 
 from app.errors import RequestError, UnknownModel, UnsupportedFormat
-from app.http.error_responses import respond
 from app.inference.classify import ImageRun
 from app.inference.scheduler import Ticket
 from app.model.model import Model
@@ -14,10 +13,10 @@ from app.oip import rest_codec
 from app.oip.answer import InferAnswer, to_answer
 from app.oip.request import VERSION, InferRequest, Plan, plan
 from app.oip.tensors import shown
-from app.request.admitted import Work
-from app.service.auth import Headers
+from app.request.admitted import AdmittedRequest
 from app.service.gateway import Gateway
 from app.telemetry.record import ImageRecord, Record
+from app.wire import Headers
 
 
 def find_model(gateway: Gateway, name: str, version: str = "") -> Model:
@@ -28,11 +27,11 @@ def find_model(gateway: Gateway, name: str, version: str = "") -> Model:
     """
     model = gateway.store.get(name)
     if version not in ("", VERSION):
-        raise UnknownModel(f"{name} has no version {shown(version)!r}; it has {VERSION}")
+        raise UnknownModel(f"{name} has no version {shown(version)!r}, only {VERSION}.")
     return model
 
 
-class Inference(Work):
+class Inference(AdmittedRequest):
     """One inference. In order: `admit`, `choose`, `queue`, `conclude`, `close`."""
 
     __slots__ = ("_plan", "_request", "model")
@@ -89,21 +88,22 @@ class HttpInference(Inference):
 
     __slots__ = ("_header_length",)
 
-    def open(self, name: str, version: str, query_string: bytes, headers: Headers) -> None:
-        """Find out from the head what is asked for; `headers` have lower-case names.
+    def open(self, name: str, version: str, headers: Headers) -> None:
+        """Read what the head asks for; `headers` have lower-case names.
 
         Raises:
             RequestError: the request cannot be answered, whatever its body is.
         """
         self.admit(headers)
-        rest_codec.check_query(query_string)
         self.choose(name, version)
         self._header_length: str | None = None
         for key, value in headers:
             if key == rest_codec.LENGTH_HEADER.lower().encode():
                 self._header_length = value.decode("latin-1")
             elif key == b"content-encoding" and value != b"identity":
-                raise UnsupportedFormat("the body is compressed; images gain nothing from that")
+                raise UnsupportedFormat(
+                    "Compressed bodies are not supported. Images gain nothing from compression."
+                )
 
     def start(self) -> Ticket[ImageRun]:
         """Queue the images, now that the body is complete.
@@ -124,10 +124,10 @@ class HttpInference(Inference):
         content, headers = rest_codec.write_answer(self.conclude(outcomes))
         return Response(content, headers=headers)
 
-    def refuse(self, error: RequestError) -> Response:
-        """The response for an error that ends the request."""
+    def reject(self, error: RequestError) -> Response:
+        """Make the response to an error that ends the request."""
         self.fail(error)
-        return respond(error, self.record.path)
+        return rest_codec.oip_error_response(error)
 
 
 def _whole(outcome: ImageRun | Exception, index: int, count: int) -> ImageRun:

@@ -8,8 +8,8 @@ from typing import Any, Literal
 from app.errors import BadRequest, ModelFileError, StoreUnusable
 from app.oip.request import VERSION
 from app.oip.tensors import shown
-from app.service.auth import Headers
 from app.service.gateway import Gateway
+from app.wire import Headers
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +55,7 @@ async def load(
     gateway.keys.check_admin(headers)
     _refuse(parameters.keys(), "load")
     try:
-        await gateway.roster.load(name)
+        await gateway.reloader.load(name)
     except ModelFileError as error:
         raise _unusable(error) from error
 
@@ -73,14 +73,14 @@ async def unload(
     """
     gateway.keys.check_admin(headers)
     _refuse(parameters.keys() - {"unload_dependents"}, "unload")  # no model depends on another
-    await gateway.roster.unload(name)
+    await gateway.reloader.unload(name)
 
 
 def _refuse(names: Iterable[str], call: str) -> None:
     if unknown := sorted(names):
-        raise BadRequest(f"{call}: there is no parameter {shown(unknown[0])!r} here")
+        raise BadRequest(f"{call}: unsupported parameter {shown(unknown[0])!r}.")
 
 
 def _unusable(error: ModelFileError) -> StoreUnusable:
-    log.error("not loaded: %s", error)
-    return StoreUnusable("the model cannot be loaded; the server's log says why")
+    log.error("Not loaded: %s", error)
+    return StoreUnusable("Cannot load the model. The server's log has the reason.")

@@ -9,15 +9,15 @@ from typing import Any
 
 from pydantic import ValidationError
 from pydantic_core import to_json
+from starlette.responses import Response
 
 from app.card.card import INPUT
-from app.errors import BadRequest
-from app.http.schemas import NoQuery
+from app.errors import BadRequest, RequestError
 from app.oip import schemas
 from app.oip.answer import InferAnswer
 from app.oip.request import InferRequest, RequestedOutput
 from app.oip.tensors import InputTensor, OutputTensor, pack_bytes, shown
-from app.request.query_string import parse_query
+from app.request.query_string import NoQuery, parse_query
 
 LENGTH_HEADER = "Inference-Header-Content-Length"
 JSON, RAW = "application/json", "application/octet-stream"
@@ -51,6 +51,12 @@ def read_request(body: bytes, header_length: str | None, model_name: str) -> Inf
         parameters=found.parameters,
         id=found.id,
     )
+
+
+def oip_error_response(error: RequestError) -> Response:
+    """Render an error as the protocol does: `{"error": "..."}`."""
+    text = to_json(schemas.ErrorResponse(error=error.detail))
+    return Response(text, error.status, error.headers, JSON)
 
 
 def check_query(query_string: bytes) -> None:

@@ -17,9 +17,9 @@ from pydantic import (
     StrictStr,
 )
 
-from app.http.schemas import Wire, shown
 from app.oip import examples
 from app.oip.request import MAX_DIMENSIONS, MAX_PARAMETERS, MAX_TENSORS
+from app.wire import Wire, with_example
 
 Parameters = Annotated[
     dict[str, StrictBool | StrictInt | StrictFloat | StrictStr], Field(max_length=MAX_PARAMETERS)
@@ -83,7 +83,7 @@ class ResponseOutput(Wire):
 class InferenceResponse(Wire):
     """Tensors out."""
 
-    model_config = shown(examples.INFERENCE_RESPONSE)
+    model_config = with_example(examples.INFERENCE_RESPONSE)
 
     model_name: str
     model_version: str
@@ -94,7 +94,7 @@ class InferenceResponse(Wire):
 class ServerMetadata(Wire):
     """What serves here."""
 
-    model_config = shown(examples.SERVER_METADATA)
+    model_config = with_example(examples.SERVER_METADATA)
 
     name: str
     version: str
@@ -104,7 +104,7 @@ class ServerMetadata(Wire):
 class ServerLive(Wire):
     """Whether the process lives."""
 
-    model_config = shown({"live": True})
+    model_config = with_example({"live": True})
 
     live: bool
 
@@ -112,7 +112,7 @@ class ServerLive(Wire):
 class ServerReady(Wire):
     """Whether the service takes requests."""
 
-    model_config = shown({"ready": True})
+    model_config = with_example({"ready": True})
 
     ready: bool
 
@@ -120,7 +120,7 @@ class ServerReady(Wire):
 class ModelReady(Wire):
     """Whether a model is loaded."""
 
-    model_config = shown(examples.MODEL_READY)
+    model_config = with_example(examples.MODEL_READY)
 
     name: str
     ready: bool
@@ -137,7 +137,7 @@ class TensorMetadata(Wire):
 class ModelMetadata(Wire):
     """The tensors of a model."""
 
-    model_config = shown(examples.MODEL_METADATA)
+    model_config = with_example(examples.MODEL_METADATA)
 
     name: str
     versions: list[str]
@@ -158,7 +158,7 @@ class TensorConfig(Wire):
 class ModelConfig(Wire):
     """The part of Triton's model configuration that clients ask for."""
 
-    model_config = shown(examples.MODEL_CONFIG)
+    model_config = with_example(examples.MODEL_CONFIG)
 
     name: str
     platform: str
@@ -198,7 +198,7 @@ class ModelStatistics(Wire):
 class Statistics(Wire):
     """What models did since the start."""
 
-    model_config = shown(examples.STATISTICS)
+    model_config = with_example(examples.STATISTICS)
 
     model_stats: list[ModelStatistics]
 
@@ -215,10 +215,10 @@ class RepositoryModel(Wire):
 class RepositoryIndex(RootModel[list[RepositoryModel]]):
     """Every model of the store, loaded or not."""
 
-    model_config = shown(examples.REPOSITORY_INDEX)
+    model_config = with_example(examples.REPOSITORY_INDEX)
 
 
 class Done(Wire):
     """It was done; the protocol has no more to say."""
 
-    model_config = shown({})
+    model_config = with_example({})

@@ -1,7 +1,7 @@
-"""Work: a request that asks for classification, from its head to its answer.
+"""A request for classification from its admission to its end, whichever protocol it came in by.
 
-Every protocol and both ways in, ASGI and the connection itself, go through here, so that admission,
-limits, deadlines and accounts are the same for all. It knows nothing of HTTP but the headers.
+Admission, limits, deadlines and accounting are the same for HTTP, the fast path and gRPC. Of HTTP
+this module knows the headers only.
 """
 
 from collections.abc import Sequence
@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from app.errors import (
     BadQuery,
+    ClientGone,
     DeadlineExceeded,
     EmptyBody,
     RequestError,
@@ -19,28 +20,28 @@ from app.errors import (
     TooManyBytes,
 )
 from app.inference.scheduler import Job, Ticket
-from app.service.auth import Headers
 from app.service.gateway import Gateway
 from app.telemetry.record import Record
+from app.wire import Headers
 
 Result = TypeVar("Result")
 DEADLINE_HEADER = "X-Deadline-Ms"
-_DEADLINE = DEADLINE_HEADER.lower().encode()  # as heads have it here
-SMALL_BYTES = 4096  # a piece of a body that is not worth an object of its own
+_DEADLINE = DEADLINE_HEADER.lower().encode()
+SMALL_BYTES = 4096  # smaller chunks of a body are joined, to save one object each
 
 
-class Work:
-    """What one request holds: a place among the active, bytes, images that wait.
+class AdmittedRequest:
+    """What one request holds: its place among the active requests, body bytes, queued images.
 
-    `admit` takes the place and `close` gives all of it back, whatever happened in between. Used by
+    `admit` acquires the place; `close` releases everything, whatever happened in between. Used by
     the event loop's thread only.
     """
 
     __slots__ = (
         "_active",
         "_body_bytes",
+        "_chunks",
         "_lease",
-        "_parts",
         "deadline_ms",
         "gateway",
         "record",
@@ -53,24 +54,24 @@ class Work:
         self.deadline_ms = gateway.settings.deadline_ms
         self.ticket: Ticket[Any] | None = None
         self._active = False
-        self._lease = gateway.budget.lease()
-        self._parts: list[bytes | bytearray] = []
+        self._lease = gateway.body_quota.lease()
+        self._chunks: list[bytes | bytearray] = []
         self._body_bytes = 0
 
     def admit(self, headers: Headers) -> None:
-        """Let the request in, or turn it away before its body is read if that is certain already.
+        """Admit the request, or reject it before its body is read.
 
         Raises:
-            Unauthorized: a key is needed.
-            Stopping: the service is about to end.
-            Overloaded: not even one image would be admitted.
-            BadQuery: the deadline that it asks for is none.
-            TooManyBytes: it declares a body that is too long.
+            Unauthorized: the request has no valid API key.
+            Stopping: the service is shutting down.
+            Overloaded: the queue has no place for even one image.
+            BadQuery: its deadline is not a positive number.
+            TooManyBytes: it declares a body over the limit.
         """
         gateway = self.gateway
         gateway.keys.check(self.record.path, headers)
         if gateway.lifecycle.stopping:
-            raise Stopping("the service is being stopped; ask another one")
+            raise Stopping("The service is shutting down; retry on another instance.")
         if gateway.scheduler.full:
             raise gateway.scheduler.overloaded()
         gateway.lifecycle.enter()
@@ -83,41 +84,41 @@ class Work:
                 self.deadline_ms = _deadline_ms(value, gateway.settings.deadline_ms)
 
     def take(self, chunk: bytes) -> None:
-        """Hold a piece of the body.
+        """Add a chunk to the body.
 
         Raises:
-            TooManyBytes: the body turns out to be longer than one may be.
-            Overloaded: the bodies of all requests together would be too long.
+            TooManyBytes: the body is over the limit.
+            Overloaded: the bodies of all requests together are over the limit.
         """
         self._body_bytes += len(chunk)
         if self._body_bytes > self.gateway.settings.max_body_bytes:
             raise self._too_long()
         self._lease.take(len(chunk))
-        parts = self._parts
+        chunks = self._chunks
         if len(chunk) >= SMALL_BYTES:
-            parts.append(chunk)
-        elif parts and isinstance(parts[-1], bytearray):
-            parts[-1] += chunk
+            chunks.append(chunk)
+        elif chunks and isinstance(chunks[-1], bytearray):
+            chunks[-1] += chunk
         else:
-            parts.append(bytearray(chunk))
+            chunks.append(bytearray(chunk))
 
     def body(self) -> bytes:
-        """The whole body, once.
+        """Return the complete body, once.
 
         Raises:
-            EmptyBody: there is nothing in it.
+            EmptyBody: it has no bytes.
         """
-        parts, self._parts = self._parts, []
+        chunks, self._chunks = self._chunks, []
         self.record.body_bytes = self._body_bytes
         if not self._body_bytes:
-            raise EmptyBody("the body is empty; send an image")
-        return b"".join(parts)  # the only part as it is
+            raise EmptyBody("The body is empty. Send an image.")
+        return b"".join(chunks)
 
     def submit(self, jobs: Sequence[Job[Result]]) -> Ticket[Result]:
-        """Queue one job an image.
+        """Queue one job per image.
 
         Raises:
-            Overloaded: more images would wait than may.
+            Overloaded: the queue has no place for them.
         """
         self.record.images = len(jobs)
         self.record.queued = perf_counter()
@@ -127,35 +128,43 @@ class Work:
     def too_late(self) -> SlowBody | DeadlineExceeded:
         """The error for a deadline that passed, which says where the time went."""
         if self.ticket is None:
-            return SlowBody(f"the body did not arrive within {self.deadline_ms:g} ms")
+            return SlowBody(f"The body did not arrive within {self.deadline_ms:g} ms.")
         return DeadlineExceeded(
-            f"the deadline of {self.deadline_ms:g} ms passed: {self.ticket.progress()}"
+            f"The deadline of {self.deadline_ms:g} ms passed: {self.ticket.progress()}."
         )
 
+    def client_gone(self) -> ClientGone:
+        """The error for a client that closed its connection or cancelled its call."""
+        missing = "its body was complete" if self.ticket is None else "the answer was ready"
+        return ClientGone(f"The client left before {missing}.")
+
     def fail(self, error: RequestError) -> None:
-        """Enter an error that ends the request, and drop its images that no worker has started."""
+        """Record an error that ends the request, and drop its images that no worker has started."""
         self.record.error = error.type
-        error.__traceback__ = None  # its frames hold the request, which would wait for collection
+        error.__traceback__ = None  # its frames hold the request until garbage collection
         if self.ticket is not None:
             self.ticket.abandon(error)
 
     def close(self) -> None:
-        """Give everything back."""
-        self._parts = []
+        """Release everything that the request holds."""
+        self._chunks = []
         self._lease.release()
         if self._active:
             self._active = False
             self.gateway.lifecycle.leave()
-        if self.gateway.metrics.shared:  # another process may be the one that is scraped
-            self.gateway.observe_load()
 
     def _too_long(self) -> TooManyBytes:
         limit = self.gateway.settings.max_body_bytes
-        return TooManyBytes(f"the body is larger than the limit of {limit} bytes")
+        return TooManyBytes(f"The body is larger than the limit of {limit} bytes.")
+
+
+def stopped() -> Stopping:
+    """The error for a request that was still in flight when the graceful shutdown timed out."""
+    return Stopping("The service stopped before the answer was ready.")
 
 
 def _deadline_ms(sent: bytes, limit_ms: float) -> float:
-    """The request's own deadline, or the setting if that is sooner.
+    """The request's own deadline, or the setting's if that is sooner.
 
     Raises:
         BadQuery: the header is not a positive number.
@@ -165,6 +174,6 @@ def _deadline_ms(sent: bytes, limit_ms: float) -> float:
     except ValueError:
         wanted_ms = 0
     if not 0 < wanted_ms < inf:
-        shown = sent[:50].decode("latin-1")
-        raise BadQuery(f"{DEADLINE_HEADER}: {shown!r} is not a number of milliseconds above 0")
+        value = sent[:50].decode("latin-1")
+        raise BadQuery(f"{DEADLINE_HEADER}: {value!r} is not a positive number of milliseconds.")
     return min(wanted_ms, limit_ms)

@@ -1,6 +1,6 @@
-"""What the OpenAPI page shows: answers that the service gave to real requests.
+"""Examples in the API reference: answers of the service to real requests.
 
-The model is the default one, the photo scikit-image's cat. Tests ask the service again and compare.
+The model is the default one, the photo is scikit-image's cat. Tests repeat the requests.
 """
 
 from typing import Any
@@ -21,7 +21,7 @@ NOT_AN_IMAGE: dict[str, Any] = {
     "type": "urn:mobilenet-gateway:not-an-image",
     "title": "Not an image",
     "status": 400,
-    "detail": "No known image format starts like this. Taken are JPEG, PNG, WebP, BMP, GIF, TIFF.",
+    "detail": "Unrecognized image format. Supported: JPEG, PNG, WebP, BMP, GIF, TIFF.",
 }
 ANSWER: dict[str, Any] = {
     "model": MODEL,
@@ -216,32 +216,36 @@ INFO: dict[str, Any] = {
     "settings": public_settings(Settings.model_construct()),
 }
 
-# What the detail of each kind of problem says, by its type.
+# The detail of each kind of problem, by its type.
 DETAILS = {
-    "bad-query": "resolution: mobilenet_v2_1.0_224 supports 96 to 512 in steps of 32, not 100",
-    "bad-request": "the multipart body ends before its closing boundary",
-    "damaged-image": "The JPEG image is cut off: it ends before its last pixel.",
+    "bad-query": "resolution: mobilenet_v2_1.0_224 supports 96 to 512 in steps of 32, not 100.",
+    "bad-request": "The multipart body ends before its closing boundary.",
+    "damaged-image": "The JPEG image is cut off before its last pixel.",
     "deadline-exceeded": (
-        "the deadline of 5 ms passed: 32 image(s) were with the workers for 4 ms, 3 of them started"
+        "The deadline of 5 ms passed: workers started 3 of 32 images within 4 ms."
     ),
-    "empty-body": "the body is empty; send an image",
-    "forbidden": "this needs the admin key",
+    "empty-body": "The body is empty. Send an image.",
+    "forbidden": "This needs the admin key.",
     "impossible-budget": (
-        "no loaded variant keeps max_madds=1000000; possible would be max_madds=56289152 "
-        "(mobilenet_v2_1.0_224@96)"
+        "No loaded variant keeps max_madds=1000000. Possible: max_madds=56289152 "
+        "(mobilenet_v2_1.0_224@96)."
     ),
-    "image-too-small": "The image is 1 x 1 pixels; the least side is 8.",
+    "image-too-small": "The image has 1 x 1 pixels; the minimum side is 8.",
     "not-an-image": NOT_AN_IMAGE["detail"],
-    "out-of-memory": "There is no memory to decode this PNG image now; with less at once there "
-    "may be.",
-    "overloaded": "64 images wait already and the limit is 64",
-    "slow-body": "the body did not arrive within 10000 ms",
-    "stopping": "the service is being stopped; ask another one",
-    "store-unusable": "the store cannot be read; the server's log says why",
-    "too-many-bytes": "the body is larger than the limit of 16777216 bytes",
-    "too-many-images": "33 images in one request; the limit is 32",
-    "too-many-pixels": ("The PNG image declares 20000 x 20000 pixels; at most 40000000 are taken."),
-    "unauthorized": "send an API key as `Authorization: Bearer KEY` or `X-API-Key: KEY`",
-    "unknown-model": f"no model is called 'mobilenet_v3'; loaded are: {MODEL}",
-    "unsupported-format": "AVIF files are not taken. Taken are JPEG, PNG, WebP, BMP, GIF, TIFF.",
+    "out-of-memory": (
+        "Not enough memory to decode this PNG image right now. "
+        "Retry later or send fewer images at once."
+    ),
+    "overloaded": "Queue full: 64 of 64 images waiting.",
+    "slow-body": "The body did not arrive within 10000 ms.",
+    "stopping": "The service is shutting down; retry on another instance.",
+    "store-unusable": "Cannot read the store. The server's log has the reason.",
+    "too-many-bytes": "The body is larger than the limit of 16777216 bytes.",
+    "too-many-images": "33 images in one request; the maximum is 32.",
+    "too-many-pixels": "The PNG image declares 20000 x 20000 pixels; the maximum is 40000000.",
+    "unauthorized": "Send an API key as `Authorization: Bearer KEY` or `X-API-Key: KEY`.",
+    "unknown-model": f"Unknown model 'mobilenet_v3'. Loaded models: {MODEL}.",
+    "unsupported-format": (
+        "AVIF files are not supported. Supported: JPEG, PNG, WebP, BMP, GIF, TIFF."
+    ),
 }

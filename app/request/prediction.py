@@ -1,28 +1,27 @@
-"""POST /predict, whichever way it came in: what it asks for, and its answer."""
+"""POST /predict: what a request asks for, and its answer."""
 
 from collections.abc import Sequence
 from functools import partial
 from time import perf_counter
 
-from fastapi.responses import Response
+from starlette.responses import Response
 
-from app.auto.chooser import Choice, Demand
+from app.auto.choice import Choice, Demand, PredictQuery, explicit_choice
 from app.errors import RequestError
-from app.http.error_responses import respond
-from app.http.schemas import Answer, ImageResult, PredictQuery
 from app.inference.classify import to_results
+from app.inference.results import ImageResult
 from app.inference.scheduler import Ticket
-from app.request.admitted import Work
+from app.request.admitted import AdmittedRequest
 from app.request.body import split_images
+from app.request.messages import Answer
+from app.request.problem_response import problem_response
 from app.request.query_string import parse_query
-from app.service.auth import Headers
 from app.service.gateway import Gateway
 from app.telemetry.record import ImageRecord, Record
+from app.wire import Headers
 
-PATH = "/predict"
 
-
-class Prediction(Work):
+class PredictionRequest(AdmittedRequest):
     """One request for labels. In order: `open`, `take` for the body, `start`, `answer`, `close`."""
 
     __slots__ = ("_choice", "_content_type", "_query", "_started")
@@ -30,31 +29,35 @@ class Prediction(Work):
     def __init__(self, gateway: Gateway, record: Record) -> None:
         super().__init__(gateway, record)
         self._query: PredictQuery
-        self._choice: Choice | None = None  # with model=auto it is there when the body is
+        self._choice: Choice | None = None  # `auto` chooses when the body is complete
         self._content_type = ""
         self._started = 0.0
 
     def open(self, query_string: bytes, headers: Headers) -> None:
-        """Find out from the head what is asked for; `headers` have lower-case names.
+        """Read what the head asks for; `headers` have lower-case names.
 
         Raises:
             RequestError: the request cannot be answered, whatever its body is.
         """
         self.admit(headers)
         self._query = parse_query(PredictQuery, query_string)
-        self._settle(self.gateway.chooser.named(self._query))
+        choice = explicit_choice(
+            self._query, self.gateway.store, auto_by_default=self.gateway.auto_by_default
+        )
+        if choice is not None:
+            self._use(choice)
         for name, value in headers:
             if name == b"content-type":
                 self._content_type = value.decode("latin-1")
 
     def start(self) -> Ticket[ImageResult]:
-        """Queue the images, now that the body is complete.
+        """Queue the images of the complete body.
 
         Raises:
-            RequestError: the body cannot be taken apart, or too many images wait.
+            RequestError: the body cannot be read, or the queue is full.
         """
         images = split_images(self.body(), self._content_type, self.gateway.settings.max_images)
-        choice = self._chosen(images)
+        choice = self._choice or self._choose(images)
         self._started = perf_counter()
         classify = partial(
             self.gateway.classifier.classify,
@@ -65,10 +68,10 @@ class Prediction(Work):
         return self.submit([partial(classify, image) for image in images])
 
     def answer(self, outcomes: Sequence[ImageResult | Exception]) -> Response:
-        """The response for what became of the images.
+        """Make the response from the outcome of each image.
 
         Raises:
-            ImageError: there was but one image, and it is not one that can be classified.
+            ImageError: the only image cannot be classified.
         """
         results = to_results(outcomes)
         self.record.results = [
@@ -81,8 +84,9 @@ class Prediction(Work):
             for result, outcome in zip(results, outcomes, strict=True)
         ]
         choice = self._choice
-        assert choice is not None  # noqa: S101  nothing is classified without
-        self.gateway.chooser.learn(choice, (perf_counter() - self._started) * 1000)
+        assert choice is not None  # noqa: S101  `start` has set it
+        if choice.note is not None:
+            self.gateway.chooser.learn(choice, (perf_counter() - self._started) * 1000)
         body = Answer(
             model=choice.model.name,
             resolution=choice.resolution,
@@ -91,25 +95,22 @@ class Prediction(Work):
         )
         return Response(body.model_dump_json(exclude_none=True), media_type="application/json")
 
-    def refuse(self, error: RequestError) -> Response:
-        """The response for an error that ends the request."""
+    def reject(self, error: RequestError) -> Response:
+        """Make the response to an error that ends the request."""
         self.fail(error)
-        return respond(error)
+        return problem_response(error)
 
     def close(self) -> None:
-        """Give everything back, the model too: a reload may drop it while the connection idles."""
+        """Release everything, including the model, which a reload may drop meanwhile."""
         super().close()
         self._choice = None
 
-    def _chosen(self, images: Sequence[bytes]) -> Choice:
-        """What the client named, or what is best for these images now."""
-        if self._choice is not None:
-            return self._choice
+    def _choose(self, images: Sequence[bytes]) -> Choice:
+        """Let `auto` choose what is best for these images now."""
         demand = Demand(len(images), max(map(len, images)))
         choice = self.gateway.chooser.choose(self._query, demand, self.deadline_ms)
-        self._settle(choice)
+        self._use(choice)
         return choice
 
-    def _settle(self, choice: Choice | None) -> None:
-        if choice is not None:
-            self._choice, self.record.model = choice, choice.model.name
+    def _use(self, choice: Choice) -> None:
+        self._choice, self.record.model = choice, choice.model.name

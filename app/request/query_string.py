@@ -1,10 +1,10 @@
-"""The query string of a request, read into a record."""
+"""The query string of a request, parsed into a record."""
 
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 from starlette.datastructures import QueryParams
 
 from app.errors import BadQuery
@@ -12,19 +12,25 @@ from app.errors import BadQuery
 Query = TypeVar("Query", bound=BaseModel)
 
 
-@lru_cache(256)  # most clients ask for the same all day
+class NoQuery(BaseModel):
+    """The query of a resource without parameters: any parameter is an error."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+@lru_cache(256)  # most clients send the same query all day
 def parse_query(model: type[Query], query_string: bytes) -> Query:
-    """The query parameters of a request as a record, which is frozen and shared.
+    """Parse the query parameters of a request; equal queries share one frozen record.
 
     Raises:
-        BadQuery: one is unknown, out of range or given twice.
+        BadQuery: a parameter is unknown, out of range or given twice.
     """
     given = QueryParams(query_string).multi_items()
     values = dict(given)
     if len(values) != len(given):
         names = [name for name, _ in given]
         repeated = sorted(name for name in values if names.count(name) > 1)
-        raise BadQuery(f"{', '.join(repeated)}: given more than once")
+        raise BadQuery(f"{', '.join(repeated)}: given more than once.")
     try:
         return model.model_validate(values)
     except ValidationError as error:
@@ -37,7 +43,7 @@ def describe(faults: Sequence[Any], skip: int = 1) -> str:
     for fault in faults:
         name = ".".join(str(part) for part in fault["loc"][skip:]) or "request"
         if fault["type"] == "extra_forbidden":
-            parts.append(f"{name}: there is no such parameter")
+            parts.append(f"{name}: unknown parameter")
         else:
             parts.append(f"{name}: {fault['msg'][:1].lower()}{fault['msg'][1:]}")
     return "; ".join(parts)

@@ -1,44 +1,40 @@
-"""API keys: who may ask, and who may reload."""
+"""API keys: who may use the service, and who may administer it."""
 
 import hmac
 from collections.abc import Iterable
 from pathlib import Path
 
 from app.errors import Forbidden, SettingError, Unauthorized
-from app.http import assets
+from app.paths import PROBES
 from app.settings import Settings
-
-OIP_SERVICE = "inference.GRPCInferenceService"  # of the Open Inference Protocol
-OPEN_PATHS = frozenset(
-    {
-        *("/healthz", "/readyz", "/v2/health/live", "/v2/health/ready"),
-        *(f"/{OIP_SERVICE}/{call}" for call in ("ServerLive", "ServerReady")),
-    }
-)
-Headers = Iterable[tuple[bytes, bytes]]
+from app.wire import Headers
 
 
 class Keys:
-    """Checks the key of a request in a time that does not depend on how much of it is right."""
+    """Checks the key of a request, in a time that does not depend on how much of it is right."""
 
-    def __init__(
-        self, keys: Iterable[str], admin_key: str | None, open_paths: frozenset[str] = OPEN_PATHS
-    ) -> None:
+    def __init__(self, keys: Iterable[str], admin_key: str | None) -> None:
         self._keys = [key.encode() for key in keys]
         self._admin_key = admin_key.encode() if admin_key else None
-        self._open_paths = open_paths
+        self._open_paths = PROBES
+
+    def exempt(self, paths: frozenset[str]) -> None:
+        """Let requests for these paths pass without a key."""
+        self._open_paths |= paths
 
     def check(self, path: str, headers: Headers) -> None:
         """Let a request pass.
 
         Raises:
-            Unauthorized: keys are set and the request has none of them.
+            Unauthorized: keys are set, the path needs one, and the request has none of them.
         """
         if not self._keys or path in self._open_paths:
             return
         accepted = [*self._keys, self._admin_key] if self._admin_key else self._keys
         if not _matches(_sent(headers), accepted):
-            raise Unauthorized("send an API key as `Authorization: Bearer KEY` or `X-API-Key: KEY`")
+            raise Unauthorized(
+                "Send an API key as `Authorization: Bearer KEY` or `X-API-Key: KEY`."
+            )
 
     def check_admin(self, headers: Headers) -> None:
         """Let an administrator pass.
@@ -48,12 +44,12 @@ class Keys:
             Unauthorized: no key was sent.
         """
         if self._admin_key is None:
-            raise Forbidden("this is switched off; it needs GATEWAY_ADMIN_KEY to be set")
+            raise Forbidden("This is disabled. Set GATEWAY_ADMIN_KEY to enable it.")
         key = _sent(headers)
         if not key:
-            raise Unauthorized("send the admin key as `Authorization: Bearer KEY`")
+            raise Unauthorized("Send the admin key as `Authorization: Bearer KEY`.")
         if not _matches(key, [self._admin_key]):
-            raise Forbidden("this needs the admin key")
+            raise Forbidden("This needs the admin key.")
 
 
 def read_keys(settings: Settings) -> Keys:
@@ -64,24 +60,22 @@ def read_keys(settings: Settings) -> Keys:
     """
     keys = [key.get_secret_value() for key in settings.api_keys]
     if not all(keys):
-        raise SettingError("one of api_keys is empty; it would let everybody in")
+        raise SettingError("api_keys has an empty key, which would admit everybody.")
     if settings.api_keys_file:
         keys += _read_file(settings.api_keys_file)
     admin = settings.admin_key.get_secret_value() if settings.admin_key else None
-    # The page asks for the key, so it has to be there before one is sent.
-    open_paths = OPEN_PATHS | assets.paths() if settings.page else OPEN_PATHS
-    return Keys(keys, admin, open_paths)
+    return Keys(keys, admin)
 
 
 def _read_file(path: Path) -> list[str]:
     try:
         lines = path.read_text("utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise SettingError(f"api_keys_file {path} cannot be read: {error}") from error
+        raise SettingError(f"Cannot read api_keys_file {path}: {error}") from error
     keys = [line.strip() for line in lines]
     keys = [key for key in keys if key and not key.startswith("#")]
     if not keys:
-        raise SettingError(f"api_keys_file {path} holds no key")
+        raise SettingError(f"api_keys_file {path} has no key. Write one key a line.")
     return keys
 
 
@@ -99,5 +93,5 @@ def _sent(headers: Headers) -> bytes:
 
 
 def _matches(key: bytes, accepted: Iterable[bytes]) -> bool:
-    """Compare with every accepted key, right or not, so that the time tells nothing."""
+    """Compare with every accepted key, even after a match, so that the time reveals nothing."""
     return sum(hmac.compare_digest(key, one) for one in accepted) > 0

@@ -1,4 +1,4 @@
-"""Loops that keep the service in order while it serves; each goes on until it is cancelled."""
+"""Loops that run beside the requests until they are cancelled."""
 
 import asyncio
 import logging
@@ -9,48 +9,48 @@ from app.inference.measurer import Measurer
 from app.inference.scheduler import Scheduler
 from app.model.store import Store
 from app.service.lifecycle import Lifecycle
-from app.service.reload import Roster
+from app.service.reload import Reloader
 
 log = logging.getLogger(__name__)
 
 
-async def poll(store: Store, roster: Roster, every_s: float) -> None:
-    """Look at the store, and read it again if it changed."""
+async def poll_store(store: Store, reloader: Reloader, every_s: float) -> None:
+    """Reload the store whenever its files changed."""
     while True:
         await asyncio.sleep(every_s)
         if await asyncio.to_thread(store.changed):
-            await roster.try_reload()
+            await reloader.try_reload()
 
 
-async def keep_measured(measurer: Measurer, changed: asyncio.Event, limit_s: float) -> None:
-    """Time what was never timed, for at most `limit_s`: now, and whenever models changed."""
+async def measure_new_models(measurer: Measurer, changed: asyncio.Event, limit_s: float) -> None:
+    """Time unmeasured variants now and after every change of models, `limit_s` at most each."""
     while True:
         try:
             await measurer.measure_in_turn(limit_s, again=False)
-        except Exception:  # the service answers without; times are guessed instead
-            log.exception("not measured")
+        except Exception:  # the service answers without; times are estimated instead
+            log.exception("Measuring failed")
         await changed.wait()
         changed.clear()
 
 
-async def watch(chooser: Chooser, deadline_ms: float, every_s: float) -> None:
-    """Let a brown-out end although nobody asks for `auto` any more."""
+async def end_brownout(chooser: Chooser, deadline_ms: float, every_s: float) -> None:
+    """End a brown-out even if no request asks for `auto` any more."""
     while True:
         await asyncio.sleep(every_s)
-        chooser.watch(deadline_ms)
+        chooser.check_load(deadline_ms)
 
 
-async def tidy(
-    lifecycle: Lifecycle, scheduler: Scheduler, rest: Callable[[], None], every_s: float
+async def release_memory(
+    lifecycle: Lifecycle, scheduler: Scheduler, release: Callable[[], None], every_s: float
 ) -> None:
-    """Call `rest` on another thread each time that work has come to an end.
+    """Call `release` on another thread each time that all work has ended.
 
-    Bodies that were refused take memory too, so requests count and not images.
+    Rejected bodies take memory too, so requests count and not images.
     """
-    tidied = 0
+    released = 0
     while True:
         await asyncio.sleep(every_s)
         finished = lifecycle.finished
-        if finished != tidied and not scheduler.unfinished:
-            tidied = finished
-            await asyncio.to_thread(rest)
+        if finished != released and not scheduler.unfinished:
+            released = finished
+            await asyncio.to_thread(release)

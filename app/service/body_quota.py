@@ -1,9 +1,9 @@
-"""How many bytes of request bodies are in memory, and that they stay within a limit."""
+"""A limit on the bytes of request bodies in memory."""
 
 from app.errors import Overloaded
 
 
-class ByteBudget:
+class BodyQuota:
     """Bytes held by all requests together; used by the event loop's thread only."""
 
     def __init__(self, limit_bytes: int) -> None:
@@ -11,35 +11,34 @@ class ByteBudget:
         self.held_bytes = 0
 
     def lease(self) -> "Lease":
-        """Hold bytes as they come in; to be released at the end."""
+        """Start counting the bytes of one request."""
         return Lease(self)
 
 
 class Lease:
     """The bytes of one request."""
 
-    __slots__ = ("_budget", "held_bytes")
+    __slots__ = ("_quota", "held_bytes")
 
-    def __init__(self, budget: ByteBudget) -> None:
-        self._budget = budget
+    def __init__(self, quota: BodyQuota) -> None:
+        self._quota = quota
         self.held_bytes = 0
 
     def take(self, size_bytes: int) -> None:
-        """Hold more bytes.
+        """Count more bytes.
 
         Raises:
             Overloaded: all requests together would hold more than the limit.
         """
-        budget = self._budget
-        if budget.held_bytes + size_bytes > budget.limit_bytes:
+        quota = self._quota
+        if quota.held_bytes + size_bytes > quota.limit_bytes:
             raise Overloaded(
-                f"request bodies already hold {budget.held_bytes} bytes and the limit is "
-                f"{budget.limit_bytes}"
+                f"Request bodies hold {quota.held_bytes} of {quota.limit_bytes} bytes. Retry later."
             )
-        budget.held_bytes += size_bytes
+        quota.held_bytes += size_bytes
         self.held_bytes += size_bytes
 
     def release(self) -> None:
-        """Give all bytes back; once is enough."""
-        self._budget.held_bytes -= self.held_bytes
+        """Give all bytes back; may be called again."""
+        self._quota.held_bytes -= self.held_bytes
         self.held_bytes = 0

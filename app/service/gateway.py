@@ -1,13 +1,15 @@
-"""What lives as long as the service runs, put together from the settings."""
+"""The opened service: everything that lives as long as it runs, composed from the settings."""
 
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
 from app.auto.chooser import Chooser
-from app.auto.limits import parse_limits
+from app.budget import parse_budget
 from app.errors import SettingError
-from app.images.decode_memory import Room
+from app.images import pillow
+from app.images.decode_memory import DecodeMemory
+from app.images.limits import ImageLimits
 from app.inference.batching import open_batcher
 from app.inference.classify import Classifier
 from app.inference.measurer import Measurer
@@ -17,15 +19,16 @@ from app.model import runtime
 from app.model.graph_cache import GraphCache
 from app.model.model import load_model
 from app.model.providers import choose
-from app.model.store import AUTO, Selection, Store
+from app.model.store import Store
+from app.model.store_folder import AUTO, Selection
 from app.service.auth import Keys, read_keys
-from app.service.body_quota import ByteBudget
+from app.service.body_quota import BodyQuota
 from app.service.lifecycle import Lifecycle
-from app.service.reload import Roster
+from app.service.reload import Reloader
 from app.settings import Settings
 from app.system.cores import Cores, usable_cores
 from app.telemetry.metrics import Metrics
-from app.telemetry.request_log import Ledger
+from app.telemetry.request_log import RequestLog
 
 if TYPE_CHECKING:
     from app.telemetry.tracing import Tracing
@@ -40,39 +43,39 @@ class Gateway:
     store: Store
     scheduler: Scheduler
     classifier: Classifier
-    budget: ByteBudget
+    body_quota: BodyQuota
     lifecycle: Lifecycle
     metrics: Metrics
-    ledger: Ledger
+    request_log: RequestLog
     keys: Keys
     timings: Timings
     measurer: Measurer
     chooser: Chooser
-    roster: Roster
+    reloader: Reloader
+    auto_by_default: bool  # `auto` answers when a request names nothing
     tracing: "Tracing | None" = None
 
     @property
     def default_model(self) -> str:
-        """What answers when a request names nothing: a loaded model, or `auto`."""
-        return AUTO if self.settings.default_model == AUTO else self.store.default
+        """What answers when a request names no model: a loaded model, or `auto`."""
+        return AUTO if self.auto_by_default else self.store.default
 
     def observe_load(self) -> None:
-        """Bring the metrics to what was answered and is under way now."""
-        self.ledger.write()
+        """Update the metrics of what was answered and what is in flight."""
+        self.request_log.write()
         self.metrics.queue_depth.set(self.scheduler.waiting)
         self.metrics.permits.set(self.scheduler.unfinished)
-        self.metrics.body_bytes.set(self.budget.held_bytes)
+        self.metrics.body_bytes.set(self.body_quota.held_bytes)
 
     def current_metrics(self) -> Metrics:
-        """The metrics, for somebody who looks at them now."""
+        """The metrics, up to date."""
         self.observe_load()
         return self.metrics
 
     def close(self) -> None:
         self.measurer.stop()
         self.scheduler.close()
-        self.ledger.write()
-        self.metrics.close()
+        self.request_log.write()
         if self.tracing:
             self.tracing.close()
 
@@ -81,10 +84,11 @@ def open_gateway(settings: Settings) -> Gateway:
     """Load and warm the models, then start the workers.
 
     Raises:
-        SettingError: a provider is asked for that this onnxruntime lacks, or traces are and
-            OpenTelemetry is not installed.
+        SettingError: the settings name a provider that this onnxruntime lacks, or ask for traces
+            where OpenTelemetry is not installed.
         ModelFileError: a model cannot be served; the text names the file and the reason.
     """
+    pillow.configure()
     providers = choose(settings.providers, runtime.offered())
     auto_by_default = settings.default_model == AUTO
     default = "" if auto_by_default else settings.default_model
@@ -96,7 +100,8 @@ def open_gateway(settings: Settings) -> Gateway:
     store = Store(selection, load)
     cores = usable_cores()
     scheduler = Scheduler(settings.workers or cores.count, settings.queue_limit)
-    limits, room = settings.image_limits, Room(settings.max_decode_bytes)
+    limits = ImageLimits.from_settings(settings)
+    decode_memory = DecodeMemory(settings.max_decode_bytes)
     batcher = open_batcher(settings.batch_max, settings.batch_window_ms, scheduler.workers)
     timings = Timings()
     measurer = Measurer(
@@ -116,33 +121,33 @@ def open_gateway(settings: Settings) -> Gateway:
         scheduler,
         metrics,
         resolutions=settings.auto_resolutions,
-        defaults=parse_limits(settings.auto_budget),
-        auto_by_default=auto_by_default,
+        defaults=parse_budget(settings.auto_budget),
         brownout=settings.brownout,
     )
     metrics.describe_models(model.card for model in store)
-    store.rest()  # loading the default model takes 13 MB for a moment, its first run 10 MB
+    store.release_memory()  # loading the default model takes 13 MB for a moment, a run 10 MB
     return Gateway(
         settings=settings,
         cores=cores,
         store=store,
         scheduler=scheduler,
-        classifier=Classifier(limits, settings.reduced_decode, batcher, timings, room),
-        budget=ByteBudget(settings.max_inflight_bytes),
+        classifier=Classifier(limits, settings.reduced_decode, batcher, timings, decode_memory),
+        body_quota=BodyQuota(settings.max_inflight_bytes),
         lifecycle=Lifecycle(),
         metrics=metrics,
-        ledger=Ledger(metrics, tracing),
+        request_log=RequestLog(metrics, tracing),
         keys=read_keys(settings),
         timings=timings,
         measurer=measurer,
         chooser=chooser,
-        roster=Roster(store, metrics, timings, chooser),
+        reloader=Reloader(store, metrics, timings, chooser),
+        auto_by_default=auto_by_default,
         tracing=tracing,
     )
 
 
 def open_tracing(settings: Settings) -> "Tracing | None":
-    """What makes traces, if a collector for them is named.
+    """The exporter of traces, if the settings name a collector.
 
     Raises:
         SettingError: OpenTelemetry is not installed.
@@ -153,7 +158,7 @@ def open_tracing(settings: Settings) -> "Tracing | None":
         from app.telemetry.tracing import Tracing  # of an optional extra
     except ModuleNotFoundError as error:
         raise SettingError(
-            f"otlp_endpoint needs the module {error.name}, which is not installed; "
-            "`pip install '.[otel]'` in a checkout brings it"
+            f"otlp_endpoint needs the module {error.name}, which is not installed. "
+            "In a checkout, install it with `pip install '.[otel]'`."
         ) from error
     return Tracing(settings.otlp_endpoint)

@@ -1,4 +1,4 @@
-"""Which models are loaded: one change after the other, and all who know of models are told."""
+"""Changes to the set of loaded models, one at a time, and everything that depends on it."""
 
 import asyncio
 import logging
@@ -12,10 +12,10 @@ from app.telemetry.metrics import Metrics
 log = logging.getLogger(__name__)
 
 
-class Roster:
-    """Changes what the store serves, beside the work that is under way; event loop only.
+class Reloader:
+    """Changes what the store serves while requests are in flight; event loop only.
 
-    `changed` is set with every change; who waits for it clears it.
+    Every change sets `changed`; whoever waits for it clears it.
     """
 
     def __init__(self, store: Store, metrics: Metrics, timings: Timings, chooser: Chooser) -> None:
@@ -34,42 +34,42 @@ class Roster:
         """
         async with self._changing:
             changes = await asyncio.to_thread(self._store.reload)
-            await self._take_over({*changes.loaded, *changes.dropped})
+            await self._apply({*changes.loaded, *changes.dropped})
             return changes
 
     async def try_reload(self) -> None:
-        """Reload; what goes wrong is logged, and what was loaded goes on serving."""
+        """Reload; log a failure and keep serving the loaded models."""
         try:
             await self.reload()
         except GatewayError as error:
-            log.error("not reloaded: %s", error)
-        except Exception:  # a mistake of ours must not end the polling
-            log.exception("not reloaded")
+            log.error("Reload failed: %s", error)
+        except Exception:  # an error of this program must not end the polling
+            log.exception("Reload failed")
 
     async def load(self, name: str) -> None:
         """Load one model of the store, or load it again.
 
         Raises:
             UnknownModel: no file of the store has that name.
-            ModelFileError: the file cannot be served; what was loaded goes on.
+            ModelFileError: the file cannot be served; loaded models stay.
         """
         async with self._changing:
             loaded = await asyncio.to_thread(self._store.load, name)
-            await self._take_over({loaded})
+            await self._apply({loaded})
 
     async def unload(self, name: str) -> None:
-        """Stop serving one model; requests that hold it are answered.
+        """Stop serving one model; requests that hold it are still answered.
 
         Raises:
-            UnknownModel: none of that name is loaded.
-            LastModel: no other is loaded.
+            UnknownModel: no loaded model has that name.
+            LastModel: it is the only one.
         """
         async with self._changing:
             self._store.unload(name)
-            await self._take_over({name})
+            await self._apply({name})
 
-    async def _take_over(self, changed: set[str]) -> None:
-        """Tell all who know of the models that these are others or gone."""
+    async def _apply(self, changed: set[str]) -> None:
+        """Update metrics, timings and the chooser after these models changed."""
         self._metrics.describe_models(model.card for model in self._store)
         self._timings.forget(changed)
         await self._chooser.reload(changed)

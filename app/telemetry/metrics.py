@@ -1,12 +1,7 @@
-"""Prometheus metrics.
+"""Prometheus metrics."""
 
-With PROMETHEUS_MULTIPROC_DIR set, several processes write to that folder and each of them reports
-the sum of all (prometheus-client's multi-process mode).
-"""
-
-import os
 from collections.abc import Iterable
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from prometheus_client import (
     CollectorRegistry,
@@ -18,27 +13,24 @@ from prometheus_client import (
     ProcessCollector,
     disable_created_metrics,
     generate_latest,
-    multiprocess,
 )
 
 from app.card.card import ModelCard
-from app.errors import SettingError
 from app.telemetry.record import Record
 
-MULTIPROCESS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 Labels = tuple[str, ...]
-# From the smallest network's 0.3 ms to a queue that is about to time out.
+# From 0.3 ms for the smallest network to a queue that is about to time out.
 BUCKETS_S = (
     0.0002, 0.0005, 0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.015, 0.02, 0.03, 0.05, 0.075,
     0.1, 0.2, 0.5, 1.0, 2.0,
 )  # fmt: skip
 
 
-disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series a metric, which nobody draws
+disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series per metric, which nobody plots
 
 
 class Totals(NamedTuple):
-    """What one model has done since the start; times are sums over the answered images."""
+    """What one model has answered since the start; times are sums over its images."""
 
     answered: int
     failed: int
@@ -51,22 +43,10 @@ class Metrics:
     """All metrics of one application."""
 
     def __init__(self) -> None:
-        """Register all of them.
-
-        Raises:
-            SettingError: the folder that several processes shall share is none.
-        """
-        self.shared = MULTIPROCESS_VARIABLE in os.environ
-        if self.shared and not os.access(os.environ[MULTIPROCESS_VARIABLE], os.W_OK | os.X_OK):
-            raise SettingError(
-                f"{MULTIPROCESS_VARIABLE} names {os.environ[MULTIPROCESS_VARIABLE]!r}, "
-                "which is not a folder that can be written"
-            )
         self._described: set[tuple[Gauge, Labels]] = set()
         self._registry = registry = CollectorRegistry()
-        if not self.shared:
-            ProcessCollector(registry=registry)
-            PlatformCollector(registry=registry)
+        ProcessCollector(registry=registry)
+        PlatformCollector(registry=registry)
         self.requests = Counter(
             "gateway_requests_total",
             "Requests by route, method and status.",
@@ -95,7 +75,7 @@ class Metrics:
             registry=registry,
         )
         self.brownout_step = self._gauge(
-            "brownout_step", "Present step of the brown-out; 0 is none.", mode="livemax"
+            "brownout_step", "Present step of the brown-out; 0 is none."
         )
         self.queue_depth = self._gauge("queue_images", "Images that wait for a worker.")
         self.permits = self._gauge("permits_in_use", "Images that wait or are worked on.")
@@ -107,7 +87,7 @@ class Metrics:
         self.parameters = self._gauge("model_params", "Parameters.", ("model",))
 
     def observe(self, record: Record) -> None:
-        """Count a request that was answered, and its images with their times."""
+        """Count an answered request, its images and their times."""
         self.count_request(record.route, record.method, record.status)
         if record.error and record.images:
             self.images.labels(record.model, record.error).inc(record.images)
@@ -121,11 +101,11 @@ class Metrics:
             self.inference_seconds.labels(record.model).observe(result.inference_ms / 1000)
 
     def count_request(self, route: str, method: str, status: int) -> None:
-        """Count a request that has no record, because it was none."""
+        """Count a request without a record, because it was not valid HTTP."""
         self.requests.labels(route, method, str(status)).inc()
 
     def totals(self, model: str) -> Totals:
-        """Add up what this process counted for a model."""
+        """Add up the counts and times of a model."""
         by_outcome = {
             sample.labels["outcome"]: int(sample.value)
             for family in self.images.collect()
@@ -146,7 +126,7 @@ class Metrics:
         return Totals(answered, sum(by_outcome.values()), *spent)
 
     def describe_models(self, cards: Iterable[ModelCard]) -> None:
-        """Say which models are loaded, and forget those that are not any more."""
+        """Publish the loaded models, and drop those that are gone."""
         values: dict[tuple[Gauge, Labels], float] = {}
         for card in cards:
             kind = (card.name, card.family, card.precision, str(card.resolution))
@@ -154,10 +134,7 @@ class Metrics:
             values[self.multiply_adds, (card.name,)] = card.cost.madds
             values[self.parameters, (card.name,)] = card.cost.params
         for gauge, labels in self._described - values.keys():
-            if self.shared:  # what lies in the shared folder cannot be taken back
-                gauge.labels(*labels).set(0)
-            else:
-                gauge.remove(*labels)
+            gauge.remove(*labels)
         for (gauge, labels), value in values.items():
             gauge.labels(*labels).set(value)
         self._described = set(values)
@@ -168,16 +145,7 @@ class Metrics:
 
     def render(self) -> bytes:
         """The text format of Prometheus."""
-        if not self.shared:
-            return generate_latest(self._registry)
-        merged = CollectorRegistry()
-        multiprocess.MultiProcessCollector(merged)  # type: ignore[no-untyped-call]  # has no types
-        return generate_latest(merged)
-
-    def close(self) -> None:
-        """Take this process's gauges out of the sum."""
-        if self.shared:
-            multiprocess.mark_process_dead(os.getpid())  # type: ignore[no-untyped-call]  # nor this
+        return generate_latest(self._registry)
 
     def _histogram(self, name: str, help_text: str) -> Histogram:
         return Histogram(
@@ -188,18 +156,5 @@ class Metrics:
             registry=self._registry,
         )
 
-    def _gauge(
-        self,
-        name: str,
-        help_text: str,
-        labels: Labels = (),
-        mode: Literal["livesum", "livemax"] | None = None,
-    ) -> Gauge:
-        """One that adds up over processes, or with labels says the same in each."""
-        return Gauge(
-            f"gateway_{name}",
-            help_text,
-            labels,
-            registry=self._registry,
-            multiprocess_mode=mode or ("livemax" if labels else "livesum"),
-        )
+    def _gauge(self, name: str, help_text: str, labels: Labels = ()) -> Gauge:
+        return Gauge(f"gateway_{name}", help_text, labels, registry=self._registry)

@@ -1,35 +1,45 @@
-"""What one request turned out to be, for its log line and the metrics."""
+"""The record of one request, from which its log line, metrics and trace are written."""
 
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from random import getrandbits  # an id is no secret, and os.urandom would let go of the GIL
+from random import getrandbits  # an id is no secret, and os.urandom would release the GIL
 from time import perf_counter
 from typing import TYPE_CHECKING, NamedTuple
 
+from app.errors import RequestError
+from app.wire import Headers
+
 if TYPE_CHECKING:
-    from app.errors import RequestError
-    from app.service.auth import Headers
-    from app.telemetry.tracing import Trace
+    from opentelemetry.trace import Span  # of the optional extra `otel`
 
 ID_HEADER = b"x-request-id"
 TRACE_HEADER = b"traceresponse"  # W3C Trace Context, level 2
-UNMATCHED = "none"  # the route of all unknown paths, however many
-_GOOD_ID = re.compile(rb"[\x21-\x7e]{1,128}")
+UNMATCHED = "none"  # the route of every unknown path, so that metrics stay few
+_VALID_ID = re.compile(rb"[\x21-\x7e]{1,128}")
 
 
 class ImageRecord(NamedTuple):
-    """What one image took, or what kept it from being answered."""
+    """How long the stages of one image took, or the error that ended it."""
 
     queue_ms: float
     decode_ms: float
     inference_ms: float
-    error: "RequestError | None" = None
+    error: RequestError | None = None
+
+
+@dataclass(slots=True)
+class Trace:
+    """The span of a request, and the header that tells the client about it."""
+
+    span: "Span"
+    began_ns: int
+    response: bytes
 
 
 @dataclass(slots=True)
 class Record:
-    """Filled in while the request is answered; `images` of 0 means that it came not that far."""
+    """Filled in while the request is answered."""
 
     id: str
     method: str
@@ -37,20 +47,20 @@ class Record:
     route: str = UNMATCHED
     began: float = field(default_factory=perf_counter)
     model: str = ""
-    images: int = 0
-    queued: float = 0.0  # when they were, on the clock of `began`
+    images: int = 0  # 0 if nothing was queued
+    queued: float = 0.0  # time of queuing, on the clock of `began`
     body_bytes: int = 0
     results: Sequence[ImageRecord] = ()
-    error: str = ""  # the type of what ended it
+    error: str = ""  # type of the error that ended the request
     status: int = 0
-    ended_s: float = 0.0  # of the day, as time.time() has it
-    took_ms: float = 0.0  # since its head was there
-    trace: "Trace | None" = None
+    ended_s: float = 0.0  # seconds since the epoch
+    took_ms: float = 0.0  # since the head was complete
+    trace: Trace | None = None
 
 
-def start_record(method: str, path: str, headers: "Headers", route: str = UNMATCHED) -> Record:
-    """Begin the record of a request; its id is the client's, or a new one."""
+def start_record(method: str, path: str, headers: Headers, route: str = UNMATCHED) -> Record:
+    """Start the record of a request, under the client's id or a new one."""
     for name, value in headers:
-        if name == ID_HEADER and _GOOD_ID.fullmatch(value):
+        if name == ID_HEADER and _VALID_ID.fullmatch(value):
             return Record(value.decode("ascii"), method, path, route)
     return Record(f"{getrandbits(64):016x}", method, path, route)

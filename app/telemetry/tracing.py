@@ -1,13 +1,12 @@
-"""OpenTelemetry traces: a span for each request, in it queue, decode and inference of each image.
+"""OpenTelemetry traces: one span per request, with queue, decode and inference of each image.
 
-Needs the extra `otel`; only loaded if the setting `otlp_endpoint` names a collector. Requests join
-the trace of their `traceparent` (W3C Trace Context), and answers say which span was theirs in
-`traceresponse` (level 2 of it). The SDK's own variables hold, such as OTEL_TRACES_SAMPLER,
+Needs the extra `otel`; imported only if the setting `otlp_endpoint` names a collector. A request
+joins the trace of its `traceparent` header, and its answer names its span in `traceresponse` (W3C
+Trace Context, levels 1 and 2). The SDK's own variables apply, such as OTEL_TRACES_SAMPLER,
 OTEL_SERVICE_NAME and OTEL_EXPORTER_OTLP_HEADERS.
 """
 
 import time
-from dataclasses import dataclass
 from http import HTTPStatus
 
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
@@ -18,25 +17,16 @@ from opentelemetry.trace import Span, SpanKind, StatusCode, set_span_in_context
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from app import __version__
-from app.service.auth import Headers
-from app.telemetry.log import QUIET_ROUTES
-from app.telemetry.record import Record
+from app.paths import QUIET
+from app.telemetry.record import Record, Trace
+from app.wire import Headers
 
-EXPORT_S = 3  # for one attempt; also the most that a stop waits for a collector that is away
+EXPORT_S = 3  # per attempt; also the longest that shutdown waits for an unreachable collector
 CONTEXT_HEADERS = {b"traceparent", b"tracestate"}
 
 
-@dataclass(slots=True)
-class Trace:
-    """The span of a request, and what its answer says of it."""
-
-    span: Span
-    began_ns: int
-    response: bytes
-
-
 class Tracing:
-    """Makes the spans and has them sent, many at once, on a thread of the SDK's own."""
+    """Creates spans, which a thread of the SDK sends in batches."""
 
     def __init__(self, endpoint: str) -> None:
         named = Resource({"service.name": "mobilenet-gateway", "service.version": __version__})
@@ -49,8 +39,8 @@ class Tracing:
         self._context = TraceContextTextMapPropagator()
 
     def begin(self, record: Record, headers: Headers) -> None:
-        """Begin the span of a request, below its client's if that sent one; probes have none."""
-        if record.path in QUIET_ROUTES:
+        """Start the span of a request, as a child of the client's; probes get none."""
+        if record.path in QUIET:
             return
         sent = {
             name.decode(): value.decode("latin-1")
@@ -66,7 +56,7 @@ class Tracing:
         record.trace = Trace(span, began_ns, response.encode())
 
     def end(self, record: Record) -> None:
-        """End the span of a request that was answered, with what became of it."""
+        """End the span of an answered request, with its outcome."""
         trace = record.trace
         if trace is None:
             return
@@ -77,11 +67,11 @@ class Tracing:
         span.end(trace.began_ns + _ns(record.took_ms))
 
     def close(self) -> None:
-        """Send what is left."""
+        """Send the remaining spans."""
         self._provider.shutdown()
 
     def _describe(self, span: Span, record: Record) -> None:
-        """Name and attributes of OpenTelemetry's conventions for HTTP, and a few of our own."""
+        """Set the name and attributes of OpenTelemetry's HTTP conventions, and our own."""
         span.update_name(f"{record.method} {record.route}")
         span.set_attributes(
             {
@@ -101,7 +91,7 @@ class Tracing:
             span.set_status(StatusCode.ERROR)
 
     def _add_images(self, trace: Trace, record: Record) -> None:
-        """Three spans an image, one after the other, from when all were queued."""
+        """Add three consecutive spans per image, starting when all images were queued."""
         queued_ns = trace.began_ns + _ns((record.queued - record.began) * 1000)
         parent = set_span_in_context(trace.span)
         for number, result in enumerate(record.results):

@@ -6,12 +6,13 @@ from typing import Annotated, Any
 
 import typer
 
+from app.auto.chooser import loaded_variants
 from app.auto.pareto import Standing, frontier
-from app.card.variant import loaded_variants
 from app.inference.measurer import Measurer
 from app.inference.timings import Timings
 from app.model.model import load_model
-from app.model.store import Selection, Store
+from app.model.store import Store
+from app.model.store_folder import Selection
 from app.settings import Settings
 from loadtest.host.machine import this_machine
 from loadtest.host.model_store import ROOT, STORE

@@ -80,7 +80,7 @@ def run_bare(model: "Model", data: bytes, threads: int, seconds: float) -> BareR
 
 def _loop(model: "Model", data: bytes, stop_at: float) -> list[float]:
     """Return the seconds for each image until `stop_at`, at least one."""
-    from app.images.decode import ImageLimits
+    from app.images.limits import ImageLimits
     from app.inference.classify import Classifier
     from app.settings import Settings
 

@@ -96,7 +96,14 @@ def evaluate(
         labels = {each.path: each.model.card.labels for each in every}
         labelled = {path: read_labelled(photos, names) for path, names in labels.items()}
         for condition in every:
-            found.append(run(condition, labelled[condition.path], options.image_limits, progress))
+            found.append(
+                run(
+                    condition,
+                    labelled[condition.path],
+                    ImageLimits.from_settings(options),
+                    progress,
+                )
+            )
         rows = [evaluation_row(each, found[0]) for each in found]
     print_result([asdict(one) for one in rows], lambda: evaluation_table(rows), as_json)
     _print_damaged(found[0].damaged)

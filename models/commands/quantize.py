@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from app.errors import CardError
+from app.images.limits import ImageLimits
 from app.settings import load_settings
 from models.commands.named_model import model_in_store
 from models.commands.tables import megabytes, plain_table
@@ -79,7 +80,7 @@ def quantize(
             method=methods[method] if method else None,
             name=new_name,
             force=force,
-            limits=settings.image_limits,
+            limits=ImageLimits.from_settings(settings),
             progress=progress,
         )
     data = as_data(done)

@@ -14,9 +14,9 @@ from pydantic import ValidationError
 
 from app.card.card import Interpolation, Measurement, Precision, Preprocessing
 from app.errors import ImageError
-from app.http.schemas import ImageResult
-from app.images.decode import ImageLimits
+from app.images.limits import ImageLimits
 from app.inference.classify import Classifier
+from app.inference.results import ImageResult
 from app.model.model import Model, load_model
 from app.system.cores import usable_cores
 from models.evaluation.score import TOP_K, Outcome, calibration_error, wilson

@@ -10,7 +10,8 @@ import numpy as np
 from app.arrays import Uint8Array
 from app.card.card import ModelCard, Preprocessing
 from app.errors import ImageError
-from app.images.decode import ImageLimits, load_image
+from app.images.decode import load_image
+from app.images.limits import ImageLimits
 
 # The client, a distribution of its own, has the same list; a test compares the two.
 SUFFIXES = frozenset(

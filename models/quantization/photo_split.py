@@ -5,7 +5,7 @@ from pathlib import Path
 
 from app.arrays import Uint8Array
 from app.card.card import ModelCard
-from app.images.decode import ImageLimits
+from app.images.limits import ImageLimits
 from models.photos.views import collect_views, photo_files
 from models.progress import Progress, StepCounter
 

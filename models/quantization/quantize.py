@@ -9,7 +9,7 @@ import onnx
 
 from app.arrays import Float32Array, Uint8Array
 from app.card.card import ModelCard, QuantizationReport
-from app.images.decode import ImageLimits
+from app.images.limits import ImageLimits
 from app.model.runtime import new_session
 from app.system.cpu import device
 from models.export.export import write_checked

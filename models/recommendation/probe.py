@@ -14,7 +14,8 @@ import numpy as np
 from PIL import Image
 
 from app.card.card import Family, Precision
-from app.images.decode import ImageLimits, load_image
+from app.images.decode import load_image
+from app.images.limits import ImageLimits
 from app.inference.measurer import USUAL
 from app.model import runtime
 from models.checkpoints.checkpoint import Affine, Quantization, QuantizedLayer

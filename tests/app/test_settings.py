@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from app.errors import SettingError
-from app.images.decode import ImageLimits
+from app.images.limits import ImageLimits
 from app.settings import (
     CONFIG_VARIABLE,
     PREFIX,
@@ -213,9 +213,9 @@ def test_settings_cannot_be_changed() -> None:
 
 
 def test_the_limits_of_an_image_are_as_they_were_set() -> None:
-    assert Settings().image_limits == ImageLimits()
+    assert ImageLimits.from_settings(Settings()) == ImageLimits()
     given = Settings(max_pixels=5000, min_side_pixels=9)
-    assert given.image_limits == ImageLimits(max_pixels=5000, min_side=9)
+    assert ImageLimits.from_settings(given) == ImageLimits(max_pixels=5000, min_side=9)
 
 
 def test_a_dotenv_file_of_the_current_folder_is_not_read(

@@ -7,7 +7,7 @@ from google.protobuf.descriptor import Descriptor
 
 from app.oip import inference_pb2 as pb
 from app.oip.grpc_service import InferenceService
-from app.service.auth import OIP_SERVICE
+from app.paths import OIP_SERVICE
 from tests.oip_clients.environment import answer_of
 
 # KServe's own form of the two calls, which the service also takes, see inference.proto.

@@ -9,7 +9,7 @@ from signal import SIGTERM
 import pytest
 
 from app.errors import TooManyBytes
-from app.http.lingering_close import MOST_BYTES
+from app.http.lingering_close import MAX_BYTES
 from tests.processes import Service, running, until
 from tests.robustness.sockets import closed_by_server, connection, head, reply, upload
 from tests.robustness.traffic import ONE_WORKER, busy, light_image, many, slow_image
@@ -97,10 +97,10 @@ def test_no_more_than_so_many_bytes_are_thrown_away(store: Path) -> None:
         assert reply(opened).status == 404
         sent_bytes = 0
         with suppress(ConnectionError):
-            while sent_bytes < 4 * MOST_BYTES:
+            while sent_bytes < 4 * MAX_BYTES:
                 opened.sendall(b"10000\r\n" + PIECE + b"\r\n")
                 sent_bytes += len(PIECE)
-        assert sent_bytes < 4 * MOST_BYTES
+        assert sent_bytes < 4 * MAX_BYTES
 
 
 def test_nothing_is_done_for_what_comes_behind_a_request_that_closes(store: Path) -> None:

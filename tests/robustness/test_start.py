@@ -21,7 +21,6 @@ from tests.processes import (
     failed_start,
     handles_signals,
     launch,
-    metric_of,
     running,
     until,
 )
@@ -51,7 +50,6 @@ def test_a_second_start_leaves_the_first_service_alone(store: Path) -> None:
         ({"host": "192.0.2.1"}, "192.0.2.1"),
         ({"host": "nowhere.invalid"}, "nowhere.invalid"),
         ({"api_keys_file": "missing.txt"}, "missing.txt"),
-        ({"PROMETHEUS_MULTIPROC_DIR": "missing"}, "PROMETHEUS_MULTIPROC_DIR"),
     ],
 )
 def test_what_cannot_be_used_is_named(store: Path, settings: dict[str, object], named: str) -> None:
@@ -195,23 +193,3 @@ def test_an_allowed_origin_may_ask_and_read_errors_even_where_keys_are_needed(
         assert refused.headers["access-control-allow-origin"] == ORIGIN
         other = client.get("/models", headers={"Origin": "https://other.example"})
         assert "access-control-allow-origin" not in other.headers
-
-
-def test_several_processes_report_the_sum_of_all(store: Path, tmp_path: Path) -> None:
-    shared = {"PROMETHEUS_MULTIPROC_DIR": tmp_path}
-    with running(store, **shared) as one, running(store, **shared) as other:
-        for service, images in ((one, 2), (other, 3)):
-            for _ in range(images):
-                assert classify(service, light_image()).status_code == 200
-            classify(service, b"no image")
-        with one.client() as client:
-            text = client.get("/metrics").text
-            listed = client.get("/models").json()["models"]
-        assert metric_of(text, "gateway_images_total", outcome="ok") == 5
-        assert metric_of(text, "gateway_images_total", outcome="not-an-image") == 2
-        assert metric_of(text, "gateway_inference_seconds_count") == 5
-        assert metric_of(text, "gateway_requests_total", route="/predict", status="200") == 5
-        assert metric_of(text, "gateway_permits_in_use") == 0
-        assert metric_of(text, "gateway_model_info", model=SMALL_V1) == 1
-        [params] = [model["params"] for model in listed if model["name"] == SMALL_V1]
-        assert metric_of(text, "gateway_model_params", model=SMALL_V1) == params

@@ -10,9 +10,10 @@ from app import __version__
 from app.errors import BadQuery, Stopping, Unauthorized
 from app.http.error_responses import documented
 from app.http.routes.state import Current
-from app.http.schemas import Health, Info, NoQuery
+from app.http.schemas import Health, Info
 from app.model import runtime
 from app.model.providers import short_names
+from app.request.query_string import NoQuery
 from app.settings import public_settings
 
 router = APIRouter(tags=["service"], responses=documented(BadQuery))
@@ -28,7 +29,7 @@ async def healthz(_: Annotated[NoQuery, Query()]) -> Health:
 async def readyz(gateway: Current, _: Annotated[NoQuery, Query()]) -> Health:
     """All models are loaded and warm, and the service is not being stopped."""
     if gateway.lifecycle.stopping:
-        raise Stopping("the service is being stopped")
+        raise Stopping("The service is shutting down; retry on another instance.")
     return Health(status="ready")
 
 

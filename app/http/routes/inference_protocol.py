@@ -2,16 +2,14 @@
 
 import asyncio
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import asdict
 from functools import partial
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Header, Request
+from fastapi import APIRouter, Depends, Request
 from fastapi.responses import JSONResponse, Response
 from starlette.requests import ClientDisconnect
-from starlette.types import Receive, Scope
 
 from app.errors import (
     CLASSIFYING,
@@ -27,28 +25,37 @@ from app.errors import (
     UnknownModel,
 )
 from app.http import asgi_request
-from app.http.error_responses import OIP, documented
-from app.http.routes.state import Current
+from app.http.error_responses import documented
+from app.http.routes.predict import DEADLINE
+from app.http.routes.state import Current, CurrentRecord
 from app.model.model import Model
 from app.oip import examples, metadata, repository, rest_codec, schemas, statistics
 from app.oip.inference import HttpInference, find_model
+from app.paths import OIP
 from app.request.examples import DETAILS
 from app.service.gateway import Gateway
-from app.telemetry.record import Record
 
 refused = partial(documented, path=OIP, details=DETAILS | examples.DETAILS)
 keyed = partial(refused, Unauthorized)  # all but health
 MODEL, VERSION = "/models/{name}", "/models/{name}/versions/{version}"
-INFER = re.compile(rf"{OIP}/models/(?P<name>[^/]+)(/versions/(?P<version>[^/]+))?/infer")
-INFER_ROUTE = f"{OIP}{MODEL}/infer"  # in the metrics
 BINARY = {"schema": {"type": "string", "format": "binary"}}
 INFER_BODY = {
     "description": "JSON, which raw tensors may follow; or one encoded image, with a header "
     f"`{rest_codec.LENGTH_HEADER}: 0`.",
     "content": {
-        "application/json": {"example": examples.INFERENCE_REQUEST},
+        "application/json": {
+            "schema": {"$ref": "#/components/schemas/InferenceRequest"},
+            "example": examples.INFERENCE_REQUEST,
+        },
         "application/octet-stream": BINARY,
     },
+}
+CONTENT_LENGTH = {
+    "name": rest_codec.LENGTH_HEADER.lower(),
+    "in": "header",
+    "required": False,
+    "schema": {"type": "integer", "minimum": 0},
+    "description": "Length of the JSON, behind which raw tensors begin.",
 }
 
 
@@ -86,7 +93,7 @@ async def live() -> Response:
 async def ready(gateway: Current) -> Response:
     """All models are loaded and warm, and the service is not being stopped."""
     if gateway.lifecycle.stopping:
-        raise Stopping("the service is being stopped")
+        raise Stopping("The service is shutting down; retry on another instance.")
     return JSONResponse({"ready": True})
 
 
@@ -128,31 +135,18 @@ async def stats(found: Found, gateway: Current) -> Response:
     f"{MODEL}/infer",
     response_model=schemas.InferenceResponse,
     responses=keyed(*CLASSIFYING),
-    openapi_extra={"requestBody": INFER_BODY},
+    openapi_extra={"requestBody": INFER_BODY, "parameters": [CONTENT_LENGTH, DEADLINE]},
 )
 @router.post(f"{VERSION}/infer", include_in_schema=False)
 async def model_infer(
-    name: str,
-    body: schemas.InferenceRequest,
-    inference_header_content_length: Annotated[
-        int | None, Header(ge=0, description="Where the JSON ends and raw tensors begin.")
-    ] = None,
-    x_deadline_ms: Annotated[
-        float | None, Header(gt=0, description="Answer within this time, or with a 504.")
-    ] = None,
+    name: str, request: Request, gateway: Current, record: CurrentRecord
 ) -> Response:
     """Tensors in, tensors out; encoded images are tensors of `BYTES`."""
-    raise NotImplementedError("described here; `app.http.middleware` lets `answer` answer it")
-
-
-async def answer(
-    gateway: Gateway, record: Record, asked: re.Match[str], scope: Scope, receive: Receive
-) -> Response:
-    """Answer an inference, whose path matched INFER, errors of the request included."""
+    record.route = f"{OIP}{MODEL}/infer"  # the version is always 1 and makes no second series
     inference = HttpInference(gateway, record)
-    name, version = asked["name"], asked["version"] or ""
-    head = partial(inference.open, name, version, scope["query_string"], scope["headers"])
-    return await asgi_request.answer(inference, head, receive)
+    version = request.path_params.get("version", "")
+    head = partial(inference.open, name, version, request.headers.raw)
+    return await asgi_request.answer(inference, head, request.receive)
 
 
 def _optional(name: str, schema: dict[str, Any]) -> dict[str, Any]:
@@ -172,7 +166,7 @@ async def index(request: Request, gateway: Current) -> Response:
     asked = await _options(request, gateway, "ready")
     ready = asked.get("ready", False)
     if not isinstance(ready, bool):
-        raise BadRequest("ready: it is true or false")
+        raise BadRequest("ready: must be true or false.")
     return JSONResponse([asdict(entry) for entry in repository.index(gateway, ready=ready)])
 
 
@@ -205,7 +199,7 @@ async def _parameters(request: Request, gateway: Gateway) -> Mapping[str, Any]:
     if found is None:
         return {}
     if not isinstance(found, dict):
-        raise BadRequest("parameters: they are a JSON object")
+        raise BadRequest("parameters: must be a JSON object.")
     return found
 
 
@@ -216,15 +210,15 @@ async def _options(request: Request, gateway: Gateway, known: str) -> Mapping[st
         async with asyncio.timeout(limit_ms / 1000):
             body = await _short_body(request)
     except ClientDisconnect:
-        raise ClientGone("the client closed the connection in the middle of its body") from None
+        raise ClientGone("The client left before its body was complete.") from None
     except TimeoutError:
-        raise SlowBody(f"the body did not arrive within {limit_ms:g} ms") from None
+        raise SlowBody(f"The body did not arrive within {limit_ms:g} ms.") from None
     try:
         options = json.loads(body or b"{}")
     except ValueError as error:
-        raise BadRequest(f"the body is not JSON: {error}") from None
+        raise BadRequest(f"The body is not JSON: {error}.") from None
     if not isinstance(options, dict) or options.keys() - {known}:
-        raise BadRequest(f"the body is a JSON object with {known!r} or nothing")
+        raise BadRequest(f"The body must be empty or a JSON object with no key but {known!r}.")
     return options
 
 
@@ -233,7 +227,7 @@ async def _short_body(request: Request) -> bytes:
     async for chunk in request.stream():
         body += chunk
         if len(body) > MAX_OPTIONS_BYTES:
-            raise BadRequest(f"the body is longer than {MAX_OPTIONS_BYTES} bytes")
+            raise BadRequest(f"The body is longer than {MAX_OPTIONS_BYTES} bytes.")
     return body
 
 

@@ -9,7 +9,7 @@ from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4
 from app.errors import BadQuery, Unauthorized
 from app.http.error_responses import documented
 from app.http.routes.state import Current
-from app.http.schemas import NoQuery
+from app.request.query_string import NoQuery
 
 router = APIRouter(tags=["service"], responses=documented(BadQuery, Unauthorized))
 

@@ -26,12 +26,12 @@ from app.http.schemas import (
     MeasureReport,
     ModelDetail,
     ModelList,
-    NoQuery,
     RankedVariant,
     ReloadReport,
     summarise,
     variant_row,
 )
+from app.request.query_string import NoQuery
 
 MEASURE_S = 60.0  # at most, requests going first
 log = logging.getLogger(__name__)
@@ -63,10 +63,10 @@ async def reload(
     """Read the store again; needs the admin key. What is broken leaves the old model serving."""
     gateway.keys.check_admin(request.headers.raw)
     try:
-        changes = await gateway.roster.reload()
+        changes = await gateway.reloader.reload()
     except ModelFileError as error:
-        log.error("not reloaded: %s", error)
-        raise StoreUnusable("the store cannot be read; the server's log says why") from error
+        log.error("Reload failed: %s", error)
+        raise StoreUnusable("Cannot read the store. The server's log has the reason.") from error
     return ReloadReport.model_validate(asdict(changes))
 
 

@@ -7,7 +7,7 @@ from fastapi.responses import Response
 
 from app.errors import NotFound
 from app.http import assets
-from app.http.schemas import NoQuery
+from app.request.query_string import NoQuery
 
 router = APIRouter(include_in_schema=False)
 
@@ -48,7 +48,7 @@ def _send(name: str, request: Request, more_headers: dict[str, str]) -> Response
     try:
         found = assets.asset(name)
     except KeyError:
-        raise NotFound(f"the web page has no file {name}") from None
+        raise NotFound(f"The web page has no file {name}.") from None
     headers = {**HEADERS, **more_headers, "ETag": found.etag}
     known = request.headers.get("if-none-match", "")
     if found.etag in (tag.strip() for tag in known.split(",")):

@@ -1,25 +1,26 @@
-"""POST /predict: images in, labels out."""
+"""POST /predict: images in, labels out.
+
+Plain requests never come here: `app.http.fast_predict` answers them on their connection.
+"""
 
 from functools import partial
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Header, Query
-from fastapi.responses import Response
-from starlette.types import Receive, Scope
+from fastapi import APIRouter, Request
+from pydantic import BaseModel
+from starlette.responses import Response
 
-from app.errors import (
-    CLASSIFYING,
-    ImpossibleBudget,
-    Unauthorized,
-)
+from app.auto.choice import PredictQuery
+from app.errors import CLASSIFYING, ImpossibleBudget, Unauthorized
 from app.http import asgi_request
 from app.http.error_responses import documented
-from app.http.schemas import Answer, PredictBody, PredictQuery
+from app.http.routes.state import Current, CurrentRecord
+from app.paths import PREDICT
 from app.request import examples
+from app.request.admitted import DEADLINE_HEADER
 from app.request.body import RAW_TYPES
-from app.request.prediction import PATH, Prediction
-from app.service.gateway import Gateway
-from app.telemetry.record import Record
+from app.request.messages import Answer, PredictBody
+from app.request.prediction import PredictionRequest
 
 BINARY = {"schema": {"type": "string", "format": "binary"}}
 FORM = {
@@ -31,7 +32,7 @@ FORM = {
 }
 BODY: dict[str, Any] = {
     "required": True,
-    "description": "One raw image, a form with one or many files, or JSON with base64.",
+    "description": "One raw image, a form with one or more files, or JSON with base64.",
     "content": {
         **dict.fromkeys(RAW_TYPES, BINARY),
         "multipart/form-data": FORM,
@@ -41,29 +42,45 @@ BODY: dict[str, Any] = {
         },
     },
 }
-
-
-async def answer(gateway: Gateway, record: Record, scope: Scope, receive: Receive) -> Response:
-    """Answer POST /predict from any ASGI server, errors of the request included."""
-    prediction = Prediction(gateway, record)
-    head = partial(prediction.open, scope["query_string"], scope["headers"])
-    return await asgi_request.answer(prediction, head, receive)
-
-
+DEADLINE = {
+    "name": DEADLINE_HEADER.lower(),
+    "in": "header",
+    "required": False,
+    "schema": {"type": "number", "exclusiveMinimum": 0},
+    "description": "Answer within this many milliseconds, or with a 504.",
+}
 router = APIRouter(tags=["classification"])
 
 
+def query_parameters(query: type[BaseModel]) -> list[dict[str, Any]]:
+    """OpenAPI parameters for a query that `parse_query` reads.
+
+    FastAPI would read it too, but takes the last of a parameter that is given twice.
+    """
+    properties = query.model_json_schema()["properties"]
+    return [
+        {
+            "name": name,
+            "in": "query",
+            "required": False,
+            "schema": schema,
+            "description": schema.pop("description"),
+        }
+        for name, schema in properties.items()
+    ]
+
+
 @router.post(
-    PATH,
+    PREDICT,
     response_model=Answer,
-    openapi_extra={"requestBody": BODY},
+    openapi_extra={
+        "requestBody": BODY,
+        "parameters": [*query_parameters(PredictQuery), DEADLINE],
+    },
     responses=documented(*CLASSIFYING, Unauthorized, ImpossibleBudget),
 )
-async def predict(
-    query: Annotated[PredictQuery, Query()],
-    x_deadline_ms: Annotated[
-        float | None, Header(gt=0, description="Answer within this time, or with a 504.")
-    ] = None,
-) -> Answer:
-    """Classify one or many images with one model."""
-    raise NotImplementedError("described here; `app.http.middleware` lets `answer` answer it")
+async def predict(request: Request, gateway: Current, record: CurrentRecord) -> Response:
+    """Classify one or more images with one model."""
+    prediction = PredictionRequest(gateway, record)
+    head = partial(prediction.open, request.scope["query_string"], request.headers.raw)
+    return await asgi_request.answer(prediction, head, request.receive)

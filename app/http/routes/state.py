@@ -1,10 +1,11 @@
-"""What the lifespan hands to every request, and how a route gets at it."""
+"""What every request carries, and how a route gets at it."""
 
 from typing import Annotated, TypedDict
 
 from fastapi import Depends, Request
 
 from app.service.gateway import Gateway
+from app.telemetry.record import Record
 
 
 class State(TypedDict):
@@ -18,4 +19,10 @@ async def _gateway(request: Request) -> Gateway:
     return gateway
 
 
+async def _record(request: Request) -> Record:
+    record: Record = request.state.record  # set by the middleware
+    return record
+
+
 Current = Annotated[Gateway, Depends(_gateway)]
+CurrentRecord = Annotated[Record, Depends(_record)]

@@ -13,15 +13,16 @@ from typing import Any
 import httpx
 import pytest
 
-from app.auto.chooser import HOLD_S, HTTP_MS, USUAL_SPREAD, Chooser, Demand
-from app.auto.limits import Limits, parse_limits
+from app.auto.choice import Choice, Demand, PredictQuery, explicit_choice
+from app.auto.chooser import HOLD_S, HTTP_MS, USUAL_SPREAD, Chooser
+from app.budget import Budget, parse_budget
 from app.card.variant import Key
 from app.errors import BadQuery, ImpossibleBudget, UnknownModel
-from app.http.schemas import PredictQuery
 from app.inference.scheduler import Scheduler
 from app.inference.timings import ENOUGH, FRESH_S, Measured, Timings
 from app.model.model import load_model
-from app.model.store import Selection, Store
+from app.model.store import Store
+from app.model.store_folder import Selection
 from app.settings import Settings
 from app.telemetry.metrics import Metrics
 from models.export.export import export, untrained
@@ -65,7 +66,7 @@ class Chosen:
     """A chooser over real models whose times are those of the test."""
 
     def __init__(self, store: Store, scheduler: Scheduler, **given: Any) -> None:
-        settings: dict[str, Any] = {"defaults": Limits(), **given}
+        settings: dict[str, Any] = {"defaults": Budget(), **given}
         self.clock = Clock()
         self.timings = Timings(self.clock)
         self.metrics = Metrics()
@@ -232,33 +233,35 @@ def test_a_choice_stands_for_a_while_unless_the_queue_breaks_it(models: Store) -
         asyncio.run(scenario(chosen))
 
 
+def explicit(models: Store, query: PredictQuery, *, auto_by_default: bool = False) -> Choice | None:
+    return explicit_choice(query, models, auto_by_default=auto_by_default)
+
+
 def test_a_default_budget_holds_where_a_request_says_nothing_else(models: Store) -> None:
-    with choosing(models, defaults=parse_limits("max_madds=12000000")) as chosen:
+    with choosing(models, defaults=parse_budget("max_madds=12000000")) as chosen:
         assert chosen.ask() == (V2, 96)
         assert chosen.ask(max_madds=1_000_000_000) == chosen.ask(max_madds=10**9, min_top1=50)
 
 
-def test_a_model_that_was_named_is_taken_as_it_is(models: Store) -> None:
-    with choosing(models) as chosen:
-        choice = chosen.chooser.named(PredictQuery(model=V1, resolution=160))
-        assert choice is not None
-        assert choice.key == (V1, 160)
-        assert choice.note is None
-        default = chosen.chooser.named(PredictQuery())
-        assert default is not None
-        assert default.model.name == models.default
-        assert chosen.chooser.named(PredictQuery(model="auto")) is None
-        assert chosen.chooser.named(PredictQuery(min_top1=1)) is None
-        with pytest.raises(BadQuery, match="max_madds: only with model=auto"):
-            chosen.chooser.named(PredictQuery(model=V1, max_madds=1))
-        with pytest.raises(UnknownModel):
-            chosen.chooser.named(PredictQuery(model="mobilenet_v9"))
+def test_a_model_that_is_named_answers(models: Store) -> None:
+    choice = explicit(models, PredictQuery(model=V1, resolution=160))
+    assert choice is not None
+    assert choice.key == (V1, 160)
+    assert choice.note is None
+    default = explicit(models, PredictQuery())
+    assert default is not None
+    assert default.model.name == models.default
+    assert explicit(models, PredictQuery(model="auto")) is None
+    assert explicit(models, PredictQuery(min_top1=1)) is None
+    with pytest.raises(BadQuery, match="max_madds: only supported with model=auto"):
+        explicit(models, PredictQuery(model=V1, max_madds=1))
+    with pytest.raises(UnknownModel):
+        explicit(models, PredictQuery(model="mobilenet_v9"))
 
 
 def test_auto_can_be_the_default(models: Store) -> None:
-    with choosing(models, auto_by_default=True) as chosen:
-        assert chosen.chooser.named(PredictQuery()) is None
-        assert chosen.chooser.named(PredictQuery(model=V1)) is not None
+    assert explicit(models, PredictQuery(), auto_by_default=True) is None
+    assert explicit(models, PredictQuery(model=V1), auto_by_default=True) is not None
 
 
 @pytest.mark.parametrize("switched_on", [True, False])
@@ -286,7 +289,7 @@ def test_under_overload_answers_get_cheaper_and_come_back(models: Store, switche
         assert times_ms == sorted(times_ms, reverse=True)
         assert metric_of(text, "gateway_brownout_step") > 0
         assert metric_of(text, "gateway_brownout_steps_total", way="down") > 0
-        named = chosen.chooser.named(PredictQuery(model=V2))
+        named = explicit(models, PredictQuery(model=V2))
         assert named is not None
         assert named.key == (V2, 224)
         assert chosen.ask(min_top1=50.5) in ((V2, 224), (V1, 128))  # a floor is a floor
@@ -312,7 +315,7 @@ def test_a_brownout_ends_although_nobody_asks(models: Store) -> None:
         assert metric_of(chosen.metrics.render().decode(), "gateway_brownout_step") > 0
         for _ in range(60):
             chosen.clock.now_s += 2
-            chosen.chooser.watch(deadline_ms=100)
+            chosen.chooser.check_load(deadline_ms=100)
         assert metric_of(chosen.metrics.render().decode(), "gateway_brownout_step") == 0
 
 

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.auto.limits import LIMITS, STATIC, Limits, figure, keeps, parse_limits
-from app.auto.refusal import explain
+from app.auto.limits import STATIC, explain, figure, keeps
+from app.budget import LIMITS, Budget, parse_budget
 from tests.app.variants import variant
 
 CHEAP = variant("cheap", 40, madds=10, params=5, memory_bytes=1_000_000, resolution=96)
@@ -14,10 +14,10 @@ ALL = [GOOD, CHEAP]
 
 
 def test_a_budget_is_written_as_names_and_values() -> None:
-    assert parse_limits(" max_latency_ms=30 , min_top1=60.5,") == Limits(
+    assert parse_budget(" max_latency_ms=30 , min_top1=60.5,") == Budget(
         max_latency_ms=30, min_top1=60.5
     )
-    assert parse_limits("").given() == {}
+    assert parse_budget("").limits() == {}
 
 
 @pytest.mark.parametrize(
@@ -33,13 +33,13 @@ def test_a_budget_is_written_as_names_and_values() -> None:
 )
 def test_what_is_no_budget_is_refused_with_the_reason(text: str, said: str) -> None:
     with pytest.raises(ValueError, match=said.replace(".", r"\.")):
-        parse_limits(text)
+        parse_budget(text)
 
 
 def test_a_request_replaces_single_limits_of_the_default() -> None:
-    default = Limits(max_latency_ms=30, min_top1=60)
-    assert Limits(min_top1=40).over(default) == Limits(max_latency_ms=30, min_top1=40)
-    assert Limits().over(Limits()) == Limits()
+    default = Budget(max_latency_ms=30, min_top1=60)
+    assert Budget(min_top1=40).or_else(default) == Budget(max_latency_ms=30, min_top1=40)
+    assert Budget().or_else(Budget()) == Budget()
 
 
 @given(st.sampled_from(STATIC))

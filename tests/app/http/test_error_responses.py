@@ -17,7 +17,7 @@ from app.errors import (
     Overloaded,
 )
 from app.http.application import create_app
-from app.http.error_responses import documented, install, respond
+from app.http.error_responses import documented, error_response, install
 from app.settings import Settings
 from tests.app.problems import assert_problem
 from tests.serving import serving
@@ -94,7 +94,7 @@ def test_an_error_of_the_framework_is_a_problem_too() -> None:
 
 
 def test_a_response_has_the_status_of_its_error() -> None:
-    assert respond(BadQuery("broken")).status_code == 422
+    assert error_response(BadQuery("broken")).status_code == 422
 
 
 def test_errors_are_described_by_their_status() -> None:

@@ -14,10 +14,10 @@ import httpx
 import pytest
 
 from app.http.application import create_app
-from app.http.fast_predict import Exchange
+from app.http.fast_predict import FastPredict
 from app.inference.scheduler import Ticket
 from app.model.model import Model
-from app.request.prediction import Prediction
+from app.request.prediction import PredictionRequest
 from app.settings import Settings
 from app.telemetry.record import Record
 from tests.app.sample_images import encode, noise
@@ -85,7 +85,7 @@ def test_the_two_ways_are_two(
     async def cut(*_: object) -> None:
         raise ConnectionAbortedError
 
-    monkeypatch.setattr("app.http.middleware.predict.answer", cut)
+    monkeypatch.setattr("app.http.asgi_request.answer", cut)
     short, _ = both
     headers = {"X-API-Key": KEY}
     assert short.post("/predict", content=JPEG, headers=headers).status_code == 200
@@ -121,10 +121,10 @@ def test_a_request_behind_another_on_the_same_connection_gets_its_own_answer(
 def test_a_mistake_of_ours_at_the_head_is_a_500_and_not_bad_http(
     both: tuple[httpx.Client, httpx.Client], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fails(*_: object) -> None:
+    def fails(*_: object, **__: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr("app.auto.chooser.Chooser.named", fails)
+    monkeypatch.setattr("app.request.prediction.explicit_choice", fails)
     answers = [client.post("/predict", content=JPEG, headers={"X-API-Key": KEY}) for client in both]
     assert [answer.status_code for answer in answers] == [500, 500]
     assert answers[0].json() == answers[1].json()
@@ -141,7 +141,7 @@ def test_an_answered_request_is_forgotten_without_a_search_for_cycles(
     request = (REQUESTS | {"too late": late})[kind]
 
     def held() -> int:
-        kinds = (Exchange, Prediction, Ticket, Record)
+        kinds = (FastPredict, PredictionRequest, Ticket, Record)
         return sum(isinstance(one, kinds) for one in gc.get_objects())
 
     gc.collect()

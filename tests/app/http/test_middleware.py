@@ -8,7 +8,7 @@ import pytest
 from starlette.types import Receive, Scope, Send
 
 from app.errors import EmptyBody, InternalError, Stopping
-from app.http.middleware import FrontDoor
+from app.http.middleware import RequestMiddleware
 from app.service.gateway import Gateway, open_gateway
 from app.settings import Settings
 from tests.app.problems import assert_problem
@@ -27,7 +27,7 @@ def ask(gateway: Gateway, app: object, path: str = "/models") -> httpx.Response:
 
     async def with_state(scope: Scope, receive: Receive, send: Send) -> None:
         scope["state"] = {"gateway": gateway}
-        await FrontDoor(app)(scope, receive, send)  # type: ignore[arg-type]  # any callable
+        await RequestMiddleware(app)(scope, receive, send)  # type: ignore[arg-type]  # any callable
 
     async def run() -> httpx.Response:
         transport = httpx.ASGITransport(with_state)
@@ -48,7 +48,7 @@ def test_an_unexpected_error_is_a_problem_with_an_id_and_a_traceback_in_the_log(
     assert "secret" not in detail
     assert response.headers["x-request-id"] == "id-1"
     assert "ZeroDivisionError: secret" in caplog.text
-    gateway.ledger.write()
+    gateway.request_log.write()
     text = gateway.metrics.render().decode()
     assert metric_of(text, "gateway_requests_total", route="none", status="500") == 1
     assert gateway.lifecycle.active == 0

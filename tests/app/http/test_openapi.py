@@ -12,16 +12,16 @@ from pydantic import BaseModel
 from app import errors
 from app.errors import RequestError
 from app.http import schemas
-from app.http.error_responses import OIP
 from app.oip import examples as oip_examples
 from app.oip import schemas as oip_schemas
 from app.oip.schemas import ErrorResponse
+from app.paths import OIP
 from app.problem import MEDIA_TYPE, TYPE_PREFIX, Problem
-from app.request import examples
+from app.request import examples, messages
 from tests.app.problems import assert_problem
 from tests.app.sample_images import as_base64, encode, noise, png_bomb
 
-SCHEMAS: dict[str, type[BaseModel]] = {**vars(schemas), **vars(oip_schemas)}
+SCHEMAS: dict[str, type[BaseModel]] = {**vars(schemas), **vars(messages), **vars(oip_schemas)}
 # Those that no route of its own gives, or that no client sees.
 UNDOCUMENTED = {"not-found", "method-not-allowed", "internal-error", "client-gone"}
 

@@ -3,7 +3,8 @@
 import pytest
 from pydantic import ValidationError
 
-from app.http.schemas import Answer, PredictBody, summarise
+from app.http.schemas import summarise
+from app.request.messages import Answer, PredictBody
 from tests.exports import random_recipe
 
 

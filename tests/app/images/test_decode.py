@@ -17,7 +17,8 @@ from app.errors import (
     UnsupportedFormat,
 )
 from app.images.crop import ORIENTATIONS, crop_box, exif_orientation, needed_side
-from app.images.decode import RESAMPLING, ImageLimits, load_image
+from app.images.decode import RESAMPLING, load_image
+from app.images.limits import ImageLimits
 from tests.app.sample_images import EXIF_HEADER, cat, encode, noise, oriented_exif
 
 Pixels = NDArray[np.uint8]

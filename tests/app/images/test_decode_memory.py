@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.images.decode_memory import SMALL_BYTES, Room
+from app.images.decode_memory import SMALL_BYTES, DecodeMemory
 from tests.processes import running
 from tests.robustness.traffic import SIDE, many, slow_image
 
@@ -37,7 +37,7 @@ large = st.integers(SMALL_BYTES + 1, 10 * SMALL_BYTES)
 def test_pictures_never_take_more_than_the_room_or_the_largest_one_alone(
     limit_bytes: int, sizes: list[int]
 ) -> None:
-    room, held = Room(limit_bytes), Held()
+    room, held = DecodeMemory(limit_bytes), Held()
 
     def decode(size_bytes: int) -> None:
         with room.hold(size_bytes):
@@ -54,13 +54,13 @@ def test_pictures_never_take_more_than_the_room_or_the_largest_one_alone(
 
 
 def test_a_small_picture_does_not_wait_for_a_large_one() -> None:
-    room = Room(SMALL_BYTES)
+    room = DecodeMemory(SMALL_BYTES)
     with room.hold(100 * SMALL_BYTES), room.hold(SMALL_BYTES):
         pass
 
 
 def test_room_is_free_again_after_an_error() -> None:
-    room = Room(2 * SMALL_BYTES)
+    room = DecodeMemory(2 * SMALL_BYTES)
     with pytest.raises(KeyError), room.hold(2 * SMALL_BYTES):
         raise KeyError
     with room.hold(2 * SMALL_BYTES):

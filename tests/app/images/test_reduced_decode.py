@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 from skimage.data import chelsea, coffee, rocket
 
-from app.images.decode import ImageLimits
+from app.images.limits import ImageLimits
 from app.inference.classify import Classifier
 from app.model.model import Model, load_model
 

@@ -27,8 +27,9 @@ from app.errors import (
     TooManyPixels,
     UnsupportedFormat,
 )
-from app.images.decode import ImageLimits, load_image
+from app.images.decode import load_image
 from app.images.formats import sniff
+from app.images.limits import ImageLimits
 from tests.app.sample_images import cat, encode, oriented_exif
 
 Pixels = NDArray[np.uint8]

@@ -9,12 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.inference.batching import Batcher, Floats, Image, open_batcher
+from app.arrays import Float32Array, Uint8Array
+from app.inference.batching import Batcher, open_batcher
 
 LONG_MS = 5_000  # never waited for to its end: the batches of these tests fill up
 
 
-def image(value: int) -> Image:
+def image(value: int) -> Uint8Array:
     return np.full((2, 2, 3), value, np.uint8)
 
 
@@ -24,7 +25,7 @@ class Recorder:
     def __init__(self) -> None:
         self.sizes: list[int] = []
 
-    def __call__(self, images: Image) -> Floats:
+    def __call__(self, images: Uint8Array) -> Float32Array:
         self.sizes.append(len(images))
         return images.reshape(len(images), -1).astype(np.float32)
 
@@ -64,13 +65,13 @@ def test_a_failing_run_fails_every_image_of_its_batch_and_no_other() -> None:
     batcher = Batcher(2, LONG_MS)
     broken = threading.Event()
 
-    def fail_once(images: Image) -> Floats:
+    def fail_once(images: Uint8Array) -> Float32Array:
         if not broken.is_set():
             broken.set()
             raise RuntimeError("the accelerator is gone")
         return Recorder()(images)
 
-    def infer(value: int) -> Floats:
+    def infer(value: int) -> Float32Array:
         return batcher.infer("m", image(value), fail_once)
 
     with ThreadPoolExecutor(2) as pool:

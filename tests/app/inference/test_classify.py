@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from app.errors import DamagedImage, NotAnImage, TooManyPixels
-from app.http.schemas import ImageResult
-from app.images.decode import ImageLimits
+from app.images.limits import ImageLimits
 from app.inference.classify import Classifier, rank, to_results
+from app.inference.results import ImageResult
 from app.model.model import Model, load_model
 from tests.app.sample_images import encode, noise
 from tests.conftest import SMALL_V2

@@ -13,7 +13,8 @@ import pytest
 from app.inference.measurer import Measurer
 from app.inference.timings import Timings
 from app.model.model import Model, load_model
-from app.model.store import Selection, Store
+from app.model.store import Store
+from app.model.store_folder import Selection
 from app.settings import Settings
 from tests.app.resident import needs_glibc, numbers
 from tests.app.sample_images import encode, noise

@@ -61,7 +61,7 @@ def test_after_a_rest_it_answers_the_same(store: Path, memory_arena: bool) -> No
     model = load_model(store / f"{SMALL_V2}.onnx", memory_arena=memory_arena)
     image = np.random.default_rng(0).integers(0, 256, (1, 160, 160, 3), dtype=np.uint8)
     before = model.probabilities(image)
-    model.rest()
+    model.release_memory()
     assert np.array_equal(model.probabilities(image), before)
 
 
@@ -78,7 +78,7 @@ def test_a_rest_gives_back_what_a_large_run_took(store: Path) -> None:
         model.probabilities(np.zeros((8, 512, 512, 3), np.uint8))
         give_back_freed()
         before = resident_bytes()
-        model.rest()
+        model.release_memory()
         give_back_freed()
         print(before - resident_bytes())
     """

@@ -10,7 +10,8 @@ import pytest
 from app.card.card import CARD_KEY, parse_card
 from app.errors import LastModel, ModelFileError, UnknownModel
 from app.model.model import load_model
-from app.model.store import Selection, Store
+from app.model.store import Store
+from app.model.store_folder import Selection
 from models.export.export import read_metadata
 from tests.app.cli_runner import finished
 from tests.app.resident import needs_glibc, numbers
@@ -241,7 +242,7 @@ def test_a_model_that_cannot_rest_is_logged_and_all_else_is_given_back(
         above = bytes(10_000)
         del blocks
         before = resident_bytes()
-        store.rest()
+        store.release_memory()
         print(before - resident_bytes())
     """
     [given_back], logged = numbers(code, folder)

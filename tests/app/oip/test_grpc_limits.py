@@ -16,8 +16,8 @@ import pytest
 from app.errors import Overloaded
 from app.oip import grpc_service
 from app.oip import inference_pb2 as pb
-from app.oip.grpc_limits import LEAST_PLACES, Intake
-from app.service.auth import OIP_SERVICE
+from app.oip.grpc_limits import LEAST_PLACES, GrpcLimits
+from app.paths import OIP_SERVICE
 from app.settings import Settings
 from tests.app.oip.test_grpc_server import KEY, PHOTO, asked, free_port, refused, stream, stub
 from tests.conftest import SMALL_V1
@@ -285,7 +285,7 @@ def _head(call: str) -> bytes:
 
 
 def test_places_are_halved_and_never_fewer_than_a_handful() -> None:
-    async def reads(intake: Intake) -> int:
+    async def reads(intake: GrpcLimits) -> int:
         taken = 0
         while not intake.reading.locked():
             await intake.reading.acquire()
@@ -293,12 +293,12 @@ def test_places_are_halved_and_never_fewer_than_a_handful() -> None:
         return taken
 
     for limit_bytes, places in ((256 * MB, 8), (16 * MB, LEAST_PLACES), (1024 * MB, 32)):
-        intake = Intake(100, limit_bytes, 16 * MB)
+        intake = GrpcLimits(100, limit_bytes, 16 * MB)
         assert (intake.streams.most, asyncio.run(reads(intake))) == (places, places)
 
 
 def test_a_place_is_free_again_however_it_was_left() -> None:
-    intake = Intake(1, MB, MB)
+    intake = GrpcLimits(1, MB, MB)
     for _ in range(2):
         with pytest.raises(ValueError, match="mine"), intake.calls.one():
             raise ValueError("mine")

@@ -27,7 +27,7 @@ from app.errors import (
 from app.oip import inference_pb2 as pb
 from app.oip.grpc_service import CODES, MAX_DETAIL_BYTES, code_of
 from app.oip.tensors import pack_bytes
-from app.service.auth import OIP_SERVICE
+from app.paths import OIP_SERVICE
 from app.settings import Settings
 from tests.app.http.test_openapi import request_errors
 from tests.app.sample_images import chelsea, encode, noise

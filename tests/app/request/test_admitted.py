@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.errors import BadQuery, EmptyBody, Overloaded, RequestError, TooManyBytes
-from app.request.admitted import Work
+from app.request.admitted import AdmittedRequest
 from app.service.gateway import Gateway, open_gateway
 from app.settings import Settings
 from app.telemetry.record import start_record
@@ -25,8 +25,8 @@ def gateway(store: Path) -> Iterator[Gateway]:
     opened.close()
 
 
-def begin(gateway: Gateway, *headers: tuple[bytes, bytes]) -> Work:
-    work = Work(gateway, start_record("POST", "/predict", headers))
+def begin(gateway: Gateway, *headers: tuple[bytes, bytes]) -> AdmittedRequest:
+    work = AdmittedRequest(gateway, start_record("POST", "/predict", headers))
     try:
         work.admit(headers)
     except RequestError:
@@ -35,7 +35,7 @@ def begin(gateway: Gateway, *headers: tuple[bytes, bytes]) -> Work:
     return work
 
 
-def feed(work: Work, chunks: list[bytes]) -> None:
+def feed(work: AdmittedRequest, chunks: list[bytes]) -> None:
     for chunk in chunks:
         work.take(chunk)
 
@@ -53,7 +53,7 @@ def test_a_body_is_put_together_from_its_chunks_up_to_the_limit(
                 feed(work, chunks)
         else:
             feed(work, chunks)
-            assert gateway.budget.held_bytes == len(whole)
+            assert gateway.body_quota.held_bytes == len(whole)
             if whole:
                 assert work.body() == whole
                 assert work.record.body_bytes == len(whole)
@@ -62,7 +62,7 @@ def test_a_body_is_put_together_from_its_chunks_up_to_the_limit(
                     work.body()
     finally:
         work.close()
-    assert gateway.budget.held_bytes == 0
+    assert gateway.body_quota.held_bytes == 0
     assert gateway.lifecycle.active == 0
 
 
@@ -87,7 +87,7 @@ def test_all_bodies_together_are_limited(gateway: Gateway) -> None:
     works[2].take(b"x")
     for work in works:
         work.close()
-    assert gateway.budget.held_bytes == 0
+    assert gateway.body_quota.held_bytes == 0
 
 
 @pytest.mark.parametrize(("sent", "deadline_ms"), [(b"1.5", 1.5), (b"1e9", 10_000.0)])

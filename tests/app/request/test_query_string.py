@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from app.auto.choice import PredictQuery
 from app.errors import BadQuery
-from app.http.schemas import NoQuery, PredictQuery
-from app.request.query_string import parse_query
+from app.request.query_string import NoQuery, parse_query
 
 
 @pytest.mark.parametrize(

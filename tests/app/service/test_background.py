@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from app.service.background import tidy
+from app.service.background import release_memory
 from app.service.lifecycle import Lifecycle
 from tests.app.inference.test_scheduler import PATIENCE_S, blocked, scheduling
 from tests.conftest import SMALL_V2
@@ -36,27 +36,27 @@ def answer(lifecycle: Lifecycle, requests: int) -> None:
 
 def test_memory_is_given_back_once_after_any_accepted_request_when_no_image_is_left() -> None:
     """A refused body takes memory without an image ever being admitted."""
-    rests: list[int] = []
+    releases: list[int] = []
     lifecycle = Lifecycle()
 
-    def rest() -> None:
-        rests.append(lifecycle.finished)
+    def release() -> None:
+        releases.append(lifecycle.finished)
 
     async def turns() -> None:
         for _ in range(TURNS):
             await asyncio.sleep(0)
 
-    async def rested(times: int) -> None:
+    async def released(times: int) -> None:
         async with asyncio.timeout(PATIENCE_S):
-            while len(rests) < times:
+            while len(releases) < times:
                 await asyncio.sleep(0)
 
     async def run() -> None:
         with scheduling() as scheduler:
-            async with looping(tidy(lifecycle, scheduler, rest, every_s=0)):
+            async with looping(release_memory(lifecycle, scheduler, release, every_s=0)):
                 await turns()
                 answer(lifecycle, 1)
-                await rested(1)
+                await released(1)
                 await turns()
                 blocker, ticket = await blocked(scheduler)
                 answer(lifecycle, 3)
@@ -64,11 +64,11 @@ def test_memory_is_given_back_once_after_any_accepted_request_when_no_image_is_l
                 answer(lifecycle, 2)
                 blocker.let_go()
                 await ticket
-                await rested(2)
+                await released(2)
                 await turns()
 
     asyncio.run(run())
-    assert rests == [1, 6]
+    assert releases == [1, 6]
 
 
 def given_back(service: Service) -> bool:

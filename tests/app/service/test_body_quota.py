@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.errors import Overloaded
-from app.service.body_quota import ByteBudget
+from app.service.body_quota import BodyQuota
 
 LIMIT_BYTES = 1000
 
@@ -14,7 +14,7 @@ LIMIT_BYTES = 1000
 def test_leases_hold_at_most_the_limit_and_give_everything_back_once(
     requests: list[list[int]],
 ) -> None:
-    budget = ByteBudget(LIMIT_BYTES)
+    budget = BodyQuota(LIMIT_BYTES)
     leases = []
     held_bytes = 0
     for chunks in requests:
@@ -34,7 +34,7 @@ def test_leases_hold_at_most_the_limit_and_give_everything_back_once(
 
 
 def test_a_refusal_names_what_is_held_and_when_to_come_back() -> None:
-    lease = ByteBudget(LIMIT_BYTES).lease()
+    lease = BodyQuota(LIMIT_BYTES).lease()
     lease.take(900)
     with pytest.raises(Overloaded, match="hold 900 bytes and the limit is 1000") as refusal:
         lease.take(101)

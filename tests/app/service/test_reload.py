@@ -40,9 +40,9 @@ def timed(gateway: Gateway) -> set[str]:
 
 def test_metrics_name_the_models_that_are_loaded(gateway: Gateway) -> None:
     assert described(gateway) == {SMALL_V1: 1, SMALL_V2: 1}
-    asyncio.run(gateway.roster.unload(SMALL_V2))
+    asyncio.run(gateway.reloader.unload(SMALL_V2))
     assert described(gateway) == {SMALL_V1: 1, SMALL_V2: 0}
-    asyncio.run(gateway.roster.load(SMALL_V2))
+    asyncio.run(gateway.reloader.load(SMALL_V2))
     assert described(gateway) == {SMALL_V1: 1, SMALL_V2: 1}
 
 
@@ -52,7 +52,7 @@ def test_a_replaced_model_does_not_keep_the_times_of_the_old_one(
     asyncio.run(gateway.measurer.measure_in_turn(LONG_S))
     assert timed(gateway) == {SMALL_V1, SMALL_V2}
     put(folder, seed=1)
-    asyncio.run(gateway.roster.reload())
+    asyncio.run(gateway.reloader.reload())
     assert timed(gateway) == {SMALL_V2}
 
 
@@ -60,7 +60,7 @@ def test_of_two_reloads_at_once_one_finds_what_the_other_loaded(
     gateway: Gateway, folder: Path
 ) -> None:
     async def reload_twice() -> list[list[str]]:
-        both = await asyncio.gather(gateway.roster.reload(), gateway.roster.reload())
+        both = await asyncio.gather(gateway.reloader.reload(), gateway.reloader.reload())
         return sorted(changes.loaded for changes in both)
 
     put(folder, seed=1)

@@ -3,12 +3,13 @@
 import json
 import logging
 from collections.abc import Iterator
+from typing import Literal
 
 import pytest
 
-from app.settings import Settings
-from app.telemetry.log import JsonFormatter, PlainFormatter, access, log_request, set_up
+from app.telemetry.log import JsonFormatter, PlainFormatter, set_up
 from app.telemetry.record import ImageRecord, Record
+from app.telemetry.request_log import access, log_request
 
 ANSWERED = Record(
     "id-1",
@@ -108,12 +109,12 @@ def test_a_traceback_is_one_field_of_a_json_line() -> None:
 
 
 @pytest.mark.parametrize(("form", "kind"), [("json", JsonFormatter), ("plain", PlainFormatter)])
-def test_the_settings_choose_form_and_level(form: str, kind: type) -> None:
+def test_the_settings_choose_form_and_level(form: Literal["json", "plain"], kind: type) -> None:
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     root.handlers = []
     try:
-        set_up(Settings(log_format=form, log_level="warning"))
+        set_up(form, "warning")
         [handler] = root.handlers
         assert isinstance(handler.formatter, kind)
         assert root.level == logging.WARNING

@@ -3,10 +3,8 @@
 import re
 
 import httpx
-import pytest
 
-from app.errors import SettingError
-from app.telemetry.metrics import BUCKETS_S, MULTIPROCESS_VARIABLE, Metrics
+from app.telemetry.metrics import BUCKETS_S, Metrics
 from tests.app.sample_images import encode, noise
 from tests.conftest import SMALL_V1, SMALL_V2
 from tests.processes import metric_of
@@ -76,12 +74,6 @@ def test_every_metric_has_a_help_text_with_a_full_stop() -> None:
     for family in Metrics().families():
         if family.name.startswith("gateway_"):
             assert family.documentation.endswith("."), family.name
-
-
-def test_a_shared_folder_that_is_not_a_folder_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(MULTIPROCESS_VARIABLE, "/proc/self/nowhere")
-    with pytest.raises(SettingError, match=MULTIPROCESS_VARIABLE):
-        Metrics()
 
 
 def _series(text: str) -> set[str]:

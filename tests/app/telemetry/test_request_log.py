@@ -5,10 +5,9 @@ import logging
 
 import pytest
 
-from app.telemetry.log import access
 from app.telemetry.metrics import Metrics
 from app.telemetry.record import Record
-from app.telemetry.request_log import DELAY_S, Ledger
+from app.telemetry.request_log import DELAY_S, RequestLog, access
 from tests.processes import LIVELINESS_S, metric_of
 
 
@@ -28,14 +27,14 @@ def test_records_are_written_by_themselves_in_their_order(
 ) -> None:
     caplog.set_level(logging.INFO, access.name)
     metrics = Metrics()
-    ledger = Ledger(metrics)
+    ledger = RequestLog(metrics)
 
     async def run() -> None:
         for number in range(3):
-            ledger.enter(request(number))
+            ledger.add(request(number))
         assert counted(metrics) == 0
         await counted_up_to(3)
-        ledger.enter(request(3))
+        ledger.add(request(3))
         await counted_up_to(4)
 
     async def counted_up_to(requests: int) -> None:
@@ -52,10 +51,10 @@ def test_records_are_written_by_themselves_in_their_order(
 
 def test_what_is_asked_for_now_is_written_now_and_only_once() -> None:
     metrics = Metrics()
-    ledger = Ledger(metrics)
+    ledger = RequestLog(metrics)
 
     async def run() -> None:
-        ledger.enter(request(0))
+        ledger.add(request(0))
         ledger.write()
         assert counted(metrics) == 1
         await asyncio.sleep(2 * DELAY_S)
@@ -70,7 +69,7 @@ def test_a_record_says_when_and_how_long() -> None:
 
     async def run() -> None:
         await asyncio.sleep(0.02)
-        Ledger(Metrics()).enter(record)
+        RequestLog(Metrics()).add(record)
 
     asyncio.run(run())
     assert record.took_ms >= 20

@@ -12,7 +12,8 @@ from onnx import numpy_helper
 from PIL import Image
 
 from app.card.card import Family
-from app.images.decode import ImageLimits, load_image
+from app.images.decode import load_image
+from app.images.limits import ImageLimits
 from app.model.model import Model, load_model
 from models.commands.quantize import verdict
 from models.export.exported import read_exported

