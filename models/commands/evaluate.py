@@ -10,6 +10,7 @@ import typer
 from rich.console import Console, Group
 from rich.text import Text
 
+from app.images.limits import ImageLimits
 from app.settings import load_settings
 from models.commands.named_model import model_in_store
 from models.commands.tables import millions, plain_table
