@@ -47,7 +47,7 @@ class GraphCache:
     def _make_and_keep(self, model: Path, cached: Path, memory_arena: bool) -> Any:
         self._folder.mkdir(exist_ok=True)
         with signals.workspace(self._folder) as workspace:
-            made = workspace / "graph.ort"
+            made = Path(workspace) / "graph.ort"
             session = runtime.new_session(model, memory_arena=memory_arena, save_to=made)
             drop_others(cached)
             made.replace(cached)

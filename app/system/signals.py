@@ -1,12 +1,14 @@
-"""Signals during the start, before the HTTP server installs its own handlers."""
+"""Signals during the start, before the HTTP server installs its own handlers.
+
+Everything that this module imports delays the handlers.
+"""
 
 import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
-_workspaces: set[Path] = set()
+_workspaces: set[str] = set()
 
 
 def end_on_stop() -> None:
@@ -21,12 +23,11 @@ def end_on_stop() -> None:
 
 
 @contextmanager
-def workspace(parent: Path) -> Iterator[Path]:
+def workspace(parent: os.PathLike[str]) -> Iterator[str]:
     """Make a temporary folder, which a stop during the start removes too."""
     from tempfile import TemporaryDirectory
 
-    with TemporaryDirectory(dir=parent) as name:
-        folder = Path(name)
+    with TemporaryDirectory(dir=parent) as folder:
         _workspaces.add(folder)
         try:
             yield folder

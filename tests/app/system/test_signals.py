@@ -43,7 +43,7 @@ def test_a_stop_removes_unfinished_files(tmp_path: Path, number: signal.Signals)
         """
 from pathlib import Path
 with signals.workspace(Path(sys.argv[2])) as folder:
-    (folder / "half").write_text("a model")
+    (Path(folder) / "half").write_text("a model")
     print(len(list(Path(sys.argv[2]).rglob("half"))), flush=True)
     signal.raise_signal(int(sys.argv[1]))
 """,
