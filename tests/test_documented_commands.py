@@ -18,7 +18,7 @@ from tests.conftest import REAL_MODEL, ROOT
 from tests.exports import export_random
 from tests.serving import served
 
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "client" / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 BLOCK = re.compile(r"```console\n(.*?)```", re.DOTALL)
 # a command ends where the next one begins, or at an answer in JSON
 COMMAND = re.compile(r"^\$ (curl .*?)(?=\n\$ |\n\{|\Z)", re.DOTALL | re.MULTILINE)
@@ -65,7 +65,8 @@ def installs() -> Iterator[tuple[str, str, str]]:
     command = re.compile(r"pip install '?(\.[^'\"`\s\[]*)(?:\[([^\]]*)\]')?")
     folders = ("app", "models", "client")
     sources = [path for name in folders for path in sorted((ROOT / name).rglob("*.py"))]
-    for path in (*PAGES, *sorted((ROOT / "deploy").glob("*.md")), *sources):
+    examples = sorted(path for path in (ROOT / "examples").iterdir() if path.is_file())
+    for path in (*PAGES, *sorted((ROOT / "deploy").glob("*.md")), *examples, *sources):
         for package, extras in command.findall(path.read_text("utf-8")):
             yield path.name, package, extras
 
@@ -80,8 +81,10 @@ def test_what_is_installed_is_the_checkout_with_extras_that_exist() -> None:
 
 
 def documented() -> Iterator[tuple[str, str]]:
-    """Name of the page and what stands behind `mobilenet-gateway`."""
-    line = re.compile(r"^(?:\$ | {4,})mobilenet-gateway (.*?)(?:\s+#.*)?$", re.MULTILINE)
+    """Page and arguments of every `mobilenet-gateway`; the command of the client is one of its."""
+    line = re.compile(
+        r"^(?:\$ | {4,})mobilenet-gateway(?:-client)? (.*?)(?:\s+#.*)?$", re.MULTILINE
+    )
     for page in PAGES:
         for arguments in line.findall(page.read_text("utf-8")):
             yield page.name, arguments

@@ -355,7 +355,7 @@ def test_progress_on_a_terminal_is_a_bar_with_rich_and_a_line_without(
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        pytest.param(("nowhere",), "'nowhere' is not a folder.", id="folder"),
+        pytest.param(("nowhere", "--output", "x.csv"), "'nowhere' is not a folder.", id="folder"),
         pytest.param((".", "--output", "."), "'.' is a folder.", id="output"),
         pytest.param((".", "--top-k", "101"), "'101' is not a whole number, 1 to 100.", id="top-k"),
         pytest.param((".", "--concurrency", "x"), "'x' is not a whole number", id="concurrency"),

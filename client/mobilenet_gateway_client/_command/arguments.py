@@ -14,8 +14,9 @@ API_KEY_VARIABLE = "MOBILENET_GATEWAY_API_KEY"
 
 
 class Arguments(argparse.Namespace):
-    """The parsed arguments."""
+    """The parsed arguments, and the parser that reports errors in them."""
 
+    parser: argparse.ArgumentParser
     folder: Path
     output: Path
     url: str
@@ -44,10 +45,11 @@ class Parser(argparse.ArgumentParser):
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add every argument of `classify`."""
+    parser.set_defaults(parser=parser)
     add = parser.add_argument
-    add("folder", type=_folder, help="Folder of images.")
+    add("folder", type=Path, help="Folder of images.")
     add(
-        "--output", type=_file, required=True, metavar="FILE",
+        "--output", type=Path, required=True, metavar="FILE",
         help="File for the rows: .csv, .jsonl or .parquet.",
     )  # fmt: skip
     add("--url", default=DEFAULT_URL, help=f"Address of the gateway (default: {DEFAULT_URL}).")
@@ -76,20 +78,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--json", dest="as_json", action="store_true", help="Print the summary as JSON.")
 
 
-def _folder(text: str) -> Path:
-    path = Path(text)
-    if not path.is_dir():
-        raise argparse.ArgumentTypeError(f"{text!r} is not a folder")
-    if not os.access(path, os.R_OK):
-        raise argparse.ArgumentTypeError(f"{text!r} is not readable")
-    return path
-
-
-def _file(text: str) -> Path:
-    path = Path(text)
-    if path.is_dir():
-        raise argparse.ArgumentTypeError(f"{text!r} is a folder")
-    return path
+def check_paths(arguments: Arguments) -> None:
+    """End the process if a path cannot be used; not while parsing, since `--help` comes first."""
+    folder, output = arguments.folder, arguments.output
+    if not folder.is_dir():
+        arguments.parser.error(f"argument folder: '{folder}' is not a folder")
+    if not os.access(folder, os.R_OK):
+        arguments.parser.error(f"argument folder: '{folder}' is not readable")
+    if output.is_dir():
+        arguments.parser.error(f"argument --output: '{output}' is a folder")
 
 
 def _whole_number(minimum: int, maximum: int) -> Callable[[str], int]:

@@ -13,6 +13,7 @@ from mobilenet_gateway_client._command.arguments import (
     Arguments,
     Parser,
     add_arguments,
+    check_paths,
 )
 from mobilenet_gateway_client._command.progress import Progress, open_progress
 from mobilenet_gateway_client._command.run import Summary, check_output, classify_folder
@@ -33,6 +34,7 @@ def classify(program: str, arguments: Sequence[str]) -> int:
 
 def run(arguments: Arguments) -> int:
     """Run `classify`; returns the exit status."""
+    check_paths(arguments)
     try:
         check_output(arguments.output)
         with open_progress() as progress:
