@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from math import inf
 
 from app.card.accuracy import Top1, top1
-from app.card.card import ModelCard, Precision
+from app.card.card import Family, ModelCard, Precision
 from app.card.cost_at import scaled_cost
 from app.errors import BadQuery
 
@@ -21,6 +21,7 @@ class Variant:
     """
 
     model: str
+    family: Family
     resolution: int
     precision: Precision
     top1: Top1 | None
@@ -55,6 +56,7 @@ def variant_of(card: ModelCard, file_bytes: int, resolution: int) -> Variant:
     cost = scaled_cost(card, resolution)
     return Variant(
         model=card.name,
+        family=card.family,
         resolution=resolution,
         precision=card.precision,
         top1=top1(card, resolution),

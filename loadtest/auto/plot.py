@@ -26,6 +26,7 @@ COLOURS = {
     ("mobilenet_v2", "fp32"): "#e45756",
     ("mobilenet_v2", "int8"): "#ff9d98",
 }
+OTHER_COLOUR = "#888888"
 Point = tuple[float, float]  # milliseconds, percent
 
 
@@ -65,14 +66,14 @@ def draw(standings: list[Standing], title: str, file: Path) -> None:
         variant = each.variant
         if each.inference_ms is None or variant.top1 is None:
             continue
-        kind = variant.model[: len("mobilenet_v1")], variant.precision
+        kind = variant.family, variant.precision
         point = each.inference_ms, variant.top1.percent
         by_kind.setdefault(kind, []).append(point)
         names[point] = variant.name.removeprefix("mobilenet_")
     for (family, precision), points in sorted(by_kind.items()):
         label = f"{family.replace('mobilenet_v', 'MobileNetV')} {precision}"
         times_ms, percents = zip(*points, strict=True)
-        colour = COLOURS[family, precision]
+        colour = COLOURS.get((family, precision), OTHER_COLOUR)
         axes.scatter(times_ms, percents, s=22, color=colour, label=label, zorder=3)
     front = pareto_front(list(names))
     axes.plot(*zip(*front, strict=True), color="#555", linewidth=1, zorder=2)

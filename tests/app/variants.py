@@ -14,4 +14,6 @@ def variant(
     memory_bytes: int = 1000,
 ) -> Variant:
     known = None if top1 is None else Top1(top1, "published", "a test")
-    return Variant(name, resolution, "fp32", known, params, madds, 1000, memory_bytes)
+    return Variant(
+        name, "mobilenet_v2", resolution, "fp32", known, params, madds, 1000, memory_bytes
+    )

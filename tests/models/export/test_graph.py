@@ -28,6 +28,7 @@ Pixels = NDArray[np.uint8]
 SCALING = InputScaling(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
 SYMMETRIC_RANGE = InputScaling(mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
 CLASSES = 11
+OUTPUTS = ["probabilities", "embedding", "logits", "features"]
 
 
 def network_of(family: Family, padding: Padding) -> Network:
@@ -101,16 +102,21 @@ def test_scaling_inside_the_graph_is_scaling_outside_even_at_the_border(
 
 
 @pytest.mark.parametrize("background", [False, True])
-def test_outputs_are_softmax_and_pooled_features(background: bool) -> None:
+def test_outputs_are_softmax_logits_and_features_pooled_and_unpooled(background: bool) -> None:
     network = network_of("mobilenet_v1", "same")
     checkpoint = with_biases(untrained(network))
     model = build_graph(network, float_writer(checkpoint, SCALING), background)
-    probabilities, embedding = outputs(model, ["probabilities", "embedding"], photos())
+    assert [output.name for output in model.graph.output] == OUTPUTS
+    probabilities, embedding, logits, features = outputs(model, OUTPUTS, photos())
     reference = numpy_reference.run(network, checkpoint.layers, normalised(photos(), SCALING))
     wanted = softmax(reference["classifier"][:, :, 0, 0])[:, int(background) :]
     assert probabilities.shape == (2, CLASSES - background)
     assert np.abs(probabilities - wanted).max() <= 1e-5
     assert np.allclose(embedding, reference["pool"][:, :, 0, 0], atol=1e-4)
+    assert logits.shape == (2, CLASSES)
+    assert np.abs(logits - reference["classifier"][:, :, 0, 0]).max() <= 1e-4
+    assert features.shape == (2, 256, 3, 3)
+    assert np.allclose(features, reference["Conv2d_13_pointwise"], atol=1e-4)
 
 
 def test_a_plain_relu_has_no_upper_bound() -> None:
@@ -174,11 +180,17 @@ def test_the_integer_graph_follows_the_float_one(family: Family, per_channel: bo
     stored = {tensor.name: tensor.data_type for tensor in model.graph.initializer}
     assert {stored[f"{name}.weight"] for name in kernel_shapes(network)} == {TensorProto.INT8}
     first = network.nodes[0].name
-    found_first, embedding = outputs(model, [first, "embedding"], photos())
+    found_first, *found = outputs(model, [first, *OUTPUTS], photos())
+    probabilities, embedding, logits, features = found
     reference = numpy_reference.run(
         network, checkpoint.layers, normalised(photos(), SYMMETRIC_RANGE)
     )
     # an 8-bit step of input, kernel and output each
     assert np.abs(found_first - reference[first]).max() < 0.1
+    assert np.abs(softmax(logits) - probabilities).max() < 1e-6
+    assert features.shape == reference[network.nodes[-3].name].shape
+    # the pooled features are rounded to 8 bits once more
+    step = quantization.activations["pool"].scale
+    assert np.abs(features.mean(axis=(2, 3)) - embedding).max() <= 0.51 * step
     for found, wanted in zip(embedding, reference["pool"][:, :, 0, 0], strict=True):
         assert found @ wanted > 0.98 * np.linalg.norm(found) * np.linalg.norm(wanted)

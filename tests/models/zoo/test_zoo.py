@@ -267,6 +267,31 @@ def test_a_file_of_another_making_is_not_current(tmp_path: Path) -> None:
     assert not is_current(entry, tmp_path)
 
 
+def test_a_file_without_the_newer_outputs_is_not_current(tmp_path: Path) -> None:
+    entry = find("mobilenet_v1_0.25_128")
+    path = export_random(tmp_path, "mobilenet_v1", 0.25, 128)
+    model = onnx.load(path)
+    del model.graph.output[2:]
+    helper.set_model_props(model, {CARD_KEY: entry.recipe.card("fp32").model_dump_json()})
+    onnx.save(model, path)
+    assert not is_current(entry, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "origin"),
+    [
+        ("mobilenet_v2_1.0_224", "float"),
+        ("mobilenet_v2_1.0_224_int8", "publisher_int8"),
+        ("mobilenet_v2_1.0_224_qat", "float_of_int8"),
+    ],
+)
+def test_a_card_says_how_its_precision_came_about(name: str, origin: str) -> None:
+    entry = find(name)
+    card = entry.recipe.card(entry.precision)
+    assert card.precision_origin == origin
+    assert card.background == (None if origin == "float" else 0)
+
+
 def test_a_file_of_another_version_is_not_current(tmp_path: Path) -> None:
     entry = find("mobilenet_v1_0.25_128")
     model = onnx.load(export_random(tmp_path, "mobilenet_v1", 0.25, 128))
