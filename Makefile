@@ -67,7 +67,7 @@ plot: $(VENV)/.bench models/store/mobilenet_v2_1.0_224.onnx  ## time every model
 flood: $(VENV)/.bench models/store/mobilenet_v2_1.0_224.onnx  ## send three times the capacity for a minute
 	$(BIN)/python -m loadtest.robustness.flood
 
-fuzz: $(VENV)/.dev models/store/mobilenet_v2_1.0_224.onnx  ## send 30,000 hostile requests, 2 minutes
+fuzz: $(VENV)/.dev models/store/mobilenet_v2_1.0_224.onnx  ## send 30,000 malformed requests, 2 minutes
 	$(BIN)/python -m loadtest.robustness.fuzz
 
 locust: $(VENV)/.load  ## open Locust for load tests of a running service (URL=...), at http://127.0.0.1:8089
