@@ -130,7 +130,7 @@ def check_layers(layers: Mapping[str, LayerWeights], network: Network) -> None:
     """
     expected = [node.name for node in network.nodes if node.layer.kind in WITH_WEIGHTS]
     if missing := [name for name in expected if name not in layers]:
-        raise CheckpointError(f"no weights for {', '.join(missing)}")
+        raise CheckpointError(f"no weights for {', '.join(missing)}.")
     if surplus := sorted(set(layers) - set(expected)):
         raise CheckpointError(f"weights for {', '.join(surplus)}, which the network does not have")
     channels = {INPUT: network.input_shape[0]}

@@ -58,7 +58,7 @@ def show_model(
     store: StoreOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Print a model card: origin, licence, preprocessing, accuracy, cost."""
+    """Print a model card: origin, licence, accuracy and cost."""
     path, card = find_model(name, store_folder(store))
     if card is None:
         raise CommandError(f"{path} has no model card.")
@@ -85,7 +85,11 @@ def pull(
         bool, typer.Option("--force", help="Export models again that are in the store.")
     ] = False,
 ) -> None:
-    """Download checkpoints, verify them and export them into the store."""
+    """Download checkpoints and export them into the store.
+
+    Every file is verified by its SHA-256. If the publisher gives none, the hash of the first
+    download is recorded and checked from then on.
+    """
     from models.zoo.fetch import Fetcher
     from models.zoo.zoo import DEFAULT_MODEL, ZooError, export_entry, find, is_current, zoo
 

@@ -32,12 +32,14 @@ def admit(path: Path) -> onnx.ModelProto:
         model = read_model(path, external_data=False)
         data = external_files(model, path.parent)
         if sum(file.stat().st_size for file in [path, *data]) > MAX_BYTES:
-            raise Refused(f"{path} and its weights are larger than 2 GB, more than one file can be")
+            raise Refused(
+                f"{path} and its weights are larger than 2 GB, the maximum of an ONNX file."
+            )
         model = read_model(path)
     except OnnxFileError as error:
         raise Refused(str(error)) from error
     if any(item.key == CARD_KEY for item in model.metadata_props):
-        raise Refused(f"{path} has a model card already: copy it into the store as it is")
+        raise Refused(f"{path} has a model card already. Copy it into the store.")
     model = inliner.inline_local_functions(model)
     _check_operators(model)
     _check_training(model)
@@ -60,9 +62,9 @@ def external_files(model: onnx.ModelProto, folder: Path) -> list[Path]:
     for name in sorted(names):
         file = (folder / name).resolve()
         if not file.is_relative_to(folder.resolve()):
-            raise Refused(f"its weights are to come from {name!r}, which is outside of its folder")
+            raise Refused(f"The weights are in {name!r}, outside the folder of the model.")
         if not file.is_file():
-            raise Refused(f"its weights are in {name!r}, which is not beside it")
+            raise Refused(f"The weights file {name!r} is missing.")
         files.append(file)
     return files
 
@@ -85,32 +87,35 @@ def _check_operators(model: onnx.ModelProto) -> None:
     [opset] = [item.version for item in model.opset_import if item.domain in ("", "ai.onnx")] or [0]
     if opset < OLDEST_OPSET:
         raise Refused(
-            f"its opset is {opset}; onnxruntime runs {OLDEST_OPSET} and newer: export it again"
+            f"The opset is {opset}; onnxruntime supports {OLDEST_OPSET} and newer. "
+            "Export the model again."
         )
     for node in model.graph.node:
         if node.domain not in DOMAINS:
-            raise Refused(f"{node.op_type} of {node.domain!r} is a custom operator")
+            raise Refused(f"Custom operators are not supported: {node.op_type} of {node.domain!r}.")
         if node.op_type in DETECTING:
-            raise Refused(f"it is a detector ({node.op_type}), not a classifier")
+            raise Refused(f"The model is a detector ({node.op_type}), not a classifier.")
         if any(attribute.type in BRANCHING for attribute in node.attribute):
-            raise Refused(f"it branches ({node.op_type}): no cost can be told for such a graph")
+            raise Refused(
+                f"The graph has branches ({node.op_type}), so its cost cannot be determined."
+            )
     if any(tensor.data_type in HALF_FLOATS for tensor in _tensors(model.graph)):
         raise Refused(
-            "its weights are 16-bit floats, which a CPU casts to 32 bits at every step: "
-            "export it in float32"
+            "The weights are 16-bit floats, which a CPU casts to 32 bits in every step. "
+            "Export the model in float32."
         )
 
 
 def _check_training(model: onnx.ModelProto) -> None:
     if model.training_info:
-        raise Refused("it is a training graph (it has training_info)")
+        raise Refused("The graph is for training (it has training_info).")
     for node in model.graph.node:
         modes = [item.i for item in node.attribute if item.name == "training_mode"]
         norm_outputs = [name for name in node.output if name]
         if any(modes) or (node.op_type == "BatchNormalization" and len(norm_outputs) > 1):
             raise Refused(
-                f"it is a training graph ({node.op_type} in training mode): "
-                "export it in evaluation mode"
+                f"The graph is for training ({node.op_type} in training mode). "
+                "Export it in evaluation mode."
             )
         if node.op_type in LOSSES or node.op_type.endswith("Grad"):
-            raise Refused(f"it is a training graph (it has {node.op_type})")
+            raise Refused(f"The graph is for training (it has {node.op_type}).")

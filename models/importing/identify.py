@@ -68,7 +68,7 @@ NAMINGS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Network:
+class IdentifiedWeights:
     """What was read, and which network that is.
 
     `format` is that of the zoo's table. `resolution` and `scaling` are None where the file does not
@@ -93,7 +93,7 @@ def kind_of(path: Path) -> Kind | None:
         OSError: it cannot be read.
     """
     if not path.is_file():
-        raise Refused(f"{path} is not a file")
+        raise Refused(f"{path} is not a file.")
     with path.open("rb") as file:
         start = file.read(safetensors.START_BYTES)
     named = SUFFIXES.get(path.suffix.lower())
@@ -106,26 +106,26 @@ def kind_of(path: Path) -> Kind | None:
     return "tflite" if start[4:8] == IDENTIFIER else named
 
 
-def identify(path: Path, kind: Kind) -> Network:
+def identify(path: Path, kind: Kind) -> IdentifiedWeights:
     """Read a file of weights and tell the network.
 
     Raises:
         Refused: it cannot be read, or is not of the family.
     """
-    readers: dict[Kind, Callable[[Path], Network]] = {
+    readers: dict[Kind, Callable[[Path], IdentifiedWeights]] = {
         "torch": _torch,
         "keras": _keras,
         "tflite": _tflite,
     }
     if path.stat().st_size > MAX_BYTES:
-        raise Refused(f"{path} is larger than 1 GB, far more than a MobileNet's weights")
+        raise Refused(f"{path} is larger than 1 GB, which no MobileNet is.")
     try:
         return readers[kind](path)
     except CheckpointError as error:
         raise Refused(str(error)) from error
 
 
-def _torch(path: Path) -> Network:
+def _torch(path: Path) -> IdentifiedWeights:
     tensors = state_dict.read_tensors(path)
     stored = {name.removesuffix(".weight") for name, values in tensors.items() if values.ndim == 4}
     naming = min(NAMINGS, key=lambda one: len(stored ^ one.names))
@@ -133,7 +133,7 @@ def _torch(path: Path) -> Network:
         more = f" and {len(others) - 3} more" if len(others) > 3 else ""
         raise CheckpointError(
             f"{path.name}: not a MobileNetV1 or V2 as torchvision or timm name them "
-            f"({', '.join(others[:3])}{more}); another network comes in as ONNX (torch.onnx.export)"
+            f"({', '.join(others[:3])}{more}); import another network as ONNX (torch.onnx.export)"
         )
     eps = formats()[naming.format].batch_norm_epsilon
     assert eps is not None  # noqa: S101  the table has it for torch
@@ -150,12 +150,12 @@ def _classifier(path: Path, tensors: Mapping[str, Array]) -> str:
         listed = f" ({', '.join(found)})" if found else ""
         raise CheckpointError(
             f"{path.name}: {len(found)} linear layers{listed}, and a MobileNet has one; "
-            "another head comes in as ONNX (torch.onnx.export)"
+            "import another head as ONNX (torch.onnx.export)"
         )
     return found[0]
 
 
-def _keras(path: Path) -> Network:
+def _keras(path: Path) -> IdentifiedWeights:
     family = keras_h5.family_of(path)
     network = _network(path, keras_h5.read(path, family), family, PAPER_DESIGN, "keras")
     side, scale, offset = read_pictures(path)
@@ -167,14 +167,16 @@ def _keras(path: Path) -> Network:
     return replace(network, resolution=side, scaling=InputScaling((mean,) * 3, (std,) * 3))
 
 
-def _tflite(path: Path) -> Network:
+def _tflite(path: Path) -> IdentifiedWeights:
     graph = read_graph(path)
     found = sum(operator.kind == "DEPTHWISE_CONV_2D" for operator in graph.operators)
     family = _by_depthwise(path, found)
     checkpoint = tflite.read([path], family, _similar_width(graph, family))
     sides = graph.tensors[graph.input].shape[1:3]
     if len(sides) != 2 or sides[0] != sides[1]:
-        raise CheckpointError(f"{path.name}: it takes {sides}, served are squares")
+        raise CheckpointError(
+            f"{path.name}: the input is {sides}, and only square inputs are supported"
+        )
     form = "tflite_float" if checkpoint.quantization is None else "tflite_quantized"
     network = _network(path, checkpoint, family, PAPER_DESIGN, form)
     return replace(network, resolution=sides[0], fixed=True)
@@ -215,7 +217,7 @@ def _network(
     family: Family,
     design: Design,
     form: str,
-) -> Network:
+) -> IdentifiedWeights:
     """With the width multiplier that gives just these layers."""
     found = {name: layer.kernel.shape for name, layer in checkpoint.layers.items()}
     for alpha in dict.fromkeys(WIDTHS):
@@ -225,8 +227,8 @@ def _network(
             continue
         wanted = kernel_shapes(network)
         if all(found[name] == shape for name, shape in wanted.items() if name != "classifier"):
-            return Network(checkpoint, family, alpha, design, form)
+            return IdentifiedWeights(checkpoint, family, alpha, design, form)
     raise CheckpointError(
         f"{path.name}: no width multiplier from {min(WIDTHS)} to {max(WIDTHS)} gives the channels "
-        f"of its {family}; such a network comes in as ONNX"
+        f"of its {family}; import the network as ONNX"
     )

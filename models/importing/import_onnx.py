@@ -102,7 +102,9 @@ def adopt(
     kind = kind_of_scores(trail, output, scores.reshape(len(scores), -1))
     if feature_values.ndim not in (2, 4):
         shape = list(feature_values.shape)
-        raise Refused(f"its last layer reads {shape}: neither features nor a map of them")
+        raise Refused(
+            f"The last layer reads {shape}, which is neither a feature vector nor a feature map."
+        )
     plan = Plan(
         image=image,
         scaling=scaling,
@@ -179,20 +181,20 @@ def _wrap(
         if difference <= TOLERANCE:
             return _Wrapped(model, runner, difference, any_batch=free_batch)
         reason = f"the wrapped graph is {difference:.2g} off the original"
-    raise Refused(f"it cannot run one image at a time: {reason}")
+    raise Refused(f"The model cannot run one image at a time: {reason}")
 
 
 def _cost(model: onnx.ModelProto, resolution: int) -> Cost:
     try:
         return graph_cost(model, resolution)
     except GraphCostError as error:
-        raise Refused(f"its cost cannot be told: {error}") from error
+        raise Refused(f"The cost cannot be determined: {error}") from error
 
 
 def _resolution(image: ImageInput, choices: Choices) -> int:
     side = choices.resolution if image.height is None else image.height
     if side is None:
-        raise Refused("it takes any size: say with --resolution which one it was trained at")
+        raise Refused("The input size is symbolic. Give the trained resolution with --resolution.")
     if choices.resolution not in (None, side):
         raise Refused(
             f"The input is fixed at {side} pixels; resolution {choices.resolution} is not possible."

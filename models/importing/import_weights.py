@@ -12,7 +12,7 @@ from models.export.export import Recipe, build, give_card
 from models.export.graph import InputScaling
 from models.files.hashes import sha256_of
 from models.importing.checks import Refused
-from models.importing.identify import Kind, Network, identify
+from models.importing.identify import IdentifiedWeights, Kind, identify
 from models.importing.options import (
     Choices,
     Classes,
@@ -62,7 +62,9 @@ def adopt_checkpoint(
     """
     if choices.layout or choices.output:
         option = "--layout" if choices.layout else "--output"
-        raise Refused(f"{option} is for ONNX files; {path.name} has weights: leave it out")
+        raise Refused(
+            f"{option} applies to ONNX files only, and {path.name} contains weights. Remove it."
+        )
     network = identify(path, kind)
     _, habits = TITLES[network.format]
     preset = preset_of(network.format, f"usual for {habits}")
@@ -78,7 +80,7 @@ def adopt_checkpoint(
     assert scaling is not None  # noqa: S101  there is one for floats
     classes = len(network.checkpoint.layers["classifier"].bias)
     if classes < 2:
-        raise Refused("it has one score, as for a yes or no; served are two classes and more")
+        raise Refused("The model has one score. At least two classes are needed.")
     names = choose_classes(choices, classes)
     recipe = Recipe(
         family=network.family,
@@ -112,19 +114,20 @@ def scaling_of(image: Affine) -> InputScaling:
     return InputScaling((image.zero_point / 255,) * 3, (1 / (255 * image.scale),) * 3)
 
 
-def _resolution(network: Network, choices: Choices) -> int:
+def _resolution(network: IdentifiedWeights, choices: Choices) -> int:
     found, asked = network.resolution, choices.resolution
     if found is None and asked is None:
         raise Refused(
-            "the file does not say at how many pixels it was trained: give --resolution, as 224"
+            "The file does not state the trained resolution. "
+            "Give it with --resolution, such as 224."
         )
     if network.fixed and asked not in (None, found):
-        raise Refused(f"it is made for {found} pixels, not for {asked}: leave out --resolution")
+        raise Refused(f"The resolution is fixed at {found}, not {asked}. Remove --resolution.")
     resolution = asked or found or 0
     try:
         check_resolution(resolution)
     except ValueError as error:
-        hint = "" if asked or network.fixed else ": give the nearest one with --resolution"
+        hint = "" if asked or network.fixed else " Give the nearest one with --resolution."
         raise Refused(f"{error}{hint}") from error
     return resolution
 
@@ -134,11 +137,11 @@ def _try_out(model: onnx.ModelProto, resolution: int) -> None:
     onnx.checker.check_model(model, full_check=True)
     [found] = Runner(model).run([PROBABILITIES], **{INPUT: noise(resolution)})
     if not np.isfinite(found).all():
-        raise Refused("it answers with values that are not numbers: the weights are damaged")
+        raise Refused("The outputs are not finite: the weights are damaged.")
 
 
 def _findings(
-    network: Network, recipe: Recipe, choices: Choices, names: Classes
+    network: IdentifiedWeights, recipe: Recipe, choices: Choices, names: Classes
 ) -> tuple[Finding, ...]:
     precision: Precision = "int8" if network.checkpoint.quantization else "fp32"
     card = recipe.card(precision)

@@ -64,19 +64,22 @@ def image_input(graph: onnx.GraphProto, choices: Choices) -> ImageInput:
     shapes = [_shape(value) for value in inputs]
     listed = ", ".join(f"{value.name} {_text(_shape(value))}" for value in inputs) or "none"
     if any(kind.elem_type in (TensorProto.INT64, TensorProto.INT32) for kind in kinds):
-        raise Refused(f"its input is whole numbers ({listed}): a text model, not an image one")
+        raise Refused(f"The input is integers ({listed}), as in a text model.")
     shape = shapes[0] if len(shapes) == 1 else None
     if shape is None or len(shape) != 4:
-        raise Refused(f"an image classifier has one input with four axes; this has {listed}")
+        raise Refused(f"The model must have exactly one input with four axes; it has {listed}.")
     [kind] = kinds
     if kind.elem_type not in (TensorProto.FLOAT, TensorProto.UINT8):
         name = TensorProto.DataType.Name(kind.elem_type).lower()
-        raise Refused(f"its input is {name}; adopted are float (32 bits) and uint8")
+        raise Refused(f"The input is {name}. Supported: float32, uint8.")
     layout = _layout(shape, choices.layout, listed)
     rows, columns = (2, 3) if layout == "nchw" else (1, 2)
     height, width = _size(shape[rows]), _size(shape[columns])
     if height != width:
-        raise Refused(f"it takes {width or 'any'} x {height or 'any'} pixels; served are squares")
+        raise Refused(
+            f"The input is {width or 'any'} x {height or 'any'} pixels. "
+            "Only square inputs are supported."
+        )
     uint8 = kind.elem_type == TensorProto.UINT8
     return ImageInput(inputs[0].name, layout, uint8, _size(shape[0]), height, width)
 
@@ -91,16 +94,16 @@ def score_output(graph: onnx.GraphProto, choices: Choices) -> str:
     listed = ", ".join(f"{name} {_text(shape)}" for name, shape in outputs.items())
     if choices.output is not None:
         if choices.output not in outputs:
-            raise Refused(f"no output {choices.output!r}; there are {listed}")
+            raise Refused(f"Unknown output {choices.output!r}. Outputs: {listed}.")
         return choices.output
     if len(outputs) != 1:
         raise Refused(
-            f"it has {len(outputs)} outputs ({listed}), as a detector has; a classifier has one. "
-            "If one of them is the classes' scores, name it with --output"
+            f"The model has {len(outputs)} outputs ({listed}); a classifier has one. "
+            "If one of them is the class scores, name it with --output."
         )
     [output] = graph.output
     if not output.type.HasField("tensor_type"):
-        raise Refused(f"its output {output.name} is no tensor")
+        raise Refused(f"The output {output.name} is not a tensor.")
     return str(output.name)
 
 
@@ -111,15 +114,15 @@ def count_classes(scores: NDArray[np.generic]) -> int:
         Refused: the scores are not one number a class.
     """
     if scores.dtype != np.float32:
-        raise Refused(f"its output is {scores.dtype}, not float scores")
+        raise Refused(f"The output is {scores.dtype}, not float scores.")
     wide = [size for size in scores.shape[1:] if size != 1]
     if len(wide) != 1 or scores.ndim < 2:
         kind = {3: "a detector or a sequence model", 4: "a segmentation"}.get(
             scores.ndim, "no classes"
         )
-        raise Refused(f"its output is {list(scores.shape)}, not one score a class: {kind}")
+        raise Refused(f"The output is {list(scores.shape)}, not one score per class: {kind}.")
     if not np.isfinite(scores).all():
-        raise Refused("it answers with values that are not numbers: the file is damaged")
+        raise Refused("The outputs are not finite: the file is damaged.")
     return int(wide[0])
 
 
@@ -136,12 +139,12 @@ def kind_of_scores(trail: Trail, output: str, scores: Float32Array) -> Scores:
     adds_up = bool((scores >= 0).all() and (abs(sums - 1) < SUM_TOLERANCE).all())
     if end in ("Softmax", "QLinearSoftmax"):
         if not adds_up and not rounded:
-            raise Refused("its softmax does not go over the classes")
+            raise Refused("The softmax is not over the classes.")
         return "probabilities"
     if end == "LogSoftmax":
         return "log probabilities"
     if end in ("Sigmoid", "QLinearSigmoid"):
-        raise Refused("it ends in a sigmoid: any number of its classes can be true at once")
+        raise Refused("The model ends in a sigmoid, so its classes are not exclusive.")
     return "probabilities" if adds_up else "logits"
 
 
@@ -153,7 +156,9 @@ def find_features(trail: Trail, output: str) -> Features:
     """
     layer = trail.last_weighted(output)
     if layer is None:
-        raise Refused("no convolution or matrix product leads to its output: nothing was learned")
+        raise Refused(
+            "The output depends on no convolution or matrix product: no layer is learned."
+        )
     value, affine = _read_by(trail, layer)
     pool = trail.maker_behind(value, PASSING | ACTIVATIONS)
     return Features(
@@ -172,7 +177,7 @@ def _read_by(trail: Trail, layer: NodeProto) -> tuple[str, tuple[str, str] | Non
     if layer.op_type.endswith("Integer"):
         maker = trail.maker_behind(value, PASSING - {"QuantizeLinear"})
         if maker is None or maker.op_type != "DynamicQuantizeLinear":
-            raise Refused(f"nothing tells the scale of what {layer.op_type} reads")
+            raise Refused(f"The scale of the input of {layer.op_type} is unknown.")
         return maker.input[0], None
     return value, None
 
@@ -184,16 +189,16 @@ def _layout(shape: Sequence[int | str], wanted: str | None, listed: str) -> Layo
         open_ones = [layout for layout in possible if isinstance(shape[CHANNEL_AXIS[layout]], str)]
         if wanted is None or wanted not in open_ones:
             raise Refused(
-                f"no axis of its input has three channels ({listed})"
-                + (": say which with --layout" if open_ones and wanted is None else "")
+                f"No axis of the input has three channels ({listed})."
+                + (" Choose one with --layout." if open_ones and wanted is None else "")
             )
         found = [layout for layout in open_ones if layout == wanted]
     if wanted is not None:
         found = [layout for layout in found if layout == wanted]
         if not found:
-            raise Refused(f"--layout is {wanted}, but the input is {listed}")
+            raise Refused(f"--layout is {wanted}, but the input is {listed}.")
     if len(found) != 1:
-        raise Refused(f"two axes of its input could be the channels ({listed}): say --layout")
+        raise Refused(f"Two axes of the input could be the channels ({listed}). Give --layout.")
     return found[0]
 
 

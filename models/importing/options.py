@@ -80,7 +80,7 @@ class Choices:
         if self.like is None:
             return self.file
         if self.like not in presets():
-            raise Refused(f"no preset {self.like!r}; there are {', '.join(presets())}")
+            raise Refused(f"Unknown preset {self.like!r}. Supported: {', '.join(presets())}.")
         return presets()[self.like]
 
     def by(self, *names: str) -> str:
@@ -102,20 +102,24 @@ def choose_scaling(choices: Choices, uint8: bool) -> InputScaling | None:
     named = [f"--{name}" for name, value in given.items() if value is not None]
     if uint8:
         if named:
-            raise Refused(f"it takes uint8 pixels and scales them itself: leave out {named[0]}")
+            raise Refused(
+                f"The model reads uint8 pixels and scales them itself. Remove {named[0]}."
+            )
         return None
     preset = choices.preset
     if preset is None and len(named) < 2:
         raise Refused(
-            "no graph says what its float input is scaled to: give --like "
-            f"({', '.join(presets())}), or --mean and --std of pixel / 255"
+            "A graph does not state the scaling of its float input. Give --like "
+            f"({', '.join(presets())}), or --mean and --std of pixel / 255."
         )
     own = {name: _channels(name, value) for name, value in given.items() if value is not None}
     scaling = replace(preset.scaling, **own) if preset else InputScaling(**own)
     if not all(0 <= value <= 1 for value in scaling.mean):
-        raise Refused(f"--mean is of pixel / 255, so from 0 to 1, not {list(scaling.mean)}")
+        raise Refused(f"--mean is {list(scaling.mean)}; it must be from 0 to 1, for pixel / 255.")
     if not all(0 < value <= 1 for value in scaling.std):
-        raise Refused(f"--std is of pixel / 255, so above 0 and at most 1, not {list(scaling.std)}")
+        raise Refused(
+            f"--std is {list(scaling.std)}; it must be above 0 and at most 1, for pixel / 255."
+        )
     return scaling
 
 
@@ -131,8 +135,8 @@ def choose_preprocessing(choices: Choices) -> Preprocessing:
     known: dict[str, Any] = preset.preprocessing.model_dump() if preset else {}
     if missing := [f"--{name.replace('_', '-')}" for name in fields if name not in known | given]:
         raise Refused(
-            f"no graph says how photos are cut: give --like ({', '.join(presets())}), "
-            f"or {', '.join(missing)}"
+            f"A graph does not state its preprocessing. Give --like ({', '.join(presets())}), "
+            f"or {', '.join(missing)}."
         )
     try:
         return Preprocessing.model_validate(known | given)
@@ -165,8 +169,8 @@ def choose_classes(choices: Choices, classes: int) -> Classes:
     source = choices.labels or (IMAGENET if choices.like else None)
     if source is None:
         raise Refused(
-            f"no file says what its {classes} classes are called: give --labels FILE "
-            f"(one name a line, or JSON), or --labels {IMAGENET}"
+            f"The file does not name its {classes} classes. Give --labels FILE "
+            f"(one name per line, or JSON), or --labels {IMAGENET}."
         )
     labels = imagenet_labels() if source == IMAGENET else read_labels(Path(source))
     if background and len(labels) == classes and labels[0].lower() in BACKGROUND_NAMES:
@@ -174,12 +178,12 @@ def choose_classes(choices: Choices, classes: int) -> Classes:
     if len(labels) != wanted:
         hint = ""
         if len(labels) == wanted - 1 and not background:
-            hint = ": if class 0 is a background class, say --background"
+            hint = " If class 0 is a background class, add --background."
         elif choices.labels is None:
-            hint = ": name them with --labels FILE"
+            hint = " Name the classes with --labels FILE."
         raise Refused(
-            f"it has {wanted} classes{' and a background' if background else ''}, "
-            f"{source} has {len(labels)} names{hint}"
+            f"The model has {wanted} classes{' and a background' if background else ''}, "
+            f"{source} has {len(labels)} names.{hint}"
         )
     return Classes(labels, background, choices.by("labels"))
 
@@ -196,10 +200,10 @@ def read_labels(path: Path) -> tuple[str, ...]:
     except OSError as error:
         raise Refused(f"--labels: {path}: {error.strerror}") from error
     except ValueError as error:
-        raise Refused(f"--labels: {path} is no list of names: {error}") from error
+        raise Refused(f"--labels: {path} is not a list of names: {error}.") from error
     names = tuple(label.strip() for label in labels)
     if "" in names:
-        raise Refused(f"--labels: line {names.index('') + 1} of {path} is empty")
+        raise Refused(f"--labels: line {names.index('') + 1} of {path} is empty.")
     return names
 
 
@@ -207,7 +211,7 @@ def _from_json(data: object) -> Sequence[str]:
     """A list, {"0": name, ...}, or Keras' {"0": [id, name], ...}."""
     if isinstance(data, dict):
         if sorted(data) != sorted(map(str, range(len(data)))):
-            raise ValueError(f"its keys are not the numbers from 0 to {len(data) - 1}")
+            raise ValueError(f"the keys are not the numbers from 0 to {len(data) - 1}")
         data = [data[str(index)] for index in range(len(data))]
     if not isinstance(data, list):
         raise ValueError("neither a list nor an object")
@@ -221,5 +225,5 @@ def _channels(name: str, values: Sequence[float]) -> tuple[float, float, float]:
     if len(values) == 1:
         return values[0], values[0], values[0]
     if len(values) != 3:
-        raise Refused(f"--{name} takes one number or three, for red, green and blue")
+        raise Refused(f"--{name} must be one number, or three for red, green and blue.")
     return values[0], values[1], values[2]

@@ -93,7 +93,7 @@ def rebuild(model: onnx.ModelProto, card: ModelCard) -> Exported:
 def _weights(node: onnx.NodeProto, constants: Arrays) -> LayerWeights:
     """Of a convolution, or of a linear layer as the 1x1 convolution that it is."""
     if node.input[1] not in constants:
-        raise UnknownLayersError(f"the weights of {node.name or node.op_type} are no constants")
+        raise UnknownLayersError(f"the weights of {node.name or node.op_type} are not constants")
     kernel = constants[node.input[1]]
     if node.op_type == "Gemm":
         attributes = {item.name: helper.get_attribute_value(item) for item in node.attribute}
@@ -111,7 +111,7 @@ def _network(
 ) -> Network:
     """The family's network with just these layers."""
     if card.alpha is None or not weights:
-        raise UnknownLayersError("it is no MobileNetV1 or V2")
+        raise UnknownLayersError("it is not a MobileNetV1 or V2")
     pads = next((tuple(item.ints) for item in weighted[0].attribute if item.name == "pads"), ())
     if pads not in PADS:
         raise UnknownLayersError(f"its first layer pads {list(pads)}")
@@ -157,4 +157,4 @@ def _prove(model: onnx.ModelProto, found: Exported) -> None:
     )
     difference = largest_difference(ours, expected, pixels, together=True)
     if not difference <= TOLERANCE:
-        raise UnknownLayersError(f"rebuilt, it answers {difference:.2g} otherwise")
+        raise UnknownLayersError(f"rebuilt from the family, its outputs differ by {difference:.2g}")

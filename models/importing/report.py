@@ -51,10 +51,11 @@ def free_name(chosen: str) -> str:
     """
     if not re.fullmatch(NAME, chosen):
         raise Refused(
-            f"{chosen!r} cannot be a name: give --name in small letters, digits, '_', '.', '-'"
+            f"Invalid name {chosen!r}. "
+            "Choose a --name of lowercase letters, digits, '_', '.' and '-'."
         )
     if chosen in zoo():
-        raise Refused(f"{chosen} is the name of a model of the zoo: give it another with --name")
+        raise Refused(f"{chosen} is the name of a model of the zoo. Choose another with --name.")
     return chosen
 
 

@@ -27,7 +27,7 @@ class Runner:
         try:
             self.session = new_session(model.SerializeToString(), log_errors=False)
         except Exception as error:  # onnxruntime's errors have no common class
-            raise Refused(f"onnxruntime cannot load it: {first_line(error)}") from error
+            raise Refused(f"onnxruntime cannot load the model: {first_line(error)}") from error
 
     def run(self, outputs: list[str], **inputs: NDArray[Any]) -> list[NDArray[Any]]:
         """What the named outputs are for these inputs.
@@ -38,7 +38,7 @@ class Runner:
         try:
             return list(self.session.run(outputs, inputs))
         except Exception as error:
-            raise Refused(f"it does not run: {first_line(error)}") from error
+            raise Refused(f"The model does not run: {first_line(error)}") from error
 
 
 @dataclass(frozen=True, slots=True)

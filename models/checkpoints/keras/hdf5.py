@@ -100,7 +100,7 @@ def tensor(parent: h5py.Group, path: str) -> Float32Array:
     if not isinstance(found, h5py.Dataset):
         raise CheckpointError(f"{path!r} is not a tensor")
     if found.is_virtual or found.external:
-        raise CheckpointError(f"the values of {path!r} lie in another file")
+        raise CheckpointError(f"the values of {path!r} are in another file")
     if found.dtype.kind != "f":
         raise CheckpointError(f"{path!r} is {found.dtype}, not a float")
     if found.shape is None or prod(found.shape) > MAX_VALUES:

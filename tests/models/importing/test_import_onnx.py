@@ -134,7 +134,7 @@ def test_weights_beside_the_file_are_taken_in(tmp_path: Path) -> None:
     names = [file.name for file in adoption.card.origin.files]
     assert names == ["torch_export.onnx", "weights.bin"]
     (tmp_path / "weights.bin").unlink()
-    with pytest.raises(Refused, match=r"'weights.bin', which is not beside it"):
+    with pytest.raises(Refused, match=r"weights file 'weights.bin' is missing"):
         adopt(path, TORCH.choices(write_labels(tmp_path)))
 
 

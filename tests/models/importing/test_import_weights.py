@@ -198,7 +198,7 @@ def test_the_scaling_in_a_file_of_keras_goes_before_the_usual_one(tmp_path: Path
     ("constants", "message"),
     [
         ({"TrueDivide": -255.0}, "multiplies its pixels by -0.0039"),
-        ({"Subtract": -2.0}, "--mean is of pixel / 255, so from 0 to 1"),
+        ({"Subtract": -2.0}, r"--mean is .*; it must be from 0 to 1, for pixel / 255"),
         ({"TrueDivide": float("nan")}, "multiplies its pixels by nan"),
     ],
 )
@@ -212,7 +212,7 @@ def test_a_scaling_that_no_pixels_have_is_refused(
 
 def test_a_size_that_is_not_served_is_refused_with_the_way_out(tmp_path: Path) -> None:
     path = reconfigured(unpack(KERAS, tmp_path), lambda text: text.replace("96, 96", "180, 180"))
-    with pytest.raises(Refused, match=r"180; it has to be .*: give the nearest one with --resol"):
+    with pytest.raises(Refused, match=r"180; it must be .*Give the nearest one with --resol"):
         adopted(path, resolution=None)
     assert adopted(path, resolution=192).card.resolution == 192
 
@@ -248,11 +248,11 @@ def test_own_weights_are_served_with_own_labels(
     arguments = ["models", "import", str(unpack(TORCH, tmp_path)), "--name", "mine"]
     text = refused(capsys, *arguments)
     assert text == (
-        "the file does not say at how many pixels it was trained: give --resolution, as 224"
+        "The file does not state the trained resolution. Give it with --resolution, such as 224."
     )
     arguments += ["--resolution", str(SIDE)]
     assert refused(capsys, *arguments).startswith(
-        "no file says what its 10 classes are called: give --labels FILE"
+        "The file does not name its 10 classes. Give --labels FILE"
     )
     arguments += ["--labels", str(write_labels(tmp_path)), "--json"]
     outcome = run(capsys, *arguments)

@@ -76,14 +76,14 @@ def of_no_width(tensors: Tensors) -> Tensors:
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        (other_network, r"not a MobileNetV1 or V2 as .*; another network comes in as ONNX"),
-        (without_a_block, r"\(features\.9\.conv\.0\.0, .*\); another network comes in as ONNX"),
+        (other_network, r"not a MobileNetV1 or V2 as .*; import another network as ONNX"),
+        (without_a_block, r"\(features\.9\.conv\.0\.0, .*\); import another network as ONNX"),
         (with_two_layers, r"2 linear layers \(classifier\.1, classifier\.4\)"),
         (headless, r"0 linear layers, and a MobileNet has one"),
         (with_a_stranger, r"tensors are not of this mobilenet_v2: temperature"),
-        (overflowing, r"values that are not numbers: the weights are damaged"),
+        (overflowing, r"outputs are not finite: the weights are damaged"),
         (not_finite, r"classifier has a weight that is not a finite number"),
-        (with_one_class, r"it has one score, as for a yes or no"),
+        (with_one_class, r"The model has one score"),
         (of_no_width, r"no width multiplier from 0\.01 to 2\.0 gives the channels"),
     ],
 )
@@ -100,12 +100,15 @@ def test_weights_of_something_else_are_one_clear_error(
     ("said", "reason"),
     [
         ({"resolution": 100}, "Resolution is 100; it must be a multiple of 32"),
-        ({"layout": "nchw"}, "--layout is for ONNX files; tutorial.h5 has weights: leave it out"),
-        ({"output": "x"}, "--output is for ONNX files"),
-        ({"like": "foo"}, "no preset 'foo'; there are torchvision, "),
-        ({"labels": "imagenet"}, "it has 10 classes, imagenet has 1000 names"),
-        ({"background": True}, "it has 9 classes and a background, .* has 10 names"),
-        ({"std": (0.0,)}, "--std is of pixel / 255, so above 0"),
+        (
+            {"layout": "nchw"},
+            "--layout applies to ONNX files only, and tutorial.h5 contains weights. Remove it.",
+        ),
+        ({"output": "x"}, "--output applies to ONNX files only"),
+        ({"like": "foo"}, "Unknown preset 'foo'. Supported: torchvision, "),
+        ({"labels": "imagenet"}, "The model has 10 classes, imagenet has 1000 names"),
+        ({"background": True}, "The model has 9 classes and a background, .* has 10 names"),
+        ({"std": (0.0,)}, r"--std is .*; it must be above 0"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(said: dict[str, Any], reason: str, tmp_path: Path) -> None:
@@ -115,9 +118,9 @@ def test_what_cannot_be_meant_is_refused(said: dict[str, Any], reason: str, tmp_
 
 def test_a_quantised_file_scales_its_own_pixels(shared_weights: Path) -> None:
     path = shared_weights / "mobilenet_v1_0.25_128_quant.tflite"
-    with pytest.raises(Refused, match="scales them itself: leave out --mean"):
+    with pytest.raises(Refused, match=r"scales them itself\. Remove --mean"):
         adopted(path, labels="imagenet", mean=(0.5,), resolution=None)
-    with pytest.raises(Refused, match="it is made for 128 pixels, not for 96"):
+    with pytest.raises(Refused, match="The resolution is fixed at 128, not 96"):
         adopted(path, labels="imagenet", resolution=96)
 
 

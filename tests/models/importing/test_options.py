@@ -15,11 +15,11 @@ from tests.models.importing.graphs import saved, small
 @pytest.mark.parametrize(
     ("choices", "reason"),
     [
-        pytest.param({}, "give --like", id="nothing"),
-        pytest.param({"mean": (0.5,)}, "give --like", id="mean alone"),
+        pytest.param({}, "Give --like", id="nothing"),
+        pytest.param({"mean": (0.5,)}, "Give --like", id="mean alone"),
         pytest.param(
             {"like": "caffe"},
-            "no preset 'caffe'; there are torchvision, torchvision_v2, keras",
+            "Unknown preset 'caffe'. Supported: torchvision, torchvision_v2, keras",
             id="preset",
         ),
         pytest.param({"mean": (0.5,), "std": (0.5,)}, "--resize, --crop-fraction", id="no cut"),
@@ -27,7 +27,7 @@ from tests.models.importing.graphs import saved, small
         pytest.param({"like": "keras", "mean": (124.0,)}, "from 0 to 1", id="mean in pixels"),
         pytest.param({"like": "keras", "std": (0.0,)}, "above 0", id="std of 0"),
         pytest.param(
-            {"like": "keras", "std": (0.5, 0.5)}, "one number or three", id="two channels"
+            {"like": "keras", "std": (0.5, 0.5)}, "one number, or three", id="two channels"
         ),
         pytest.param(
             {"like": "keras", "interpolation": "magic"},
@@ -40,7 +40,9 @@ from tests.models.importing.graphs import saved, small
             {"like": "keras", "resolution": 64}, "resolution 64 is not possible", id="resolution"
         ),
         pytest.param(
-            {"like": "keras", "output": "boxes"}, "no output 'boxes'; there are linear", id="output"
+            {"like": "keras", "output": "boxes"},
+            "Unknown output 'boxes'. Outputs: linear",
+            id="output",
         ),
         pytest.param(
             {"like": "keras", "labels": "gone.txt"}, "--labels: gone.txt", id="label file"
@@ -55,7 +57,7 @@ def test_what_no_graph_says_has_to_be_said(
 
 
 def test_a_graph_of_any_size_asks_for_the_trained_one(tmp_path: Path) -> None:
-    with pytest.raises(Refused, match="say with --resolution"):
+    with pytest.raises(Refused, match="Give the trained resolution with --resolution"):
         adopt(TORCH_SCRIPT.unpack(tmp_path), Choices(like="torchvision"))
 
 
@@ -100,8 +102,8 @@ def test_class_names_are_read_from_text_and_json(name: str, text: str, tmp_path:
     ("name", "text", "reason"),
     [
         ("labels.txt", "cat\n\ndog", "line 2 of .* is empty"),
-        ("labels.json", "cat", "is no list of names"),
-        ("labels.json", '{"cat": 0}', "its keys are not the numbers"),
+        ("labels.json", "cat", "is not a list of names"),
+        ("labels.json", '{"cat": 0}', "the keys are not the numbers"),
         ("labels.json", "3", "neither a list nor an object"),
         ("labels.json", "[1]", "a name is not a text"),
     ],

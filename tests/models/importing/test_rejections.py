@@ -35,7 +35,9 @@ from tests.models.importing.graphs import (
 
 REFUSED = [
     pytest.param(
-        detector(), r"it has 2 outputs \(scores .*boxes \[1, 4\]\), as a detector", id="detector"
+        detector(),
+        r"The model has 2 outputs \(scores .*boxes \[1, 4\]\); a classifier has one",
+        id="detector",
     ),
     pytest.param(
         one_output_detector(), r"\[1, 84, 1024\].*a detector", id="detector with one output"
@@ -43,33 +45,35 @@ REFUSED = [
     pytest.param(
         suppressing(), r"a detector \(NonMaxSuppression\)", id="detector with suppression"
     ),
-    pytest.param(segmentation(), "not one score a class: a segmentation", id="segmentation"),
-    pytest.param(text(), r"whole numbers \(x \[N, T\]\): a text model", id="text model"),
-    pytest.param(custom(), "Mystery of 'acme' is a custom operator", id="custom operator"),
+    pytest.param(segmentation(), "not one score per class: a segmentation", id="segmentation"),
+    pytest.param(text(), r"integers \(x \[N, T\]\), as in a text model", id="text model"),
+    pytest.param(
+        custom(), "Custom operators are not supported: Mystery of 'acme'", id="custom operator"
+    ),
     pytest.param(in_training(), "BatchNormalization in training mode", id="training mode"),
     pytest.param(with_a_loss(), "it has SoftmaxCrossEntropyLoss", id="loss"),
     pytest.param(training_info(), "it has training_info", id="training info"),
     pytest.param(half_floats(), "16-bit floats", id="half floats"),
-    pytest.param(branching(), r"it branches \(If\)", id="branches"),
-    pytest.param(old(), "its opset is 6; onnxruntime runs 7 and newer", id="old opset"),
-    pytest.param(nothing_learned(), "nothing was learned", id="no weights"),
-    pytest.param(damaged_weights(), "values that are not numbers", id="not numbers"),
+    pytest.param(branching(), r"The graph has branches \(If\)", id="branches"),
+    pytest.param(old(), "The opset is 6; onnxruntime supports 7 and newer", id="old opset"),
+    pytest.param(nothing_learned(), "no layer is learned", id="no weights"),
+    pytest.param(damaged_weights(), "outputs are not finite", id="not numbers"),
     pytest.param(
-        small([1, 3, 32, 64]).model("scores"), "64 x 32 pixels; served are squares", id="not square"
+        small([1, 3, 32, 64]).model("scores"), "64 x 32 pixels. Only square inputs", id="not square"
     ),
     pytest.param(
-        small([1, 1, 32, 32]).model("scores"), "no axis of its input has three", id="grey"
+        small([1, 1, 32, 32]).model("scores"), "No axis of the input has three", id="grey"
     ),
     pytest.param(small(["N", 3]).model("scores"), "one input with four axes", id="no image"),
     pytest.param(
-        small(element=TensorProto.DOUBLE).model("scores"), "its input is double", id="double"
+        small(element=TensorProto.DOUBLE).model("scores"), "The input is double", id="double"
     ),
-    pytest.param(small(end="Sigmoid").model("out"), "it ends in a sigmoid", id="sigmoid"),
+    pytest.param(small(end="Sigmoid").model("out"), "The model ends in a sigmoid", id="sigmoid"),
     pytest.param(
-        small(end="Softmax", axis=0).model("out"), "does not go over the classes", id="axis"
+        small(end="Softmax", axis=0).model("out"), "softmax is not over the classes", id="axis"
     ),
     pytest.param(
-        small(end="Cast", to=INT64).model("out", INT64), "its output is int64", id="whole scores"
+        small(end="Cast", to=INT64).model("out", INT64), "The output is int64", id="whole scores"
     ),
 ]
 
@@ -130,7 +134,7 @@ def test_weights_outside_of_the_folder_are_not_read(location: str, tmp_path: Pat
             if item.key == "location":
                 item.value = location
     path.write_bytes(model.SerializeToString())
-    with pytest.raises(Refused, match="outside of its folder"):
+    with pytest.raises(Refused, match="outside the folder of the model"):
         checks.admit(path)
 
 

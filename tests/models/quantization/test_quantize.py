@@ -129,7 +129,7 @@ def mixed_graph(path: Path, scenes: Path, trial: Any) -> Any:
         pytest.param(
             ("m", "--method", "magic"), "Unknown method 'magic'. Supported: per_", id="method"
         ),
-        pytest.param(("m", "--name", "Ünfit"), "'Ünfit' cannot be a name", id="name"),
+        pytest.param(("m", "--name", "Ünfit"), "Invalid name 'Ünfit'", id="name"),
         pytest.param(
             ("m", "--name", "mobilenet_v2_1.0_224"), "is the name of a model of the zoo", id="zoo"
         ),

@@ -174,10 +174,10 @@ def virtual(file: h5py.File) -> None:
         ),
         pytest.param(
             lambda f: declare(f, KERNEL, (3, 3, 32, 1), external="/etc/passwd"),
-            "lie in another file",
+            "are in another file",
             id="external storage",
         ),
-        pytest.param(virtual, "lie in another file", id="virtual"),
+        pytest.param(virtual, "are in another file", id="virtual"),
         pytest.param(
             lambda f: replace(f, KERNEL, h5py.ExternalLink("/etc/passwd", "/kernel")),
             "a link to elsewhere",
