@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test check-debian13 clients test-clients proto check docs format bench bench-quick bench-peers bench-auto bench-client plot flood fuzz locust locust-check page-shots image image-arm64 image-test image-sizes sbom lock clean
+.PHONY: help serve test request-path check-debian13 clients test-clients proto check docs format bench bench-quick bench-peers bench-auto bench-client plot flood fuzz locust locust-check page-shots image image-arm64 image-test image-sizes sbom lock clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,6 +38,9 @@ check: $(VENV)/.dev  ## check format, lint, types, generated tables and known vu
 
 check-debian13:  ## `make test` on Debian 13 with Python 3.13, in a root of its own; needs root and mmdebstrap
 	container/debian13.sh test
+
+request-path: $(VENV)/.dev models/store/mobilenet_v2_1.0_224.onnx  ## trace one POST /predict through the files of app/
+	$(BIN)/python -m tests.request_path
 
 docs: $(VENV)/.dev  ## regenerate the tables of README and docs
 	$(BIN)/python -m docs.fill
