@@ -1,5 +1,8 @@
 """What a connection does between requests; tests/robustness has what hostile clients send."""
 
+import ast
+import inspect
+import re
 import socket
 import time
 from collections.abc import Iterator
@@ -8,7 +11,15 @@ from pathlib import Path
 
 import httpx
 import pytest
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
+from app.http.fast_predict import FastPredict
+from app.http.protocol import (
+    UVICORN_ATTRIBUTES,
+    UVICORN_CYCLE_ATTRIBUTES,
+    UVICORN_METHODS,
+    Protocol,
+)
 from app.settings import Settings
 from tests.processes import LIVELINESS_S
 from tests.robustness.sockets import closed_by_server, head, reply
@@ -75,3 +86,27 @@ def test_a_request_behind_a_body_that_came_after_its_answer_has_its_own_time(
         time.sleep(2 * BRIEF_S)
         opened.sendall(b"xxx")
         assert reply(opened).status == 400
+
+
+def test_what_is_used_of_uvicorn_is_listed() -> None:
+    """A new version of uvicorn that lacks something fails here, and so does a use that is new."""
+    assigned = re.findall(r"self\.(\w+)(?:: [^=\n]+)? =", inspect.getsource(HttpToolsProtocol))
+    of_uvicorn = {*dir(HttpToolsProtocol), *assigned}
+    tree = ast.parse(inspect.getsource(Protocol))
+    used = {
+        node.attr
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute) and ast.unparse(node.value) in ("self", "super()")
+    }
+    overridden = {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
+    public = {name for name in (used | overridden) & of_uvicorn if not name.startswith("__")}
+    assert public == {*UVICORN_ATTRIBUTES, *UVICORN_METHODS}
+
+
+def test_a_fast_prediction_has_what_uvicorn_uses_of_its_cycle() -> None:
+    """Apart from its transport, which only cycles of uvicorn's own write to."""
+    cycle = inspect.getsource(RequestResponseCycle.__init__)
+    assert all(f"self.{name} = " in cycle for name in UVICORN_CYCLE_ATTRIBUTES)
+    own = inspect.getsource(FastPredict)
+    for name in set(UVICORN_CYCLE_ATTRIBUTES) - {"transport"}:
+        assert re.search(rf"^( {{4}}| {{8}}self\.){name} = ", own, re.MULTILINE), name
