@@ -73,12 +73,14 @@ def evaluate(
 
     Evaluates every combination of models, resolutions, decodings and preprocessings.
     """
+    from app.images import pillow
     from models.evaluation.card_accuracy import check_writable, write_accuracy
     from models.evaluation.evaluate import conditions, evaluation_row
     from models.evaluation.evaluate import evaluate as run
     from models.files.plot_file import check_plot
     from models.photos.labelled import read_labelled
 
+    pillow.configure()
     folder, options = store_folder(store), load_settings()
     paths = [model_in_store(folder, name) for name in names]
     found = []
