@@ -2,31 +2,15 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
-from loadtest.host.server import Server, ServerError
-from loadtest.load.body import Body
+from loadtest.host.server import ServerError
 from loadtest.load.wrk import run_wrk, saturating
+from loadtest.peers.gateway import Gateway
+from loadtest.peers.peer import Peer
 from loadtest.peers.result import PeerRun
 
 WARM_UP_S = 2
-
-
-class ServerUnderTest(Protocol):
-    """A server that can be started with a model and asked to classify a photo."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def title(self) -> str: ...
-    @property
-    def version(self) -> str: ...
-    @property
-    def settings(self) -> str: ...
-    @property
-    def path(self) -> str: ...
-    def body(self, image: bytes) -> Body: ...
-    def serve(self, model: Path, cores: int, log: Path) -> Server: ...
+ServerUnderTest = Gateway | Peer
 
 
 @dataclass(frozen=True, slots=True)
