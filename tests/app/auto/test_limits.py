@@ -24,7 +24,7 @@ def test_a_budget_is_written_as_names_and_values() -> None:
     ("text", "said"),
     [
         ("latency=3", "max_latency_ms=..."),
-        ("min_top1", "'min_top1' is none of"),
+        ("min_top1", "unknown limit 'min_top1'"),
         ("min_top1=101", "min_top1: Input should be less than or equal to 100"),
         ("max_madds=2.5", "max_madds: Input should be a valid integer"),
         ("max_params=1,max_params=2", "max_params is given twice"),
@@ -57,7 +57,7 @@ def test_an_unknown_accuracy_keeps_no_least_accuracy() -> None:
 
 def test_of_one_limit_the_least_possible_is_told() -> None:
     said = explain(ALL, {"max_madds": 5}, None)
-    assert said == "no loaded variant keeps max_madds=5; possible would be max_madds=10 (cheap@96)"
+    assert said == "No loaded variant keeps max_madds=5. Possible: max_madds=10 (cheap@96)."
 
 
 def test_of_two_limits_each_is_told_as_far_as_the_other_stands() -> None:
@@ -68,12 +68,12 @@ def test_of_two_limits_each_is_told_as_far_as_the_other_stands() -> None:
 
 def test_where_none_can_stand_each_is_told_alone() -> None:
     said = explain(ALL, {"max_madds": 1, "max_params": 1}, None)
-    assert said.endswith("the best for each alone are max_madds 10, max_params 5")
+    assert said.endswith("The best for each limit alone: max_madds=10, max_params=5.")
 
 
 def test_a_resolution_that_nothing_has_is_told_with_those_that_are() -> None:
-    assert explain(ALL, {}, 128).endswith("resolution=128; there are 96, 224")
+    assert explain(ALL, {}, 128).endswith("resolution=128. Available resolutions: 96, 224.")
 
 
 def test_without_any_known_accuracy_a_model_has_to_be_named() -> None:
-    assert "name a model" in explain([], {}, None)
+    assert "Name a model" in explain([], {}, None)

@@ -8,6 +8,7 @@ import pytest
 from starlette.types import Receive, Scope, Send
 
 from app.errors import EmptyBody, InternalError, Stopping
+from app.http.application import create_app
 from app.http.middleware import RequestMiddleware
 from app.service.gateway import Gateway, open_gateway
 from app.settings import Settings
@@ -22,8 +23,10 @@ def gateway(store: Path) -> Gateway:
     return opened
 
 
-def ask(gateway: Gateway, app: object, path: str = "/models") -> httpx.Response:
-    """The answer of a front door with this application behind it."""
+def ask(
+    gateway: Gateway, app: object, path: str = "/models", method: str = "POST"
+) -> httpx.Response:
+    """The answer of the middleware with this application behind it."""
 
     async def with_state(scope: Scope, receive: Receive, send: Send) -> None:
         scope["state"] = {"gateway": gateway}
@@ -32,7 +35,7 @@ def ask(gateway: Gateway, app: object, path: str = "/models") -> httpx.Response:
     async def run() -> httpx.Response:
         transport = httpx.ASGITransport(with_state)
         async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:
-            return await client.post(path, headers={"X-Request-ID": "id-1"})
+            return await client.request(method, path, headers={"X-Request-ID": "id-1"})
 
     return asyncio.run(run())
 
@@ -65,14 +68,11 @@ def test_what_is_cut_off_by_the_end_gets_a_503(gateway: Gateway) -> None:
 
 
 def test_while_stopping_only_work_is_refused(gateway: Gateway) -> None:
-    async def answers(_: Scope, __: Receive, send: Send) -> None:
-        await send({"type": "http.response.start", "status": 204, "headers": []})
-        await send({"type": "http.response.body", "body": b""})
-
+    app = create_app(gateway.settings, gateway)
     gateway.lifecycle.stopping = True
     try:
-        assert_problem(ask(gateway, answers, "/predict"), Stopping)
-        assert ask(gateway, answers).status_code == 204
+        assert_problem(ask(gateway, app, "/predict"), Stopping)
+        assert ask(gateway, app, method="GET").status_code == 200
     finally:
         gateway.lifecycle.stopping = False
-    assert_problem(ask(gateway, answers, "/predict"), EmptyBody)
+    assert_problem(ask(gateway, app, "/predict"), EmptyBody)

@@ -34,7 +34,7 @@ def test_an_ipv6_address_is_shown_in_brackets() -> None:
 
 
 def test_an_address_of_another_machine_is_named() -> None:
-    with pytest.raises(SettingError, match=r"cannot listen on 192\.0\.2\.1 port 0"):
+    with pytest.raises(SettingError, match=r"Cannot listen on 192\.0\.2\.1 port 0"):
         bind(config("192.0.2.1"))
 
 

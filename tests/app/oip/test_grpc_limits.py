@@ -178,7 +178,7 @@ def test_a_stream_that_says_nothing_is_ended(
         answers = stream(channel)(_then(asked(PHOTO), silence), timeout=20)
         assert next(answers).infer_response.outputs
         said = refused(lambda: next(answers), grpc.StatusCode.DEADLINE_EXCEEDED)
-        assert "no message came for 0.5 s" in said
+        assert "No message arrived for 0.5 s" in said
         route = f"/{OIP_SERVICE}/ModelStreamInfer"
         text = client.get("/metrics").text
         assert metric_of(text, "gateway_requests_total", route=route, status="408") == 1

@@ -120,7 +120,11 @@ def test_keys_come_from_settings_and_file(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("content", "reason"),
-    [(b"", "holds no key"), (b"# nothing\n \n", "holds no key"), (b"\xff\xfe", "cannot be read")],
+    [
+        (b"", "has no key"),
+        (b"# nothing\n \n", "has no key"),
+        (b"\xff\xfe", "Cannot read api_keys_file"),
+    ],
 )
 def test_a_file_without_keys_is_refused(tmp_path: Path, content: bytes, reason: str) -> None:
     file = tmp_path / "keys"
@@ -136,5 +140,5 @@ def test_a_file_that_is_missing_is_named(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("keys", [[""], ["good", ""]])
 def test_an_empty_key_is_refused_because_it_would_let_everybody_in(keys: Iterable[str]) -> None:
-    with pytest.raises(SettingError, match="one of api_keys is empty"):
+    with pytest.raises(SettingError, match="api_keys has an empty key"):
         read_keys(Settings(api_keys=tuple(keys)))

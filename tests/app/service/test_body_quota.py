@@ -36,6 +36,6 @@ def test_leases_hold_at_most_the_limit_and_give_everything_back_once(
 def test_a_refusal_names_what_is_held_and_when_to_come_back() -> None:
     lease = BodyQuota(LIMIT_BYTES).lease()
     lease.take(900)
-    with pytest.raises(Overloaded, match="hold 900 bytes and the limit is 1000") as refusal:
+    with pytest.raises(Overloaded, match="hold 900 of 1000 bytes") as refusal:
         lease.take(101)
     assert refusal.value.headers["Retry-After"] == "1"

@@ -136,7 +136,7 @@ def test_errors_images_and_other_routes_are_seen_and_probes_are_not(store: Path)
     assert images == [(n, name) for n in (0, 1) for name in ("decode", "infer", "queue")]
     [bad] = [span for span in below if span.status.code == StatusCode.ERROR.value]
     assert (attributes(bad)["gateway.image"], bad.name) == (1, "decode")
-    assert bad.status.message.startswith("No known image format")
+    assert bad.status.message.startswith("Unrecognized image format")
 
 
 def test_what_its_client_does_not_sample_is_not_sent(store: Path) -> None:

@@ -125,7 +125,7 @@ def test_an_unknown_model_is_refused_with_the_names_of_those_there_are(
 @pytest.mark.parametrize("path", ["/models", f"/models/{SMALL_V1}", f"/models/{SMALL_V1}/layers"])
 def test_a_query_parameter_is_refused_by_its_name(client: httpx.Client, path: str) -> None:
     detail = assert_problem(client.get(path, params={"limit": 3}), BadQuery)
-    assert detail == "limit: there is no such parameter"
+    assert detail == "limit: unknown parameter"
 
 
 @pytest.mark.parametrize(

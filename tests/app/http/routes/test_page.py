@@ -84,7 +84,7 @@ def test_there_are_no_other_files(client: httpx.Client, path: str) -> None:
 @pytest.mark.parametrize("path", ["/", "/docs", "/static/main.js"])
 def test_a_query_parameter_is_refused_by_its_name(client: httpx.Client, path: str) -> None:
     detail = assert_problem(client.get(path, params={"key": "secret"}), BadQuery)
-    assert detail == "key: there is no such parameter"
+    assert detail == "key: unknown parameter"
 
 
 def test_a_page_cannot_be_posted(client: httpx.Client) -> None:

@@ -63,9 +63,9 @@ def test_the_real_model_is_the_default_one(real_client: httpx.Client) -> None:
         pytest.param(f"resolution={'9' * 40}", "96 to 512", id="resolution-giant"),
         pytest.param("resolution=1e2", "resolution: ", id="resolution-float"),
         pytest.param("model=", "model: ", id="model-empty"),
-        pytest.param("topk=3", "topk: there is no such parameter", id="unknown"),
+        pytest.param("topk=3", "topk: unknown parameter", id="unknown"),
         pytest.param("top_k=3&top_k=4", "top_k: given more than once", id="repeated"),
-        pytest.param("top_k=0&size=1", "size: there is no such parameter", id="two-faults"),
+        pytest.param("top_k=0&size=1", "size: unknown parameter", id="two-faults"),
     ],
 )
 def test_a_bad_query_is_refused_by_the_name_of_its_parameter(
