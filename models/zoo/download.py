@@ -1,4 +1,4 @@
-"""One file from an address, taken up again where an earlier try stopped."""
+"""Download one file, resuming an interrupted download."""
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -12,14 +12,14 @@ TIMEOUT_S = 30
 
 
 class DownloadError(Exception):
-    """An address did not give the file; the text says why, without the address."""
+    """A download failed; the text says why, without the address."""
 
 
 def download(url: str, part: Path, name: str, limit_bytes: int, progress: Progress) -> bool:
-    """Stream to `part`; True if that went on where an earlier try had stopped.
+    """Download to `part`; True if the download resumed an interrupted one.
 
     Raises:
-        DownloadError: no answer, not the file, or one of more than `limit_bytes`.
+        DownloadError: the server failed, or the file is larger than `limit_bytes`.
         OSError: `part` cannot be written.
     """
     try:
@@ -29,12 +29,12 @@ def download(url: str, part: Path, name: str, limit_bytes: int, progress: Progre
 
 
 def _client() -> httpx.Client:
-    """One that follows the environment: its proxies, its certificates."""
+    """A client with the proxies and certificates of the environment."""
     try:
         return httpx.Client(timeout=TIMEOUT_S, follow_redirects=True)
     except (ImportError, OSError, ValueError) as error:
         raise DownloadError(
-            f"the environment's proxy or certificates cannot be used: {error}"
+            f"the environment's proxy or certificates are not usable: {error}"
         ) from error
 
 
@@ -42,14 +42,14 @@ def _download(url: str, part: Path, name: str, limit_bytes: int, progress: Progr
     done = part.stat().st_size if part.exists() else 0
     if done >= limit_bytes:
         done = 0
-    # identity: a range counts bytes as they are sent, so they must not be sent compressed
+    # A range counts the bytes on the wire, so they must not be compressed.
     headers = {"Accept-Encoding": "identity", **({"Range": f"bytes={done}-"} if done else {})}
     with (
         _client() as client,
         client.stream("GET", url, headers=headers) as response,
     ):
         if response.status_code == httpx.codes.REQUESTED_RANGE_NOT_SATISFIABLE:
-            part.unlink(missing_ok=True)  # or every later try would ask the same
+            part.unlink(missing_ok=True)  # otherwise every later request would fail too
         response.raise_for_status()
         check_redirects(response)
         resumed = done > 0 and response.status_code == httpx.codes.PARTIAL_CONTENT
@@ -60,25 +60,25 @@ def _download(url: str, part: Path, name: str, limit_bytes: int, progress: Progr
             )
     if not whole:
         part.unlink()
-        raise DownloadError(f"more than the {limit_bytes} bytes that it may have")
+        raise DownloadError(f"larger than the limit of {limit_bytes} bytes")
     return resumed
 
 
 def check_redirects(response: httpx.Response) -> None:
-    """Refuse an answer that came over plain HTTP although HTTPS was asked for.
+    """Check that no redirect leads from HTTPS to plain HTTP.
 
     Raises:
-        DownloadError: a redirect led from one to the other.
+        DownloadError: a redirect does.
     """
     schemes = [step.url.scheme for step in (*response.history, response)]
     if schemes[0] == "https" and "http" in schemes:
-        raise DownloadError(f"leads to {response.url}, which is not https")
+        raise DownloadError(f"redirects to {response.url}, which is not https")
 
 
 def _copy(
     chunks: Iterable[bytes], out: IO[bytes], limit_bytes: int, tell: Callable[[int], None]
 ) -> bool:
-    """Write the chunks as they come; False as soon as there are too many bytes."""
+    """Write the chunks; False as soon as there are more than `limit_bytes`."""
     for chunk in chunks:
         if out.tell() + len(chunk) > limit_bytes:
             return False
@@ -88,6 +88,6 @@ def _copy(
 
 
 def _total_bytes(response: httpx.Response, done_bytes: int, limit_bytes: int) -> int:
-    """What the publisher says that the whole file has, for the bar."""
+    """Size of the whole file as declared by the server, for the progress bar."""
     declared = response.headers.get("Content-Length", "")
     return min(done_bytes + int(declared), limit_bytes) if declared.isdecimal() else limit_bytes

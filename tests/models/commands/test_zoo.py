@@ -104,13 +104,13 @@ def test_what_cannot_be_pulled_does_not_keep_the_others_from_it(
     outcome = run(capsys, "models", "pull", "--all", "--offline", "--weights", str(weights))
     assert outcome.status == 1
     assert "error: Some models could not be pulled:" in outcome.err
-    assert f"{DEFAULT}: mobilenet_v2-b0353104.pth could not be had" in outcome.err
+    assert f"{DEFAULT}: mobilenet_v2-b0353104.pth could not be fetched" in outcome.err
     assert [path.name for path in (tmp_path / "models" / "store").iterdir()] == [f"{FLOAT_V1}.onnx"]
 
 
 def test_a_pull_without_network_says_how_to_give_the_file(capsys: Capture) -> None:
     text = refused(capsys, "models", "pull", "--offline")
-    assert text.startswith("mobilenet_v2-b0353104.pth could not be had:")
+    assert text.startswith("mobilenet_v2-b0353104.pth could not be fetched:")
     assert "--weights or GATEWAY_WEIGHTS" in text
 
 

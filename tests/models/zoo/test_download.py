@@ -77,7 +77,7 @@ def test_a_refused_range_does_not_block_the_next_try(publisher: Publisher, cache
     [
         ("other bytes", "gave SHA-256"),
         ("short", "gave SHA-256"),
-        ("too much", f"more than the {len(CONTENT)} bytes"),
+        ("too much", f"larger than the limit of {len(CONTENT)} bytes"),
         ("missing", "404"),
     ],
 )
@@ -116,5 +116,5 @@ def test_a_proxy_that_cannot_be_used_is_a_reason(
     publisher: Publisher, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ALL_PROXY", "pigeon://127.0.0.1:1")
-    with pytest.raises(FetchError, match="proxy or certificates cannot be used"):
+    with pytest.raises(FetchError, match="proxy or certificates are not usable"):
         fetch(cache, published(publisher, "whole"))
