@@ -13,7 +13,7 @@ from models.zoo.zoo import zoo
 from tests.app.cli_runner import refused, run
 from tests.conftest import SMALL_V1, SMALL_V2
 from tests.models.cli_runner import DEFAULT, Capture, data, small_graph
-from tests.models.sketch import Sketch
+from tests.models.graph_builder import GraphBuilder
 
 pytestmark = pytest.mark.usefixtures("empty_folder")
 
@@ -167,14 +167,14 @@ def test_weights_of_somebodys_own_cost_what_their_card_says(
 def test_maps_that_do_not_halve_evenly_are_counted_in_the_graph(
     capsys: Capture, tmp_path: Path
 ) -> None:
-    sketch = Sketch(["N", 3, "H", "W"])
-    kernel = sketch.const("kernel", 8, 3, 3, 3)
-    sketch.node("Conv", ["x", kernel], "conv", strides=[2, 2])  # no padding
-    sketch.node("GlobalAveragePool", ["conv"], "pooled")
-    sketch.node("Flatten", ["pooled"], "flat")
-    sketch.node("MatMul", ["flat", sketch.const("matrix", 8, 10)], "out")
+    builder = GraphBuilder(["N", 3, "H", "W"])
+    kernel = builder.const("kernel", 8, 3, 3, 3)
+    builder.node("Conv", ["x", kernel], "conv", strides=[2, 2])  # no padding
+    builder.node("GlobalAveragePool", ["conv"], "pooled")
+    builder.node("Flatten", ["pooled"], "flat")
+    builder.node("MatMul", ["flat", builder.const("matrix", 8, 10)], "out")
     (tmp_path / "labels.txt").write_text("\n".join("abcdefghij"))
-    onnx.save(sketch.model("out"), tmp_path / "odd.onnx")
+    onnx.save(builder.model("out"), tmp_path / "odd.onnx")
     adopted = run(
         capsys, "models", "import", "odd.onnx", "--like", "keras", "--labels", "labels.txt",
         "--resolution", "96",

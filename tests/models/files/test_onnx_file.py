@@ -10,7 +10,7 @@ from models.export.export import read_metadata
 from models.files.onnx_file import MAX_DEPTH, OnnxFileError, read_model
 from models.importing.checks import Refused, admit
 from models.onnx_cost.graph_cost import graph_cost
-from tests.models.sketch import Sketch
+from tests.models.graph_builder import GraphBuilder
 
 
 @pytest.mark.parametrize("read", [read_model, read_metadata, graph_cost])
@@ -41,19 +41,19 @@ def saved(
     folder: Path, called: str, functions: list[FunctionProto], *, branch: bool = False
 ) -> Path:
     """A small classifier that calls one of its functions, at once or in a branch."""
-    sketch = Sketch([1, 3, 8, 8])
-    sketch.node("GlobalAveragePool", ["x"], "pooled")
-    sketch.node("Flatten", ["pooled"], "flat")
-    sketch.node("MatMul", ["flat", sketch.const("w", 3, 5)], "scores")
-    sketch.nodes.append(call(called, "scores", "out"))
+    builder = GraphBuilder([1, 3, 8, 8])
+    builder.node("GlobalAveragePool", ["x"], "pooled")
+    builder.node("Flatten", ["pooled"], "flat")
+    builder.node("MatMul", ["flat", builder.const("w", 3, 5)], "scores")
+    builder.nodes.append(call(called, "scores", "out"))
     if branch:
         value = helper.make_tensor_value_info("inner", 1, [1, 5])
         inner = helper.make_graph([call(called, "scores", "inner")], "inner", [], [value])
-        yes = sketch.const("yes", dtype=bool)
-        sketch.nodes[-1] = helper.make_node(
+        yes = builder.const("yes", dtype=bool)
+        builder.nodes[-1] = helper.make_node(
             "If", [yes], ["out"], then_branch=inner, else_branch=inner
         )
-    model = sketch.model("out")
+    model = builder.model("out")
     model.functions.extend(functions)
     model.opset_import.append(helper.make_opsetid(OWN, 1))
     path = folder / "own.onnx"

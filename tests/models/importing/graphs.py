@@ -7,7 +7,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
-from tests.models.sketch import Sketch
+from tests.models.graph_builder import GraphBuilder
 
 FLOAT, UINT8, INT64 = TensorProto.FLOAT, TensorProto.UINT8, TensorProto.INT64
 
@@ -17,78 +17,78 @@ def small(
     element: int = FLOAT,
     end: str | None = None,
     **attributes: Any,
-) -> Sketch:
+) -> GraphBuilder:
     """Convolution, pooling, 10 scores in `scores`, and perhaps one more node to `out`."""
-    sketch = Sketch(shape or [1, 3, 32, 32], element)
+    builder = GraphBuilder(shape or [1, 3, 32, 32], element)
     source = "x"
     if element == UINT8:
-        source = sketch.node("Cast", ["x"], "floats", to=FLOAT)
-    kernel = sketch.const("kernel", 8, 3, 3, 3)
-    sketch.node("Conv", [source, kernel], "conv", strides=[2, 2], pads=[1, 1, 1, 1])
-    sketch.node("GlobalAveragePool", ["conv"], "pooled")
-    sketch.node("Flatten", ["pooled"], "flat")
-    sketch.node("MatMul", ["flat", sketch.const("matrix", 8, 10)], "scores")
+        source = builder.node("Cast", ["x"], "floats", to=FLOAT)
+    kernel = builder.const("kernel", 8, 3, 3, 3)
+    builder.node("Conv", [source, kernel], "conv", strides=[2, 2], pads=[1, 1, 1, 1])
+    builder.node("GlobalAveragePool", ["conv"], "pooled")
+    builder.node("Flatten", ["pooled"], "flat")
+    builder.node("MatMul", ["flat", builder.const("matrix", 8, 10)], "scores")
     if end:
-        sketch.node(end, ["scores"], "out", **attributes)
-    return sketch
+        builder.node(end, ["scores"], "out", **attributes)
+    return builder
 
 
 def detector() -> onnx.ModelProto:
-    sketch = small()
-    sketch.node("MatMul", ["flat", sketch.const("boxes_matrix", 8, 4)], "boxes")
-    model = sketch.model("scores")
+    builder = small()
+    builder.node("MatMul", ["flat", builder.const("boxes_matrix", 8, 4)], "boxes")
+    model = builder.model("scores")
     model.graph.output.append(helper.make_tensor_value_info("boxes", FLOAT, [1, 4]))
     return model
 
 
 def one_output_detector() -> onnx.ModelProto:
-    sketch = Sketch([1, 3, 32, 32])
-    sketch.node("Conv", ["x", sketch.const("k", 84, 3, 1, 1)], "map")
+    builder = GraphBuilder([1, 3, 32, 32])
+    builder.node("Conv", ["x", builder.const("k", 84, 3, 1, 1)], "map")
     target = helper.make_tensor("target", INT64, [3], [1, 84, 1024])
-    sketch.constants.append(target)
-    sketch.node("Reshape", ["map", "target"], "out")
-    return sketch.model("out")
+    builder.constants.append(target)
+    builder.node("Reshape", ["map", "target"], "out")
+    return builder.model("out")
 
 
 def suppressing() -> onnx.ModelProto:
-    sketch = small()
-    sketch.node("NonMaxSuppression", ["scores", "scores"], "out")
-    return sketch.model("out", INT64)
+    builder = small()
+    builder.node("NonMaxSuppression", ["scores", "scores"], "out")
+    return builder.model("out", INT64)
 
 
 def segmentation() -> onnx.ModelProto:
-    sketch = Sketch([1, 3, 32, 32])
-    sketch.node("Conv", ["x", sketch.const("k", 21, 3, 1, 1)], "out")
-    return sketch.model("out")
+    builder = GraphBuilder([1, 3, 32, 32])
+    builder.node("Conv", ["x", builder.const("k", 21, 3, 1, 1)], "out")
+    return builder.model("out")
 
 
 def text() -> onnx.ModelProto:
-    sketch = Sketch(["N", "T"], INT64)
-    sketch.node("Gather", [sketch.const("table", 100, 8), "x"], "out")
-    return sketch.model("out")
+    builder = GraphBuilder(["N", "T"], INT64)
+    builder.node("Gather", [builder.const("table", 100, 8), "x"], "out")
+    return builder.model("out")
 
 
 def custom() -> onnx.ModelProto:
-    sketch = small()
-    sketch.node("Mystery", ["scores"], "out", domain="acme")
-    model = sketch.model("out")
+    builder = small()
+    builder.node("Mystery", ["scores"], "out", domain="acme")
+    model = builder.model("out")
     model.opset_import.append(helper.make_opsetid("acme", 1))
     return model
 
 
 def in_training() -> onnx.ModelProto:
-    sketch = Sketch([1, 3, 32, 32])
-    norm = [sketch.const(f"norm_{at}", 3) for at in range(4)]
-    sketch.node("BatchNormalization", ["x", *norm], "out", training_mode=1)
-    return sketch.model("out")
+    builder = GraphBuilder([1, 3, 32, 32])
+    norm = [builder.const(f"norm_{at}", 3) for at in range(4)]
+    builder.node("BatchNormalization", ["x", *norm], "out", training_mode=1)
+    return builder.model("out")
 
 
 def with_a_loss() -> onnx.ModelProto:
-    sketch = small()
+    builder = small()
     labels = helper.make_tensor("labels", INT64, [1], [0])
-    sketch.constants.append(labels)
-    sketch.node("SoftmaxCrossEntropyLoss", ["scores", "labels"], "out")
-    return sketch.model("out")
+    builder.constants.append(labels)
+    builder.node("SoftmaxCrossEntropyLoss", ["scores", "labels"], "out")
+    return builder.model("out")
 
 
 def training_info() -> onnx.ModelProto:
@@ -98,9 +98,9 @@ def training_info() -> onnx.ModelProto:
 
 
 def half_floats() -> onnx.ModelProto:
-    sketch = small()
-    sketch.const("unused", 3, dtype=np.float16)
-    return sketch.model("scores")
+    builder = small()
+    builder.const("unused", 3, dtype=np.float16)
+    return builder.model("scores")
 
 
 def branching() -> onnx.ModelProto:
@@ -110,11 +110,11 @@ def branching() -> onnx.ModelProto:
         [],
         [helper.make_tensor_value_info("inner", FLOAT, [1, 10])],
     )
-    sketch = small()
-    sketch.node(
-        "If", [sketch.const("yes", dtype=np.bool_)], "out", then_branch=inner, else_branch=inner
+    builder = small()
+    builder.node(
+        "If", [builder.const("yes", dtype=np.bool_)], "out", then_branch=inner, else_branch=inner
     )
-    return sketch.model("out")
+    return builder.model("out")
 
 
 def old() -> onnx.ModelProto:
@@ -124,15 +124,17 @@ def old() -> onnx.ModelProto:
 
 
 def nothing_learned() -> onnx.ModelProto:
-    sketch = Sketch([1, 3, 32, 32])
-    sketch.node("GlobalAveragePool", ["x"], "out")
-    return sketch.model("out")
+    builder = GraphBuilder([1, 3, 32, 32])
+    builder.node("GlobalAveragePool", ["x"], "out")
+    return builder.model("out")
 
 
 def damaged_weights() -> onnx.ModelProto:
-    sketch = small()
-    sketch.constants[-1].CopyFrom(helper.make_tensor("matrix", FLOAT, [8, 10], [float("nan")] * 80))
-    return sketch.model("scores")
+    builder = small()
+    builder.constants[-1].CopyFrom(
+        helper.make_tensor("matrix", FLOAT, [8, 10], [float("nan")] * 80)
+    )
+    return builder.model("scores")
 
 
 def saved(model: onnx.ModelProto, folder: Path) -> Path:

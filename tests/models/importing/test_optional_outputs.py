@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from app.model.runtime import new_session
 from models.importing.import_onnx import adopt
 from models.importing.options import Choices
+from tests.models.graph_builder import GraphBuilder
 from tests.models.importing.exported import EXPORTS, KERAS, Export, write_labels
 from tests.models.importing.graphs import saved, small
 from tests.models.importing.inputs import images
 from tests.models.importing.test_import_onnx import quantise
-from tests.models.sketch import Sketch
 
 Values = dict[str, NDArray[Any]]
 ALL = ["probabilities", "embedding", "logits", "features"]
@@ -81,30 +81,32 @@ def test_logits_are_what_the_softmax_at_the_end_reads(end: str, tmp_path: Path) 
 
 
 def test_a_graph_without_softmax_and_pooling_has_neither(tmp_path: Path) -> None:
-    sketch = Sketch([1, 3, 32, 32])
-    kernel = sketch.const("kernel", 8, 3, 3, 3)
-    sketch.node("Conv", ["x", kernel], "map", strides=[32, 32], pads=[1, 1, 1, 1])
-    sketch.node("Flatten", ["map"], "flat")
-    sketch.node("MatMul", ["flat", sketch.const("matrix", 8, 10)], "scores")
-    sketch.node("Sigmoid", ["scores"], "shares")
-    sketch.node("Add", ["shares", sketch.const("one", 10)], "positive")
-    sketch.node("ReduceL1", ["positive"], "sum", axes=[1])
-    sketch.node("Div", ["positive", "sum"], "out")
-    adoption = adopt(saved(sketch.model("out"), tmp_path), KERAS.choices(write_labels(tmp_path)))
+    builder = GraphBuilder([1, 3, 32, 32])
+    kernel = builder.const("kernel", 8, 3, 3, 3)
+    builder.node("Conv", ["x", kernel], "map", strides=[32, 32], pads=[1, 1, 1, 1])
+    builder.node("Flatten", ["map"], "flat")
+    builder.node("MatMul", ["flat", builder.const("matrix", 8, 10)], "scores")
+    builder.node("Sigmoid", ["scores"], "shares")
+    builder.node("Add", ["shares", builder.const("one", 10)], "positive")
+    builder.node("ReduceL1", ["positive"], "sum", axes=[1])
+    builder.node("Div", ["positive", "sum"], "out")
+    adoption = adopt(saved(builder.model("out"), tmp_path), KERAS.choices(write_labels(tmp_path)))
     assert list(outputs_of(adoption.model, 32)) == ["probabilities", "embedding"]
     [said] = [one.value for one in adoption.findings if one.what == "outputs"]
     assert said == "probabilities, embedding"
 
 
 def test_what_follows_the_pooling_is_not_the_mean_of_the_map(tmp_path: Path) -> None:
-    sketch = Sketch([1, 3, 32, 32])
-    kernel = sketch.const("kernel", 8, 3, 3, 3)
-    sketch.node("Conv", ["x", kernel], "map", strides=[2, 2], pads=[1, 1, 1, 1])
-    sketch.node("GlobalAveragePool", ["map"], "pooled")
-    sketch.node("HardSwish", ["pooled"], "active")
-    sketch.node("Flatten", ["active"], "flat")
-    sketch.node("MatMul", ["flat", sketch.const("matrix", 8, 10)], "scores")
-    adoption = adopt(saved(sketch.model("scores"), tmp_path), KERAS.choices(write_labels(tmp_path)))
+    builder = GraphBuilder([1, 3, 32, 32])
+    kernel = builder.const("kernel", 8, 3, 3, 3)
+    builder.node("Conv", ["x", kernel], "map", strides=[2, 2], pads=[1, 1, 1, 1])
+    builder.node("GlobalAveragePool", ["map"], "pooled")
+    builder.node("HardSwish", ["pooled"], "active")
+    builder.node("Flatten", ["active"], "flat")
+    builder.node("MatMul", ["flat", builder.const("matrix", 8, 10)], "scores")
+    adoption = adopt(
+        saved(builder.model("scores"), tmp_path), KERAS.choices(write_labels(tmp_path))
+    )
     assert list(outputs_of(adoption.model, 32)) == ["probabilities", "embedding", "logits"]
 
 
@@ -112,12 +114,14 @@ def test_the_map_of_classes_that_are_pooled_is_the_one_that_they_are_made_of(
     tmp_path: Path,
 ) -> None:
     """As in SqueezeNet."""
-    sketch = Sketch(["N", 3, 32, 32])
-    kernel = sketch.const("k1", 6, 3, 3, 3)
-    sketch.node("Conv", ["x", kernel], "logits", strides=[2, 2], pads=[1, 1, 1, 1])
-    sketch.node("Conv", ["logits", sketch.const("k2", 10, 6, 1, 1)], "features")
-    sketch.node("GlobalAveragePool", ["features"], "scores")
-    adoption = adopt(saved(sketch.model("scores"), tmp_path), KERAS.choices(write_labels(tmp_path)))
+    builder = GraphBuilder(["N", 3, 32, 32])
+    kernel = builder.const("k1", 6, 3, 3, 3)
+    builder.node("Conv", ["x", kernel], "logits", strides=[2, 2], pads=[1, 1, 1, 1])
+    builder.node("Conv", ["logits", builder.const("k2", 10, 6, 1, 1)], "features")
+    builder.node("GlobalAveragePool", ["features"], "scores")
+    adoption = adopt(
+        saved(builder.model("scores"), tmp_path), KERAS.choices(write_labels(tmp_path))
+    )
     found = outputs_of(adoption.model, 32)
     assert list(found) == ALL
     assert found["features"].shape == (3, 6, 16, 16)

@@ -10,6 +10,7 @@ from app.model.runtime import new_session
 from models.importing.checks import Refused
 from models.importing.import_onnx import adopt
 from models.importing.options import Choices
+from tests.models.graph_builder import GraphBuilder
 from tests.models.importing.exported import KERAS, run, write_labels
 from tests.models.importing.graphs import (
     INT64,
@@ -19,7 +20,6 @@ from tests.models.importing.graphs import (
     small,
 )
 from tests.models.importing.inputs import LABELS, images
-from tests.models.sketch import Sketch
 
 
 def test_a_graph_that_takes_pixels_gets_them(tmp_path: Path) -> None:
@@ -41,9 +41,9 @@ def test_a_graph_that_takes_pixels_gets_them(tmp_path: Path) -> None:
 @pytest.mark.parametrize("end", ["Softmax", "LogSoftmax", None])
 def test_scores_of_any_kind_become_the_same_probabilities(end: str | None, tmp_path: Path) -> None:
     plain = adopt(saved(small().model("scores"), tmp_path), KERAS.choices(write_labels(tmp_path)))
-    sketch = small(end=end, axis=1) if end else small()
+    builder = small(end=end, axis=1) if end else small()
     other = adopt(
-        saved(sketch.model("out" if end else "scores"), tmp_path),
+        saved(builder.model("out" if end else "scores"), tmp_path),
         KERAS.choices(write_labels(tmp_path)),
     )
     pixels = images(2, 96)[:, :32, :32]
@@ -75,12 +75,12 @@ def test_one_of_several_outputs_can_be_named(tmp_path: Path) -> None:
 
 def test_a_map_before_the_classes_is_pooled_for_the_embedding(tmp_path: Path) -> None:
     """As in SqueezeNet: the classes are pooled, not the features."""
-    sketch = Sketch(["N", 3, 32, 32])
-    kernel = sketch.const("k1", 6, 3, 3, 3)
-    sketch.node("Conv", ["x", kernel], "map", strides=[2, 2], pads=[1, 1, 1, 1])
-    sketch.node("Conv", ["map", sketch.const("k2", 10, 6, 1, 1)], "classes")
-    sketch.node("GlobalAveragePool", ["classes"], "image")  # a name that the wrapper takes
-    adoption = adopt(saved(sketch.model("image"), tmp_path), KERAS.choices(write_labels(tmp_path)))
+    builder = GraphBuilder(["N", 3, 32, 32])
+    kernel = builder.const("k1", 6, 3, 3, 3)
+    builder.node("Conv", ["x", kernel], "map", strides=[2, 2], pads=[1, 1, 1, 1])
+    builder.node("Conv", ["map", builder.const("k2", 10, 6, 1, 1)], "classes")
+    builder.node("GlobalAveragePool", ["classes"], "image")  # a name that the wrapper takes
+    adoption = adopt(saved(builder.model("image"), tmp_path), KERAS.choices(write_labels(tmp_path)))
     [said] = [found.known_by for found in adoption.findings if found.what == "embedding"]
     assert said.startswith("no pooled features before the classes")
     probabilities, embedding = run(adoption.model, images(2, 96)[:, :32, :32])
@@ -89,11 +89,11 @@ def test_a_map_before_the_classes_is_pooled_for_the_embedding(tmp_path: Path) ->
 
 
 def test_a_batch_that_is_fixed_for_good_stays_one(tmp_path: Path) -> None:
-    sketch = small()
-    sketch.constants.append(helper.make_tensor("one", INT64, [2], [1, 10]))
-    sketch.node("Expand", ["scores", "one"], "wide")
-    sketch.constants.append(helper.make_tensor("row", INT64, [1], [0]))
-    sketch.node("Gather", ["wide", "row"], "out", axis=0)
-    adoption = adopt(saved(sketch.model("out"), tmp_path), KERAS.choices(write_labels(tmp_path)))
+    builder = small()
+    builder.constants.append(helper.make_tensor("one", INT64, [2], [1, 10]))
+    builder.node("Expand", ["scores", "one"], "wide")
+    builder.constants.append(helper.make_tensor("row", INT64, [1], [0]))
+    builder.node("Gather", ["wide", "row"], "out", axis=0)
+    adoption = adopt(saved(builder.model("out"), tmp_path), KERAS.choices(write_labels(tmp_path)))
     assert [found.value for found in adoption.findings if found.what == "batch"] == ["1"]
     assert adoption.model.graph.input[0].type.tensor_type.shape.dim[0].dim_value == 1

@@ -17,7 +17,7 @@ from models.onnx_cost.graph_cost import GraphCostError, graph_cost
 from models.zoo.fetch import Fetcher
 from models.zoo.zoo import export_entry, find, zoo
 from tests.exports import random_recipe
-from tests.models.sketch import Sketch, classifier
+from tests.models.graph_builder import GraphBuilder, classifier
 
 TOTALS = (
     "stored_params", "madds", "classifier_madds", "peak_activation_bytes", "standard_madds",
@@ -127,31 +127,31 @@ def test_weights_that_are_also_inputs_are_weights() -> None:
 
 def test_a_quantised_operator_graph_has_its_costs() -> None:
     """QLinearConv and onnxruntime's own operators for the residual sum, pooling and classifier."""
-    sketch = Sketch(["N", 3, "H", "W"], TensorProto.UINT8)
-    scale, zero = sketch.const("s"), sketch.const("z", dtype=np.uint8)
-    quantised, weights_zero = [scale, zero], sketch.const("wz", dtype=np.int8)
+    builder = GraphBuilder(["N", 3, "H", "W"], TensorProto.UINT8)
+    scale, zero = builder.const("s"), builder.const("z", dtype=np.uint8)
+    quantised, weights_zero = [scale, zero], builder.const("wz", dtype=np.int8)
 
     def conv(source: str, kernel: tuple[int, ...], name: str, **attributes: Any) -> str:
-        weights = sketch.const(f"{name}_w", *kernel, dtype=np.int8)
-        bias = sketch.const(f"{name}_b", kernel[0], dtype=np.int32)
+        weights = builder.const(f"{name}_w", *kernel, dtype=np.int8)
+        bias = builder.const(f"{name}_b", kernel[0], dtype=np.int32)
         inputs = [source, *quantised, weights, scale, weights_zero, *quantised, bias]
-        return sketch.node("QLinearConv", inputs, name, **attributes)
+        return builder.node("QLinearConv", inputs, name, **attributes)
 
     conv("x", (8, 3, 1, 1), "stem")
     conv("stem", (8, 1, 3, 3), "dw", group=8, pads=[1, 1, 1, 1])
     conv("dw", (8, 8, 1, 1), "pw")
     own: dict[str, Any] = {"domain": "com.microsoft"}
     both = ["pw", *quantised, "stem", *quantised, *quantised]
-    sketch.node("QLinearAdd", both, "sum", **own)
-    sketch.node("QLinearConcat", [*quantised, *both[:6]], "wide", axis=1, **own)
+    builder.node("QLinearAdd", both, "sum", **own)
+    builder.node("QLinearConcat", [*quantised, *both[:6]], "wide", axis=1, **own)
     pooled = ["wide", *quantised, *quantised]
-    sketch.node("QLinearGlobalAveragePool", pooled, "pooled", channels_last=0, **own)
-    sketch.node("Flatten", ["pooled"], "flat")
-    matrix = [sketch.const("m", 16, 10, dtype=np.int8), scale, weights_zero]
-    bias = sketch.const("mb", 10, dtype=np.int32)
-    sketch.node("QGemm", ["flat", *quantised, *matrix, bias, *quantised], "out", **own)
+    builder.node("QLinearGlobalAveragePool", pooled, "pooled", channels_last=0, **own)
+    builder.node("Flatten", ["pooled"], "flat")
+    matrix = [builder.const("m", 16, 10, dtype=np.int8), scale, weights_zero]
+    bias = builder.const("mb", 10, dtype=np.int32)
+    builder.node("QGemm", ["flat", *quantised, *matrix, bias, *quantised], "out", **own)
 
-    cost = graph_cost(sketch.model("out", TensorProto.UINT8), 32)
+    cost = graph_cost(builder.model("out", TensorProto.UINT8), 32)
     assert rows_of(cost) == [
         ("stem", "pointwise", 24, 8, 0, 24 * 1024),
         ("dw", "depthwise", 72, 8, 0, 72 * 1024),
@@ -169,34 +169,34 @@ def test_a_quantised_operator_graph_has_its_costs() -> None:
 
 
 def test_a_pool_that_keeps_channels_last_is_refused() -> None:
-    sketch = Sketch([1, 32, 32, 3], TensorProto.UINT8)
-    quantised = [sketch.const("s"), sketch.const("z", dtype=np.uint8)]
+    builder = GraphBuilder([1, 32, 32, 3], TensorProto.UINT8)
+    quantised = [builder.const("s"), builder.const("z", dtype=np.uint8)]
     inputs = ["x", *quantised, *quantised]
     own: dict[str, Any] = {"domain": "com.microsoft"}
-    sketch.node("QLinearGlobalAveragePool", inputs, "out", channels_last=1, **own)
+    builder.node("QLinearGlobalAveragePool", inputs, "out", channels_last=1, **own)
     with pytest.raises(GraphCostError, match=r"'out' \(QLinearGlobalAveragePool\) is unknown"):
-        graph_cost(sketch.model("out", TensorProto.UINT8))
+        graph_cost(builder.model("out", TensorProto.UINT8))
 
 
 def test_scaling_by_a_constant_that_comes_first_is_no_constant() -> None:
-    sketch = Sketch(["N", 3, "H", "W"])
-    sketch.node("Div", ["x", sketch.const("d", 1, 3, 1, 1)], "small")
-    sketch.node("Sub", [sketch.const("one", 1), "small"], "turned")
-    sketch.node("Mul", [sketch.const("two", 1), "turned"], "scaled")
-    sketch.node("MaxPool", ["scaled"], "out", kernel_shape=[2, 2], strides=[2, 2])
-    cost = graph_cost(sketch.model("out"), 32)
+    builder = GraphBuilder(["N", 3, "H", "W"])
+    builder.node("Div", ["x", builder.const("d", 1, 3, 1, 1)], "small")
+    builder.node("Sub", [builder.const("one", 1), "small"], "turned")
+    builder.node("Mul", [builder.const("two", 1), "turned"], "scaled")
+    builder.node("MaxPool", ["scaled"], "out", kernel_shape=[2, 2], strides=[2, 2])
+    cost = graph_cost(builder.model("out"), 32)
     assert [(row.kind, row.kernel, row.stride) for row in cost.layers] == [("max_pool", (2, 2), 2)]
     assert cost.peak_activation_bytes == 3 * (32 * 32 + 16 * 16) * 4
 
 
 def test_a_matrix_product_of_two_features_is_no_layer() -> None:
-    sketch = Sketch([1, 4, 8, 8])
-    sketch.node("MatMul", ["x", "x"], "out")
-    cost = graph_cost(sketch.model("out"))
+    builder = GraphBuilder([1, 4, 8, 8])
+    builder.node("MatMul", ["x", "x"], "out")
+    cost = graph_cost(builder.model("out"))
     assert (cost.layers, cost.madds) == ((), 0)
 
 
 def test_a_matrix_is_used_once_a_row_of_what_it_is_given() -> None:
-    sketch = Sketch([1, 4, 8, 16])
-    sketch.node("MatMul", ["x", sketch.const("w", 16, 10)], "out")
-    assert graph_cost(sketch.model("out")).madds == 4 * 8 * 160
+    builder = GraphBuilder([1, 4, 8, 16])
+    builder.node("MatMul", ["x", builder.const("w", 16, 10)], "out")
+    assert graph_cost(builder.model("out")).madds == 4 * 8 * 160

@@ -10,7 +10,7 @@ from onnx import TensorProto, helper
 
 from models.files.onnx_file import OnnxFileError
 from models.onnx_cost.graph_cost import GraphCostError, graph_cost
-from tests.models.sketch import Sketch, classifier
+from tests.models.graph_builder import GraphBuilder, classifier
 
 
 def two_inputs() -> onnx.ModelProto:
@@ -20,22 +20,22 @@ def two_inputs() -> onnx.ModelProto:
 
 
 def of_another_domain() -> onnx.ModelProto:
-    sketch = Sketch([1, 3, 8, 8])
-    sketch.node("Mystery", ["x"], "out", domain="com.microsoft")
-    return sketch.model("out")
+    builder = GraphBuilder([1, 3, 8, 8])
+    builder.node("Mystery", ["x"], "out", domain="com.microsoft")
+    return builder.model("out")
 
 
 def of_free_shape() -> onnx.ModelProto:
     """The shape of its output is an input's value, which nobody knows before a run."""
-    sketch = Sketch([1, 3, 8, 8])
-    sketch.node("NonZero", ["x"], "out")
-    return sketch.model("out", TensorProto.INT64)
+    builder = GraphBuilder([1, 3, 8, 8])
+    builder.node("NonZero", ["x"], "out")
+    return builder.model("out", TensorProto.INT64)
 
 
 def without_a_type() -> onnx.ModelProto:
-    sketch = Sketch([1, 3, 8, 8], TensorProto.UNDEFINED)
-    sketch.node("Mystery", ["x"], "out", domain="com.microsoft")
-    return sketch.model("out")
+    builder = GraphBuilder([1, 3, 8, 8], TensorProto.UNDEFINED)
+    builder.node("Mystery", ["x"], "out", domain="com.microsoft")
+    return builder.model("out")
 
 
 def of_an_unknown_type() -> onnx.ModelProto:
@@ -51,16 +51,18 @@ def without_an_output() -> onnx.ModelProto:
 
 
 def with_wrong_shapes() -> onnx.ModelProto:
-    sketch = Sketch([1, 3, 8, 8])
-    sketch.node("MatMul", ["x", sketch.const("w", 5, 10)], "out")
-    return sketch.model("out")
+    builder = GraphBuilder([1, 3, 8, 8])
+    builder.node("MatMul", ["x", builder.const("w", 5, 10)], "out")
+    return builder.model("out")
 
 
 @pytest.mark.parametrize(
     ("model", "resolution", "text"),
     [
         pytest.param(two_inputs(), 32, "one input with four axes", id="two inputs"),
-        pytest.param(Sketch([1, 3]).model("x"), 32, "one input with four axes", id="no image"),
+        pytest.param(
+            GraphBuilder([1, 3]).model("x"), 32, "one input with four axes", id="no image"
+        ),
         pytest.param(classifier(), None, "Give a resolution", id="free size"),
         pytest.param(classifier(["N", "C", "H", "W"]), 32, "all symbolic", id="free channels"),
         pytest.param(

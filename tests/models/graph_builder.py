@@ -1,4 +1,4 @@
-"""Small ONNX graphs of other exporters, in the making."""
+"""Building small ONNX graphs as other exporters write them."""
 
 from typing import Any
 
@@ -7,8 +7,8 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 
-class Sketch:
-    """A graph in the making, as other exporters write it."""
+class GraphBuilder:
+    """Builds an ONNX graph as other exporters write it."""
 
     def __init__(self, shape: list[int | str], element: int = TensorProto.FLOAT) -> None:
         self.image = helper.make_tensor_value_info("x", element, shape)
@@ -26,7 +26,7 @@ class Sketch:
     def model(self, output: str, element: int = TensorProto.FLOAT) -> onnx.ModelProto:
         graph = helper.make_graph(
             self.nodes,
-            "sketch",
+            "graph",
             [self.image],
             [helper.make_tensor_value_info(output, element, None)],
             self.constants,
@@ -37,15 +37,15 @@ class Sketch:
 
 def classifier(shape: list[int | str] | None = None) -> onnx.ModelProto:
     """A convolution with unfolded batch norm, a grouped one, ReduceMean, MatMul and Add."""
-    sketch = Sketch(shape or ["N", 3, "H", "W"])
-    kernel = sketch.const("k1", 8, 3, 3, 3)
-    sketch.node("Conv", ["x", kernel], "c1", strides=[2, 2], pads=[1, 1, 1, 1])
-    norm = [sketch.const(f"bn{at}", 8) for at in range(4)]
-    sketch.node("BatchNormalization", ["c1", *norm], "n1")
-    sketch.node("Relu", ["n1"], "r1")
-    grouped = [sketch.const("k2", 16, 2, 3, 3), sketch.const("b2", 16)]
-    sketch.node("Conv", ["r1", *grouped], "c2", group=4, pads=[1, 1, 1, 1])
-    sketch.node("ReduceMean", ["c2"], "pooled", axes=[2, 3], keepdims=0)
-    sketch.node("MatMul", ["pooled", sketch.const("w", 16, 10)], "scores")
-    sketch.node("Add", ["scores", sketch.const("b", 10)], "out")
-    return sketch.model("out")
+    builder = GraphBuilder(shape or ["N", 3, "H", "W"])
+    kernel = builder.const("k1", 8, 3, 3, 3)
+    builder.node("Conv", ["x", kernel], "c1", strides=[2, 2], pads=[1, 1, 1, 1])
+    norm = [builder.const(f"bn{at}", 8) for at in range(4)]
+    builder.node("BatchNormalization", ["c1", *norm], "n1")
+    builder.node("Relu", ["n1"], "r1")
+    grouped = [builder.const("k2", 16, 2, 3, 3), builder.const("b2", 16)]
+    builder.node("Conv", ["r1", *grouped], "c2", group=4, pads=[1, 1, 1, 1])
+    builder.node("ReduceMean", ["c2"], "pooled", axes=[2, 3], keepdims=0)
+    builder.node("MatMul", ["pooled", builder.const("w", 16, 10)], "scores")
+    builder.node("Add", ["scores", builder.const("b", 10)], "out")
+    return builder.model("out")
