@@ -112,7 +112,7 @@ def pull(
                 print_status(f"{entry.name}: already in {folder}")
                 continue
             try:
-                with fetcher.proving(entry):
+                with fetcher.recording_hashes(entry):
                     path = export_entry(entry, fetcher.locate, folder)
             except ZooError as error:
                 if not everything:

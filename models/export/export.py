@@ -141,12 +141,12 @@ def write_checked(model: onnx.ModelProto, card: ModelCard, folder: Path) -> Path
     Raises:
         onnx.checker.ValidationError: the graph is not valid ONNX.
     """
-    give_card(model, card)
+    set_card(model, card)
     onnx.checker.check_model(model, full_check=True)
     return write_model(model, folder / f"{card.name}.onnx")
 
 
-def give_card(model: onnx.ModelProto, card: ModelCard) -> None:
+def set_card(model: onnx.ModelProto, card: ModelCard) -> None:
     """Put the card and the version of this project into the model."""
     model.producer_version = __version__
     onnx.helper.set_model_props(model, {CARD_KEY: card.model_dump_json()})

@@ -14,7 +14,7 @@ from app.card.card import (
     Precision,
     Resolutions,
 )
-from models.export.export import give_card
+from models.export.export import set_card
 from models.importing.checks import Refused, admit, source_files
 from models.importing.inspect_graph import (
     Features,
@@ -151,7 +151,7 @@ def adopt(
         quantization=None,
         measured=(),
     )
-    give_card(wrapped.model, card)
+    set_card(wrapped.model, card)
     return Adoption(card, wrapped.model, _findings(foreign, card, plan, choices, names, wrapped))
 
 

@@ -8,7 +8,7 @@ import onnx
 
 from app.card.card import PROBABILITIES, Origin, Precision, SourceFile
 from models.checkpoints.checkpoint import Affine
-from models.export.export import Recipe, build, give_card
+from models.export.export import Recipe, build, set_card
 from models.export.graph import InputScaling
 from models.files.hashes import sha256_of
 from models.importing.checks import Refused
@@ -105,7 +105,7 @@ def adopt_checkpoint(
     model = build(recipe, network.checkpoint, precision)
     card = recipe.card(precision).model_copy(update={"name": chosen_name(name, path)})
     _try_out(model, resolution)
-    give_card(model, card)
+    set_card(model, card)
     return Adoption(card, model, _findings(network, recipe, choices, names))
 
 

@@ -15,7 +15,7 @@ class ArchiveError(Exception):
     """An archive is damaged or lacks the expected file."""
 
 
-def take_member(archive: Path, member: str, target: Path, limit_bytes: int) -> None:
+def extract_member(archive: Path, member: str, target: Path, limit_bytes: int) -> None:
     """Copy the regular file `member` from a gzipped tar archive to `target`.
 
     No name in the archive becomes a path, links are not followed, and an archive that would unpack

@@ -76,14 +76,14 @@ def check_redirects(response: httpx.Response) -> None:
 
 
 def _copy(
-    chunks: Iterable[bytes], out: IO[bytes], limit_bytes: int, tell: Callable[[int], None]
+    chunks: Iterable[bytes], out: IO[bytes], limit_bytes: int, on_chunk: Callable[[int], None]
 ) -> bool:
     """Write the chunks; False as soon as there are more than `limit_bytes`."""
     for chunk in chunks:
         if out.tell() + len(chunk) > limit_bytes:
             return False
         out.write(chunk)
-        tell(out.tell())
+        on_chunk(out.tell())
     return True
 
 

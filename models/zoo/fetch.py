@@ -5,8 +5,8 @@ interruption, and gets its final name only when it is complete and verified. One
 fetches into a cache; others wait, and then find the files of the first.
 
 The first download of a file that the zoo does not pin is trusted, over https only. Once it has
-proved to contain the expected weights (`Fetcher.proving`), its hash is recorded in `SHA256SUMS`
-next to the downloads, and it is pinned from then on.
+proved to contain the expected weights (`Fetcher.recording_hashes`), its hash is recorded in
+`SHA256SUMS` next to the downloads, and it is pinned from then on.
 """
 
 import subprocess
@@ -21,7 +21,7 @@ from zipfile import ZipFile
 from models.files.atomic_file import folder_lock, os_errors_with_path, sync_and_rename
 from models.files.hashes import HashRecord, MalformedRecord, sha256_of
 from models.progress import Progress, no_progress
-from models.zoo.archive import ArchiveError, take_member
+from models.zoo.archive import ArchiveError, extract_member
 from models.zoo.download import DownloadError, download
 from models.zoo.records import ArchiveOrigin, FileOrigin, PackageOrigin, UrlOrigin, ZooFile
 from models.zoo.zoo import Entry, ZooError
@@ -45,7 +45,7 @@ class Pin:
     """The SHA-256 that a file must have, and where it comes from."""
 
     sha256: str
-    why: str = "pinned"
+    source: str = "pinned"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,7 @@ class Fetcher:
         if path := _local(name, (*self.folders, self.cache), pin):
             return path
         if self.offline:
-            raise FetchError(_advice(name, pin, file.origins, [], offline=True))
+            raise FetchError(_failure_text(name, pin, file.origins, [], offline=True))
         with (
             folder_lock(self.cache, self.on_wait),
             os_errors_with_path(self._part(name)),
@@ -96,10 +96,10 @@ class Fetcher:
                     return self._fetch(name, file.file_bytes, pin, origin)
                 except (FetchError, ArchiveError, DownloadError) as error:
                     reasons.append(f"{_address(origin)}: {error}")
-        raise FetchError(_advice(name, pin, file.origins, reasons, offline=False))
+        raise FetchError(_failure_text(name, pin, file.origins, reasons, offline=False))
 
     @contextmanager
-    def proving(self, entry: Entry) -> Iterator[None]:
+    def recording_hashes(self, entry: Entry) -> Iterator[None]:
         """Record the hashes of files that are not pinned if the block succeeds with them.
 
         If the block fails, those that it downloaded are removed, so that a login page in place of
@@ -162,7 +162,7 @@ class Fetcher:
                     download(str(url), part, name, limit, self.progress)
         if pin and (found := sha256_of(part)) != pin.sha256:
             part.unlink()
-            raise WrongHash(f"gave SHA-256 {found}, expected {pin.sha256} ({pin.why})")
+            raise WrongHash(f"gave SHA-256 {found}, expected {pin.sha256} ({pin.source})")
         size = part.stat().st_size
         self.progress(name, size, size)
         return sync_and_rename(part, self.cache / name)
@@ -173,7 +173,7 @@ class Fetcher:
         with TemporaryDirectory(dir=part.parent) as folder:
             archive = Path(folder) / "archive.tgz"
             download(str(origin.archive), archive, name, MAX_ARCHIVE_BYTES, self.progress)
-            take_member(archive, origin.member, part, limit_bytes)
+            extract_member(archive, origin.member, part, limit_bytes)
 
 
 def _local(name: str, folders: Iterable[Path], pin: Pin | None) -> Path | None:
@@ -192,7 +192,7 @@ def verify(path: Path, pin: Pin) -> None:
     """
     if (found := sha256_of(path)) != pin.sha256:
         raise WrongHash(
-            f"{path} has SHA-256 {found}, expected {pin.sha256} ({pin.why}); "
+            f"{path} has SHA-256 {found}, expected {pin.sha256} ({pin.source}); "
             "remove the file and try again"
         )
 
@@ -225,7 +225,7 @@ def _address(origin: FileOrigin) -> str:
             return f"{archive} ({member})"
 
 
-def _advice(
+def _failure_text(
     name: str,
     pin: Pin | None,
     origins: Iterable[FileOrigin],

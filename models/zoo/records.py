@@ -11,7 +11,7 @@ from models.network.design import PAPER_DESIGN, Design
 from models.network.layers import Padding
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-Channels = tuple[float, float, float]
+RgbValues = tuple[float, float, float]
 Reader = Literal["keras_h5", "tflite", "timm", "torchvision"]
 
 
@@ -80,8 +80,8 @@ class Format(Record):
     padding: Padding
     background: bool
     integer_weights: bool = False
-    mean: Channels
-    std: Channels
+    mean: RgbValues
+    std: RgbValues
     batch_norm_epsilon: float | None = None
     preprocessing: Preprocessing
 
@@ -117,7 +117,7 @@ class ZooCheckpoint(Record):
     design: Design = PAPER_DESIGN
 
 
-class Cell(NamedTuple):
+class GridRow(NamedTuple):
     """One row of a published table of accuracies."""
 
     alpha: float
@@ -130,7 +130,7 @@ class AccuracyTable(Record):
     """A published table of accuracies and its source."""
 
     source: str
-    rows: tuple[Cell, ...] = Field(min_length=1)
+    rows: tuple[GridRow, ...] = Field(min_length=1)
 
 
 class GridModel(Record):
@@ -179,11 +179,11 @@ class Grid(Record):
         """The file of each checkpoint by name, not pinned."""
         return {self._file_name(cell): self._file(cell) for _, cell in self._cells()}
 
-    def _cells(self) -> list[tuple[str, Cell]]:
+    def _cells(self) -> list[tuple[str, GridRow]]:
         cells = [(table.source, cell) for table in self.tables for cell in table.rows]
         return sorted(cells, key=lambda pair: (-pair[1].alpha, -pair[1].resolution))
 
-    def _file(self, cell: Cell) -> ZooFile:
+    def _file(self, cell: GridRow) -> ZooFile:
         name = self._file_name(cell)
         origins: list[dict[str, Any]] = [
             {key: self._fill(text, cell, file=name) for key, text in origin.items()}
@@ -191,10 +191,10 @@ class Grid(Record):
         ]
         return ZooFile.model_validate({"licence": self.licence, "origins": origins})
 
-    def _file_name(self, cell: Cell) -> str:
+    def _file_name(self, cell: GridRow) -> str:
         return self._fill(self.file, cell)
 
-    def _fill(self, text: str, cell: Cell, **names: str) -> str:
+    def _fill(self, text: str, cell: GridRow, **names: str) -> str:
         alpha = self.alpha_spelling.get(str(cell.alpha), str(cell.alpha))
         try:
             return text.format(alpha=alpha, resolution=cell.resolution, **names)

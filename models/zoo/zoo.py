@@ -40,7 +40,7 @@ class ZooError(Exception):
     """A zoo model is unknown or unavailable; the text says what to do."""
 
 
-class NotTheWeights(ZooError):
+class WrongWeights(ZooError):
     """Files exist, but they are not the weights of the model."""
 
 
@@ -159,7 +159,7 @@ def export_entry(entry: Entry, locate: Callable[[Entry], list[Path]], store: Pat
         checkpoint = read_checkpoint(entry, paths)
         return export(entry.recipe_of(unpinned), checkpoint, entry.precision, store)
     except (CheckpointError, ValueError) as error:
-        raise NotTheWeights(
+        raise WrongWeights(
             f"{', '.join(map(str, paths))} cannot be made into {entry.name}: {error}; "
             "replace it with the right file, or remove it and pull again"
         ) from error

@@ -44,7 +44,7 @@ def unpinned(publisher: Publisher, *habits: Habit) -> Entry:
 
 def pull(entry: Entry, fetcher: Fetcher, fails: Exception | None = None) -> bytes:
     """What the command line does: fetch, make something of it, or fail at that."""
-    with fetcher.proving(entry):
+    with fetcher.recording_hashes(entry):
         [path] = fetcher.locate(entry)
         if fails:
             raise fails

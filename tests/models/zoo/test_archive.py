@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.zoo.archive import ArchiveError, take_member
+from models.zoo.archive import ArchiveError, extract_member
 from tests.models.publisher import archive
 
 CONTENT = bytes(range(256)) * 8
@@ -18,7 +18,7 @@ LIMIT = 10_000
 def take(folder: Path, content: bytes, member: str = "model.tflite") -> bytes:
     path, target = folder / "archive.tgz", folder / "out"
     path.write_bytes(content)
-    take_member(path, member, target, LIMIT)
+    extract_member(path, member, target, LIMIT)
     return target.read_bytes()
 
 

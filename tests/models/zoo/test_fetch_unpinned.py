@@ -26,7 +26,7 @@ def test_a_file_that_changed_since_its_first_pull_is_refused(
 ) -> None:
     pull(unpinned(publisher, "whole"), Fetcher(cache))
     (cache / NAME).unlink()
-    with pytest.raises(FetchError, match=rf"recorded in .*{HASH_RECORD} when first pulled"):
+    with pytest.raises(FetchError, match=rf"recorded in .*{HASH_RECORD} by the first pull"):
         pull(unpinned(publisher, "other bytes"), Fetcher(cache))
     (tmp_path / NAME).write_bytes(b"something else")
     with pytest.raises(WrongHash, match=HASH_RECORD):
@@ -73,7 +73,7 @@ def test_a_file_without_a_known_size_has_a_limit_all_the_same(
     publisher: Publisher, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("models.zoo.fetch.MAX_UNPINNED_BYTES", len(CONTENT))
-    with pytest.raises(FetchError, match="more than the"):
+    with pytest.raises(FetchError, match="larger than the limit of"):
         pull(unpinned(publisher, "too much"), Fetcher(cache))
     assert pull(unpinned(publisher, "whole"), Fetcher(cache)) == CONTENT
 

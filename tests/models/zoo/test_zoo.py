@@ -20,7 +20,7 @@ from models.zoo.zoo import (
     DEFAULT_MODEL,
     ZOO_FILE,
     Entry,
-    NotTheWeights,
+    WrongWeights,
     ZooError,
     export_entry,
     find,
@@ -234,7 +234,7 @@ def test_formats_say_what_the_weights_were_trained_on() -> None:
 def test_a_file_that_is_no_checkpoint_is_refused(name: str, tmp_path: Path) -> None:
     path = tmp_path / "photo.jpg"
     path.write_bytes(b"\xff\xd8\xff\xe0 no weights here")
-    with pytest.raises(NotTheWeights, match=f"{path} cannot be made into {name}: photo.jpg"):
+    with pytest.raises(WrongWeights, match=f"{path} cannot be made into {name}: photo.jpg"):
         export_entry(find(name), lambda _: [path], tmp_path / "store")
     assert not (tmp_path / "store").exists()
 
