@@ -1,38 +1,38 @@
-"""Everything that can go wrong for a reason that a person can act on.
+"""The errors that a user or an administrator can act on.
 
     GatewayError
     ├── SettingError              a setting is unknown or has a bad value       (start-up)
     ├── ModelFileError            a file in the store cannot be served          (start-up, reload)
     │   └── CardError             its model card is missing or not valid
     └── RequestError              a request cannot be answered; has an HTTP status
-        ├── BadRequest                400  the body is not what its content type promises
+        ├── BadRequest                400  the body does not match its content type
         ├── BadQuery                  422  a query parameter is unknown or out of range
-        ├── ImpossibleBudget          422  no loaded variant keeps the limits of model=auto
+        ├── ImpossibleBudget          422  no loaded variant meets the limits of model=auto
         ├── NotFound                  404  no such path
         ├── UnknownModel              404  no loaded model has that name
         ├── LastModel                 409  the only loaded model cannot be unloaded
-        ├── MethodNotAllowed          405  the path does not take this method
+        ├── MethodNotAllowed          405  the path does not support this method
         ├── TooManyBytes              413  the body is larger than allowed
         ├── TooManyImages             413  more images in one request than allowed
-        ├── Unauthorized              401  a key is needed and none, or a wrong one, was sent
+        ├── Unauthorized              401  a valid key is needed
         ├── Forbidden                 403  the key that was sent does not allow this
         ├── SlowBody                  408  the body did not arrive in time
-        ├── Overloaded                503  as many images wait as may
-        ├── OutOfMemory               503  no memory for the pixels of this image, now
-        ├── Stopping                  503  the service is being stopped
+        ├── Overloaded                503  the queue is full
+        ├── OutOfMemory               503  not enough memory for this image right now
+        ├── Stopping                  503  the service is shutting down
         ├── DeadlineExceeded          504  the answer would come too late
-        ├── ClientGone                499  the client closed the connection; for log and metrics
+        ├── ClientGone                499  the client closed the connection; in log and metrics only
         ├── StoreUnusable             500  the store cannot be read again as a whole
-        ├── InternalError             500  a mistake of the server, never of the request
-        └── ImageError                     the bytes are not an image we take
-            ├── EmptyBody             400  nothing was sent
-            ├── NotAnImage            400  no known image starts like this
-            ├── DamagedImage          400  the image cannot be decoded to its end
-            ├── UnsupportedFormat     415  an image, but of a format that is not taken
+        ├── InternalError             500  an error of the server, never of the request
+        └── ImageError                     the bytes are not a supported image
+            ├── EmptyBody             400  the body is empty
+            ├── NotAnImage            400  the bytes match no known image format
+            ├── DamagedImage          400  the image data is damaged
+            ├── UnsupportedFormat     415  the image format or content type is not supported
             ├── ImageTooSmall         422  fewer pixels a side than the minimum
             └── TooManyPixels         413  the header declares more pixels than allowed
 
-Only the text of these errors reaches a client; anything else becomes a plain 500.
+Only the text of these errors reaches a client; any other exception becomes a plain 500.
 """
 
 from math import ceil
@@ -41,7 +41,7 @@ UNEXPECTED = "Internal error. The server's log has the details."  # all that a c
 
 
 def first_line(error: Exception) -> str:
-    """What another library says of its error, in one line that is not too long."""
+    """The first line of another library's error message, shortened."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
 
 
@@ -75,11 +75,11 @@ class RequestError(GatewayError):
 
 
 class ImageError(RequestError):
-    """The bytes are not an image that this service takes."""
+    """The bytes are not a supported image."""
 
 
 class EmptyBody(ImageError):
-    """Nothing was sent where an image was expected."""
+    """The body is empty where an image was expected."""
 
     status = 400
     type = "empty-body"
@@ -87,7 +87,7 @@ class EmptyBody(ImageError):
 
 
 class NotAnImage(ImageError):
-    """No image format known here starts with these bytes."""
+    """The bytes match no known image format."""
 
     status = 400
     type = "not-an-image"
@@ -95,7 +95,7 @@ class NotAnImage(ImageError):
 
 
 class DamagedImage(ImageError):
-    """The image cannot be decoded to its end."""
+    """The image is damaged and cannot be decoded completely."""
 
     status = 400
     type = "damaged-image"
@@ -103,7 +103,7 @@ class DamagedImage(ImageError):
 
 
 class UnsupportedFormat(ImageError):
-    """An image, or a content type, of a format that is not taken."""
+    """The image format or the content type is not supported."""
 
     status = 415
     type = "unsupported-format"
@@ -111,7 +111,7 @@ class UnsupportedFormat(ImageError):
 
 
 class ImageTooSmall(ImageError):
-    """The image has fewer pixels a side than the minimum."""
+    """A side of the image has fewer pixels than the minimum."""
 
     status = 422
     type = "image-too-small"
@@ -127,7 +127,7 @@ class TooManyPixels(ImageError):
 
 
 class BadRequest(RequestError):
-    """The body is not of the form that its content type promises."""
+    """The body does not match its content type."""
 
     status = 400
     type = "bad-request"
@@ -135,7 +135,7 @@ class BadRequest(RequestError):
 
 
 class BadQuery(RequestError):
-    """A query parameter is unknown or out of range, or not all that was asked can be had."""
+    """A query parameter is unknown, out of range, or conflicts with another."""
 
     status = 422
     type = "bad-query"
@@ -143,7 +143,7 @@ class BadQuery(RequestError):
 
 
 class ImpossibleBudget(RequestError):
-    """No loaded variant keeps the limits that were set; `detail` says what would be possible."""
+    """No loaded variant meets the limits; `detail` says what is possible."""
 
     status = 422
     type = "impossible-budget"
@@ -151,7 +151,7 @@ class ImpossibleBudget(RequestError):
 
 
 class UnknownModel(RequestError):
-    """No loaded model has that name."""
+    """No loaded model has this name."""
 
     status = 404
     type = "unknown-model"
@@ -167,7 +167,7 @@ class LastModel(RequestError):
 
 
 class NotFound(RequestError):
-    """No resource lies at this path."""
+    """No resource exists at this path."""
 
     status = 404
     type = "not-found"
@@ -175,7 +175,7 @@ class NotFound(RequestError):
 
 
 class MethodNotAllowed(RequestError):
-    """The resource is there, but does not take this method."""
+    """The resource does not support this method."""
 
     status = 405
     type = "method-not-allowed"
@@ -183,7 +183,7 @@ class MethodNotAllowed(RequestError):
 
 
 class TooManyBytes(RequestError):
-    """The body, or the head before it, is larger than allowed."""
+    """The body or the headers are larger than allowed."""
 
     status = 413
     type = "too-many-bytes"
@@ -191,11 +191,11 @@ class TooManyBytes(RequestError):
 
     def __init__(self, detail: str) -> None:
         super().__init__(detail)
-        self.headers["Connection"] = "close"  # so that little of the rest is read
+        self.headers["Connection"] = "close"  # so that the rest of the body is not read
 
 
 class TooManyImages(RequestError):
-    """More images in one request than allowed."""
+    """The request has more images than allowed."""
 
     status = 413
     type = "too-many-images"
@@ -203,7 +203,7 @@ class TooManyImages(RequestError):
 
 
 class StoreUnusable(RequestError):
-    """Reading the store again failed as a whole; what was loaded goes on serving."""
+    """The store could not be read again; the loaded models keep serving."""
 
     status = 500
     type = "store-unusable"
@@ -211,7 +211,7 @@ class StoreUnusable(RequestError):
 
 
 class InternalError(RequestError):
-    """A mistake of the server; the log says more, the client does not need to know."""
+    """The server failed; its log has the details."""
 
     status = 500
     type = "internal-error"
@@ -219,7 +219,7 @@ class InternalError(RequestError):
 
 
 class Overloaded(RequestError):
-    """As many images wait as may; `retry_after_s` is when the queue will be empty."""
+    """The queue is full; `Retry-After` estimates when it will be empty."""
 
     status = 503
     type = "overloaded"
@@ -231,7 +231,7 @@ class Overloaded(RequestError):
 
 
 class OutOfMemory(RequestError):
-    """There is no memory for the pixels of an image, which says nothing against the image."""
+    """There is not enough memory to decode the image right now; the image itself is fine."""
 
     status = 503
     type = "out-of-memory"
@@ -243,7 +243,7 @@ class OutOfMemory(RequestError):
 
 
 class Stopping(RequestError):
-    """The service is being stopped and takes no new work."""
+    """The service is shutting down and accepts no new requests."""
 
     status = 503
     type = "stopping"
@@ -255,7 +255,7 @@ class Stopping(RequestError):
 
 
 class DeadlineExceeded(RequestError):
-    """The answer would come later than the request's deadline; `detail` says where time went."""
+    """The answer would miss the request's deadline; `detail` says where the time went."""
 
     status = 504
     type = "deadline-exceeded"
@@ -263,7 +263,7 @@ class DeadlineExceeded(RequestError):
 
 
 class ClientGone(RequestError):
-    """The client closed the connection before its answer; nobody reads this."""
+    """The client closed the connection before the answer; only log and metrics show this."""
 
     status = 499
     type = "client-gone"
@@ -283,7 +283,7 @@ class SlowBody(RequestError):
 
 
 class Unauthorized(RequestError):
-    """A key is needed and none, or a wrong one, was sent."""
+    """The request needs a valid API key."""
 
     status = 401
     type = "unauthorized"
@@ -295,14 +295,14 @@ class Unauthorized(RequestError):
 
 
 class Forbidden(RequestError):
-    """The key that was sent does not allow this."""
+    """The key does not allow this."""
 
     status = 403
     type = "forbidden"
     title = "Forbidden"
 
 
-# What any request for classification can end with, whichever protocol it speaks.
+# The errors of any request for classification, in every protocol.
 CLASSIFYING: tuple[type[RequestError], ...] = (
     BadRequest,
     EmptyBody,

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 def predict(
     files: Annotated[list[Path], typer.Argument(help="Images to classify.", show_default=False)],
     model: Annotated[str | None, typer.Option(help="A model of the store.")] = None,
-    top_k: Annotated[int, typer.Option(min=1, max=100, help="How many classes to rank.")] = 5,
-    resolution: Annotated[int | None, typer.Option(help="Side of the square to look at.")] = None,
+    top_k: Annotated[int, typer.Option(min=1, max=100, help="Number of classes to return.")] = 5,
+    resolution: Annotated[int | None, typer.Option(help="Resolution; default: as trained.")] = None,
     store: Annotated[Path | None, typer.Option(help="Folder of the .onnx files.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:

@@ -14,24 +14,22 @@ from app.wire import Wire, with_example
 
 
 class LayersQuery(BaseModel):
-    """What a request for layers can choose."""
+    """The query of a request for layers."""
 
     model_config = ConfigDict(extra="forbid")
 
-    resolution: int | None = Field(
-        None, description="Side of the square that the model sees; default: as trained."
-    )
+    resolution: int | None = Field(None, description="Resolution; the default is the trained one.")
 
 
 class KnownAccuracy(Wire):
-    """Percent of single crops of the ImageNet validation set, or of photos that were measured."""
+    """Single-crop accuracy on the ImageNet validation set or on measured photos, in percent."""
 
     percent: float
     source: str
 
 
 class Saving(Wire):
-    """The same network with standard convolutions, and how many times more it takes."""
+    """The cost of the same network with standard convolutions, and the ratios."""
 
     standard_params: int
     standard_madds: int
@@ -40,20 +38,20 @@ class Saving(Wire):
 
 
 class ModelSummary(Wire):
-    """What a model is and costs for one image at its trained resolution."""
+    """A model with its cost for one image at its trained resolution."""
 
     name: str
     default: bool
     family: Family
     alpha: float | None
     resolution: int
-    resolutions: str = Field(description="Sizes that a request may ask for.")
+    resolutions: str = Field(description="Supported resolutions.")
     precision: Precision
-    params: int = Field(description="Weights, biases and 2 a batch-norm channel.")
+    params: int = Field(description="Weights, biases and 2 per batch-norm channel.")
     madds: int = Field(description="Multiply-adds of convolutions and classifier.")
     file_bytes: int
-    providers: list[Provider] = Field(description="What it really runs on, in order.")
-    peak_activation_bytes: int = Field(description="Most live activations at once.")
+    providers: list[Provider] = Field(description="Execution providers in use, in order.")
+    peak_activation_bytes: int = Field(description="Maximum memory of live activations.")
     top1: KnownAccuracy | None
     top5: KnownAccuracy | None
     saving: Saving
@@ -66,26 +64,28 @@ class ModelList(Wire):
 
     models: list[ModelSummary]
     broken: dict[str, str] = Field(
-        default_factory=dict, description="Reason by file name; the model before it goes on."
+        default_factory=dict, description="Reason by file name; the previous model keeps serving."
     )
 
 
 class VariantRow(Wire):
-    """A model at a resolution: what it costs, and what it took on this device."""
+    """A model at a resolution, with its cost and its latency on this device."""
 
     model: str
     resolution: int
     precision: Precision
-    top1: float | None = Field(description="Percent; None if nothing is known.")
+    top1: float | None = Field(description="Percent; null if unknown.")
     top1_basis: Basis | None = Field(description="Measured, published, or interpolated.")
     params: int
     madds: int
-    memory_bytes: int = Field(description="Weights as stored, and most live activations at once.")
-    inference_ms: float | None = Field(description="Median of one run; None if never timed.")
+    memory_bytes: int = Field(description="Stored weights plus maximum memory of live activations.")
+    inference_ms: float | None = Field(description="Median of one inference; null if never timed.")
     inference_p95_ms: float | None = Field(
-        description="95th percentile of runs; where `samples` is 0, the slowest run at rest."
+        description="95th percentile; if `samples` is 0, the slowest run of the idle measurement."
     )
-    samples: int = Field(description="Requests behind these times; 0: measured at rest.")
+    samples: int = Field(
+        description="Number of requests behind these times; 0 if measured while idle."
+    )
 
 
 class DecodeRow(Wire):
@@ -144,7 +144,7 @@ class ModelDetail(Wire):
     model_config = with_example(examples.MODEL_DETAIL)
 
     file_bytes: int
-    providers: list[Provider] = Field(description="What it really runs on, in order.")
+    providers: list[Provider] = Field(description="Execution providers in use, in order.")
     variants: list[VariantRow] = Field(description="Cost and times at each resolution.")
     card: dict[str, Any]
 
@@ -157,7 +157,7 @@ class LayerTable(Wire):
     model: str
     resolution: int
     madds: int = Field(description="Of all layers together.")
-    peak_activation_bytes: int = Field(description="Most live activations at once.")
+    peak_activation_bytes: int = Field(description="Maximum memory of live activations.")
     layers: list[LayerRow]
 
 

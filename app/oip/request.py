@@ -173,7 +173,7 @@ def _check_names(parameters: Parameters, known: tuple[str, ...], owner: str) -> 
     if unknown := sorted(parameters.keys() - set(known)):
         named = ", ".join(repr(shown(name)) for name in unknown)
         raise BadRequest(
-            f"{owner}: there is no parameter {named} here; there are: {', '.join(known)}"
+            f"{owner}: unknown parameter {named}. Supported parameters: {', '.join(known)}."
         )
 
 

@@ -75,7 +75,7 @@ def _read_file(path: Path) -> list[str]:
     keys = [line.strip() for line in lines]
     keys = [key for key in keys if key and not key.startswith("#")]
     if not keys:
-        raise SettingError(f"api_keys_file {path} has no key. Write one key a line.")
+        raise SettingError(f"api_keys_file {path} has no key. Write a key on each line.")
     return keys
 
 

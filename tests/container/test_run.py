@@ -195,7 +195,7 @@ def test_a_folder_without_models_ends_the_start_with_one_line(image: str, tmp_pa
 
 def test_a_setting_that_does_not_exist_ends_the_start_with_one_line(image: str) -> None:
     said = failed_start(image, "--env", "GATEWAY_WORKER=2")
-    assert said == "error: no setting is called GATEWAY_WORKER; did you mean GATEWAY_WORKERS?\n"
+    assert said == "error: Unknown setting GATEWAY_WORKER. Did you mean GATEWAY_WORKERS?\n"
 
 
 def test_a_provider_that_is_not_in_the_image_ends_the_start(image: str) -> None:

@@ -67,7 +67,7 @@ def test_every_call_that_makes_sense_for_a_classifier_works(
         assert said["json_is_binary"]
     else:
         assert said["stream"][0] == said["stream"][2] == "answered"
-        assert "no model is called 'nothing'" in said["stream"][1]
+        assert "Unknown model 'nothing'" in said["stream"][1]
     assert said["index"] == said["unloaded"] == {SMALL_V1: READY, SMALL_V2: UNAVAILABLE}
     assert said["loaded"] == {SMALL_V1: READY, SMALL_V2: READY}
     assert said["inference_count"] == _answered(service) > before

@@ -21,13 +21,13 @@ router = APIRouter(tags=["service"], responses=documented(BadQuery))
 
 @router.get("/healthz")
 async def healthz(_: Annotated[NoQuery, Query()]) -> Health:
-    """The process lives."""
+    """The process is alive."""
     return Health(status="ok")
 
 
 @router.get("/readyz", responses=documented(Stopping))
 async def readyz(gateway: Current, _: Annotated[NoQuery, Query()]) -> Health:
-    """All models are loaded and warm, and the service is not being stopped."""
+    """All models are loaded and warmed up, and the service is not shutting down."""
     if gateway.lifecycle.stopping:
         raise Stopping("The service is shutting down; retry on another instance.")
     return Health(status="ready")

@@ -91,7 +91,7 @@ async def live() -> Response:
 
 @router.get("/health/ready", response_model=schemas.ServerReady, responses=refused(Stopping))
 async def ready(gateway: Current) -> Response:
-    """All models are loaded and warm, and the service is not being stopped."""
+    """All models are loaded and warmed up, and the service is not shutting down."""
     if gateway.lifecycle.stopping:
         raise Stopping("The service is shutting down; retry on another instance.")
     return JSONResponse({"ready": True})

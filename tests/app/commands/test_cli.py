@@ -157,7 +157,7 @@ def test_an_unknown_variable_is_refused(
 ) -> None:
     monkeypatch.setenv("GATEWAY_PROT", "1")
     text = refused(capsys, "predict", photo)
-    assert text == "no setting is called GATEWAY_PROT; did you mean GATEWAY_PORT?"
+    assert text == "Unknown setting GATEWAY_PROT. Did you mean GATEWAY_PORT?"
 
 
 @pytest.mark.parametrize(
