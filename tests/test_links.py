@@ -1,6 +1,7 @@
 """Links and file names in the pages of the project lead somewhere."""
 
 import re
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,7 +16,6 @@ PAGES = [
     *ROOT.glob("deploy/*.md"),
 ]
 ARCHITECTURE = ROOT / "docs" / "architecture.md"
-IGNORED = {"__pycache__", "store", "weights"}
 
 
 def links() -> Iterator[tuple[Path, str]]:
@@ -51,8 +51,13 @@ def test_the_files_that_the_architecture_names_exist() -> None:
 
 
 @pytest.mark.parametrize("half", ["app", "models"])
-def test_every_package_is_in_the_drawing(half: str) -> None:
+def test_the_drawing_has_the_order_of_imports(half: str) -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+    contracts = project["tool"]["importlinter"]["contracts"]
+    [layers] = [one["layers"] for one in contracts if one["id"] == f"{half}-layers"]
     drawing = ARCHITECTURE.read_text("utf-8").partition(f"## Packages of {half}/\n")[2]
     drawing = drawing.partition("\n## ")[0]
-    packages = {path.name for path in (ROOT / half).iterdir() if path.is_dir()} - IGNORED
-    assert not [name for name in packages if not re.search(rf"\b{name}\b", drawing)]
+    drawn = re.findall(r"^ {4}(\w+) ", drawing, re.MULTILINE)
+    assert drawn == [*layers[:-1], "ground"]
+    ground = drawing.rpartition("ground")[2]
+    assert not [name for name in layers[-1].split(" : ") if name not in ground]
