@@ -316,7 +316,7 @@ def test_every_kind_of_pixel_becomes_rgb(
 
 @pytest.mark.parametrize("mode", ["I", "F", "LAB"])
 def test_pixels_without_a_range_of_display_are_refused(mode: str) -> None:
-    with pytest.raises(UnsupportedFormat, match="pixels are not taken"):
+    with pytest.raises(UnsupportedFormat, match="pixels are not supported"):
         load(encode(Image.new(mode, (40, 40)), "TIFF"))
 
 

@@ -68,7 +68,7 @@ def test_nothing_is_refused_as_an_empty_body() -> None:
 
 @pytest.mark.parametrize("data", [b"not a photo\n", b"\x00" * 5000, b"PK\x03\x04", b"BM", b"\xff"])
 def test_bytes_that_are_no_image_are_refused(data: bytes) -> None:
-    with pytest.raises(NotAnImage, match="Taken are JPEG"):
+    with pytest.raises(NotAnImage, match="^Unrecognized image format. Supported: JPEG"):
         load(data)
 
 
@@ -88,7 +88,7 @@ def test_bytes_that_are_no_image_are_refused(data: bytes) -> None:
     ],
 )
 def test_a_known_format_that_is_not_taken_is_refused_by_name(name: str, data: bytes) -> None:
-    with pytest.raises(UnsupportedFormat, match=f"^{name} files are not taken"):
+    with pytest.raises(UnsupportedFormat, match=f"^{name} files are not supported"):
         sniff(data)
 
 
@@ -101,7 +101,7 @@ def test_a_truncated_image_is_refused_with_its_format(name: str, part: float) ->
 
 
 def test_a_truncated_jpeg_is_refused_with_its_reason() -> None:
-    with pytest.raises(DamagedImage, match="cut off: it ends before its last pixel"):
+    with pytest.raises(DamagedImage, match="is cut off before its last pixel"):
         load(sample("JPEG")[:-200])
 
 
@@ -138,7 +138,9 @@ def assert_refused_or_loaded(data: bytes) -> None:
 def test_a_png_of_20000_by_20000_pixels_in_100_kb_is_refused_from_its_header() -> None:
     data = encode(Image.new("1", (20_000, 20_000)), "PNG", optimize=False)
     assert len(data) < 100_000
-    with pytest.raises(TooManyPixels, match="declares 20000 x 20000 pixels; at most 40000000"):
+    with pytest.raises(
+        TooManyPixels, match="declares 20000 x 20000 pixels; the maximum is 40000000"
+    ):
         load(data)
 
 
@@ -178,7 +180,7 @@ def test_a_progressive_jpeg_with_endless_scans_is_refused() -> None:
 
 
 def test_one_pixel_is_refused_as_too_small() -> None:
-    with pytest.raises(ImageTooSmall, match="1 x 1 pixels; the least side is 8"):
+    with pytest.raises(ImageTooSmall, match="1 x 1 pixels; the minimum side is 8"):
         load(encode(Image.new("RGB", (1, 1)), "PNG"))
 
 

@@ -133,7 +133,7 @@ def test_a_file_that_cannot_be_read_is_refused_with_the_reason(tmp_path: Path) -
 
 def test_a_model_of_others_is_refused_for_want_of_a_card(tmp_path: Path, store: Path) -> None:
     path = changed(store / f"{SMALL_V1}.onnx", tmp_path / "foreign.onnx")
-    with pytest.raises(CardError, match=r"foreign\.onnx: it has no model card"):
+    with pytest.raises(CardError, match=r"foreign\.onnx: no model card"):
         load_model(path)
 
 

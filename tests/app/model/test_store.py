@@ -71,7 +71,7 @@ def test_the_default_model_answers_or_else_the_first(
 
 @pytest.mark.parametrize("name", ["mobilenet_v3", ""])
 def test_an_unknown_name_is_refused_with_those_there_are(store: Path, name: str) -> None:
-    with pytest.raises(UnknownModel, match=f"{name!r}; loaded are: {SMALL_V1}, {SMALL_V2}"):
+    with pytest.raises(UnknownModel, match=f"{name!r}. Loaded models: {SMALL_V1}, {SMALL_V2}"):
         opened(store).get(name)
 
 
@@ -167,7 +167,7 @@ def test_a_model_is_loaded_and_unloaded_by_name_and_stays_so(store: Path, tmp_pa
         models.reload()
     with pytest.raises(UnknownModel, match=SMALL_V2):
         models.unload(SMALL_V1)
-    with pytest.raises(UnknownModel, match="the store has no"):
+    with pytest.raises(UnknownModel, match="Unknown model"):
         models.load("../x")
 
 
@@ -181,7 +181,7 @@ def test_a_broken_file_or_a_rival_is_not_loaded_and_changes_nothing(
     shutil.copy(folder / f"{SMALL_V1}.onnx", folder / "again.onnx")
     with pytest.raises(ModelFileError, match="not a model"):
         models.load("broken")
-    with pytest.raises(ModelFileError, match="a second model"):
+    with pytest.raises(ModelFileError, match="another file already has"):
         models.load("again")
     assert models.get(SMALL_V1) is before
     assert models.load(SMALL_V1) == SMALL_V1
