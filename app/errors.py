@@ -37,7 +37,7 @@ Only the text of these errors reaches a client; any other exception becomes a pl
 
 from math import ceil
 
-UNEXPECTED = "Internal error. The server's log has the details."  # all that a client learns
+INTERNAL_ERROR_DETAIL = "Internal error. The server's log has the details."
 
 
 def first_line(error: Exception) -> str:
@@ -50,7 +50,7 @@ class GatewayError(Exception):
 
 
 class SettingError(GatewayError):
-    """A setting is unknown or has a value that cannot be used."""
+    """A setting is unknown or has a bad value."""
 
 
 class ModelFileError(GatewayError):
@@ -62,7 +62,7 @@ class CardError(ModelFileError):
 
 
 class RequestError(GatewayError):
-    """A request that cannot be answered. `status` and `type` are part of the API."""
+    """A request cannot be answered. `status` and `type` are part of the API."""
 
     status = 400
     type = "bad-request"
@@ -303,7 +303,7 @@ class Forbidden(RequestError):
 
 
 # The errors of any request for classification, in every protocol.
-CLASSIFYING: tuple[type[RequestError], ...] = (
+CLASSIFICATION_ERRORS: tuple[type[RequestError], ...] = (
     BadRequest,
     EmptyBody,
     NotAnImage,

@@ -1,4 +1,4 @@
-"""Errors on the wire: RFC 9457 problem+json, one shape for all of them."""
+"""Errors as problem documents in JSON (RFC 9457)."""
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -9,17 +9,18 @@ TYPE_PREFIX = "urn:mobilenet-gateway:"
 
 
 class Problem(BaseModel):
-    """What went wrong and what a person can do about it (RFC 9457)."""
+    """An error and the way out of it (RFC 9457)."""
 
     model_config = ConfigDict(frozen=True)
 
-    type: str = Field(description="Stable name of the kind of problem, as a URI.")
-    title: str = Field(description="The kind of problem in words.")
+    type: str = Field(description="Stable identifier of the kind of problem, as a URI.")
+    title: str = Field(description="Name of the kind of problem.")
     status: int = Field(description="HTTP status.")
-    detail: str = Field(description="What was wrong with this request.")
+    detail: str = Field(description="What was wrong with this request and how to correct it.")
 
 
 def to_problem(error: RequestError) -> Problem:
+    """Describe an error as a problem document."""
     return Problem(
         type=TYPE_PREFIX + error.type,
         title=error.title,

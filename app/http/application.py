@@ -1,4 +1,4 @@
-"""The application: its routes, its middleware, and what runs beside it."""
+"""The application: its routes, its middleware and its background tasks."""
 
 import asyncio
 from collections.abc import AsyncIterator, Coroutine, Iterator
@@ -30,8 +30,8 @@ CHECK_S = 2.0  # interval of the background loops that check the load
 class Application(FastAPI):
     """FastAPI behind the middleware of this service."""
 
-    def __init__(self, settings: Settings, **described: Any) -> None:
-        super().__init__(**described)
+    def __init__(self, settings: Settings, **metadata: Any) -> None:
+        super().__init__(**metadata)
         self._outermost: ASGIApp = RequestMiddleware(super().__call__)
         if settings.cors_origins:  # browsers send no key with preflight requests
             self._outermost = CORSMiddleware(
@@ -43,25 +43,25 @@ class Application(FastAPI):
             )
 
     def openapi(self) -> dict[str, Any]:
-        """Add the record that only a request body mentions, which FastAPI does not see."""
-        described = super().openapi()
-        _, found = models_json_schema(
+        """Add the schemas that only a request body refers to, which FastAPI does not find."""
+        document = super().openapi()
+        _, schemas = models_json_schema(
             [(InferenceRequest, "validation")], ref_template="#/components/schemas/{model}"
         )
-        described["components"]["schemas"].update(found["$defs"])
-        return described
+        document["components"]["schemas"].update(schemas["$defs"])
+        return document
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self._outermost(scope, receive, send)
 
 
 def create_app(settings: Settings, gateway: Gateway | None = None) -> FastAPI:
-    """The application over `gateway`, or over one that is opened from `settings` at start-up."""
+    """Make the application for `gateway`; without one it opens its own at start-up."""
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[State]:
         opened = gateway or open_gateway(settings)
-        if settings.page:  # it asks for the key, so it has to load without one
+        if settings.page:  # the page asks for the key, so it must load without one
             opened.keys.exempt(assets.paths())
         tasks = [asyncio.create_task(loop) for loop in loops(settings, opened)]
         try:
@@ -80,7 +80,7 @@ def create_app(settings: Settings, gateway: Gateway | None = None) -> FastAPI:
         lifespan=lifespan,
         docs_url=None,  # FastAPI's pages need a CDN; app/http/static works offline
         redoc_url=None,
-        redirect_slashes=False,  # a path with a slash too many is unknown, like any other
+        redirect_slashes=False,  # a path with an extra slash is unknown, like any other
     )
     error_responses.install(app, "/docs" if settings.page else "/openapi.json")
     for resource in (predict, models, inference_protocol, health, metrics):
@@ -105,9 +105,9 @@ def loops(settings: Settings, gateway: Gateway) -> Iterator[Coroutine[Any, Any, 
 
 
 def grpc_port(settings: Settings, gateway: Gateway) -> AbstractAsyncContextManager[object]:
-    """The gRPC port, if the settings ask for one."""
+    """Serve gRPC while the context is open, if `grpc_port` is set."""
     if settings.grpc_port is None:
         return nullcontext()
-    from app.oip.grpc_server import serving_grpc  # of an optional extra
+    from app.oip.grpc_server import serving_grpc  # needs an optional extra
 
     return serving_grpc(settings, gateway, settings.grpc_port)

@@ -1,7 +1,7 @@
-"""The files of the web page, as they are sent: read once, compressed once, named by their content.
+"""The files of the web page, read and compressed once.
 
-The page is the same wherever this version runs and holds nothing of this installation, so it needs
-no key; whatever it shows is asked for with one.
+The files contain nothing of this installation, so they need no API key. The requests that the page
+sends do.
 """
 
 import gzip
@@ -23,7 +23,7 @@ MEDIA_TYPES = {
 
 @dataclass(frozen=True, slots=True)
 class Asset:
-    """One file. `etag` is weak, because it stands for both forms of it."""
+    """One file. `etag` is weak, because it identifies the plain and the compressed form."""
 
     media_type: str
     etag: str
@@ -33,7 +33,7 @@ class Asset:
 
 @cache
 def names() -> frozenset[str]:
-    """Every file that may be asked for, by its path below the folder; licences stay inside."""
+    """Paths of all served files, relative to the folder; licence files are not served."""
     return frozenset(
         path.relative_to(FOLDER).as_posix()
         for path in FOLDER.rglob("*")
@@ -43,16 +43,16 @@ def names() -> frozenset[str]:
 
 @cache
 def paths() -> frozenset[str]:
-    """Every path of the service at which there is a file of the page."""
+    """Paths of the service at which a file of the page is served."""
     return frozenset(DOCUMENTS) | {PREFIX + name for name in names()}
 
 
 @cache
 def asset(name: str) -> Asset:
-    """One of `names`.
+    """Load one of `names`.
 
     Raises:
-        KeyError: it is none of them, so that no path of a request ever reaches the disk.
+        KeyError: the name is not in `names`; no path of a request ever reaches the disk.
     """
     if name not in names():
         raise KeyError(name)

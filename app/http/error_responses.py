@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from app.errors import (
-    UNEXPECTED,
+    INTERNAL_ERROR_DETAIL,
     BadQuery,
     InternalError,
     MethodNotAllowed,
@@ -61,7 +61,7 @@ def install(app: FastAPI, reference: str = "/docs") -> None:
         return error_response(other, path)
 
     async def on_unexpected(request: Request, _: Exception) -> Response:
-        return error_response(InternalError(UNEXPECTED), request.scope["path"])
+        return error_response(InternalError(INTERNAL_ERROR_DETAIL), request.scope["path"])
 
     app.add_exception_handler(RequestError, on_request_error)
     app.add_exception_handler(Exception, on_unexpected)  # the middleware logs it

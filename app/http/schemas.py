@@ -1,4 +1,7 @@
-"""What goes over the wire. Units stand in the names; fields may be added, never change meaning."""
+"""JSON records of the routes other than POST /predict.
+
+Units are part of the field names. Fields may be added, but never change their meaning.
+"""
 
 from typing import Any, Literal
 
@@ -18,18 +21,20 @@ class LayersQuery(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    resolution: int | None = Field(None, description="Resolution; the default is the trained one.")
+    resolution: int | None = Field(
+        None, description="Resolution of the model's input. Default: the trained one."
+    )
 
 
 class KnownAccuracy(Wire):
-    """Single-crop accuracy on the ImageNet validation set or on measured photos, in percent."""
+    """Accuracy in percent: single crops of the ImageNet validation set, or measured on photos."""
 
     percent: float
     source: str
 
 
 class Saving(Wire):
-    """The cost of the same network with standard convolutions, and the ratios."""
+    """Cost of the same network with standard convolutions, and its ratio to this model's."""
 
     standard_params: int
     standard_madds: int
@@ -38,7 +43,7 @@ class Saving(Wire):
 
 
 class ModelSummary(Wire):
-    """A model with its cost for one image at its trained resolution."""
+    """A model and its cost for one image at its trained resolution."""
 
     name: str
     default: bool
@@ -51,7 +56,7 @@ class ModelSummary(Wire):
     madds: int = Field(description="Multiply-adds of convolutions and classifier.")
     file_bytes: int
     providers: list[Provider] = Field(description="Execution providers in use, in order.")
-    peak_activation_bytes: int = Field(description="Maximum memory of live activations.")
+    peak_activation_bytes: int = Field(description="Activation memory of one inference.")
     top1: KnownAccuracy | None
     top5: KnownAccuracy | None
     saving: Saving
@@ -69,17 +74,19 @@ class ModelList(Wire):
 
 
 class VariantRow(Wire):
-    """A model at a resolution, with its cost and its latency on this device."""
+    """A model at a resolution, with its cost and its times on this device."""
 
     model: str
     resolution: int
     precision: Precision
-    top1: float | None = Field(description="Percent; null if unknown.")
-    top1_basis: Basis | None = Field(description="Measured, published, or interpolated.")
+    top1: float | None = Field(description="Top-1 accuracy in percent; null if unknown.")
+    top1_basis: Basis | None = Field(description="Measured, published or interpolated.")
     params: int
     madds: int
-    memory_bytes: int = Field(description="Stored weights plus maximum memory of live activations.")
-    inference_ms: float | None = Field(description="Median of one inference; null if never timed.")
+    memory_bytes: int = Field(description="Weights as stored plus activation memory.")
+    inference_ms: float | None = Field(
+        description="Median time of one inference; null if never timed."
+    )
     inference_p95_ms: float | None = Field(
         description="95th percentile; if `samples` is 0, the slowest run of the idle measurement."
     )
@@ -89,26 +96,29 @@ class VariantRow(Wire):
 
 
 class DecodeRow(Wire):
-    """What decoding took, for encoded images of about one size."""
+    """Decoding times of encoded images of about one size."""
 
-    image_bytes: int = Field(description="At most; the class below has half.")
+    image_bytes: int = Field(
+        description="Upper bound of this size class; the next lower one is half of it."
+    )
     resolution: int
-    decode_ms: float = Field(description="Median.")
-    decode_p95_ms: float = Field(description="95th percentile.")
+    decode_ms: float = Field(description="Median decoding time.")
+    decode_p95_ms: float = Field(description="95th percentile of the decoding time.")
     samples: int
 
 
 class RankedVariant(VariantRow):
-    """A variant and whether another is better in all that counts."""
+    """A variant and its place on the Pareto frontier."""
 
     on_frontier: bool
     beaten_by: str | None = Field(
-        None, description="The most accurate of those that are nowhere worse and somewhere better."
+        None,
+        description="The most accurate variant that is no worse in any respect and better in one.",
     )
 
 
 class Frontier(Wire):
-    """Every variant that `auto` can choose, most accurate first, and what decoding takes."""
+    """Every variant that `auto` can choose, most accurate first, and decoding times."""
 
     model_config = with_example(examples.FRONTIER)
 
@@ -118,28 +128,28 @@ class Frontier(Wire):
 
 
 class MeasureReport(Wire):
-    """What measuring on this device did."""
+    """Result of timing the models on this device."""
 
     model_config = with_example(examples.MEASURE_REPORT)
 
-    measured: int = Field(description="Variants that were timed now.")
-    left_out: int = Field(description="Variants for which there was no time.")
+    measured: int = Field(description="Number of variants timed.")
+    left_out: int = Field(description="Number of variants not timed for lack of time.")
     took_s: float
 
 
 class ReloadReport(Wire):
-    """What reading the store again did."""
+    """Result of reading the store again."""
 
     model_config = with_example(examples.RELOAD_REPORT)
 
     loaded: list[str] = Field(description="New or changed models.")
-    dropped: list[str] = Field(description="Models whose file is gone.")
+    dropped: list[str] = Field(description="Models whose file was removed.")
     unchanged: list[str]
     broken: dict[str, str] = Field(description="Reason by file name.")
 
 
 class ModelDetail(Wire):
-    """A model's whole card; the layers have a resource of their own."""
+    """The model card without its layers, which have their own path."""
 
     model_config = with_example(examples.MODEL_DETAIL)
 
@@ -156,13 +166,13 @@ class LayerTable(Wire):
 
     model: str
     resolution: int
-    madds: int = Field(description="Of all layers together.")
-    peak_activation_bytes: int = Field(description="Maximum memory of live activations.")
+    madds: int = Field(description="Multiply-adds of all layers.")
+    peak_activation_bytes: int = Field(description="Activation memory of one inference.")
     layers: list[LayerRow]
 
 
 class Health(Wire):
-    """Whether the process lives, or is ready for requests."""
+    """Health of the process, or its readiness for requests."""
 
     model_config = with_example({"status": "ok"})
 
@@ -170,7 +180,7 @@ class Health(Wire):
 
 
 class Info(Wire):
-    """What runs here and within which limits."""
+    """Versions, hardware use and settings of the service."""
 
     model_config = with_example(examples.INFO)
 
@@ -178,26 +188,28 @@ class Info(Wire):
     onnxruntime: str
     pillow: str
     python: str
-    providers: list[Provider] = Field(description="What this onnxruntime offers.")
+    providers: list[Provider] = Field(description="Execution providers that onnxruntime offers.")
     cores: int
     cores_reason: str
     workers: int
     models: list[str]
-    runs_on: dict[str, list[Provider]] = Field(description="Providers by model, in order.")
+    runs_on: dict[str, list[Provider]] = Field(
+        description="Execution providers by model, in order."
+    )
     default_model: str
     settings: dict[str, Any]
 
 
-def summarise(
+def summarize(
     card: ModelCard, file_bytes: int, providers: list[Provider], *, default: bool
 ) -> ModelSummary:
-    """The row of /models for a card."""
-    cost, known = card.cost, figure_at(card, card.resolution)
+    """Make the entry of a model in /models."""
+    cost, accuracy = card.cost, figure_at(card, card.resolution)
     top1 = top5 = None
-    if known:
-        top1 = KnownAccuracy(percent=known.top1, source=known.source)
-        if known.top5 is not None:
-            top5 = KnownAccuracy(percent=known.top5, source=known.source)
+    if accuracy:
+        top1 = KnownAccuracy(percent=accuracy.top1, source=accuracy.source)
+        if accuracy.top5 is not None:
+            top5 = KnownAccuracy(percent=accuracy.top5, source=accuracy.source)
     return ModelSummary(
         name=card.name,
         default=default,
@@ -223,7 +235,7 @@ def summarise(
 
 
 def variant_row(variant: Variant, observed: Observed | None) -> VariantRow:
-    """The row of a variant."""
+    """Make the row of a variant."""
     top1 = variant.top1
     return VariantRow(
         model=variant.model,

@@ -1,4 +1,4 @@
-"""Running the application under uvicorn, and stopping it without losing accepted work."""
+"""Runs the application under uvicorn, with a graceful shutdown."""
 
 import asyncio
 import logging
@@ -12,34 +12,34 @@ from app.errors import SettingError
 from app.http.application import create_app
 from app.http.protocol import Protocol
 from app.service.gateway import Gateway
+from app.service.lifecycle import FLUSH_S
 from app.settings import Settings
 from app.system import memory
 
 log = logging.getLogger(__name__)
 KEEP_ALIVE_S = 75
 BACKLOG = 2048
-FAREWELL_S = 1  # for answers that are on their way out when all work is done
 
 
 class Server(uvicorn.Server):
-    """Stops in order: not ready, new work refused, accepted work answered, then closed.
+    """A graceful shutdown in order: not ready, reject new work, answer accepted work, close.
 
-    uvicorn alone closes its sockets first, so that a load balancer which has not noticed yet runs
-    into refused connections instead of a 503 that says where to go.
+    uvicorn alone closes its sockets first, so that a load balancer that has not noticed yet gets
+    refused connections instead of a 503.
     """
 
     def __init__(self, config: uvicorn.Config, gateway: Gateway) -> None:
         super().__init__(config)
         self.gateway = gateway
-        self._stop: asyncio.Task[None] | None = None
+        self._shutdown_task: asyncio.Task[None] | None = None
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Begin to stop; a second signal ends the process at once."""
+        """Start the graceful shutdown; a second signal closes all connections at once."""
         if self.gateway.lifecycle.stopping:
             asyncio.get_running_loop().call_soon_threadsafe(self._cut_off)
             return
         self.gateway.lifecycle.stopping = True
-        asyncio.get_running_loop().call_soon_threadsafe(self._begin_stop)
+        asyncio.get_running_loop().call_soon_threadsafe(self._start_shutdown)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -51,28 +51,28 @@ class Server(uvicorn.Server):
             for sock in server.sockets:
                 log.info("listening on %s", address(self.config, sock))
 
-    def _begin_stop(self) -> None:
-        self._stop = asyncio.create_task(self._drain())
+    def _start_shutdown(self) -> None:
+        self._shutdown_task = asyncio.create_task(self._drain())
 
     async def _drain(self) -> None:
         settings = self.gateway.settings
         log.info("stopping: %s requests to finish", self.gateway.lifecycle.active)
         finished = await self.gateway.lifecycle.stop(settings.drain_s, settings.stop_timeout_s)
         if finished:
-            self._leave(FAREWELL_S)
+            self._close(FLUSH_S)
             return
         log.error("Stopped with %s requests unfinished.", self.gateway.lifecycle.active)
         self._cut_off()
 
     def _cut_off(self) -> None:
-        """Close now; what is not answered yet gets a 503."""
+        """Close now; requests without an answer get a 503."""
         for connection in list(self.server_state.connections):
             if isinstance(connection, Protocol):
                 connection.cut_off()
-        self._leave(0)
+        self._close(0)
 
-    def _leave(self, wait_s: float) -> None:
-        """Close; what ASGI has not answered after `wait_s` gets a 503."""
+    def _close(self, wait_s: float) -> None:
+        """Let uvicorn close; ASGI requests without an answer after `wait_s` get a 503."""
         self.config.timeout_graceful_shutdown = wait_s  # type: ignore[assignment]  # any number
         self.should_exit = True
 
@@ -81,10 +81,11 @@ class Server(uvicorn.Server):
 
 
 def serve(settings: Settings, gateway: Gateway) -> None:
-    """Serve until told to stop.
+    """Serve until a signal ends the process.
 
     Raises:
-        SettingError: the port is taken, or the address is not one of this machine.
+        SettingError: the port is in use, the address is not of this machine, or the TLS files or
+            gRPC cannot be used.
     """
     config = uvicorn.Config(
         create_app(settings, gateway),
@@ -105,7 +106,7 @@ def serve(settings: Settings, gateway: Gateway) -> None:
     )
     try:
         config.load()
-    except OSError as error:  # of the ssl module
+    except OSError as error:  # ssl.SSLError is one
         raise SettingError(
             f"Cannot use tls_cert {settings.tls_cert} and tls_key {settings.tls_key}: "
             f"{error.strerror or error}"
@@ -116,10 +117,10 @@ def serve(settings: Settings, gateway: Gateway) -> None:
 
 
 def check_grpc(settings: Settings) -> None:
-    """Find out whether gRPC can be served, if it is asked for.
+    """Check that gRPC can be served, if `grpc_port` is set.
 
     Raises:
-        SettingError: grpcio is not installed, or the port is taken.
+        SettingError: grpcio is not installed, or the port is in use.
     """
     if settings.grpc_port is None:
         return
@@ -137,7 +138,7 @@ def bind(config: uvicorn.Config) -> socket.socket:
     """Open the listening socket.
 
     Raises:
-        SettingError: the port is taken, or the address is not one of this machine.
+        SettingError: the port is in use, or the address is not of this machine.
     """
     family = socket.AF_INET6 if ":" in config.host else socket.AF_INET
     listening = socket.socket(family)
@@ -154,7 +155,7 @@ def bind(config: uvicorn.Config) -> socket.socket:
 
 
 def address(config: uvicorn.Config, listening: socket.socket) -> str:
-    """The address for a person to click."""
+    """The URL of a listening socket."""
     host, port = listening.getsockname()[:2]
     scheme = "https" if config.is_ssl else "http"
     return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"

@@ -1,4 +1,4 @@
-"""The answer to an inference request, whichever way it goes back."""
+"""The answer to an inference request, before it is written as JSON or protobuf."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from app.oip.tensors import OutputTensor
 
 @dataclass(frozen=True, slots=True)
 class InferAnswer:
-    """What goes back to the client; `id` is the request's own."""
+    """The answer to one request; `id` is the one that the client sent."""
 
     model_name: str
     outputs: list[OutputTensor]
@@ -26,7 +26,7 @@ class InferAnswer:
 def to_answer(
     request: InferRequest, plan: Plan, model: Model, rows: Sequence[Sequence[Float32Array]]
 ) -> InferAnswer:
-    """Put the rows of all images together; each has one array an output of `plan.names`."""
+    """Stack the rows of all images; a row has one array per output of `plan.names`."""
     tensors = {
         name: np.stack([row[index] for row in rows]) for index, name in enumerate(plan.names)
     }
@@ -35,7 +35,7 @@ def to_answer(
 
 
 def to_tensor(output: OutputPlan, values: Float32Array, model: Model) -> OutputTensor:
-    """One output as it was asked for: whole, or as its highest values."""
+    """Make one output as requested: the whole tensor, or its highest values."""
     if not output.classes:
         return OutputTensor(output.name, values, output.binary)
     labels = model.card.labels if output.name == PROBABILITIES else ()
@@ -44,9 +44,9 @@ def to_tensor(output: OutputPlan, values: Float32Array, model: Model) -> OutputT
 
 
 def classification(values: Float32Array, labels: Sequence[str], count: int) -> list[bytes]:
-    """The `count` highest of [width] as `value:index:label`, or `value:index` without labels.
+    """Format the `count` highest of [width] as `value:index:label`; without labels `value:index`.
 
-    Source: Triton's "Classification Extension"; the value has 6 decimals, as Triton writes it.
+    Source: Triton's "Classification Extension". The value has 6 decimals, as in Triton.
     """
     return [
         f"{values[index]:f}:{index}{f':{labels[index]}' if labels else ''}".encode()

@@ -1,6 +1,6 @@
-"""What the OpenAPI page shows of the protocol: answers that the service gave to real requests.
+"""Examples of the protocol in the API reference: answers of the service to real requests.
 
-The model is the default one, the photo scikit-image's cat, as in `app.request.examples`.
+The model is the default one, the photo is scikit-image's cat, like in `app.request.examples`.
 """
 
 from typing import Any
@@ -90,7 +90,7 @@ REPOSITORY_INDEX: list[dict[str, Any]] = [
 # Details of errors that differ from those of /predict, by type.
 DETAILS = {
     "bad-query": "top_k: unknown parameter",
-    "bad-request": "image: the shape [2] has 2 elements, but 1 were sent",
+    "bad-request": "image: the shape [2] has 2 elements, but 1 were sent.",
     "last-model": f"{MODEL} is the only loaded model. Load another one first.",
     "store-unusable": "Cannot load the model. The server's log has the reason.",
     "unknown-model": f"Unknown model 'mobilenet_v3'. Loaded models: {MODEL}.",

@@ -1,9 +1,11 @@
-"""Inference requests and answers as messages of `inference.proto`."""
+"""Inference requests, answers and errors on the wire of gRPC."""
 
 from collections.abc import Sized
 from typing import Any
 
-from app.errors import BadRequest
+import grpc
+
+from app.errors import BadRequest, Overloaded, RequestError, TooManyBytes
 from app.oip import inference_pb2 as pb
 from app.oip.answer import InferAnswer
 from app.oip.request import (
@@ -13,39 +15,58 @@ from app.oip.request import (
     InferRequest,
     RequestedOutput,
 )
-from app.oip.tensors import InputTensor, Parameters, shown
+from app.oip.tensors import InputTensor, Parameters, excerpt
+
+MAX_DETAIL_BYTES = 2000  # of an error; escaped it can be 3 times as long, and trailers hold 8 KB
+# The gRPC status for each HTTP status. The log and the metrics have the HTTP status.
+STATUS_CODES = {
+    400: grpc.StatusCode.INVALID_ARGUMENT,
+    401: grpc.StatusCode.UNAUTHENTICATED,
+    403: grpc.StatusCode.PERMISSION_DENIED,
+    404: grpc.StatusCode.NOT_FOUND,
+    408: grpc.StatusCode.DEADLINE_EXCEEDED,
+    409: grpc.StatusCode.FAILED_PRECONDITION,
+    413: grpc.StatusCode.INVALID_ARGUMENT,
+    415: grpc.StatusCode.INVALID_ARGUMENT,
+    422: grpc.StatusCode.INVALID_ARGUMENT,
+    499: grpc.StatusCode.CANCELLED,
+    500: grpc.StatusCode.INTERNAL,
+    503: grpc.StatusCode.UNAVAILABLE,
+    504: grpc.StatusCode.DEADLINE_EXCEEDED,
+}
 
 
 def read_request(message: pb.ModelInferRequest) -> InferRequest:
-    """The request in a message.
+    """Read the request in a message.
 
     Raises:
-        BadRequest: raw contents are not one a tensor, or stand beside typed ones; or there is far
-            more of something than any model takes.
+        BadRequest: the number of raw contents is wrong, a tensor has both raw and typed contents,
+            or there are more tensors, dimensions or parameters than allowed.
     """
     _check_size(message.inputs, MAX_TENSORS, "inputs")
     _check_size(message.outputs, MAX_TENSORS, "outputs")
-    raws = message.raw_input_contents
-    if raws and len(raws) != len(message.inputs):
+    raw_contents = message.raw_input_contents
+    if raw_contents and len(raw_contents) != len(message.inputs):
         raise BadRequest(
-            f"{len(raws)} raw_input_contents for {len(message.inputs)} inputs; send one each"
+            f"{len(raw_contents)} raw_input_contents for {len(message.inputs)} inputs. "
+            "Send one per input."
         )
     return InferRequest(
         inputs=tuple(
-            _input(tensor, raws[index] if raws else None)
+            _input_tensor(tensor, raw_contents[index] if raw_contents else None)
             for index, tensor in enumerate(message.inputs)
         ),
         outputs=tuple(
-            RequestedOutput(output.name, _parameters(output.parameters))
+            RequestedOutput(output.name, _plain_parameters(output.parameters))
             for output in message.outputs
         ),
-        parameters=_parameters(message.parameters),
+        parameters=_plain_parameters(message.parameters),
         id=message.id,
     )
 
 
 def write_answer(answer: InferAnswer) -> pb.ModelInferResponse:
-    """The message of an answer; its tensors are raw."""
+    """Write the message of an answer; its tensors are raw."""
     message = pb.ModelInferResponse(
         model_name=answer.model_name, model_version=answer.model_version, id=answer.id
     )
@@ -55,31 +76,43 @@ def write_answer(answer: InferAnswer) -> pb.ModelInferResponse:
     return message
 
 
-def _input(tensor: pb.ModelInferRequest.InferInputTensor, raw: bytes | None) -> InputTensor:
+def status_code(error: RequestError) -> grpc.StatusCode:
+    """The gRPC status of an error."""
+    if isinstance(error, Overloaded | TooManyBytes):
+        return grpc.StatusCode.RESOURCE_EXHAUSTED
+    return STATUS_CODES[error.status]
+
+
+def error_text(error: RequestError) -> str:
+    """The detail of an error, shortened, because it may repeat a name of any length."""
+    return error.detail.encode()[:MAX_DETAIL_BYTES].decode(errors="ignore")
+
+
+def _input_tensor(tensor: pb.ModelInferRequest.InferInputTensor, raw: bytes | None) -> InputTensor:
     typed = tensor.HasField("contents")
     if typed and raw is not None:
-        raise BadRequest(f"{shown(tensor.name)}: it has both contents and raw_input_contents")
+        raise BadRequest(f"{excerpt(tensor.name)} has both contents and raw_input_contents.")
     contents = tensor.contents
     data: Any = None
     if raw is None:
         data = contents.bytes_contents if tensor.datatype == "BYTES" else contents.uint_contents
     _check_size(tensor.shape, MAX_DIMENSIONS, "dimensions")
     shape = tuple(tensor.shape)
-    parameters = _parameters(tensor.parameters)
+    parameters = _plain_parameters(tensor.parameters)
     return InputTensor(tensor.name, tensor.datatype, shape, raw, data, parameters)
 
 
-def _parameters(given: Any) -> Parameters:
-    """A map of protobuf's parameters as plain values; one without a value is None."""
-    _check_size(given, MAX_PARAMETERS, "parameters")
-    found = {}
-    for name, parameter in given.items():
+def _plain_parameters(parameters: Any) -> Parameters:
+    """Read protobuf's map of parameters as plain values; one without a value is None."""
+    _check_size(parameters, MAX_PARAMETERS, "parameters")
+    values = {}
+    for name, parameter in parameters.items():
         kind = parameter.WhichOneof("parameter_choice")
-        found[name] = getattr(parameter, kind) if kind else None
-    return found
+        values[name] = getattr(parameter, kind) if kind else None
+    return values
 
 
-def _check_size(sent: Sized, most: int, what: str) -> None:
-    """Refuse by the number alone, without a look at each."""
-    if len(sent) > most:
-        raise BadRequest(f"{len(sent)} {what} are too many; the limit is {most}")
+def _check_size(items: Sized, maximum: int, plural: str) -> None:
+    """Reject too many items before they are read."""
+    if len(items) > maximum:
+        raise BadRequest(f"{len(items)} {plural} are too many; the maximum is {maximum}.")

@@ -1,7 +1,7 @@
-"""How many gRPC calls are taken at once, and how many messages are read.
+"""Limits on the gRPC calls in flight and on the messages read at the same time.
 
-grpc hands a message over when all of it is there and says nothing of it before, so each that may be
-on its way counts as the largest one. Used by the event loop's thread only.
+grpc delivers complete messages and does not tell their size before, so each message that may be
+arriving counts as one of the maximum size. Used by the event loop's thread only.
 """
 
 import asyncio
@@ -10,42 +10,43 @@ from contextlib import contextmanager
 
 from app.errors import Overloaded
 
-LEAST_PLACES = 4  # of each kind, however little memory there is
+MIN_SLOTS = 4  # of each kind, even if memory is short
 
 
-class Places:
-    """As many of a kind as there may be at once."""
+class Slots:
+    """Limits how many of one kind are open at the same time."""
 
-    def __init__(self, most: int, kind: str) -> None:
-        self.most = most
+    def __init__(self, maximum: int, kind: str) -> None:
+        self.maximum = maximum
         self._kind = kind
-        self._taken = 0
+        self._used = 0
 
     @contextmanager
-    def one(self) -> Iterator[None]:
-        """Take a place.
+    def acquire(self) -> Iterator[None]:
+        """Hold one slot inside the `with` block.
 
         Raises:
-            Overloaded: all are taken.
+            Overloaded: no slot is free.
         """
-        if self._taken == self.most:
-            raise Overloaded(f"{self.most} {self._kind}; the limit is {self.most}")
-        self._taken += 1
+        if self._used == self.maximum:
+            raise Overloaded(f"Too many {self._kind}: {self.maximum} of {self.maximum}.")
+        self._used += 1
         try:
             yield
         finally:
-            self._taken -= 1
+            self._used -= 1
 
 
 class GrpcLimits:
-    """Places for calls, for streams, and to read messages: half for calls, half for streams.
+    """Slots for calls and streams, and for reading messages.
 
-    A stream keeps its place while it is open, for its next message can come at any time. A call
-    needs one only until its message is there, so it waits for its turn.
+    Half of the memory is for the messages of calls, half for those of streams. A stream keeps its
+    slot while it is open, because its next message can arrive at any time. A call only needs one
+    until its message has arrived, so it waits for a free one.
     """
 
-    def __init__(self, most_calls: int, limit_bytes: int, message_bytes: int) -> None:
-        half = max(LEAST_PLACES, limit_bytes // message_bytes // 2)
-        self.calls = Places(most_calls, "calls are under way")
-        self.streams = Places(half, "streams are open")
-        self.reading = asyncio.Semaphore(half)  # `async with` it
+    def __init__(self, max_calls: int, limit_bytes: int, message_bytes: int) -> None:
+        half = max(MIN_SLOTS, limit_bytes // message_bytes // 2)
+        self.calls = Slots(max_calls, "calls in flight")
+        self.streams = Slots(half, "open streams")
+        self.reading = asyncio.Semaphore(half)

@@ -1,4 +1,4 @@
-"""The gRPC port. Nothing imports this while `grpc_port` is not set: grpcio is an optional extra."""
+"""The gRPC port. Imported only if `grpc_port` is set, because grpcio is an optional extra."""
 
 import logging
 import socket
@@ -12,52 +12,52 @@ from app.oip.grpc_limits import GrpcLimits
 from app.oip.grpc_service import InferenceService
 from app.paths import OIP_SERVICE
 from app.service.gateway import Gateway
+from app.service.lifecycle import FLUSH_S
 from app.settings import Settings
 
 log = logging.getLogger(__name__)
-FAREWELL_S = 1.0  # for answers that are on their way out when all work is done
 MESSAGE_OVERHEAD_BYTES = 64 * 1024  # names, shapes and parameters around the images
-# More than are admitted, so that it is the scheduler that refuses, with the time to come back; and
-# what a client may count on before it knows the limit (RFC 9113, 6.5.2).
-CALLS_PER_PERMIT, LEAST_CALLS = 2, 100
+# More calls than the queue has places, so that the scheduler rejects them with a Retry-After; at
+# least as many as a client may assume before it knows the limit (RFC 9113, section 6.5.2).
+CALLS_PER_PERMIT, MIN_CALLS = 2, 100
 
 
 @asynccontextmanager
 async def serving_grpc(settings: Settings, gateway: Gateway, port: int) -> AsyncIterator[int]:
-    """Answer on `port`, 0 for a free one, until the block ends; gives the port.
+    """Serve on `port` until the block ends; yields the port, which is a free one for 0.
 
     Raises:
-        SettingError: the port is taken.
+        SettingError: the port is in use.
     """
-    calls = max(LEAST_CALLS, gateway.scheduler.permits * CALLS_PER_PERMIT)
-    # It is the service that limits calls: grpc.aio's own limit would refuse probes like all else.
+    calls = max(MIN_CALLS, gateway.scheduler.permits * CALLS_PER_PERMIT)
+    # The service limits calls, because the limit of grpc.aio would also reject probes.
     server = grpc.aio.server(
         options=[
             ("grpc.max_receive_message_length", settings.max_body_bytes + MESSAGE_OVERHEAD_BYTES),
-            ("grpc.max_send_message_length", -1),  # as long as the answer is
+            ("grpc.max_send_message_length", -1),  # no limit
             ("grpc.max_concurrent_streams", calls),
-            # Or it widens windows until messages arrive whole that nobody reads.
+            # The probe widens windows until whole messages arrive before they are read.
             ("grpc.http2.bdp_probe", 0),
-            ("grpc.so_reuseport", 0),  # a second service on the same port is a mistake
+            ("grpc.so_reuseport", 0),  # so that a second service on the same port fails
         ],
     )
-    intake = GrpcLimits(calls, settings.max_inflight_bytes, settings.max_body_bytes)
-    handlers = InferenceService(gateway, intake).handlers()
+    limits = GrpcLimits(calls, settings.max_inflight_bytes, settings.max_body_bytes)
+    handlers = InferenceService(gateway, limits).handlers()
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(OIP_SERVICE, handlers),))
-    bound = _listen(server, settings, port)
+    bound_port = _listen(server, settings, port)
     await server.start()
-    log.info("gRPC on %s", _address(settings.host, bound))
+    log.info("gRPC on %s", _address(settings.host, bound_port))
     try:
-        yield bound
+        yield bound_port
     finally:
-        await server.stop(FAREWELL_S)
+        await server.stop(FLUSH_S)
 
 
 def check_port(settings: Settings, port: int) -> None:
-    """Find out before anything is loaded whether the port can be had.
+    """Check that the port is free, before any model is loaded.
 
     Raises:
-        SettingError: it cannot.
+        SettingError: the port is in use or not allowed.
     """
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     with socket.socket(family) as probe:
@@ -65,7 +65,7 @@ def check_port(settings: Settings, port: int) -> None:
         try:
             probe.bind((settings.host, port))
         except OSError as error:
-            raise _taken(settings, port, error.strerror or str(error)) from error
+            raise _cannot_listen(settings, port, error.strerror or str(error)) from error
 
 
 def _listen(server: grpc.aio.Server, settings: Settings, port: int) -> int:
@@ -73,18 +73,18 @@ def _listen(server: grpc.aio.Server, settings: Settings, port: int) -> int:
     try:
         if settings.tls_cert is None or settings.tls_key is None:
             return server.add_insecure_port(address)
-        pair = (settings.tls_key.read_bytes(), settings.tls_cert.read_bytes())
-        return server.add_secure_port(address, grpc.ssl_server_credentials([pair]))
+        key_and_certificate = (settings.tls_key.read_bytes(), settings.tls_cert.read_bytes())
+        return server.add_secure_port(address, grpc.ssl_server_credentials([key_and_certificate]))
     except RuntimeError as error:
-        raise _taken(settings, port, "the port is taken") from error
+        raise _cannot_listen(settings, port, "the port is in use") from error
 
 
 def _address(host: str, port: int) -> str:
     return f"{f'[{host}]' if ':' in host else host}:{port}"
 
 
-def _taken(settings: Settings, port: int, why: str) -> SettingError:
+def _cannot_listen(settings: Settings, port: int, reason: str) -> SettingError:
     return SettingError(
-        f"Cannot listen for gRPC on {settings.host} port {port}: {why}. "
+        f"Cannot listen for gRPC on {settings.host} port {port}: {reason}. "
         "Choose another port with --grpc-port or GATEWAY_GRPC_PORT."
     )

@@ -1,8 +1,8 @@
 """The calls of the Open Inference Protocol over gRPC, by name.
 
-The handlers do for a call what the front door does for an HTTP request: id, key, admission, log,
-metrics. All are registered as streams of requests, which looks the same on the wire, so that a
-call can be refused before its message is read; probes are answered without a look at theirs.
+Each call passes the same steps as an HTTP request: id, API key, admission, log, metrics. All are
+registered as streams of requests, which looks the same on the wire, so that a call can be rejected
+before its message is read. Probes are answered without reading theirs.
 """
 
 import asyncio
@@ -16,14 +16,12 @@ from google.protobuf.json_format import ParseDict
 from google.protobuf.message import DecodeError, Message
 
 from app.errors import (
-    UNEXPECTED,
+    INTERNAL_ERROR_DETAIL,
     BadRequest,
     ClientGone,
     InternalError,
-    Overloaded,
     RequestError,
     SlowBody,
-    TooManyBytes,
     UnknownModel,
 )
 from app.inference.classify import ImageRun
@@ -39,46 +37,21 @@ from app.telemetry.record import Record, start_record
 from app.wire import Headers
 
 log = logging.getLogger(__name__)
-METHOD = "GRPC"  # where HTTP has GET or POST, in the log and the metrics
+METHOD = "GRPC"  # in place of GET or POST in the log and the metrics
 OK = 200
-MAX_DETAIL_BYTES = 2000  # of an error; escaped it may be three times as long, trailers take 8 KB
-STREAM_IDLE_S = 75.0  # without a message, as a connection of HTTP without a request
+STREAM_IDLE_S = 75.0  # maximum time between two messages, like between two HTTP requests
 Context = grpc.aio.ServicerContext[Any, Any]
 Answer = Callable[[Any, Headers], Awaitable[Message]]
 Handler = Callable[[Any, Context], Awaitable[Message]]
-Read = TypeVar("Read", bound=Message)
-
-# Statuses by what HTTP has for the same error; the numbers also stand in log and metrics.
-CODES = {
-    400: grpc.StatusCode.INVALID_ARGUMENT,
-    401: grpc.StatusCode.UNAUTHENTICATED,
-    403: grpc.StatusCode.PERMISSION_DENIED,
-    404: grpc.StatusCode.NOT_FOUND,
-    408: grpc.StatusCode.DEADLINE_EXCEEDED,
-    409: grpc.StatusCode.FAILED_PRECONDITION,
-    413: grpc.StatusCode.INVALID_ARGUMENT,
-    415: grpc.StatusCode.INVALID_ARGUMENT,
-    422: grpc.StatusCode.INVALID_ARGUMENT,
-    499: grpc.StatusCode.CANCELLED,
-    500: grpc.StatusCode.INTERNAL,
-    503: grpc.StatusCode.UNAVAILABLE,
-    504: grpc.StatusCode.DEADLINE_EXCEEDED,
-}
-
-
-def code_of(error: RequestError) -> grpc.StatusCode:
-    """The gRPC status of an error."""
-    if isinstance(error, Overloaded | TooManyBytes):
-        return grpc.StatusCode.RESOURCE_EXHAUSTED
-    return CODES[error.status]
+Parsed = TypeVar("Parsed", bound=Message)
 
 
 class InferenceService:
     """Answers the calls of one gateway."""
 
-    def __init__(self, gateway: Gateway, intake: GrpcLimits) -> None:
+    def __init__(self, gateway: Gateway, limits: GrpcLimits) -> None:
         self.gateway = gateway
-        self.intake = intake
+        self.limits = limits
 
     def handlers(self) -> dict[str, "grpc.RpcMethodHandler[Any, Any]"]:
         """Every call by name."""
@@ -88,7 +61,7 @@ class InferenceService:
             "ModelMetadata": (pb.ModelMetadataRequest, self._model_metadata),
             "ModelConfig": (pb.ModelConfigRequest, self._model_config),
             "ModelStatistics": (pb.ModelStatisticsRequest, self._model_statistics),
-            "RepositoryIndex": (pb.RepositoryIndexRequest, self._index),
+            "RepositoryIndex": (pb.RepositoryIndexRequest, self._repository_index),
             "RepositoryModelLoad": (pb.RepositoryModelLoadRequest, self._load),
             "RepositoryModelUnload": (pb.RepositoryModelUnloadRequest, self._unload),
         }
@@ -110,38 +83,38 @@ class InferenceService:
     async def _infer(self, _: object, context: Context) -> Message:
         record = self._record("ModelInfer", context)
 
-        async def counted() -> Message:
-            with self.intake.calls.one():
+        async def limited() -> Message:
+            with self.limits.calls.acquire():
                 return await self._infer_one(record, context, partial(self._read, context))
 
-        return await self._guard(record, context, counted)
+        return await self._guard(record, context, limited)
 
     async def _stream_infer(self, _: object, context: Context) -> None:
-        """Answer one request after the other; an error is the answer to one of them."""
+        """Answer requests in order; an error answers one request and does not end the stream."""
         try:
             self.gateway.keys.check(_path("ModelStreamInfer"), _headers(context))
-            with self.intake.streams.one():
-                while isinstance(body := await _next(context), bytes):
+            with self.limits.streams.acquire():
+                while isinstance(body := await _next_message(context), bytes):
                     record = self._record("ModelStreamInfer", context)
                     answer = partial(self._infer_in_stream, record, context, body)
                     await context.write(await self._guard(record, context, answer))
-        except RequestError as error:  # of the stream, not of one of its requests
+        except RequestError as error:  # of the stream itself
             record = self._record("ModelStreamInfer", context)
             record.error = error.type
-            await self._guard(record, context, partial(_fail, error))
+            await self._guard(record, context, partial(_raise, error))
 
     async def _infer_in_stream(self, record: Record, context: Context, body: bytes) -> Message:
         try:
-            message = await self._infer_one(record, context, partial(_at_once, body))
+            message = await self._infer_one(record, context, partial(_return, body))
             return pb.ModelStreamInferResponse(infer_response=message)
         except RequestError as error:
             record.status = error.status
-            return pb.ModelStreamInferResponse(error_message=_told(error))
+            return pb.ModelStreamInferResponse(error_message=grpc_codec.error_text(error))
 
     async def _infer_one(
         self, record: Record, context: Context, read: Callable[[], Awaitable[Any]]
     ) -> pb.ModelInferResponse:
-        """Admit a request before `read` returns its message, and answer it."""
+        """Admit a request, then read its message with `read` and answer it."""
         inference = GrpcInference(self.gateway, record)
         head = partial(inference.open, _headers(context), context.time_remaining())
         try:
@@ -155,7 +128,7 @@ class InferenceService:
         finally:
             inference.close()
 
-    # --- everything else
+    # --- metadata and model repository
 
     async def _live(self) -> Message:
         return pb.ServerLiveResponse(live=True)
@@ -166,47 +139,49 @@ class InferenceService:
     async def _metadata(self, _: pb.ServerMetadataRequest, __: Headers) -> Message:
         return ParseDict(metadata.server_metadata(), pb.ServerMetadataResponse())
 
-    async def _model_ready(self, asked: pb.ModelReadyRequest, _: Headers) -> Message:
+    async def _model_ready(self, request: pb.ModelReadyRequest, _: Headers) -> Message:
         try:
-            find_model(self.gateway, asked.name, asked.version)
+            find_model(self.gateway, request.name, request.version)
         except UnknownModel:
             return pb.ModelReadyResponse(ready=False)
         return pb.ModelReadyResponse(ready=True)
 
-    async def _model_metadata(self, asked: pb.ModelMetadataRequest, _: Headers) -> Message:
-        model = find_model(self.gateway, asked.name, asked.version)
+    async def _model_metadata(self, request: pb.ModelMetadataRequest, _: Headers) -> Message:
+        model = find_model(self.gateway, request.name, request.version)
         return ParseDict(metadata.model_metadata(model), pb.ModelMetadataResponse())
 
-    async def _model_config(self, asked: pb.ModelConfigRequest, _: Headers) -> Message:
-        model = find_model(self.gateway, asked.name, asked.version)
+    async def _model_config(self, request: pb.ModelConfigRequest, _: Headers) -> Message:
+        model = find_model(self.gateway, request.name, request.version)
         config = metadata.model_config(model, self.gateway.settings.max_images)
         return ParseDict({"config": config}, pb.ModelConfigResponse())
 
-    async def _model_statistics(self, asked: pb.ModelStatisticsRequest, _: Headers) -> Message:
+    async def _model_statistics(self, request: pb.ModelStatisticsRequest, _: Headers) -> Message:
         gateway = self.gateway
-        models = [find_model(gateway, asked.name, asked.version)] if asked.name else gateway.store
-        found = statistics.model_statistics(gateway.current_metrics(), models)
-        return ParseDict(found, pb.ModelStatisticsResponse())
+        models = (
+            [find_model(gateway, request.name, request.version)] if request.name else gateway.store
+        )
+        content = statistics.model_statistics(gateway.current_metrics(), models)
+        return ParseDict(content, pb.ModelStatisticsResponse())
 
-    async def _index(self, asked: pb.RepositoryIndexRequest, _: Headers) -> Message:
+    async def _repository_index(self, request: pb.RepositoryIndexRequest, _: Headers) -> Message:
         message = pb.RepositoryIndexResponse()
-        for entry in repository.index(self.gateway, ready=asked.ready):
+        for entry in repository.index(self.gateway, ready=request.ready):
             message.models.add(
                 name=entry.name, version=entry.version, state=entry.state, reason=entry.reason
             )
         return message
 
-    async def _load(self, asked: pb.RepositoryModelLoadRequest, headers: Headers) -> Message:
-        name = asked.model_name or asked.repository_name
-        await repository.load(self.gateway, headers, name, asked.parameters)
+    async def _load(self, request: pb.RepositoryModelLoadRequest, headers: Headers) -> Message:
+        name = request.model_name or request.repository_name
+        await repository.load(self.gateway, headers, name, request.parameters)
         return pb.RepositoryModelLoadResponse(model_name=name, isLoaded=True)
 
-    async def _unload(self, asked: pb.RepositoryModelUnloadRequest, headers: Headers) -> Message:
-        name = asked.model_name or asked.repository_name
-        await repository.unload(self.gateway, headers, name, asked.parameters)
+    async def _unload(self, request: pb.RepositoryModelUnloadRequest, headers: Headers) -> Message:
+        name = request.model_name or request.repository_name
+        await repository.unload(self.gateway, headers, name, request.parameters)
         return pb.RepositoryModelUnloadResponse(model_name=name, isUnloaded=True)
 
-    # --- before and after every call
+    # --- steps of every call
 
     def _unary(self, name: str, kind: type[Message], answer: Answer) -> Handler:
         async def handle(_: object, context: Context) -> Message:
@@ -214,7 +189,7 @@ class InferenceService:
 
             async def checked() -> Message:
                 self.gateway.keys.check(record.path, headers)
-                with self.intake.calls.one():
+                with self.limits.calls.acquire():
                     return await answer(await self._read_small(kind, context), headers)
 
             return await self._guard(record, context, checked)
@@ -228,15 +203,15 @@ class InferenceService:
         return handle
 
     async def _read(self, context: Context) -> Any:
-        """The message of a call, when there is a place to read it."""
-        async with self.intake.reading:
+        """The message of a call, read when memory for it is available."""
+        async with self.limits.reading:
             return await context.read()
 
     async def _read_small(self, kind: type[Message], context: Context) -> Message:
         limit_ms = self.gateway.settings.deadline_ms
         try:
             async with asyncio.timeout(limit_ms / 1000):
-                return _parse(kind, _message(await self._read(context)))
+                return _parse(kind, _require_message(await self._read(context)))
         except TimeoutError:
             raise SlowBody(f"The message did not arrive within {limit_ms:g} ms.") from None
 
@@ -251,8 +226,8 @@ class InferenceService:
     async def _guard(
         self, record: Record, context: Context, answer: Callable[[], Awaitable[Message]]
     ) -> Message:
-        """Answer, count and log a call; errors end it with their status."""
-        context.set_trailing_metadata(_trailing(record))
+        """Answer, count and log a call; an error ends it with a status."""
+        context.set_trailing_metadata(_trailing_metadata(record))
         try:
             message = await answer()
             record.status = record.status or OK
@@ -260,11 +235,11 @@ class InferenceService:
         except RequestError as error:
             await _abort(context, record, error)
         except asyncio.CancelledError:
-            record.status = ClientGone.status  # its own deadline may be the reason
+            record.status = ClientGone.status  # it cancelled the call, or its own deadline passed
             raise
         except Exception as error:
             log.error("Unexpected error on %s", record.path, exc_info=error)
-            await _abort(context, record, InternalError(UNEXPECTED))
+            await _abort(context, record, InternalError(INTERNAL_ERROR_DETAIL))
         finally:
             self.gateway.request_log.add(record)
 
@@ -288,7 +263,7 @@ class GrpcInference(Inference):
         """Queue the images of the complete message.
 
         Raises:
-            RequestError: the message has no request that fits the model.
+            RequestError: the message is not a request that matches the model.
         """
         message = _parse(pb.ModelInferRequest, self.body())
         self.choose(message.model_name, message.model_version)
@@ -311,38 +286,38 @@ class _GrpcClient:
         self._read = read
 
     async def read_body(self) -> None:
-        self._inference.take(_message(await self._read()))
+        self._inference.take(_require_message(await self._read()))
 
     async def wait_for(self, ticket: Ticket[Any]) -> Sequence[Any]:
         return await ticket
 
 
-def _message(received: object) -> bytes:
+def _require_message(received: object) -> bytes:
     if not isinstance(received, bytes):
         raise BadRequest("The call ended without a message.")
     return received
 
 
-def _parse(kind: type[Read], body: bytes) -> Read:
+def _parse(kind: type[Parsed], body: bytes) -> Parsed:
     try:
         return kind.FromString(body)
     except DecodeError:
         raise BadRequest(f"The message is not a {kind.__name__}.") from None
 
 
-async def _at_once(body: bytes) -> bytes:
+async def _return(body: bytes) -> bytes:
     return body
 
 
-async def _fail(error: RequestError) -> NoReturn:
+async def _raise(error: RequestError) -> NoReturn:
     raise error
 
 
-async def _next(context: Context) -> Any:
+async def _next_message(context: Context) -> Any:
     """The next message of a stream.
 
     Raises:
-        SlowBody: none came for so long that the stream is given up.
+        SlowBody: none arrived within `STREAM_IDLE_S`.
     """
     try:
         async with asyncio.timeout(STREAM_IDLE_S):
@@ -358,26 +333,21 @@ def _path(name: str) -> str:
 
 
 async def _abort(context: Context, record: Record, error: RequestError) -> NoReturn:
-    """End a call; what HTTP says in headers stands in the trailing metadata."""
+    """End a call with an error; the trailing metadata replaces the headers of HTTP."""
     record.status = error.status
-    trailing = _trailing(record)
+    trailing = _trailing_metadata(record)
     if "Retry-After" in error.headers:
         trailing += (("retry-after", error.headers["Retry-After"]),)
-    await context.abort(code_of(error), _told(error), trailing)
+    await context.abort(grpc_codec.status_code(error), grpc_codec.error_text(error), trailing)
     raise AssertionError("abort ends the call")
 
 
-def _trailing(record: Record) -> tuple[tuple[str, str], ...]:
+def _trailing_metadata(record: Record) -> tuple[tuple[str, str], ...]:
     return (("x-request-id", record.id),)
 
 
-def _told(error: RequestError) -> str:
-    """What is wrong, as far as there is room for it: it may repeat a name of any length."""
-    return error.detail.encode()[:MAX_DETAIL_BYTES].decode(errors="ignore")
-
-
 def _headers(context: Context) -> list[tuple[bytes, bytes]]:
-    """The metadata of a call as HTTP has its headers."""
+    """The metadata of a call in the form of HTTP headers."""
     return [
         (str(name).encode(), value if isinstance(value, bytes) else str(value).encode())
         for name, value in context.invocation_metadata() or ()

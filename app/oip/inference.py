@@ -1,4 +1,4 @@
-"""The use case: a request of the protocol in, its images over the workers, one answer out."""
+"""One inference of the protocol, from its model to its answer."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -12,7 +12,7 @@ from app.model.model import Model
 from app.oip import rest_codec
 from app.oip.answer import InferAnswer, to_answer
 from app.oip.request import VERSION, InferRequest, Plan, plan
-from app.oip.tensors import shown
+from app.oip.tensors import excerpt
 from app.request.admitted import AdmittedRequest
 from app.service.gateway import Gateway
 from app.telemetry.record import ImageRecord, Record
@@ -20,14 +20,14 @@ from app.wire import Headers
 
 
 def find_model(gateway: Gateway, name: str, version: str = "") -> Model:
-    """The model of that name; its only version is "1".
+    """The loaded model of that name; its only version is "1".
 
     Raises:
-        UnknownModel: none is loaded that has this name and version.
+        UnknownModel: no loaded model has this name and version.
     """
     model = gateway.store.get(name)
     if version not in ("", VERSION):
-        raise UnknownModel(f"{name} has no version {shown(version)!r}, only {VERSION}.")
+        raise UnknownModel(f"{name} has no version {excerpt(version)!r}, only {VERSION}.")
     return model
 
 
@@ -43,19 +43,19 @@ class Inference(AdmittedRequest):
         self._plan: Plan
 
     def choose(self, name: str, version: str) -> None:
-        """Find the model that shall answer.
+        """Set the model that is to answer.
 
         Raises:
-            UnknownModel: none is loaded that has this name and version.
+            UnknownModel: no loaded model has this name and version.
         """
         self.model = find_model(self.gateway, name, version)
         self.record.model = self.model.name
 
     def queue(self, request: InferRequest) -> Ticket[ImageRun]:
-        """Queue the images of a request, which may ask for less time.
+        """Queue the images of a request; its `timeout` may shorten the deadline.
 
         Raises:
-            RequestError: it does not fit the model, or too many images wait.
+            RequestError: the request does not match the model, or the queue is full.
         """
         timeout_ms = request.timeout_ms()
         if timeout_ms is not None:
@@ -71,12 +71,14 @@ class Inference(AdmittedRequest):
         return self.submit([partial(run, source) for source in self._plan.sources])
 
     def conclude(self, outcomes: Sequence[ImageRun | Exception]) -> InferAnswer:
-        """Put together what became of the images.
+        """Make one answer from the outcome of each image.
 
         Raises:
-            ImageError: one of them is none; the protocol has no place for it among the good ones.
+            ImageError: an image cannot be classified; the protocol has no error per image.
         """
-        runs = [_whole(outcome, index, len(outcomes)) for index, outcome in enumerate(outcomes)]
+        runs = [
+            _successful(outcome, index, len(outcomes)) for index, outcome in enumerate(outcomes)
+        ]
         self.record.results = [
             ImageRecord(run.queue_ms, run.decode_ms, run.inference_ms) for run in runs
         ]
@@ -89,7 +91,7 @@ class HttpInference(Inference):
     __slots__ = ("_header_length",)
 
     def open(self, name: str, version: str, headers: Headers) -> None:
-        """Read what the head asks for; `headers` have lower-case names.
+        """Admit the request and read its head; `headers` have lower-case names.
 
         Raises:
             RequestError: the request cannot be answered, whatever its body is.
@@ -106,20 +108,20 @@ class HttpInference(Inference):
                 )
 
     def start(self) -> Ticket[ImageRun]:
-        """Queue the images, now that the body is complete.
+        """Queue the images of the complete body.
 
         Raises:
-            RequestError: the body does not hold a request that fits the model.
+            RequestError: the body is not a request that matches the model.
         """
         return self.queue(
             rest_codec.read_request(self.body(), self._header_length, self.model.name)
         )
 
     def answer(self, outcomes: Sequence[ImageRun | Exception]) -> Response:
-        """The response for what became of the images.
+        """Make the response from the outcome of each image.
 
         Raises:
-            ImageError: one of them is none.
+            ImageError: an image cannot be classified.
         """
         content, headers = rest_codec.write_answer(self.conclude(outcomes))
         return Response(content, headers=headers)
@@ -130,7 +132,8 @@ class HttpInference(Inference):
         return rest_codec.oip_error_response(error)
 
 
-def _whole(outcome: ImageRun | Exception, index: int, count: int) -> ImageRun:
+def _successful(outcome: ImageRun | Exception, index: int, count: int) -> ImageRun:
+    """Return a run, or raise the error, which names its image if there are several."""
     if isinstance(outcome, ImageRun):
         return outcome
     if isinstance(outcome, RequestError) and count > 1:

@@ -1,6 +1,6 @@
-"""What the service and its models say of themselves in the Open Inference Protocol.
+"""Metadata of the service and its models in the Open Inference Protocol.
 
-All of it is plain values, which REST sends as JSON and gRPC as the messages of the same fields.
+The functions return plain values, which REST sends as JSON and gRPC as messages with these fields.
 """
 
 from typing import Any
@@ -11,7 +11,7 @@ from app.model.model import Model
 from app.oip.request import VERSION
 
 SERVER = "mobilenet-gateway"
-PLATFORM, BACKEND = "onnxruntime_onnx", "onnxruntime"  # as Triton and the protocol call it
+PLATFORM, BACKEND = "onnxruntime_onnx", "onnxruntime"  # the names of Triton and the protocol
 EXTENSIONS = (
     "binary_tensor_data",
     "classification",
@@ -19,7 +19,7 @@ EXTENSIONS = (
     "model_repository",
     "statistics",
 )
-UNKNOWN = -1  # of a dimension: any size
+ANY_SIZE = -1  # of a dimension
 
 
 def server_metadata() -> dict[str, Any]:
@@ -28,10 +28,10 @@ def server_metadata() -> dict[str, Any]:
 
 
 def model_metadata(model: Model) -> dict[str, Any]:
-    """The tensors of a model. The input may also be BYTES, which the protocol cannot say."""
-    pixels = {"name": INPUT, "datatype": "UINT8", "shape": [UNKNOWN, UNKNOWN, UNKNOWN, 3]}
+    """The tensors of a model. The input may also be BYTES, which the protocol cannot express."""
+    pixels = {"name": INPUT, "datatype": "UINT8", "shape": [ANY_SIZE, ANY_SIZE, ANY_SIZE, 3]}
     outputs = [
-        {"name": name, "datatype": "FP32", "shape": [UNKNOWN, width]}
+        {"name": name, "datatype": "FP32", "shape": [ANY_SIZE, width]}
         for name, width in model.outputs.items()
     ]
     return {
@@ -44,12 +44,12 @@ def model_metadata(model: Model) -> dict[str, Any]:
 
 
 def model_config(model: Model, max_images: int) -> dict[str, Any]:
-    """The part of Triton's model configuration that clients ask for; no batch in the dims."""
+    """The part of Triton's model configuration that clients read; `dims` omit the batch."""
     pixels = {
         "name": INPUT,
         "data_type": "TYPE_UINT8",
         "format": "FORMAT_NHWC",
-        "dims": [UNKNOWN, UNKNOWN, 3],
+        "dims": [ANY_SIZE, ANY_SIZE, 3],
     }
     outputs = [
         {"name": name, "data_type": "TYPE_FP32", "dims": [width]}

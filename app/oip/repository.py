@@ -1,4 +1,4 @@
-"""The model repository extension: which models there are; load one, unload one."""
+"""The model repository extension: list, load and unload models of the store."""
 
 import logging
 from collections.abc import Iterable, Mapping
@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from app.errors import BadRequest, ModelFileError, StoreUnusable
 from app.oip.request import VERSION
-from app.oip.tensors import shown
+from app.oip.tensors import excerpt
 from app.service.gateway import Gateway
 from app.wire import Headers
 
@@ -25,7 +25,7 @@ class IndexEntry:
 
 
 def index(gateway: Gateway, *, ready: bool = False) -> list[IndexEntry]:
-    """Every model of the store, or those that are `ready`.
+    """List the models of the store, all or only those that are `ready`.
 
     Raises:
         StoreUnusable: the folder cannot be read.
@@ -33,7 +33,7 @@ def index(gateway: Gateway, *, ready: bool = False) -> list[IndexEntry]:
     try:
         reasons = gateway.store.index()
     except ModelFileError as error:
-        raise _unusable(error) from error
+        raise _store_unusable(error) from error
     return [
         IndexEntry(name, VERSION, "UNAVAILABLE" if reason else "READY", reason or "")
         for name, reason in reasons.items()
@@ -48,39 +48,40 @@ async def load(
 
     Raises:
         Unauthorized, Forbidden: the admin key was not sent, or none is set.
-        BadRequest: a model is what its file says; there is nothing to override.
+        BadRequest: there are parameters; none is supported.
         UnknownModel: no file of the store has that name.
-        StoreUnusable: the file cannot be served; what was loaded goes on.
+        StoreUnusable: the file cannot be served; a loaded model of that name stays loaded.
     """
     gateway.keys.check_admin(headers)
-    _refuse(parameters.keys(), "load")
+    _reject_parameters(parameters.keys(), "load")
     try:
         await gateway.reloader.load(name)
     except ModelFileError as error:
-        raise _unusable(error) from error
+        raise _store_unusable(error) from error
 
 
 async def unload(
     gateway: Gateway, headers: Headers, name: str, parameters: Mapping[str, Any]
 ) -> None:
-    """Stop serving one model; needs the admin key. Requests under way are answered.
+    """Stop serving one model; needs the admin key. In-flight requests are answered.
 
     Raises:
         Unauthorized, Forbidden: the admin key was not sent, or none is set.
-        BadRequest: there is nothing to choose but `unload_dependents`.
-        UnknownModel: none of that name is loaded.
-        LastModel: no other is loaded.
+        BadRequest: there is a parameter other than `unload_dependents`.
+        UnknownModel: no loaded model has that name.
+        LastModel: no other model is loaded.
     """
     gateway.keys.check_admin(headers)
-    _refuse(parameters.keys() - {"unload_dependents"}, "unload")  # no model depends on another
+    # No model depends on another, so unload_dependents changes nothing.
+    _reject_parameters(parameters.keys() - {"unload_dependents"}, "unload")
     await gateway.reloader.unload(name)
 
 
-def _refuse(names: Iterable[str], call: str) -> None:
+def _reject_parameters(names: Iterable[str], call: str) -> None:
     if unknown := sorted(names):
-        raise BadRequest(f"{call}: unsupported parameter {shown(unknown[0])!r}.")
+        raise BadRequest(f"{call}: unsupported parameter {excerpt(unknown[0])!r}.")
 
 
-def _unusable(error: ModelFileError) -> StoreUnusable:
+def _store_unusable(error: ModelFileError) -> StoreUnusable:
     log.error("Not loaded: %s", error)
     return StoreUnusable("Cannot load the model. The server's log has the reason.")

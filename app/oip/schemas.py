@@ -1,4 +1,4 @@
-"""What the protocol has on the wire as JSON, with the names of its specification.
+"""The JSON records of the protocol, with the names of its specification.
 
 Source: github.com/kserve/open-inference-protocol, specification/protocol/inference_rest.md, and
 Triton's extensions of it (model configuration, model repository, statistics).
@@ -26,14 +26,14 @@ Parameters = Annotated[
 ]
 
 
-class Sent(BaseModel):
-    """A part of what a client sends; unknown fields are refused."""
+class RequestPart(BaseModel):
+    """A part of a request; unknown fields are errors."""
 
     model_config = ConfigDict(extra="forbid")
 
 
-class RequestInput(Sent):
-    """A tensor: its elements in `data`, or as raw bytes behind the JSON."""
+class RequestInput(RequestPart):
+    """A tensor: its elements are in `data` or in raw bytes after the JSON."""
 
     name: str
     datatype: str = Field(description="`BYTES` for encoded images, `UINT8` for pixels.")
@@ -42,57 +42,59 @@ class RequestInput(Sent):
     data: Any = Field(None, description="Images in base64, or whole numbers, nested or flat.")
 
 
-class RequestOutput(Sent):
-    """An output that is wanted."""
+class RequestOutput(RequestPart):
+    """A requested output."""
 
     name: str
     parameters: Parameters = Field({}, description="`classification`, `binary_data`.")
 
 
-class InferenceRequest(Sent):
-    """Tensors in."""
+class InferenceRequest(RequestPart):
+    """Input tensors, and the requested outputs."""
 
     id: str = ""
-    model_name: str | None = Field(None, description="KServe's client repeats it here.")
+    model_name: str | None = Field(None, description="If present, the model in the path.")
     model_version: str | None = None
     parameters: Parameters = Field(
         {}, description="`binary_data_output`, `resolution`, `timeout` in microseconds."
     )
     inputs: list[RequestInput] = Field(max_length=MAX_TENSORS)
     outputs: list[RequestOutput] = Field(
-        [], max_length=MAX_TENSORS, description="None given: all of them."
+        [], max_length=MAX_TENSORS, description="Empty means all outputs."
     )
 
 
 class ErrorResponse(Wire):
-    """What was wrong, as the Open Inference Protocol says it."""
+    """An error of the Open Inference Protocol."""
 
     error: str
 
 
 class ResponseOutput(Wire):
-    """A tensor of the answer; its elements are flat."""
+    """A tensor of the answer; its elements are one flat list."""
 
     name: str
     datatype: str
     shape: list[int]
-    parameters: dict[str, int] | None = Field(None, description="`binary_data_size` if it is raw.")
+    parameters: dict[str, int] | None = Field(
+        None, description="`binary_data_size` of a raw tensor."
+    )
     data: list[Any] | None = None
 
 
 class InferenceResponse(Wire):
-    """Tensors out."""
+    """Output tensors."""
 
     model_config = with_example(examples.INFERENCE_RESPONSE)
 
     model_name: str
     model_version: str
-    id: str | None = Field(None, description="The request's, if it has one.")
+    id: str | None = Field(None, description="Id of the request, if it has one.")
     outputs: list[ResponseOutput]
 
 
 class ServerMetadata(Wire):
-    """What serves here."""
+    """Name, version and extensions of the service."""
 
     model_config = with_example(examples.SERVER_METADATA)
 
@@ -102,7 +104,7 @@ class ServerMetadata(Wire):
 
 
 class ServerLive(Wire):
-    """Whether the process lives."""
+    """Whether the process is alive."""
 
     model_config = with_example({"live": True})
 
@@ -110,7 +112,7 @@ class ServerLive(Wire):
 
 
 class ServerReady(Wire):
-    """Whether the service takes requests."""
+    """Whether the service accepts requests."""
 
     model_config = with_example({"ready": True})
 
@@ -127,7 +129,7 @@ class ModelReady(Wire):
 
 
 class TensorMetadata(Wire):
-    """A tensor of a model; -1 is any size."""
+    """A tensor of a model; -1 means any size."""
 
     name: str
     datatype: str
@@ -147,7 +149,7 @@ class ModelMetadata(Wire):
 
 
 class TensorConfig(Wire):
-    """A tensor of a model as Triton's configuration has it, without the batch."""
+    """A tensor in Triton's model configuration; `dims` omit the batch."""
 
     name: str
     data_type: str
@@ -156,7 +158,7 @@ class TensorConfig(Wire):
 
 
 class ModelConfig(Wire):
-    """The part of Triton's model configuration that clients ask for."""
+    """The part of Triton's model configuration that clients read."""
 
     model_config = with_example(examples.MODEL_CONFIG)
 
@@ -169,24 +171,24 @@ class ModelConfig(Wire):
 
 
 class Duration(Wire):
-    """How often something was done, and the nanoseconds of all times together."""
+    """Number of images, and their total time in nanoseconds."""
 
     count: int
     ns: int
 
 
 class InferStatistics(Wire):
-    """What became of the images of a model, and where the time went."""
+    """Outcomes and times of the images of a model."""
 
     success: Duration
     fail: Duration
     queue: Duration
-    compute_input: Duration = Field(description="Decoding.")
+    compute_input: Duration = Field(description="Time spent on decoding.")
     compute_infer: Duration
 
 
 class ModelStatistics(Wire):
-    """What one model did since the start."""
+    """Statistics of one model since the start."""
 
     name: str
     version: str
@@ -196,7 +198,7 @@ class ModelStatistics(Wire):
 
 
 class Statistics(Wire):
-    """What models did since the start."""
+    """Statistics of models since the start."""
 
     model_config = with_example(examples.STATISTICS)
 
@@ -219,6 +221,6 @@ class RepositoryIndex(RootModel[list[RepositoryModel]]):
 
 
 class Done(Wire):
-    """It was done; the protocol has no more to say."""
+    """An empty answer that means success."""
 
     model_config = with_example({})

@@ -1,4 +1,4 @@
-"""The statistics extension: what the metrics know of each model, as Triton words it."""
+"""The statistics extension: the metrics of each model in the fields of Triton."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -9,7 +9,7 @@ from app.telemetry.metrics import Metrics
 
 
 def model_statistics(metrics: Metrics, models: Iterable[Model]) -> dict[str, Any]:
-    """Counts and nanoseconds by model, over all the images that it answered since the start."""
+    """Counts and nanoseconds by model, over all images since the start."""
     return {"model_stats": [_statistics(metrics, model.name) for model in models]}
 
 

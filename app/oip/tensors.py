@@ -2,7 +2,7 @@
 
 Raw tensors are little-endian, row-major and without padding. An element of type BYTES is its length
 as 4 bytes and its content ("Binary Tensor Data Extension" of the protocol). JSON has no type for
-bytes, so an image in JSON is base64, as it is in POST /predict.
+bytes, so an image in JSON is base64, like in POST /predict.
 """
 
 import struct
@@ -19,25 +19,25 @@ from app.request.json_images import from_base64
 
 Datatype = Literal["UINT8", "FP32", "BYTES"]
 Parameters = dict[str, Any]
-MAX_SHOWN = 100  # characters of what a client sent that an error repeats
+MAX_EXCERPT_CHARS = 100
 _LENGTH = struct.Struct("<I")
 
 
 @dataclass(frozen=True, slots=True)
 class InputTensor:
-    """A tensor as a client sends it; `raw` and `data` are its two ways to arrive."""
+    """A tensor of a request; its elements are in `raw` or in `data`."""
 
     name: str
     datatype: str
     shape: tuple[int, ...]
     raw: bytes | memoryview | None = None
-    data: Any = None  # JSON, or the typed contents of protobuf, which may be any sequence
+    data: Any = None  # from JSON, or a sequence of typed contents from protobuf
     parameters: Parameters = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class OutputTensor:
-    """A tensor of an answer: float32 of any shape, or the texts of a classification."""
+    """A tensor of an answer: float32 of any shape, or texts [N, classes] of a classification."""
 
     name: str
     values: NDArray[np.float32] | list[list[bytes]]
@@ -67,105 +67,105 @@ class OutputTensor:
         return flat
 
 
-def shown(sent: object) -> str:
-    """What a client sent as an error repeats it: what is longer is cut."""
-    return str(sent)[:MAX_SHOWN]
+def excerpt(value: object) -> str:
+    """Shorten a value of a client that an error repeats."""
+    return str(value)[:MAX_EXCERPT_CHARS]
 
 
 def read_pixels(tensor: InputTensor) -> NDArray[np.uint8]:
-    """The elements of a UINT8 tensor in its shape; raw ones are not copied.
+    """Read a UINT8 tensor in its shape; raw elements are not copied.
 
     Raises:
-        BadRequest: they are not as many as the shape says, or no whole numbers from 0 to 255.
+        BadRequest: their number does not match the shape, or one is not a whole number of 0 to 255.
     """
     raw = tensor.raw
-    flat = _from_numbers(tensor) if raw is None else np.frombuffer(raw, np.uint8)
+    flat = _read_numbers(tensor) if raw is None else np.frombuffer(raw, np.uint8)
     _check_count(tensor, flat.size)
     return flat.reshape(tensor.shape)
 
 
 def read_files(tensor: InputTensor) -> list[bytes]:
-    """The elements of a BYTES tensor, in order.
+    """Read the elements of a BYTES tensor, in order.
 
     Raises:
-        BadRequest: they are not as many as the shape says, or are cut off, or not base64.
+        BadRequest: their number does not match the shape, or one is cut off or not base64.
     """
     if tensor.raw is not None:
         files = unpack_bytes(tensor.raw, tensor.name, prod(tensor.shape))
         _check_count(tensor, len(files))
         return files
-    elements = _flattened(tensor)
+    elements = _flatten(tensor)
     _check_count(tensor, len(elements))  # before they are decoded
     return [
         element
         if isinstance(element, bytes)
-        else from_base64(_text(element, tensor.name), f"{tensor.name}[{index}]")
+        else from_base64(_require_text(element, tensor.name), f"{tensor.name}[{index}]")
         for index, element in enumerate(elements)
     ]
 
 
 def pack_bytes(elements: Sequence[bytes]) -> bytes:
-    """BYTES elements as raw bytes."""
-    return b"".join(part for one in elements for part in (_LENGTH.pack(len(one)), one))
+    """Write BYTES elements as raw bytes."""
+    return b"".join(part for element in elements for part in (_LENGTH.pack(len(element)), element))
 
 
 def unpack_bytes(
-    raw: bytes | memoryview, name: str = "tensor", most: int | None = None
+    raw: bytes | memoryview, name: str = "tensor", max_elements: int | None = None
 ) -> list[bytes]:
-    """The elements in raw bytes, where there may be a limit to how many.
+    """Read the BYTES elements in raw bytes.
 
     Raises:
-        BadRequest: the last one is cut off, or there are more than `most`.
+        BadRequest: the last one is cut off, or there are more than `max_elements`.
     """
     view = memoryview(raw)
     elements: list[bytes] = []
     start = 0
     while start < len(view):
-        if len(elements) == most:  # not after all of them: empty ones take 4 bytes each
-            raise BadRequest(f"{name}: the shape has {most} elements, but more were sent")
+        if len(elements) == max_elements:  # inside the loop: a body holds millions of empty ones
+            raise BadRequest(f"{name}: the shape has {max_elements} elements, but more were sent.")
         if start + _LENGTH.size > len(view):
-            raise BadRequest(f"{name}: the length of element {len(elements)} is cut off")
+            raise BadRequest(f"{name}: the length of element {len(elements)} is cut off.")
         (size,) = _LENGTH.unpack_from(view, start)
         start += _LENGTH.size
         if start + size > len(view):
             raise BadRequest(
-                f"{name}: element {len(elements)} says it has {size} bytes; "
-                f"{len(view) - start} are left"
+                f"{name}: element {len(elements)} declares {size} bytes, "
+                f"but {len(view) - start} are left."
             )
         elements.append(bytes(view[start : start + size]))
         start += size
     return elements
 
 
-def _from_numbers(tensor: InputTensor) -> NDArray[np.uint8]:
+def _read_numbers(tensor: InputTensor) -> NDArray[np.uint8]:
     data = tensor.data
     if isinstance(data, Sequence) and data and not isinstance(data[0], list):
-        _check_count(tensor, len(data))  # before each becomes an object of NumPy's array
-    # As objects: of texts, NumPy would give each element the room of the longest.
+        _check_count(tensor, len(data))  # before NumPy makes an object of each
+    # As objects, because in an array of texts each element takes the memory of the longest.
     numbers = np.asarray(data, dtype=object).ravel()
     kinds = set(map(type, numbers))
-    if list in kinds:  # of different lengths
-        raise BadRequest(f"{tensor.name}: its data is not a regular array")
+    if list in kinds:  # lists of different lengths
+        raise BadRequest(f"{tensor.name}: data is not a regular array.")
     if kinds - {int}:
-        raise BadRequest(f"{tensor.name}: its data is not whole numbers, as {tensor.datatype} is")
+        raise BadRequest(f"{tensor.name}: data has elements that are not whole numbers.")
     if numbers.size and (numbers.min() < 0 or numbers.max() > 255):
-        raise BadRequest(f"{tensor.name}: its data has numbers outside 0 to 255")
+        raise BadRequest(f"{tensor.name}: data has numbers outside 0 to 255.")
     return numbers.astype(np.uint8)
 
 
-def _flattened(tensor: InputTensor) -> list[Any]:
-    """The elements of a list, or of a list of lists of one element each."""
+def _flatten(tensor: InputTensor) -> list[Any]:
+    """List the elements of a list, or of a list of lists with one element each."""
     data = tensor.data
     if isinstance(data, str) or not isinstance(data, Sequence):
-        raise BadRequest(f"{tensor.name}: its data is not a list")
+        raise BadRequest(f"{tensor.name}: data is not a list.")
     if len(data) > prod(tensor.shape):
-        _check_count(tensor, len(data))  # before each is looked at
-    return [one for row in data for one in (row if isinstance(row, list) else [row])]
+        _check_count(tensor, len(data))  # before the loop over all of them
+    return [element for row in data for element in (row if isinstance(row, list) else [row])]
 
 
-def _text(element: Any, name: str) -> str:
+def _require_text(element: Any, name: str) -> str:
     if not isinstance(element, str):
-        raise BadRequest(f"{name}: an element of type BYTES is text in base64 where it is in JSON")
+        raise BadRequest(f"{name}: BYTES elements in JSON must be text in base64.")
     return element
 
 
@@ -173,5 +173,5 @@ def _check_count(tensor: InputTensor, count: int) -> None:
     if count != prod(tensor.shape):
         raise BadRequest(
             f"{tensor.name}: the shape {list(tensor.shape)} has {prod(tensor.shape)} elements, "
-            f"but {count} were sent"
+            f"but {count} were sent."
         )

@@ -2,6 +2,8 @@
 
 import asyncio
 
+FLUSH_S = 1  # for responses that are still being sent when all work is done
+
 
 class Lifecycle:
     """Counts accepted requests, so that a stop can wait for the last; event loop only.

@@ -1,4 +1,4 @@
-"""Whether the service lives, is ready, and what it is made of."""
+"""Health, readiness and description of the service."""
 
 import platform
 from typing import Annotated
@@ -35,7 +35,7 @@ async def readyz(gateway: Current, _: Annotated[NoQuery, Query()]) -> Health:
 
 @router.get("/info", responses=documented(Unauthorized))
 async def info(gateway: Current, _: Annotated[NoQuery, Query()]) -> Info:
-    """Versions, cores in use, every setting and limit."""
+    """Versions, cores in use and all settings."""
     return Info(
         version=__version__,
         onnxruntime=runtime.version(),

@@ -12,7 +12,7 @@ from fastapi.responses import JSONResponse, Response
 from starlette.requests import ClientDisconnect
 
 from app.errors import (
-    CLASSIFYING,
+    CLASSIFICATION_ERRORS,
     BadQuery,
     BadRequest,
     ClientGone,
@@ -35,12 +35,13 @@ from app.paths import OIP
 from app.request.examples import DETAILS
 from app.service.gateway import Gateway
 
-refused = partial(documented, path=OIP, details=DETAILS | examples.DETAILS)
-keyed = partial(refused, Unauthorized)  # all but health
+documented_errors = partial(documented, path=OIP, details=DETAILS | examples.DETAILS)
+errors_with_key = partial(documented_errors, Unauthorized)  # all routes except health
+MAX_OPTIONS_BYTES = 64 * 1024
 MODEL, VERSION = "/models/{name}", "/models/{name}/versions/{version}"
 BINARY = {"schema": {"type": "string", "format": "binary"}}
 INFER_BODY = {
-    "description": "JSON, which raw tensors may follow; or one encoded image, with a header "
+    "description": "JSON, which raw tensors may follow, or one encoded image with the header "
     f"`{rest_codec.LENGTH_HEADER}: 0`.",
     "content": {
         "application/json": {
@@ -55,7 +56,7 @@ CONTENT_LENGTH = {
     "in": "header",
     "required": False,
     "schema": {"type": "integer", "minimum": 0},
-    "description": "Length of the JSON, behind which raw tensors begin.",
+    "description": "Length of the JSON in bytes. Raw tensors follow it.",
 }
 
 
@@ -63,33 +64,35 @@ async def _no_query(request: Request) -> None:
     rest_codec.check_query(request.scope["query_string"])
 
 
-async def _found(request: Request, gateway: Current, name: str) -> Model:
-    """The model that the path names; a version may stand behind its name."""
+async def _named_model(request: Request, gateway: Current, name: str) -> Model:
+    """The model in the path, which may also have a version."""
     return find_model(gateway, name, request.path_params.get("version", ""))
 
 
-Found = Annotated[Model, Depends(_found)]
+NamedModel = Annotated[Model, Depends(_named_model)]
 router = APIRouter(
     prefix=OIP,
     tags=["Open Inference Protocol"],
     dependencies=[Depends(_no_query)],
-    responses=refused(BadQuery),
+    responses=documented_errors(BadQuery),
 )
 
 
-@router.get("", response_model=schemas.ServerMetadata, responses=keyed())
+@router.get("", response_model=schemas.ServerMetadata, responses=errors_with_key())
 async def server() -> Response:
-    """What serves here, and the extensions it has."""
+    """Name, version and extensions of the service."""
     return JSONResponse(metadata.server_metadata())
 
 
 @router.get("/health/live", response_model=schemas.ServerLive)
 async def live() -> Response:
-    """The process lives."""
+    """The process is alive."""
     return JSONResponse({"live": True})
 
 
-@router.get("/health/ready", response_model=schemas.ServerReady, responses=refused(Stopping))
+@router.get(
+    "/health/ready", response_model=schemas.ServerReady, responses=documented_errors(Stopping)
+)
 async def ready(gateway: Current) -> Response:
     """All models are loaded and warmed up, and the service is not shutting down."""
     if gateway.lifecycle.stopping:
@@ -97,60 +100,66 @@ async def ready(gateway: Current) -> Response:
     return JSONResponse({"ready": True})
 
 
-@router.get("/models/stats", response_model=schemas.Statistics, responses=keyed())
+@router.get("/models/stats", response_model=schemas.Statistics, responses=errors_with_key())
 async def all_stats(gateway: Current) -> Response:
-    """How many images each model has answered, and the time that they took."""
+    """Number and times of the images of each model since the start."""
     return JSONResponse(statistics.model_statistics(gateway.current_metrics(), gateway.store))
 
 
-@router.get(MODEL, response_model=schemas.ModelMetadata, responses=keyed(UnknownModel))
+@router.get(MODEL, response_model=schemas.ModelMetadata, responses=errors_with_key(UnknownModel))
 @router.get(VERSION, include_in_schema=False)
-async def model(found: Found) -> Response:
+async def model(model: NamedModel) -> Response:
     """The tensors of a model."""
-    return JSONResponse(metadata.model_metadata(found))
+    return JSONResponse(metadata.model_metadata(model))
 
 
-@router.get(f"{MODEL}/ready", response_model=schemas.ModelReady, responses=keyed(UnknownModel))
+@router.get(
+    f"{MODEL}/ready", response_model=schemas.ModelReady, responses=errors_with_key(UnknownModel)
+)
 @router.get(f"{VERSION}/ready", include_in_schema=False)
-async def model_ready(found: Found) -> Response:
-    """Whether a model is loaded; a 404 if it is not."""
-    return JSONResponse({"name": found.name, "ready": True})
+async def model_ready(model: NamedModel) -> Response:
+    """The model is loaded. A 404 means that it is not."""
+    return JSONResponse({"name": model.name, "ready": True})
 
 
-@router.get(f"{MODEL}/config", response_model=schemas.ModelConfig, responses=keyed(UnknownModel))
+@router.get(
+    f"{MODEL}/config", response_model=schemas.ModelConfig, responses=errors_with_key(UnknownModel)
+)
 @router.get(f"{VERSION}/config", include_in_schema=False)
-async def model_config(found: Found, gateway: Current) -> Response:
-    """The part of Triton's model configuration that clients ask for."""
-    return JSONResponse(metadata.model_config(found, gateway.settings.max_images))
+async def model_config(model: NamedModel, gateway: Current) -> Response:
+    """The part of Triton's model configuration that clients read."""
+    return JSONResponse(metadata.model_config(model, gateway.settings.max_images))
 
 
-@router.get(f"{MODEL}/stats", response_model=schemas.Statistics, responses=keyed(UnknownModel))
+@router.get(
+    f"{MODEL}/stats", response_model=schemas.Statistics, responses=errors_with_key(UnknownModel)
+)
 @router.get(f"{VERSION}/stats", include_in_schema=False)
-async def stats(found: Found, gateway: Current) -> Response:
-    """How many images a model has answered, and the time that they took."""
-    return JSONResponse(statistics.model_statistics(gateway.current_metrics(), [found]))
+async def stats(model: NamedModel, gateway: Current) -> Response:
+    """Number and times of the images of a model since the start."""
+    return JSONResponse(statistics.model_statistics(gateway.current_metrics(), [model]))
 
 
 @router.post(
     f"{MODEL}/infer",
     response_model=schemas.InferenceResponse,
-    responses=keyed(*CLASSIFYING),
+    responses=errors_with_key(*CLASSIFICATION_ERRORS),
     openapi_extra={"requestBody": INFER_BODY, "parameters": [CONTENT_LENGTH, DEADLINE]},
 )
 @router.post(f"{VERSION}/infer", include_in_schema=False)
 async def model_infer(
     name: str, request: Request, gateway: Current, record: CurrentRecord
 ) -> Response:
-    """Tensors in, tensors out; encoded images are tensors of `BYTES`."""
-    record.route = f"{OIP}{MODEL}/infer"  # the version is always 1 and makes no second series
+    """Run a model on input tensors. Encoded images are tensors of type `BYTES`."""
+    record.route = f"{OIP}{MODEL}/infer"  # one series in the metrics, with or without the version
     inference = HttpInference(gateway, record)
     version = request.path_params.get("version", "")
     head = partial(inference.open, name, version, request.headers.raw)
     return await asgi_request.answer(inference, head, request.receive)
 
 
-def _optional(name: str, schema: dict[str, Any]) -> dict[str, Any]:
-    """The description of a body that may be left out, with the one field that it may have."""
+def _optional_body(name: str, schema: dict[str, Any]) -> dict[str, Any]:
+    """OpenAPI for an optional body whose only field is `name`."""
     body = {"type": "object", "properties": {name: schema}, "additionalProperties": False}
     return {"requestBody": {"content": {"application/json": {"schema": body, "example": {}}}}}
 
@@ -158,13 +167,15 @@ def _optional(name: str, schema: dict[str, Any]) -> dict[str, Any]:
 @router.post(
     "/repository/index",
     response_model=schemas.RepositoryIndex,
-    responses=keyed(BadRequest, SlowBody, StoreUnusable),
-    openapi_extra=_optional("ready", {"type": "boolean", "description": "Only what is loaded."}),
+    responses=errors_with_key(BadRequest, SlowBody, StoreUnusable),
+    openapi_extra=_optional_body(
+        "ready", {"type": "boolean", "description": "Only loaded models."}
+    ),
 )
 async def index(request: Request, gateway: Current) -> Response:
-    """Every model of the store, loaded or not."""
-    asked = await _options(request, gateway, "ready")
-    ready = asked.get("ready", False)
+    """All models of the store, loaded or not."""
+    options = await _options(request, gateway, "ready")
+    ready = options.get("ready", False)
     if not isinstance(ready, bool):
         raise BadRequest("ready: must be true or false.")
     return JSONResponse([asdict(entry) for entry in repository.index(gateway, ready=ready)])
@@ -173,8 +184,8 @@ async def index(request: Request, gateway: Current) -> Response:
 @router.post(
     "/repository/models/{name}/load",
     response_model=schemas.Done,
-    responses=keyed(BadRequest, SlowBody, Forbidden, UnknownModel, StoreUnusable),
-    openapi_extra=_optional("parameters", {"type": "object"}),
+    responses=errors_with_key(BadRequest, SlowBody, Forbidden, UnknownModel, StoreUnusable),
+    openapi_extra=_optional_body("parameters", {"type": "object"}),
 )
 async def load(request: Request, gateway: Current, name: str) -> Response:
     """Load a model of the store, or load it again; needs the admin key."""
@@ -185,8 +196,8 @@ async def load(request: Request, gateway: Current, name: str) -> Response:
 @router.post(
     "/repository/models/{name}/unload",
     response_model=schemas.Done,
-    responses=keyed(BadRequest, SlowBody, Forbidden, UnknownModel, LastModel),
-    openapi_extra=_optional("parameters", {"type": "object"}),
+    responses=errors_with_key(BadRequest, SlowBody, Forbidden, UnknownModel, LastModel),
+    openapi_extra=_optional_body("parameters", {"type": "object"}),
 )
 async def unload(request: Request, gateway: Current, name: str) -> Response:
     """Stop serving a model; needs the admin key."""
@@ -195,16 +206,16 @@ async def unload(request: Request, gateway: Current, name: str) -> Response:
 
 
 async def _parameters(request: Request, gateway: Gateway) -> Mapping[str, Any]:
-    found = (await _options(request, gateway, "parameters")).get("parameters")
-    if found is None:
+    parameters = (await _options(request, gateway, "parameters")).get("parameters")
+    if parameters is None:
         return {}
-    if not isinstance(found, dict):
+    if not isinstance(parameters, dict):
         raise BadRequest("parameters: must be a JSON object.")
-    return found
+    return parameters
 
 
 async def _options(request: Request, gateway: Gateway, known: str) -> Mapping[str, Any]:
-    """The JSON object of a request that may have none, with at most the `known` key."""
+    """The JSON object of a request, or {} for an empty body; `known` is its only key."""
     limit_ms = gateway.settings.deadline_ms
     try:
         async with asyncio.timeout(limit_ms / 1000):
@@ -229,6 +240,3 @@ async def _short_body(request: Request) -> bytes:
         if len(body) > MAX_OPTIONS_BYTES:
             raise BadRequest(f"The body is longer than {MAX_OPTIONS_BYTES} bytes.")
     return body
-
-
-MAX_OPTIONS_BYTES = 64 * 1024

@@ -1,4 +1,4 @@
-"""GET /metrics: for Prometheus."""
+"""GET /metrics: metrics for Prometheus."""
 
 from typing import Annotated, Any
 
@@ -20,5 +20,5 @@ TEXT: dict[int | str, dict[str, Any]] = {
 
 @router.get("/metrics", response_class=Response, responses=TEXT)
 async def metrics(gateway: Current, _: Annotated[NoQuery, Query()]) -> Response:
-    """Every metric in the text format of Prometheus."""
+    """All metrics in the text format of Prometheus."""
     return Response(gateway.current_metrics().render(), media_type=CONTENT_TYPE_PLAIN_0_0_4)

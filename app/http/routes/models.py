@@ -1,4 +1,4 @@
-"""GET /models: what is loaded and what it costs."""
+"""/models: the loaded models, their cost and their times; reload and measure."""
 
 import logging
 from dataclasses import asdict
@@ -28,23 +28,23 @@ from app.http.schemas import (
     ModelList,
     RankedVariant,
     ReloadReport,
-    summarise,
+    summarize,
     variant_row,
 )
 from app.request.query_string import NoQuery
 
-MEASURE_S = 60.0  # at most, requests going first
+MEASURE_S = 60.0  # maximum; requests have priority
 log = logging.getLogger(__name__)
 router = APIRouter(prefix="/models", tags=["models"], responses=documented(BadQuery, Unauthorized))
 
 
 @router.get("")
 async def models(gateway: Current, _: Annotated[NoQuery, Query()]) -> ModelList:
-    """Every loaded model with its cost."""
+    """All loaded models with their cost."""
     store = gateway.store
     return ModelList(
         models=[
-            summarise(
+            summarize(
                 model.card,
                 model.file_bytes,
                 model.providers,
@@ -60,7 +60,7 @@ async def models(gateway: Current, _: Annotated[NoQuery, Query()]) -> ModelList:
 async def reload(
     request: Request, gateway: Current, _: Annotated[NoQuery, Query()]
 ) -> ReloadReport:
-    """Read the store again; needs the admin key. What is broken leaves the old model serving."""
+    """Read the store again; needs the admin key. A broken file leaves its old model loaded."""
     gateway.keys.check_admin(request.headers.raw)
     try:
         changes = await gateway.reloader.reload()
@@ -84,18 +84,18 @@ async def measure(
 
 @router.get("/frontier")
 async def frontier(gateway: Current, _: Annotated[NoQuery, Query()]) -> Frontier:
-    """Every variant, which of them nothing beats, and what beats each of the others."""
+    """All variants: those on the Pareto frontier, and what beats each of the others."""
     variants = gateway.chooser.variants
-    seen = {
-        variant.key: found
+    timings = {
+        variant.key: timing
         for variant in variants
-        if (found := gateway.timings.observed(variant)) is not None
+        if (timing := gateway.timings.observed(variant)) is not None
     }
-    standings = pareto(variants, {key: found.p50_ms for key, found in seen.items()})
+    standings = pareto(variants, {key: timing.p50_ms for key, timing in timings.items()})
     return Frontier(
         variants=[
             RankedVariant(
-                **variant_row(standing.variant, seen.get(standing.variant.key)).model_dump(),
+                **variant_row(standing.variant, timings.get(standing.variant.key)).model_dump(),
                 on_frontier=standing.on_frontier,
                 beaten_by=standing.beaten_by.name if standing.beaten_by else None,
             )
@@ -105,11 +105,11 @@ async def frontier(gateway: Current, _: Annotated[NoQuery, Query()]) -> Frontier
             DecodeRow(
                 image_bytes=image_bytes,
                 resolution=resolution,
-                decode_ms=found.p50_ms,
-                decode_p95_ms=found.p95_ms,
-                samples=found.samples,
+                decode_ms=timing.p50_ms,
+                decode_p95_ms=timing.p95_ms,
+                samples=timing.samples,
             )
-            for image_bytes, resolution, found in gateway.timings.decode_table()
+            for image_bytes, resolution, timing in gateway.timings.decode_table()
         ],
         brownout_step=gateway.chooser.brownout.step if gateway.chooser.brownout else 0,
     )
@@ -117,9 +117,9 @@ async def frontier(gateway: Current, _: Annotated[NoQuery, Query()]) -> Frontier
 
 @router.get("/{name}", responses=documented(UnknownModel))
 async def model(name: str, gateway: Current, _: Annotated[NoQuery, Query()]) -> ModelDetail:
-    """The whole card of one model."""
-    found = gateway.store.get(name)
-    card = found.card.model_dump(mode="json")
+    """The model card of one model, with its variants."""
+    loaded = gateway.store.get(name)
+    card = loaded.card.model_dump(mode="json")
     del card["cost"]["layers"]
     rows = [
         variant_row(variant, gateway.timings.observed(variant))
@@ -127,15 +127,15 @@ async def model(name: str, gateway: Current, _: Annotated[NoQuery, Query()]) -> 
         if variant.model == name
     ]
     return ModelDetail(
-        file_bytes=found.file_bytes, providers=found.providers, variants=rows, card=card
+        file_bytes=loaded.file_bytes, providers=loaded.providers, variants=rows, card=card
     )
 
 
 @router.get("/{name}/layers", responses=documented(UnknownModel))
 async def layers(name: str, gateway: Current, query: Annotated[LayersQuery, Query()]) -> LayerTable:
-    """Shape, parameters, multiply-adds and memory of every layer, at any resolution."""
+    """Shapes, parameters, multiply-adds and memory of all layers, at any resolution."""
     card = gateway.store.get(name).card
-    if query.resolution in (None, card.resolution):  # known for any network, not only the family's
+    if query.resolution in (None, card.resolution):  # the card has it for any network
         madds, peak, rows = card.cost.madds, card.cost.peak_activation_bytes, card.cost.layers
     else:
         cost = scaled_cost(card, query.resolution)

@@ -1,4 +1,4 @@
-"""GET / and /docs: the web page and the reference of the API, for people with a browser."""
+"""GET / and /docs: the web page and the API reference in a browser."""
 
 from typing import Annotated
 
@@ -12,11 +12,11 @@ from app.request.query_string import NoQuery
 router = APIRouter(include_in_schema=False)
 
 HEADERS = {
-    "Cache-Control": "no-cache",  # keep it, but ask whether it is still the same
+    "Cache-Control": "no-cache",  # cache, but revalidate
     "Vary": "Accept-Encoding",
     "X-Content-Type-Options": "nosniff",
 }
-# Nothing but this service's own files runs, shows or is asked, and no text becomes markup.
+# The page loads and requests nothing from other hosts, and text never becomes markup.
 DOCUMENT_HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
     "img-src 'self' blob:; connect-src 'self'; base-uri 'none'; form-action 'none'; "
@@ -29,31 +29,31 @@ DOCUMENT_HEADERS = {
 @router.get("/")
 @router.get("/docs")
 async def document(request: Request, _: Annotated[NoQuery, Query()]) -> Response:
-    """A page."""
+    """An HTML page."""
     return _send(assets.DOCUMENTS[request.scope["path"]], request, DOCUMENT_HEADERS)
 
 
 @router.get(assets.PREFIX + "{name:path}")
-async def file(name: str, request: Request, _: Annotated[NoQuery, Query()]) -> Response:
-    """What a page is made of."""
+async def static_file(name: str, request: Request, _: Annotated[NoQuery, Query()]) -> Response:
+    """A file that a page loads."""
     return _send(name, request, {})
 
 
 def _send(name: str, request: Request, more_headers: dict[str, str]) -> Response:
-    """One file, or that the browser has it already.
+    """Send a file, or a 304 if the browser has it.
 
     Raises:
-        NotFound: there is no such file.
+        NotFound: the page has no such file.
     """
     try:
-        found = assets.asset(name)
+        file = assets.asset(name)
     except KeyError:
         raise NotFound(f"The web page has no file {name}.") from None
-    headers = {**HEADERS, **more_headers, "ETag": found.etag}
-    known = request.headers.get("if-none-match", "")
-    if found.etag in (tag.strip() for tag in known.split(",")):
+    headers = {**HEADERS, **more_headers, "ETag": file.etag}
+    cached = request.headers.get("if-none-match", "")
+    if file.etag in (tag.strip() for tag in cached.split(",")):
         return Response(status_code=304, headers=headers)
     if "gzip" in request.headers.get("accept-encoding", ""):
         headers["Content-Encoding"] = "gzip"
-        return Response(found.gzipped, headers=headers, media_type=found.media_type)
-    return Response(found.plain, headers=headers, media_type=found.media_type)
+        return Response(file.gzipped, headers=headers, media_type=file.media_type)
+    return Response(file.plain, headers=headers, media_type=file.media_type)

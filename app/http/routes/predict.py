@@ -1,6 +1,6 @@
-"""POST /predict: images in, labels out.
+"""POST /predict: labels for images.
 
-Plain requests never come here: `app.http.fast_predict` answers them on their connection.
+`app.http.fast_predict` answers most requests on their connection, so that they never get here.
 """
 
 from functools import partial
@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from starlette.responses import Response
 
 from app.auto.choice import PredictQuery
-from app.errors import CLASSIFYING, ImpossibleBudget, Unauthorized
+from app.errors import CLASSIFICATION_ERRORS, ImpossibleBudget, Unauthorized
 from app.http import asgi_request
 from app.http.error_responses import documented
 from app.http.routes.state import Current, CurrentRecord
@@ -32,7 +32,7 @@ FORM = {
 }
 BODY: dict[str, Any] = {
     "required": True,
-    "description": "One raw image, a form with one or more files, or JSON with base64.",
+    "description": "One raw image, a form with one or more files, or JSON with images in base64.",
     "content": {
         **dict.fromkeys(RAW_TYPES, BINARY),
         "multipart/form-data": FORM,
@@ -47,7 +47,7 @@ DEADLINE = {
     "in": "header",
     "required": False,
     "schema": {"type": "number", "exclusiveMinimum": 0},
-    "description": "Answer within this many milliseconds, or with a 504.",
+    "description": "Deadline in milliseconds. A request that misses it gets a 504.",
 }
 router = APIRouter(tags=["classification"])
 
@@ -55,7 +55,7 @@ router = APIRouter(tags=["classification"])
 def query_parameters(query: type[BaseModel]) -> list[dict[str, Any]]:
     """OpenAPI parameters for a query that `parse_query` reads.
 
-    FastAPI would read it too, but takes the last of a parameter that is given twice.
+    FastAPI does not read it, because it would use the last value of a repeated parameter.
     """
     properties = query.model_json_schema()["properties"]
     return [
@@ -77,7 +77,7 @@ def query_parameters(query: type[BaseModel]) -> list[dict[str, Any]]:
         "requestBody": BODY,
         "parameters": [*query_parameters(PredictQuery), DEADLINE],
     },
-    responses=documented(*CLASSIFYING, Unauthorized, ImpossibleBudget),
+    responses=documented(*CLASSIFICATION_ERRORS, Unauthorized, ImpossibleBudget),
 )
 async def predict(request: Request, gateway: Current, record: CurrentRecord) -> Response:
     """Classify one or more images with one model."""

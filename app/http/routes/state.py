@@ -1,4 +1,4 @@
-"""What every request carries, and how a route gets at it."""
+"""Dependencies of the routes: the gateway and the record of the request."""
 
 from typing import Annotated, TypedDict
 
@@ -9,7 +9,7 @@ from app.telemetry.record import Record
 
 
 class State(TypedDict):
-    """What the lifespan yields."""
+    """State that the lifespan yields and every request has."""
 
     gateway: Gateway
 

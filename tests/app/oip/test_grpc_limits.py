@@ -16,7 +16,7 @@ import pytest
 from app.errors import Overloaded
 from app.oip import grpc_service
 from app.oip import inference_pb2 as pb
-from app.oip.grpc_limits import LEAST_PLACES, GrpcLimits
+from app.oip.grpc_limits import MIN_SLOTS, GrpcLimits
 from app.paths import OIP_SERVICE
 from app.settings import Settings
 from tests.app.oip.test_grpc_server import KEY, PHOTO, asked, free_port, refused, stream, stub
@@ -25,7 +25,7 @@ from tests.processes import metric_of, running, until
 from tests.serving import served
 
 MB = 2**20
-LEAST_CALLS = 100
+MIN_CALLS = 100
 
 
 @contextmanager
@@ -81,7 +81,7 @@ def test_probes_are_answered_when_no_call_is_taken_any_more(store: Path, silence
         open_channel(port) as channel,
     ):
         silent: Any = crowd.stream_unary(f"/{OIP_SERVICE}/ModelInfer", bytes, bytes)
-        calls = [silent.future(iter(silence), timeout=60) for _ in range(LEAST_CALLS)]
+        calls = [silent.future(iter(silence), timeout=60) for _ in range(MIN_CALLS)]
         infer = stub(channel, "ModelInfer")
 
         def crowded() -> bool:
@@ -89,11 +89,11 @@ def test_probes_are_answered_when_no_call_is_taken_any_more(store: Path, silence
                 infer(asked(PHOTO), timeout=0.2)
             except grpc.RpcError as error:
                 sent: Any = error
-                return "the limit is 100" in sent.details()
+                return "100 of 100" in sent.details()
             return False
 
         until(crowded, "the calls are there")
-        with pytest.raises(grpc.RpcError, match="the limit is 100"):
+        with pytest.raises(grpc.RpcError, match="100 of 100"):
             infer(asked(PHOTO), timeout=20)
         assert stub(channel, "ServerLive")(pb.ServerLiveRequest(), timeout=20).live
         assert stub(channel, "ServerReady")(pb.ServerReadyRequest(), timeout=20).ready
@@ -114,7 +114,7 @@ def test_a_call_waits_for_its_turn_to_be_read(store: Path, silence: Silence) -> 
     )
     with served(settings), open_channel(port) as crowd, open_channel(port) as channel:
         silent: Any = crowd.stream_unary(f"/{OIP_SERVICE}/ModelInfer", bytes, bytes)
-        calls = [silent.future(iter(silence), timeout=60) for _ in range(LEAST_PLACES)]
+        calls = [silent.future(iter(silence), timeout=60) for _ in range(MIN_SLOTS)]
         metadata: Any = stub(channel, "ModelMetadata")
         named = pb.ModelMetadataRequest(name=SMALL_V1)
         until(lambda: _is_late(metadata, named), "all places are taken")
@@ -154,7 +154,7 @@ def test_there_are_as_many_streams_as_messages_fit_into_memory(
             lambda: next(stream(channel)(_then(asked(PHOTO), silence), timeout=20)),
             grpc.StatusCode.RESOURCE_EXHAUSTED,
         )
-        assert "6 streams are open; the limit is 6" in said
+        assert "Too many open streams: 6 of 6." in said
         assert stub(channel, "ModelInfer")(asked(PHOTO), timeout=20).outputs
         silence.end()
         for opened in streams:
@@ -199,7 +199,7 @@ def test_messages_that_never_end_take_little_memory(store: Path, call: str) -> N
         with socket.create_connection(("127.0.0.1", port)) as connection:
             send_all_but_the_end(connection, call, streams=40, size_bytes=8 * MB)
             grown_bytes = process.resident_bytes - before_bytes
-    assert grown_bytes < 2 * LEAST_PLACES * 8 * MB  # 320 MB if all were read
+    assert grown_bytes < 2 * MIN_SLOTS * 8 * MB  # 320 MB if all were read
 
 
 # --- HTTP/2 by hand, since no client of gRPC leaves a message unfinished --------------------------
@@ -285,22 +285,22 @@ def _head(call: str) -> bytes:
 
 
 def test_places_are_halved_and_never_fewer_than_a_handful() -> None:
-    async def reads(intake: GrpcLimits) -> int:
+    async def reads(limits: GrpcLimits) -> int:
         taken = 0
-        while not intake.reading.locked():
-            await intake.reading.acquire()
+        while not limits.reading.locked():
+            await limits.reading.acquire()
             taken += 1
         return taken
 
-    for limit_bytes, places in ((256 * MB, 8), (16 * MB, LEAST_PLACES), (1024 * MB, 32)):
-        intake = GrpcLimits(100, limit_bytes, 16 * MB)
-        assert (intake.streams.most, asyncio.run(reads(intake))) == (places, places)
+    for limit_bytes, places in ((256 * MB, 8), (16 * MB, MIN_SLOTS), (1024 * MB, 32)):
+        limits = GrpcLimits(100, limit_bytes, 16 * MB)
+        assert (limits.streams.maximum, asyncio.run(reads(limits))) == (places, places)
 
 
 def test_a_place_is_free_again_however_it_was_left() -> None:
-    intake = GrpcLimits(1, MB, MB)
+    limits = GrpcLimits(1, MB, MB)
     for _ in range(2):
-        with pytest.raises(ValueError, match="mine"), intake.calls.one():
+        with pytest.raises(ValueError, match="mine"), limits.calls.acquire():
             raise ValueError("mine")
-    with intake.calls.one(), pytest.raises(Overloaded, match="the limit is 1"), intake.calls.one():
+    with limits.calls.acquire(), pytest.raises(Overloaded, match="1 of 1"), limits.calls.acquire():
         raise AssertionError("one too many")

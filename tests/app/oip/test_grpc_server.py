@@ -25,7 +25,7 @@ from app.errors import (
     UnknownModel,
 )
 from app.oip import inference_pb2 as pb
-from app.oip.grpc_service import CODES, MAX_DETAIL_BYTES, code_of
+from app.oip.grpc_codec import MAX_DETAIL_BYTES, STATUS_CODES, status_code
 from app.oip.tensors import pack_bytes
 from app.paths import OIP_SERVICE
 from app.settings import Settings
@@ -176,7 +176,7 @@ def test_typed_contents_are_raw_contents(both: Channel) -> None:
         ),
         pytest.param(asked(PHOTO, model_version="2"), "NOT_FOUND", "version '2'", id="version"),
         pytest.param(asked(b"text"), "INVALID_ARGUMENT", "Unrecognized image format", id="text"),
-        pytest.param(asked(*[PHOTO] * 9), "INVALID_ARGUMENT", "the limit is 8", id="images"),
+        pytest.param(asked(*[PHOTO] * 9), "INVALID_ARGUMENT", "the maximum is 8", id="images"),
         pytest.param(asked(bytes(500_001)), "RESOURCE_EXHAUSTED", "larger than", id="bytes"),
         pytest.param(asked(bytes(900_000)), "RESOURCE_EXHAUSTED", "larger", id="far-more-bytes"),
         pytest.param(
@@ -227,7 +227,7 @@ LONG = "x" * 10_000
             "9 dimensions are",
             id="dimensions",
         ),
-        pytest.param({"outputs": [OUTPUT(name=LONG)]}, "no output 'xxx", id="long-output"),
+        pytest.param({"outputs": [OUTPUT(name=LONG)]}, "Unknown output 'xxx", id="long-output"),
         pytest.param({"model_version": LONG}, "no version 'xxx", id="long-version"),
     ],
 )
@@ -280,7 +280,7 @@ def test_a_client_that_speaks_something_else_harms_nobody(both: Channel) -> None
 
 def test_every_error_has_a_status_of_grpc() -> None:
     for kind in request_errors():
-        assert kind.status in CODES or kind.type in {"not-found", "method-not-allowed"}
+        assert kind.status in STATUS_CODES or kind.type in {"not-found", "method-not-allowed"}
     codes = {
         Overloaded: grpc.StatusCode.RESOURCE_EXHAUSTED,
         TooManyBytes: grpc.StatusCode.RESOURCE_EXHAUSTED,
@@ -290,7 +290,9 @@ def test_every_error_has_a_status_of_grpc() -> None:
         Forbidden: grpc.StatusCode.PERMISSION_DENIED,
         Stopping: grpc.StatusCode.UNAVAILABLE,
     }
-    made: dict[type[RequestError], grpc.StatusCode] = {kind: code_of(kind("x")) for kind in codes}
+    made: dict[type[RequestError], grpc.StatusCode] = {
+        kind: status_code(kind("x")) for kind in codes
+    }
     assert made == codes
 
 

@@ -211,10 +211,10 @@ RIGHT = files(PHOTO)
     ("asked", "said"),
     [
         pytest.param({}, "inputs: Field required", id="no-inputs"),
-        pytest.param({"inputs": []}, "has one input, 'image'; given: none", id="empty"),
-        pytest.param({"inputs": [{**RIGHT, "name": "x"}]}, "given: 'x'", id="other-name"),
-        pytest.param({"inputs": [RIGHT, RIGHT]}, "given: 'image', 'image'", id="twice"),
-        pytest.param({"inputs": [{**RIGHT, "datatype": "FP32"}]}, "not FP32", id="floats"),
+        pytest.param({"inputs": []}, "has one input, 'image'. Received: none", id="empty"),
+        pytest.param({"inputs": [{**RIGHT, "name": "x"}]}, "Received: 'x'", id="other-name"),
+        pytest.param({"inputs": [RIGHT, RIGHT]}, "Received: 'image', 'image'", id="twice"),
+        pytest.param({"inputs": [{**RIGHT, "datatype": "FP32"}]}, "datatype FP32", id="floats"),
         pytest.param({"inputs": [{**RIGHT, "shape": [1, 2]}]}, "not [1, 2]", id="shape"),
         pytest.param({"inputs": [{**RIGHT, "shape": [0], "data": []}]}, "no image", id="none"),
         pytest.param({"inputs": [{**RIGHT, "shape": [-1]}]}, "no image", id="negative"),
@@ -239,13 +239,15 @@ RIGHT = files(PHOTO)
             id="grey",
         ),
         pytest.param(
-            {"inputs": [RIGHT], "outputs": [{"name": "features"}]}, "no output", id="output"
+            {"inputs": [RIGHT], "outputs": [{"name": "features"}]},
+            "Unknown output",
+            id="output",
         ),
         pytest.param(
             {"inputs": [RIGHT], "parameters": {"sequence_id": 3}}, "'sequence_id'", id="sequence"
         ),
         pytest.param(
-            {"inputs": [RIGHT], "parameters": {"resolution": 100}}, "not resolution 100", id="100"
+            {"inputs": [RIGHT], "parameters": {"resolution": 100}}, "pixels, not 100.", id="100"
         ),
         pytest.param({"inputs": [RIGHT], "parameters": {"timeout": 0}}, "microseconds", id="time"),
         pytest.param({"inputs": [RIGHT], "model_name": "x"}, "the path says", id="other-model"),
@@ -287,7 +289,7 @@ MANY = 200_000
     [
         pytest.param(
             {"inputs": [RIGHT], "outputs": [{"name": "embedding"}] * 2},
-            "'embedding' is there more than once",
+            "'embedding' is listed more than once",
             id="repeated-output",
         ),
         pytest.param({"inputs": [], "outputs": [{"name": ""}] * 9}, "at most 8", id="outputs"),
@@ -351,7 +353,7 @@ def test_data_urls_are_no_keys(client: httpx.Client) -> None:
     """However many images a request may have, the colon of each is not one too many."""
     urls = [f"data:image/jpeg;base64,{as_base64(PHOTO)}"] * 1001
     asked = {"inputs": [{**RIGHT, "shape": [len(urls)], "data": urls}]}
-    assert "the limit is 32" in error_of(infer(client, asked), 413)
+    assert "the maximum is 32" in error_of(infer(client, asked), 413)
 
 
 @pytest.mark.parametrize("length", ["-1", "x", "10000000", "٣"])
@@ -363,11 +365,11 @@ def test_a_wrong_header_length_is_refused(client: httpx.Client, length: str) -> 
 
 def test_bytes_that_belong_to_no_tensor_are_refused(client: httpx.Client) -> None:
     said = error_of(infer(client, {"inputs": [pixels()]}, PIXELS.tobytes(), b"more"), 400)
-    assert "4 bytes behind the last tensor" in said
+    assert "4 bytes follow the last tensor" in said
 
 
 def test_limits_and_keys_hold_as_for_predict(admin: httpx.Client) -> None:
-    assert "the limit is 3" in error_of(infer(admin, {"inputs": [files(*[PHOTO] * 4)]}), 413)
+    assert "the maximum is 3" in error_of(infer(admin, {"inputs": [files(*[PHOTO] * 4)]}), 413)
     path = f"/v2/models/{SMALL_V1}/infer"
     assert "larger than the limit" in error_of(admin.post(path, content=bytes(17 * 2**20)), 413)
     squeezed = admin.post(path, content=b"x", headers={"Content-Encoding": "gzip"})
