@@ -20,12 +20,12 @@ from tests.serving import served
 
 PAGES = [ROOT / "README.md", ROOT / "client" / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 BLOCK = re.compile(r"```console\n(.*?)```", re.DOTALL)
-# a command ends where the next one begins, or at an answer in JSON
+# a command ends at the next one or at an answer in JSON
 COMMAND = re.compile(r"^\$ (curl .*?)(?=\n\$ |\n\{|\Z)", re.DOTALL | re.MULTILINE)
 
 
 def printed() -> Iterator[tuple[str, str]]:
-    """Name of the page and command."""
+    """Page and command of every printed request."""
     for page in PAGES:
         for block in BLOCK.findall(page.read_text("utf-8")):
             for command in COMMAND.findall(block.strip()):
@@ -47,7 +47,7 @@ def test_a_request_is_answered_as_it_is_printed(
     page: str, command: str, address: str, tmp_path: Path
 ) -> None:
     (tmp_path / "cat.jpg").write_bytes(encode(noise(640, 480)))
-    # whether 20 ms can be kept is this machine's affair
+    # this machine may not meet 20 ms
     sent = command.replace("localhost:8000", address).replace("ms=20", "ms=20000")
     sent = sent.replace("curl ", "curl --silent --fail-with-body ", 1)
     done = subprocess.run(
@@ -94,7 +94,7 @@ def documented() -> Iterator[tuple[str, str]]:
 def test_a_command_has_the_options_that_are_printed(
     page: str, arguments: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """What it does is tested where it is made; help is given once all options are known."""
+    """`--help` succeeds only if all options before it are known; other tests run the commands."""
     words = [word for word in shlex.split(arguments) if word != "..."]
     outcome = run(capsys, *words, "--help")
     assert outcome.status == 0, f"{page}: {outcome.err}"
@@ -105,7 +105,7 @@ def test_an_option_that_there_is_not_would_be_noticed(capsys: pytest.CaptureFixt
 
 
 def scripts() -> Iterator[tuple[str, str]]:
-    """Name of the page and what stands behind `.venv/bin/python -m`."""
+    """Page and arguments of every `.venv/bin/python -m`."""
     for page in PAGES:
         for command in re.findall(r"\.venv/bin/python -m ([^`#\n]*)", page.read_text("utf-8")):
             yield page.name, command.strip()

@@ -1,4 +1,4 @@
-"""Every text that a user of the project reads, with the file and line it stands in."""
+"""Every text that a user of the project reads, with its file and line."""
 
 import ast
 import inspect

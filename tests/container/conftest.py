@@ -14,7 +14,7 @@ FIGURES = pytest.StashKey[list[str]]()
 def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, config: pytest.Config
 ) -> None:
-    """Show what was measured, before pytest's own summary."""
+    """Print the measurements before pytest's own summary."""
     if figures := config.stash.get(FIGURES, []):
         terminalreporter.section("figures")
         for line in figures:
@@ -23,7 +23,7 @@ def pytest_terminal_summary(
 
 @pytest.fixture(scope="session")
 def figure(pytestconfig: pytest.Config) -> Callable[[str], None]:
-    """Takes a line to show at the end."""
+    """A function that adds a line to print at the end."""
     return pytestconfig.stash.setdefault(FIGURES, []).append
 
 

@@ -1,4 +1,4 @@
-"""Containers of the image under test, which always end with the test."""
+"""Containers of the image under test, which end with the test."""
 
 import os
 import subprocess
@@ -13,12 +13,12 @@ import httpx
 from container.docker import docker, inspect
 from tests.processes import LIVELINESS_S, until
 
-EMULATED = ("--init", "--tmpfs", "/sys/devices/system/cpu")  # qemu 7.2 fails on what is there
+EMULATED = ("--init", "--tmpfs", "/sys/devices/system/cpu")  # qemu 7.2 fails on its contents
 
 
 @dataclass(frozen=True, slots=True)
 class Container:
-    """A container that was started."""
+    """A started container."""
 
     id: str
 
@@ -39,7 +39,7 @@ class Container:
 
     @property
     def pid(self) -> int:
-        """The service's process, as this machine sees it."""
+        """The process id of the service on this machine."""
         return int(self.state["Pid"])
 
     @property
@@ -82,13 +82,13 @@ def started(image: str, *options: str, command: tuple[str, ...] = ()) -> Iterato
 
 @contextmanager
 def running(image: str, *options: str) -> Iterator[Container]:
-    """A container that answers."""
+    """A container whose service answers."""
     with started(image, *options) as container:
         yield container.wait_until_ready()
 
 
 def failed_start(image: str, *options: str) -> str:
-    """What a service says that cannot start."""
+    """The error of a service that cannot start."""
     run = docker("run", "--rm", *options, image, check=False)
     assert run.returncode == 1, run.stdout + run.stderr
     return run.stderr

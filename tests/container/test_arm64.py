@@ -1,4 +1,4 @@
-"""The arm64 image under emulation gives the answers of the one for this machine."""
+"""The arm64 image under emulation gives the same answers as the image for this machine."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +13,7 @@ MOST_DIFFERENCE = 0.01
 
 @pytest.fixture(scope="module")
 def photos() -> list[bytes]:
-    """The photos of this machine, at least one."""
+    """The available photos, at least one."""
     found = [encode(chelsea(), "JPEG")]
     folder = Path(__file__).resolve().parents[3] / "shared" / "photos"
     return found + [path.read_bytes() for path in sorted(folder.glob("*.*")) if path.is_file()]

@@ -1,4 +1,4 @@
-"""What the engine's client says reaches whoever asked; a script stands for the client."""
+"""Errors of the docker client reach the caller; a script replaces the client."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from container.docker import DockerError, docker, inspect
 
 @pytest.fixture
 def client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A program of the client's name, before any other on the path, that knows one image."""
+    """A program named docker, first on the path, that knows one image."""
     path = tmp_path / "docker"
     path.write_text(
         "#!/bin/sh\n"

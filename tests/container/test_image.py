@@ -1,4 +1,4 @@
-"""What is in the image, and what is not."""
+"""The contents of the image."""
 
 import gzip
 import io
@@ -33,7 +33,7 @@ def config(image: str) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def layers(image: str) -> list[tuple[bytes, dict[str, Any]]]:
-    """Each layer as a tar archive, and the image's configuration."""
+    """Each layer as a tar archive, and the configuration of the image."""
     saved = subprocess.run(["docker", "save", image], capture_output=True, check=True).stdout
     with tarfile.open(fileobj=io.BytesIO(saved)) as archive:
 

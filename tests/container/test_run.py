@@ -1,4 +1,4 @@
-"""How the image behaves as a container: limits, signals, restarts, volumes."""
+"""The image as a container: limits, signals, restarts, volumes."""
 
 import os
 import signal
@@ -20,8 +20,8 @@ from tests.exports import export_random
 from tests.processes import until
 
 HARDENED = ("--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges")
-MOST_RESIDENT_BYTES = 140e6  # under load too
-MOST_RESTED_BYTES = 125e6  # some seconds later
+MAX_RESIDENT_BYTES = 140e6  # under load too
+MAX_IDLE_BYTES = 125e6  # some seconds later
 STARTS = 5
 CLIENTS = 6
 
@@ -59,20 +59,20 @@ def test_a_thousand_predictions_leave_it_small(
         after = container.resident_bytes
         figure(
             f"resident: {before / 1e6:.1f} MB at first, {after / 1e6:.1f} MB right after 1000 "
-            f"predictions, at most {MOST_RESIDENT_BYTES / 1e6:.0f}"
+            f"predictions, at most {MAX_RESIDENT_BYTES / 1e6:.0f}"
         )
-        assert after <= MOST_RESIDENT_BYTES
-        until(lambda: container.resident_bytes <= MOST_RESTED_BYTES, "it gives memory back")
+        assert after <= MAX_RESIDENT_BYTES
+        until(lambda: container.resident_bytes <= MAX_IDLE_BYTES, "it gives memory back")
         figure(
             f"resident at rest after them: {container.resident_bytes / 1e6:.1f} MB, "
-            f"at most {MOST_RESTED_BYTES / 1e6:.0f}"
+            f"at most {MAX_IDLE_BYTES / 1e6:.0f}"
         )
 
 
 def test_every_start_ends_in_an_answer_and_its_time_is_shown(
     image: str, photo: bytes, figure: Callable[[str], None]
 ) -> None:
-    """Shown and not asserted, because what else the machine does only adds to it."""
+    """Printed and not asserted, because other work on the machine adds to it."""
     times = sorted(seconds_to_first_answer(image, photo) for _ in range(STARTS))
     figure(
         f"docker run to the first answered /predict: {times[0]:.2f} to {times[-1]:.2f} s in "
@@ -140,7 +140,7 @@ def test_a_stop_under_load_loses_no_accepted_request(image: str, photo: bytes) -
         assert under_way.wait(30)
         docker("stop", "--time", "30", container.id)
         for client in asking:
-            client.result()  # a request that was cut off raises here
+            client.result()  # a request that was cut off raises
         assert container.state["ExitCode"] == 0
     assert outcomes["200"] > 0
     assert outcomes.keys() <= {"200", "503"}, outcomes
@@ -219,7 +219,7 @@ def test_what_prepares_models_is_not_there_and_says_so(image: str) -> None:
 
 
 def share(folder: Path) -> None:
-    """Let the container's user read what pytest keeps to its own."""
+    """Let the container's user read pytest's private folder."""
     for path in [folder, *folder.parents]:
         if path.name.startswith("pytest-of-") or path == folder or "pytest-" in path.name:
             path.chmod(0o755)

@@ -1,4 +1,4 @@
-"""Cutting debug information off a library, and the health check's answers."""
+"""Removing debug information from a library, and the health check."""
 
 import shutil
 import subprocess
@@ -17,7 +17,7 @@ CHECK = ROOT / "container" / "healthcheck.py"
 
 
 def native_modules() -> list[Path]:
-    """Modules of installed packages that are shared libraries."""
+    """Installed modules that are shared libraries."""
     folders = [Path(module.__path__[0]) for module in (httptools, uvloop)]
     found = [path for folder in folders for path in folder.rglob("*.so")]
     return [path for path in sorted(found) if is_elf(path)]
@@ -54,7 +54,7 @@ def health(**variables: str) -> subprocess.CompletedProcess[str]:
 
 def test_the_health_check_follows_the_port_of_the_service(store: Path) -> None:
     with running(store) as service:
-        run = health(GATEWAY_HOST="0.0.0.0", GATEWAY_PORT=str(service.port))  # noqa: S104  # what it is told, not what listens
+        run = health(GATEWAY_HOST="0.0.0.0", GATEWAY_PORT=str(service.port))  # noqa: S104  # an address in a variable, not one to listen on
         assert (run.returncode, run.stderr) == (0, "")
     run = health(GATEWAY_PORT=str(service.port))
     assert run.returncode == 1

@@ -1,4 +1,4 @@
-"""The services of the compose file with variables put in, as far as no Compose is needed."""
+"""The services of the compose file with variables substituted, without Compose."""
 
 import json
 import re
@@ -14,21 +14,21 @@ VARIABLE = re.compile(r"\$\{(\w+):-([^}]*)\}")
 
 
 def read_variables(path: Path) -> dict[str, str]:
-    """What an env file sets."""
+    """The variables of an env file."""
     lines = path.read_text("utf-8").splitlines()
     return dict(line.split("=", 1) for line in lines if "=" in line and line[0] != "#")
 
 
 def services(variables: Mapping[str, str]) -> dict[str, dict[str, Any]]:
-    """Every service by its name; a variable that is not set, or empty, gives its default."""
+    """Every service by name; an unset or empty variable gives its default."""
     yaml = pytest.importorskip("yaml", reason="needs PyYAML, of the development requirements")
     read = yaml.safe_load((ROOT / "docker-compose.yml").read_text("utf-8"))["services"]
-    # JSON keeps a text that becomes empty, as Compose does; YAML would have null there.
+    # JSON keeps a text that becomes empty, like Compose; YAML would make it null.
     filled = VARIABLE.sub(lambda found: variables.get(found[1]) or found[2], json.dumps(read))
     found: dict[str, dict[str, Any]] = json.loads(filled)
     return found
 
 
 def environment(service: Mapping[str, Any]) -> dict[str, str]:
-    """The variables that a service's process sees."""
+    """The environment variables of a service."""
     return dict(service["environment"])

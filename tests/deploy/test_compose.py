@@ -1,4 +1,4 @@
-"""The compose file and the Dockerfile, as their own tools read them."""
+"""The compose file and the Dockerfile, checked by their own tools."""
 
 import json
 import re
@@ -20,7 +20,7 @@ ENVIRONMENTS = sorted(ROOT.glob("deploy/*.env"))
 
 
 def compose(*options: str) -> dict[str, Any]:
-    """The services that compose makes of the file."""
+    """The services of the compose file, resolved by compose."""
     if not shutil.which("docker"):
         pytest.skip("needs docker with Compose")
     run = subprocess.run(
@@ -43,7 +43,7 @@ def check_service(service: dict[str, Any]) -> None:
 
 
 def gateways(**variables: str) -> list[dict[str, Any]]:
-    """The services that are this one, of which a machine runs one."""
+    """The variants of the service, of which a machine runs one."""
     found = compose_file.services(variables).values()
     running = [one for one in found if "models:/models" in one.get("volumes", ())]
     assert len(running) == 3
@@ -81,7 +81,7 @@ def test_every_gateway_asks_for_the_keys_of_the_environment(
 
 
 def test_a_jetson_may_open_its_gpu() -> None:
-    """The image's user owns none of L4T's device nodes; the group video may open them."""
+    """Only the group video may open L4T's device nodes, not the image's user."""
     assert compose_file.services({})["jetson"]["group_add"] == ["44"]
     assert compose_file.services({"VIDEO_GID": "27"})["jetson"]["group_add"] == ["27"]
 
@@ -95,7 +95,7 @@ def test_without_options_it_starts_the_gateway_alone() -> None:
 def test_monitoring_comes_beside_it() -> None:
     services = compose("--profile", "gateway", "--profile", "monitoring")
     assert sorted(services) == ["gateway", "grafana", "prometheus"]
-    for name in ("grafana", "prometheus"):  # what has no password is not for the network
+    for name in ("grafana", "prometheus"):  # without a password, so not for the network
         assert [port["host_ip"] for port in services[name]["ports"]] == ["127.0.0.1"]
 
 

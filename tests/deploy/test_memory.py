@@ -32,10 +32,10 @@ SUM = re.compile(
     r" \+ MAX_INFLIGHT_BYTES \+ (\d+) x MAX_BODY_BYTES"
 )
 WIDTH, HEIGHT = 4000, 3000
-CORES = 16  # of the largest gateway, where the workers follow the machine
-CUDA_BYTES = 10**9  # what deploy/jetson.md leaves to the GPU's libraries
+CORES = 16  # of the largest gateway, if the workers follow the machine
+CUDA_BYTES = 10**9  # what deploy/jetson.md reserves for the GPU's libraries
 
-# Decodes a file as the service does; prints by how much the process grew at most.
+# Decodes a file like the service and prints the maximum growth of the process.
 PEAK = """
 import sys
 from pathlib import Path
@@ -64,7 +64,7 @@ def flat(mode: str, image_format: str, **options: Any) -> bytes:
 
 
 def png(kind: int, bits: int, *, transparent: bool = False, width: int = WIDTH) -> bytes:
-    """A black PNG of colour type `kind` with `bits` a pixel, of as many pixels as the others."""
+    """A black PNG of colour type `kind` with `bits` per pixel, and as many pixels as the others."""
     height = WIDTH * HEIGHT // width
     depth = 16 if bits > 32 else 8
     key = [(b"tRNS", struct.pack(">3H", 0, 1, 0))] if transparent else []
@@ -81,12 +81,12 @@ def png(kind: int, bits: int, *, transparent: bool = False, width: int = WIDTH) 
 
 
 def tiff_rgba16() -> bytes:
-    """A black TIFF of four samples of 16 bits, in one strip; Pillow writes none."""
+    """A black TIFF of four samples of 16 bits, in one strip, which Pillow cannot write."""
     pixels = zlib.compress(bytes(WIDTH * HEIGHT * 8), 1)
     fields, depths = 10, struct.pack("<4H", 16, 16, 16, 16)
     after = 8 + 2 + 12 * fields + 4
     directory = [
-        # tag (TIFF 6.0), type: 3 short, 4 long; count, value or where it stands
+        # tag (TIFF 6.0), type: 3 short, 4 long; count, value or its offset
         (256, 4, 1, WIDTH), (257, 4, 1, HEIGHT), (258, 3, 4, after), (259, 3, 1, 8),
         (262, 3, 1, 2), (273, 4, 1, after + len(depths)), (277, 3, 1, 4), (278, 4, 1, HEIGHT),
         (279, 4, 1, len(pixels)), (338, 3, 1, 2),
@@ -105,7 +105,7 @@ def animation() -> bytes:
 
 ONE_STRIP: dict[str, Any] = {"compression": "tiff_lzw", "strip_size": 2**31 - 1}
 PROGRESSIVE: dict[str, Any] = {"progressive": True, "subsampling": 0}
-PICTURES: dict[str, Callable[[], bytes]] = {
+IMAGES: dict[str, Callable[[], bytes]] = {
     "baseline JPEG, decoded at half its size or less": lambda: flat("RGB", "JPEG"),
     "baseline JPEG, full size": lambda: flat("RGB", "JPEG"),
     "progressive JPEG, 4:4:4, decoded at half its size or less": lambda: flat(
@@ -129,10 +129,10 @@ PICTURES: dict[str, Callable[[], bytes]] = {
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs /proc, as on Linux")
-@pytest.mark.parametrize("name", PICTURES)
+@pytest.mark.parametrize("name", IMAGES)
 def test_decoding_takes_the_memory_that_is_documented(name: str, tmp_path: Path) -> None:
     file, first = tmp_path / "image", tmp_path / "first.jpg"
-    file.write_bytes(PICTURES[name]())
+    file.write_bytes(IMAGES[name]())
     first.write_bytes(encode(Image.new("RGB", (64, 64))))
     reduced, narrow = str(int("full size" not in name)), str(int("wide" in name))
     run = subprocess.run(
@@ -145,7 +145,7 @@ def test_decoding_takes_the_memory_that_is_documented(name: str, tmp_path: Path)
 
 
 def test_each_format_of_the_table_is_measured() -> None:
-    assert BYTES_A_PIXEL.keys() == PICTURES.keys()
+    assert BYTES_A_PIXEL.keys() == IMAGES.keys()
 
 
 def test_the_sum_takes_the_worst_format() -> None:
@@ -154,7 +154,7 @@ def test_the_sum_takes_the_worst_format() -> None:
 
 
 class Deployment(NamedTuple):
-    """What a deployment sets, the cores that it allows, and its limit of memory in bytes."""
+    """The variables of a deployment, its cores, and its memory limit in bytes."""
 
     given: dict[str, str]
     limit: int
@@ -210,7 +210,7 @@ def deployment(request: pytest.FixtureRequest) -> Deployment:
 
 @pytest.fixture
 def settings(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> Settings:
-    """What the service makes of the deployment's variables."""
+    """The settings that a deployment's variables give."""
     for name, text in deployment.given.items():
         if name.startswith(variable("")):
             monkeypatch.setenv(name, text)

@@ -1,4 +1,4 @@
-"""Dashboard and alerts name metrics that the service has, with labels that they have."""
+"""Dashboard and alerts use existing metrics and labels."""
 
 import json
 import re
@@ -14,7 +14,7 @@ METRIC = re.compile(r"\b(gateway_[a-z_]+|process_[a-z_]+)\b")
 
 
 def expressions() -> dict[str, str]:
-    """Every expression by where it stands."""
+    """Every expression by panel or alert."""
     dashboard = json.loads((FOLDER / "grafana/dashboards/gateway.json").read_text("utf-8"))
     found = {
         f"{panel['title']} {target['refId']}": target["expr"]
@@ -28,7 +28,7 @@ def expressions() -> dict[str, str]:
 
 
 def samples() -> set[str]:
-    """Every name that a scrape can show."""
+    """Every sample name of a scrape."""
     suffixes = {"counter": ("_total",), "histogram": ("_bucket", "_count", "_sum")}
     return {
         family.name + suffix

@@ -1,4 +1,4 @@
-"""Debian's Prometheus scrapes the service under load, and evaluates what is drawn and alerted."""
+"""Debian's Prometheus scrapes the service under load and evaluates panels and alerts."""
 
 import json
 import math
@@ -20,7 +20,7 @@ from tests.processes import LIVELINESS_S, Service, running, until
 from tests.robustness.traffic import classify, load
 
 yaml = pytest.importorskip("yaml", reason="needs PyYAML, of the development requirements")
-RATE_INTERVAL = "10s"  # what Grafana puts in the place of $__rate_interval
+RATE_INTERVAL = "10s"  # what Grafana substitutes for $__rate_interval
 FAST = {"scrape_interval": "250ms", "scrape_timeout": "250ms", "evaluation_interval": "500ms"}
 
 
@@ -79,7 +79,7 @@ def test_the_metrics_keep_to_the_conventions(store: Path) -> None:
 
 @contextmanager
 def prometheus(service: Service, folder: Path, key: str = "") -> Iterator[httpx.Client]:
-    """A Prometheus that scrapes the service as the project's does, often, with its alerts."""
+    """A Prometheus with the project's configuration and alerts and a short interval."""
     shipped = yaml.safe_load((FOLDER / "prometheus.yml").read_text("utf-8"))
     shipped["global"] = FAST
     [job] = shipped["scrape_configs"]
@@ -147,17 +147,17 @@ def test_every_picture_and_alert_is_evaluated_on_a_service_under_load(
         prometheus(service, tmp_path) as client,
         load(service, (SMALL_V1, SMALL_V2, "auto"), clients=2),
     ):
-        pictures = {
+        panels = {
             title: text.replace("$instance", ".*").replace("$__rate_interval", RATE_INTERVAL)
             for title, text in expressions().items()
             if title not in rules
         }
-        assert len(pictures) >= 16
-        assert not any("$" in text for text in pictures.values())
-        empty = dict(pictures)
+        assert len(panels) >= 16
+        assert not any("$" in text for text in panels.values())
+        empty = dict(panels)
 
         def all_have_figures() -> bool:
-            classify(service, b"no image")  # failures are drawn too
+            classify(service, b"not an image")  # failures have a panel too
             for title, text in list(empty.items()):
                 if has_figures(query(client, text)):
                     del empty[title]

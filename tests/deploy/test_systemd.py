@@ -11,7 +11,7 @@ from app.settings import Settings, variable
 from tests.conftest import ROOT
 
 UNIT = ROOT / "deploy" / "mobilenet-gateway.service"
-MOST_EXPOSED = 2.0  # of 10, by systemd's own count
+MAX_EXPOSURE = 2.0  # of 10, as systemd rates it
 
 
 def analyze(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -24,7 +24,7 @@ def analyze(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture
 def unit(tmp_path: Path) -> str:
-    """The unit with a program that exists on any machine."""
+    """The unit with a program that every machine has."""
     path = tmp_path / UNIT.name
     text = UNIT.read_text("utf-8").replace(
         "/opt/mobilenet-gateway/bin/mobilenet-gateway", str(shutil.which("true"))
@@ -43,7 +43,7 @@ def test_systemd_counts_it_as_hardly_exposed(unit: str) -> None:
     found = re.search(r"Overall exposure level for \S+: ([\d.]+)", run.stdout)
     if not found:
         pytest.skip(f"this systemd cannot tell without running: {run.stderr.strip()}")
-    assert float(found[1]) <= MOST_EXPOSED
+    assert float(found[1]) <= MAX_EXPOSURE
 
 
 def test_its_variables_are_settings() -> None:
