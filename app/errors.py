@@ -14,8 +14,8 @@
         ├── MethodNotAllowed          405  the path does not support this method
         ├── TooManyBytes              413  the body is larger than allowed
         ├── TooManyImages             413  more images in one request than allowed
-        ├── Unauthorized              401  a valid key is needed
-        ├── Forbidden                 403  the key that was sent does not allow this
+        ├── Unauthorized              401  a valid API key is needed
+        ├── Forbidden                 403  the API key does not allow this
         ├── SlowBody                  408  the body did not arrive in time
         ├── Overloaded                503  the queue is full
         ├── OutOfMemory               503  not enough memory for this image right now
@@ -29,7 +29,7 @@
             ├── NotAnImage            400  the bytes match no known image format
             ├── DamagedImage          400  the image data is damaged
             ├── UnsupportedFormat     415  the image format or content type is not supported
-            ├── ImageTooSmall         422  fewer pixels a side than the minimum
+            ├── ImageTooSmall         422  a side has fewer pixels than the minimum
             └── TooManyPixels         413  the header declares more pixels than allowed
 
 Only the text of these errors reaches a client; any other exception becomes a plain 500.

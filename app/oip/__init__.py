@@ -1,1 +1,0 @@
-"""The Open Inference Protocol (KServe V2), as far as it makes sense for a classifier."""

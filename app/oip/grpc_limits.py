@@ -1,7 +1,7 @@
 """Limits on the gRPC calls in flight and on the messages read at the same time.
 
-grpc delivers complete messages and does not tell their size before, so each message that may be
-arriving counts as one of the maximum size. Used by the event loop's thread only.
+grpc delivers complete messages and does not tell their size in advance, so each message that may
+be arriving counts as one of the maximum size. Used by the event loop's thread only.
 """
 
 import asyncio
@@ -41,8 +41,8 @@ class GrpcLimits:
     """Slots for calls and streams, and for reading messages.
 
     Half of the memory is for the messages of calls, half for those of streams. A stream keeps its
-    slot while it is open, because its next message can arrive at any time. A call only needs one
-    until its message has arrived, so it waits for a free one.
+    slot while it is open, because its next message can arrive at any time. A call
+    needs one only until its message has arrived, so it waits for a free one.
     """
 
     def __init__(self, max_calls: int, limit_bytes: int, message_bytes: int) -> None:

@@ -54,7 +54,7 @@ class InferenceService:
         self.limits = limits
 
     def handlers(self) -> dict[str, "grpc.RpcMethodHandler[Any, Any]"]:
-        """Every call by name."""
+        """The handler of each call, by name."""
         calls: dict[str, tuple[type[Message], Answer]] = {
             "ServerMetadata": (pb.ServerMetadataRequest, self._metadata),
             "ModelReady": (pb.ModelReadyRequest, self._model_ready),
@@ -81,7 +81,7 @@ class InferenceService:
     # --- inference
 
     async def _infer(self, _: object, context: Context) -> Message:
-        record = self._record("ModelInfer", context)
+        record = self._start_record("ModelInfer", context)
 
         async def limited() -> Message:
             with self.limits.calls.acquire():
@@ -95,11 +95,11 @@ class InferenceService:
             self.gateway.keys.check(_path("ModelStreamInfer"), _headers(context))
             with self.limits.streams.acquire():
                 while isinstance(body := await _next_message(context), bytes):
-                    record = self._record("ModelStreamInfer", context)
+                    record = self._start_record("ModelStreamInfer", context)
                     answer = partial(self._infer_in_stream, record, context, body)
                     await context.write(await self._guard(record, context, answer))
         except RequestError as error:  # of the stream itself
-            record = self._record("ModelStreamInfer", context)
+            record = self._start_record("ModelStreamInfer", context)
             record.error = error.type
             await self._guard(record, context, partial(_raise, error))
 
@@ -185,7 +185,7 @@ class InferenceService:
 
     def _unary(self, name: str, kind: type[Message], answer: Answer) -> Handler:
         async def handle(_: object, context: Context) -> Message:
-            record, headers = self._record(name, context), _headers(context)
+            record, headers = self._start_record(name, context), _headers(context)
 
             async def checked() -> Message:
                 self.gateway.keys.check(record.path, headers)
@@ -198,7 +198,7 @@ class InferenceService:
 
     def _probe(self, name: str, answer: Callable[[], Awaitable[Message]]) -> Handler:
         async def handle(_: object, context: Context) -> Message:
-            return await self._guard(self._record(name, context), context, answer)
+            return await self._guard(self._start_record(name, context), context, answer)
 
         return handle
 
@@ -208,6 +208,11 @@ class InferenceService:
             return await context.read()
 
     async def _read_small(self, kind: type[Message], context: Context) -> Message:
+        """The parsed message of a call without images.
+
+        Raises:
+            SlowBody: it did not arrive within the deadline.
+        """
         limit_ms = self.gateway.settings.deadline_ms
         try:
             async with asyncio.timeout(limit_ms / 1000):
@@ -215,7 +220,7 @@ class InferenceService:
         except TimeoutError:
             raise SlowBody(f"The message did not arrive within {limit_ms:g} ms.") from None
 
-    def _record(self, name: str, context: Context) -> Record:
+    def _start_record(self, name: str, context: Context) -> Record:
         path = _path(name)
         headers = _headers(context)
         record = start_record(METHOD, path, headers, path)
@@ -279,7 +284,7 @@ class GrpcInference(Inference):
 
 
 class _GrpcClient:
-    """Reads the one message of a call; a client that leaves cancels the task."""
+    """Reads the single message of a call. A client that leaves cancels the task."""
 
     def __init__(self, inference: GrpcInference, read: Callable[[], Awaitable[Any]]) -> None:
         self._inference = inference
@@ -314,10 +319,10 @@ async def _raise(error: RequestError) -> NoReturn:
 
 
 async def _next_message(context: Context) -> Any:
-    """The next message of a stream.
+    """The next message of a stream, or EOF.
 
     Raises:
-        SlowBody: none arrived within `STREAM_IDLE_S`.
+        SlowBody: no message arrived within `STREAM_IDLE_S`.
     """
     try:
         async with asyncio.timeout(STREAM_IDLE_S):

@@ -68,7 +68,7 @@ class OutputTensor:
 
 
 def excerpt(value: object) -> str:
-    """Shorten a value of a client that an error repeats."""
+    """Shorten a value of the client for an error text."""
     return str(value)[:MAX_EXCERPT_CHARS]
 
 
@@ -141,7 +141,7 @@ def _read_numbers(tensor: InputTensor) -> NDArray[np.uint8]:
     data = tensor.data
     if isinstance(data, Sequence) and data and not isinstance(data[0], list):
         _check_count(tensor, len(data))  # before NumPy makes an object of each
-    # As objects, because in an array of texts each element takes the memory of the longest.
+    # As objects, because an array of texts stores each element at the length of the longest.
     numbers = np.asarray(data, dtype=object).ravel()
     kinds = set(map(type, numbers))
     if list in kinds:  # lists of different lengths
