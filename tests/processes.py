@@ -15,7 +15,7 @@ from tempfile import TemporaryDirectory
 
 import httpx
 
-LIVELINESS_S = 60  # far more than anything here takes, far less than for ever
+LIVELINESS_S = 180  # more than anything takes on a loaded machine, far less than for ever
 COMMAND = str(Path(sys.executable).with_name("mobilenet-gateway"))
 NO_AUTHORITIES = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # the usual ones take long to read
 LISTENING = re.compile(r"listening on (https?)://[^\s]*:(\d+)")

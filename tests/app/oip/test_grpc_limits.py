@@ -86,7 +86,7 @@ def test_probes_are_answered_when_no_call_is_taken_any_more(store: Path, silence
 
         def crowded() -> bool:
             try:
-                infer(asked(PHOTO), timeout=0.2)
+                infer(asked(PHOTO), timeout=2)
             except grpc.RpcError as error:
                 sent: Any = error
                 return "100 of 100" in sent.details()
