@@ -1,4 +1,4 @@
-"""A budget: the latency and memory limits that `model=auto` has to keep."""
+"""A budget: the latency and memory limits that `model=auto` must meet."""
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 

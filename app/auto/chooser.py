@@ -1,4 +1,4 @@
-"""`model=auto`: the most accurate loaded variant that keeps a request's budget at the present load.
+"""`model=auto`: the most accurate loaded variant that meets a request's budget at the current load.
 
 What a request will take is expected as
 
@@ -165,14 +165,14 @@ class Chooser:
             return allowed[0], f"the most accurate of {len(allowed)} variants"
         if variant := self._sure(allowed, limits, demand, queue_ms):
             return variant, (
-                f"the most accurate of {len(allowed)} variants that keeps "
+                f"the most accurate of {len(allowed)} variants that meets "
                 f"max_latency_ms={limit_ms:g}"
             )
         fastest = min(allowed, key=lambda each: self._expected_ms(each, demand))
         alone_ms = self._expected_ms(fastest, demand)
         if alone_ms > limit_ms:
             raise ImpossibleBudget(
-                f"No loaded variant keeps max_latency_ms={limit_ms:g} on this device. The fastest, "
+                f"No loaded variant meets max_latency_ms={limit_ms:g} on this device. The fastest, "
                 f"{fastest.name} with {_percent(fastest):g} % top-1, takes about {alone_ms:.1f} ms "
                 "with an empty queue."
             )

@@ -1,4 +1,4 @@
-"""Budget of a budget that do not depend on the load, and why no variant keeps them."""
+"""The limits of a budget that do not depend on the load, and why no variant meets them."""
 
 from collections.abc import Mapping, Sequence
 
@@ -30,7 +30,7 @@ def keeps(name: str, value: float, variant: Variant) -> bool:
 def explain(
     variants: Sequence[Variant], limits: Mapping[str, float], resolution: int | None
 ) -> str:
-    """Say why no variant keeps these static limits together.
+    """Say why no variant meets these static limits together.
 
     For each limit, name the value that it needs if all others stay.
     """
@@ -52,11 +52,11 @@ def explain(
             best = _closest(name, possible)
             ways.append(f"{name}={figure(name, best):.10g} ({best.name})")
     if ways:
-        return f"No loaded variant keeps {asked}. Possible: {' or '.join(ways)}."
+        return f"No loaded variant meets {asked}. Possible: {' or '.join(ways)}."
     best_alone = ", ".join(
         f"{name}={figure(name, _closest(name, at_resolution)):.10g}" for name in limits
     )
-    return f"No loaded variant keeps {asked}. The best for each limit alone: {best_alone}."
+    return f"No loaded variant meets {asked}. The best for each limit alone: {best_alone}."
 
 
 def _keeps_all(variant: Variant, limits: Mapping[str, float]) -> bool:

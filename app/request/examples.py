@@ -227,7 +227,7 @@ DETAILS = {
     "empty-body": "The body is empty. Send an image.",
     "forbidden": "This needs the admin key.",
     "impossible-budget": (
-        "No loaded variant keeps max_madds=1000000. Possible: max_madds=56289152 "
+        "No loaded variant meets max_madds=1000000. Possible: max_madds=56289152 "
         "(mobilenet_v2_1.0_224@96)."
     ),
     "image-too-small": "The image has 1 x 1 pixels; the minimum side is 8.",

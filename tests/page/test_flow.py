@@ -90,7 +90,7 @@ def test_the_service_chooses_a_model_within_a_time_limit(
         expect(page.locator(".error")).to_contain_text("Impossible budget")
         page.get_by_label("Answer within").fill("9000")
         page.get_by_label("Answer within").press("Enter")
-        expect(answer).to_contain_text("keeps max_latency_ms=9000")
+        expect(answer).to_contain_text("meets max_latency_ms=9000")
         assert figure(page, "Multiply-adds") == "301 M"
         seen.shoot(f"{screen.name}-10-auto")
 

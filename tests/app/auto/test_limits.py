@@ -57,7 +57,7 @@ def test_an_unknown_accuracy_keeps_no_least_accuracy() -> None:
 
 def test_of_one_limit_the_least_possible_is_told() -> None:
     said = explain(ALL, {"max_madds": 5}, None)
-    assert said == "No loaded variant keeps max_madds=5. Possible: max_madds=10 (cheap@96)."
+    assert said == "No loaded variant meets max_madds=5. Possible: max_madds=10 (cheap@96)."
 
 
 def test_of_two_limits_each_is_told_as_far_as_the_other_stands() -> None:
