@@ -17,7 +17,7 @@ serve: $(VENV)/.serve models/store/mobilenet_v2_1.0_224.onnx  ## set up, fetch t
 
 test: $(VENV)/.dev models/store/mobilenet_v2_1.0_224.onnx  ## set up and run all tests
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest
+	$(BIN)/coverage run -m pytest -n auto --maxprocesses 4
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
