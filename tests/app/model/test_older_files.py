@@ -68,4 +68,4 @@ def test_an_older_file_offers_the_outputs_that_it_has(older_client: httpx.Client
     asked = {"inputs": [image], "outputs": [{"name": "logits"}]}
     answer = older_client.post(f"/v2/models/{SMALL_V1}/infer", json=asked)
     assert answer.status_code == 400
-    assert answer.json()["error"].endswith("it has probabilities, embedding")
+    assert answer.json()["error"].endswith(": probabilities, embedding.")
