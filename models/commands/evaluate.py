@@ -10,6 +10,7 @@ import typer
 from rich.console import Console, Group
 from rich.text import Text
 
+from app.card.card import Measurement
 from app.images.limits import ImageLimits
 from app.settings import load_settings
 from models.commands.named_model import model_in_store
@@ -26,7 +27,7 @@ from models.commands.terminal import (
 from models.files.atomic_file import os_errors_with_path
 
 if TYPE_CHECKING:
-    from models.evaluation.evaluate import EvaluationRow
+    from models.evaluation.evaluate import Condition, EvaluationRow
 
 MAX_LISTED = 5
 # Columns of the table only if their values differ between rows.
@@ -74,22 +75,17 @@ def evaluate(
     Evaluates every combination of models, resolutions, decodings and preprocessings.
     """
     from app.images import pillow
-    from models.evaluation.card_accuracy import check_writable, write_accuracy
+    from models.evaluation.card_accuracy import check_writable
     from models.evaluation.evaluate import conditions, evaluation_row
     from models.evaluation.evaluate import evaluate as run
-    from models.files.plot_file import check_plot
     from models.photos.labelled import read_labelled
 
     pillow.configure()
-    folder, options = store_folder(store), load_settings()
+    folder, limits = store_folder(store), ImageLimits.from_settings(load_settings())
     paths = [model_in_store(folder, name) for name in names]
     found = []
     with errors_reported(ValueError, OSError), progress_bars(Console(stderr=True)) as progress:
-        if plot:
-            check_plot(plot)
-        for file in (csv_file, plot):
-            if file and not file.parent.is_dir():
-                raise ValueError(f"{file.parent} is not a folder.")
+        _check_files(csv_file, plot)
         resolutions = [_resolution(text) for text in _parts(resolution)]
         decodes = _required_parts(decode, "decode")
         preprocessings = _required_parts(preprocessing, "preprocessing")
@@ -99,14 +95,7 @@ def evaluate(
         labels = {each.path: each.model.card.labels for each in every}
         labelled = {path: read_labelled(photos, names) for path, names in labels.items()}
         for condition in every:
-            found.append(
-                run(
-                    condition,
-                    labelled[condition.path],
-                    ImageLimits.from_settings(options),
-                    progress,
-                )
-            )
+            found.append(run(condition, labelled[condition.path], limits, progress))
         rows = [evaluation_row(each, found[0]) for each in found]
     print_result([asdict(one) for one in rows], lambda: evaluation_table(rows), as_json)
     _print_damaged(found[0].damaged)
@@ -114,14 +103,7 @@ def evaluate(
     with errors_reported(ValueError, OSError):
         _write_files(rows, csv_file, plot)
         if write:
-            for path in paths:
-                measured = [
-                    row.measurement(photos.resolve().name)
-                    for row, condition in zip(rows, every, strict=True)
-                    if condition.path == path
-                ]
-                write_accuracy(path, measured)
-            _print_written(rows)
+            _write_cards(every, rows, photos.resolve().name)
 
 
 def evaluation_table(rows: Sequence["EvaluationRow"]) -> Group:
@@ -130,7 +112,7 @@ def evaluation_table(rows: Sequence["EvaluationRow"]) -> Group:
     constant = [f"{name} {getattr(rows[0], name)}" for name in VARYING if name not in varying]
     table = plain_table(
         *(varying or ["model"]), "top-1 (95 %)", "top-5 (95 %)", "ECE", "agreement", "img/s",
-        "decode ms", "ms", "MAdds",
+        "decode ms", "inference ms", "MAdds",
     )  # fmt: skip
     title = Text(f"{rows[0].images} photos, {', '.join(constant)}")
     for one in rows:
@@ -164,6 +146,21 @@ def _resolution(text: str) -> int:
     return int(text)
 
 
+def _check_files(csv_file: Path | None, plot: Path | None) -> None:
+    """Check before the evaluation that its results can be written.
+
+    Raises:
+        ValueError: a folder is missing, or the plot cannot be drawn.
+    """
+    from models.files.plot_file import check_plot
+
+    if plot:
+        check_plot(plot)
+    for file in (csv_file, plot):
+        if file and not file.parent.is_dir():
+            raise ValueError(f"{file.parent} is not a folder.")
+
+
 def _write_files(rows: Sequence["EvaluationRow"], csv_file: Path | None, plot: Path | None) -> None:
     from models.evaluation.plot import plot_accuracy
 
@@ -180,13 +177,23 @@ def _write_files(rows: Sequence["EvaluationRow"], csv_file: Path | None, plot: P
             plot_accuracy(rows, plot)
 
 
-def _print_written(rows: Sequence["EvaluationRow"]) -> None:
+def _write_cards(
+    evaluated: Sequence["Condition"], rows: Sequence["EvaluationRow"], photos: str
+) -> None:
+    """Write the accuracy of every model into its card."""
+    from models.evaluation.card_accuracy import write_accuracy
+
+    measured: dict[Path, list[Measurement]] = {}
+    for condition, row in zip(evaluated, rows, strict=True):
+        measured.setdefault(condition.path, []).append(row.measurement(photos))
+    for path, measurements in measured.items():
+        write_accuracy(path, measurements)
     for one in rows:
         print_status(
             f"Card of {one.model}: top-1 {one.top1:g} % on {one.images} photos at resolution "
             f"{one.resolution}"
         )
-    print_status("A running service uses it after it reloads the store.")
+    print_status("A running service uses the new accuracy after it reloads the store.")
 
 
 def _print_damaged(damaged: dict[Path, str]) -> None:

@@ -35,7 +35,7 @@ def zoo_row(
 
 
 def zoo_table(rows: list[dict[str, Any]]) -> Table:
-    table = plain_table("model", "params", "MAdds", "memory", "top-1", "download", "stored")
+    table = plain_table("model", "params", "MAdds", "activations", "top-1", "download", "stored")
     for row in rows:
         table.add_row(
             row["name"],

@@ -22,7 +22,7 @@ def data(capsys: Capture, *arguments: str) -> Any:
 
 
 def small_graph(path: Path) -> Path:
-    """A classifier of somebody else: one convolution of 3 x 3 at a fixed size, no card."""
+    """A classifier of another project: one 3x3 convolution at a fixed size, no card."""
     weights = helper.make_tensor("w", TensorProto.FLOAT, [8, 3, 3, 3], [0.0] * 216)
     node = helper.make_node("Conv", ["x", "w"], ["y"], pads=[1, 1, 1, 1])
     inputs = [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 3, 32, 32])]

@@ -102,6 +102,6 @@ def test_a_residual_sum_of_different_widths_is_named() -> None:
         check_layers(layers, template("mobilenet_v2"))
 
 
-def test_a_family_without_a_reader_is_refused() -> None:
+def test_a_family_without_a_reader_is_rejected() -> None:
     with pytest.raises(CheckpointError, match="Unknown family 'other'"):
         template("other")

@@ -112,7 +112,7 @@ def test_a_model_of_others_costs_what_its_graph_says(capsys: Capture, tmp_path: 
         pytest.param((DEFAULT, "--classes", "1000"), "--classes is fixed by", id="both-by-default"),
     ],
 )
-def test_a_cost_that_cannot_be_is_refused_with_its_reason(
+def test_a_cost_that_cannot_be_is_rejected_with_its_reason(
     capsys: Capture, arguments: tuple[str, ...], reason: str
 ) -> None:
     text = refused(capsys, "models", "cost", *arguments)
@@ -121,7 +121,7 @@ def test_a_cost_that_cannot_be_is_refused_with_its_reason(
 
 
 @pytest.mark.parametrize("resolution", ["3", "64"])
-def test_a_size_that_a_file_does_not_take_is_refused(
+def test_a_size_that_a_file_does_not_take_is_rejected(
     capsys: Capture, tmp_path: Path, resolution: str
 ) -> None:
     path = small_graph(tmp_path / "foreign.onnx")
@@ -152,9 +152,7 @@ def test_a_quantised_model_keeps_what_a_publisher_changed_of_the_network(
     assert {**other, "model": source} == data(capsys, "cost", source, "--layers")
 
 
-def test_weights_of_somebodys_own_cost_what_their_card_says(
-    capsys: Capture, tmp_path: Path
-) -> None:
+def test_weights_of_a_users_own_cost_what_their_card_says(capsys: Capture, tmp_path: Path) -> None:
     origin = Origin(kind="imported", source="flowers.pth", files=(), licence=None)
     recipe = replace(zoo()[DEFAULT].recipe, alpha=0.35, origin=origin)
     path = export(recipe, untrained(recipe.network()), "fp32", tmp_path)

@@ -39,7 +39,7 @@ def test_an_export_is_a_file_that_says_untrained(
         pytest.param(("--alpha", "0.1", "--store", "file/in"), "Not a directory", id="store"),
     ],
 )
-def test_an_export_that_cannot_be_is_refused_with_its_reason(
+def test_an_export_that_cannot_be_is_rejected_with_its_reason(
     capsys: Capture, tmp_path: Path, arguments: tuple[str, ...], reason: str
 ) -> None:
     (tmp_path / "file").touch()

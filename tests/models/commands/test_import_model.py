@@ -109,7 +109,7 @@ def test_a_model_that_is_there_is_replaced_by_force_only(capsys: Capture, tmp_pa
     assert run(capsys, *arguments, "--force").status == 0
 
 
-def test_the_cost_of_an_imported_model_is_told_at_every_size(
+def test_the_cost_of_an_imported_model_is_reported_at_every_size(
     capsys: Capture, tmp_path: Path
 ) -> None:
     file = str(TORCH_SCRIPT.unpack(tmp_path))

@@ -11,7 +11,7 @@ pytestmark = pytest.mark.usefixtures("empty_folder")
 
 
 @pytest.mark.parametrize("command", ["show", "cost"])
-def test_an_unknown_model_is_refused_with_those_that_are_near(
+def test_an_unknown_model_is_rejected_with_those_that_are_near(
     capsys: Capture, command: str
 ) -> None:
     text = refused(capsys, "models", command, "mobilenet_v3")
@@ -20,7 +20,7 @@ def test_an_unknown_model_is_refused_with_those_that_are_near(
 
 
 @pytest.mark.parametrize("command", ["show", "cost"])
-def test_a_file_that_is_no_model_is_refused(capsys: Capture, command: str, tmp_path: Path) -> None:
+def test_a_file_that_is_no_model_is_rejected(capsys: Capture, command: str, tmp_path: Path) -> None:
     path = tmp_path / "broken.onnx"
     path.write_bytes(b"junk")
     assert refused(capsys, "models", command, str(path)).startswith(f"{path} is not an ONNX file")

@@ -114,7 +114,7 @@ def test_a_pull_without_network_says_how_to_give_the_file(capsys: Capture) -> No
     assert "--weights or GATEWAY_WEIGHTS" in text
 
 
-def test_a_local_file_with_other_bytes_is_refused(capsys: Capture, tmp_path: Path) -> None:
+def test_a_local_file_with_other_bytes_is_rejected(capsys: Capture, tmp_path: Path) -> None:
     (tmp_path / "mobilenet_v2-b0353104.pth").write_bytes(b"something else")
     text = refused(capsys, "models", "pull", "--offline", "--weights", str(tmp_path))
     assert "mobilenet_v2-b0353104.pth has SHA-256 " in text
@@ -130,13 +130,13 @@ def test_a_local_file_with_other_bytes_is_refused(capsys: Capture, tmp_path: Pat
         pytest.param(("--weights", "gone"), "--weights: not a folder: gone", id="no-folder"),
     ],
 )
-def test_a_pull_that_cannot_be_is_refused_with_its_reason(
+def test_a_pull_that_cannot_be_is_rejected_with_its_reason(
     capsys: Capture, arguments: tuple[str, ...], reason: str
 ) -> None:
     assert reason in refused(capsys, "models", "pull", "--offline", *arguments)
 
 
-def test_weights_of_another_model_are_refused_and_the_rest_of_the_zoo_is_not(
+def test_weights_of_another_model_are_rejected_and_the_rest_of_the_zoo_is_not(
     capsys: Capture, shared_weights: Path, tmp_path: Path
 ) -> None:
     weights = tmp_path / "ge wichte [ü]"
@@ -158,7 +158,7 @@ def test_weights_of_another_model_are_refused_and_the_rest_of_the_zoo_is_not(
         assert f"{name}: {weights / name}.tflite cannot be made" in outcome.err
 
 
-def test_a_path_is_told_as_it_is(capsys: Capture, shared_weights: Path) -> None:
+def test_a_path_is_printed_unchanged(capsys: Capture, shared_weights: Path) -> None:
     store = "st [bold] ö re"
     command = ("models", "pull", FLOAT_V1, "--offline", "--weights", str(shared_weights))
     for said in (f"{store}/{FLOAT_V1}.onnx (1.9 MB)", f"already in {store}"):

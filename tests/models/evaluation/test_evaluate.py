@@ -30,7 +30,7 @@ OWN = Preprocessing(resize="shortest_edge", crop_fraction=0.875, interpolation="
 
 @pytest.fixture(scope="module")
 def photos(store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Six pictures in folders by what the small V1 makes of them, and one in a wrong folder."""
+    """Six images in folders named by the top-1 class of the small V1, one in a wrong folder."""
     folder = tmp_path_factory.mktemp("photos")
     model = load_model(store / f"{SMALL_V1}.onnx")
     random = np.random.default_rng(3)
@@ -65,11 +65,11 @@ def test_the_accuracy_is_that_of_the_answers(capsys: Capture, store: Path, photo
 def test_models_resolutions_decodings_and_crops_are_compared_at_once(
     capsys: Capture, store: Path, photos: Path, tmp_path: Path
 ) -> None:
-    rows_file, picture = tmp_path / "rows.csv", tmp_path / "plot.png"
+    rows_file, plot = tmp_path / "rows.csv", tmp_path / "plot.png"
     found = evaluated(
         capsys, store, SMALL_V1, SMALL_V2, str(photos), "--resolution", "96,128", "--decode",
         "full,reduced", "--preprocessing", "own,central_crop:lanczos", "--csv", str(rows_file),
-        "--plot", str(picture),
+        "--plot", str(plot),
     )  # fmt: skip
     assert len(found) == 16
     keys = ("model", "resolution", "decode", "preprocessing")
@@ -84,7 +84,7 @@ def test_models_resolutions_decodings_and_crops_are_compared_at_once(
         rows = list(csv.DictReader(file))
     assert list(rows[0]) == list(found[0]) == COLUMNS
     assert [float(row["top1"]) for row in rows] == [one["top1"] for one in found]
-    with Image.open(picture) as drawn:
+    with Image.open(plot) as drawn:
         assert drawn.format == "PNG"
         assert len(np.unique(np.asarray(drawn.convert("L")))) > 10
 
@@ -196,7 +196,7 @@ def test_figures_that_do_not_stand_for_the_model_are_not_written(
         pytest.param((SMALL_V1, "--decode", ","), "--decode is empty", id="nothing"),
     ],
 )
-def test_what_cannot_be_evaluated_is_refused(
+def test_what_cannot_be_evaluated_is_rejected(
     capsys: Capture, store: Path, photos: Path, arguments: tuple[str, ...], reason: str
 ) -> None:
     models = [argument for argument in arguments[:2] if not argument.startswith("--")]
@@ -239,7 +239,7 @@ def test_a_preprocessing_is_the_models_own_but_for_what_is_said(
 @pytest.mark.parametrize(
     "text", ["", "own:bicubic", "central_crop:cubic", "shortest_edge::2", "a:b:c:d"]
 )
-def test_a_preprocessing_that_there_is_not_is_refused(text: str) -> None:
+def test_a_preprocessing_that_there_is_not_is_rejected(text: str) -> None:
     with pytest.raises(ValueError, match=r"Unknown preprocessing .* Supported: own, or RESIZE"):
         parse_preprocessing(text, OWN)
 

@@ -32,7 +32,7 @@ def test_the_interval_holds_the_share_and_stays_within_0_and_1(trials: int, part
     assert more.high - more.low < found.high - found.low
 
 
-def test_a_share_of_nothing_is_refused() -> None:
+def test_a_share_of_nothing_is_rejected() -> None:
     with pytest.raises(ValueError, match="at least one trial"):
         wilson(0, 0)
 

@@ -162,28 +162,28 @@ def test_a_new_export_takes_the_place_of_the_old_one(tmp_path: Path) -> None:
     assert parse_card(read_metadata(path)[CARD_KEY])
 
 
-def test_weights_of_other_layers_are_refused_by_name() -> None:
+def test_weights_of_other_layers_are_rejected_by_name() -> None:
     layers = dict(untrained(small().network()).layers)
     layers["steam"] = layers.pop("stem")
     with pytest.raises(ValueError, match="missing or unknown: steam, stem"):
         check_weights(small().network(), Checkpoint(layers))
 
 
-def test_weights_of_another_width_are_refused_by_layer(tmp_path: Path) -> None:
+def test_weights_of_another_width_are_rejected_by_layer(tmp_path: Path) -> None:
     wide = untrained(small("mobilenet_v2", 1.0).network())
     with pytest.raises(ValueError, match=r"stem: the kernel is \(32, 3, 3, 3\), .* \(16, 3, 3, 3"):
         export(small(), wide, "fp32", tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_bias_of_another_width_is_refused_by_layer() -> None:
+def test_a_bias_of_another_width_is_rejected_by_layer() -> None:
     layers = dict(untrained(small().network()).layers)
     layers["head"] = LayerWeights(layers["head"].kernel, np.zeros(7, np.float32))
     with pytest.raises(ValueError, match=r"head: the bias is \(7,\), .* \(1280,\)"):
         check_weights(small().network(), Checkpoint(layers))
 
 
-def test_int8_of_weights_that_are_not_quantised_is_refused(tmp_path: Path) -> None:
+def test_int8_of_weights_that_are_not_quantised_is_rejected(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="not quantised"):
         export(small(), untrained(small().network()), "int8", tmp_path)
 

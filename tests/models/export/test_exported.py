@@ -56,7 +56,7 @@ def test_own_weights_that_were_imported_come_back(tmp_path: Path) -> None:
     assert network_cost(found.network) == adoption.card.cost
 
 
-def test_an_imported_graph_is_refused_with_a_way_out(tmp_path: Path) -> None:
+def test_an_imported_graph_is_rejected_with_a_way_out(tmp_path: Path) -> None:
     adoption = adopt(
         TORCH_EXPORT.unpack(tmp_path), TORCH_EXPORT.choices(write_labels(tmp_path)), "foreign"
     )
@@ -65,7 +65,7 @@ def test_an_imported_graph_is_refused_with_a_way_out(tmp_path: Path) -> None:
         read_exported(path)
 
 
-def test_a_file_that_is_no_float_export_is_refused(tmp_path: Path) -> None:
+def test_a_file_that_is_no_float_export_is_rejected(tmp_path: Path) -> None:
     broken = tmp_path / "broken.onnx"
     broken.write_bytes(b"junk")
     with pytest.raises(OnnxFileError, match="is not an ONNX file"):

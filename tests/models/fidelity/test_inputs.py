@@ -20,7 +20,7 @@ def test_a_crop_is_square_and_evenly_spaced(height: int, width: int, place: str)
     assert (np.diff(cut[0, :, 1].astype(int)) == step).all()
 
 
-def test_an_image_below_the_resolution_is_refused() -> None:
+def test_an_image_below_the_resolution_is_rejected() -> None:
     with pytest.raises(ValueError, match="9x7 pixels are too few for 8"):
         square(np.zeros((7, 9, 3), np.uint8), 8, "centre")
 

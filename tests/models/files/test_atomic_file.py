@@ -51,7 +51,7 @@ def test_a_full_disk_is_said_with_the_file(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_two_processes_take_turns_and_the_second_is_told_to_wait(tmp_path: Path) -> None:
+def test_two_processes_take_turns_and_the_second_is_reported_to_wait(tmp_path: Path) -> None:
     folder = tmp_path / "folder"
     told: SimpleQueue[Path] = SimpleQueue()
     entered = []
@@ -70,7 +70,7 @@ def test_two_processes_take_turns_and_the_second_is_told_to_wait(tmp_path: Path)
     assert told.empty()
 
 
-def test_without_locks_in_the_file_system_nobody_waits(
+def test_a_file_system_without_locks_makes_no_process_wait(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As on NFS, which refuses a lock on a folder."""

@@ -76,7 +76,7 @@ def chain(levels: int) -> list[FunctionProto]:
 
 
 @pytest.mark.parametrize("branch", [False, True], ids=["at once", "in a branch"])
-def test_functions_that_stand_for_millions_of_nodes_are_refused_before_they_are_written_out(
+def test_functions_that_stand_for_millions_of_nodes_are_rejected_before_they_are_written_out(
     branch: bool, tmp_path: Path
 ) -> None:
     path = saved(tmp_path, "f25", doubling(26), branch=branch)
@@ -87,7 +87,7 @@ def test_functions_that_stand_for_millions_of_nodes_are_refused_before_they_are_
 
 
 @pytest.mark.parametrize("levels", [1, 2, 3 * MAX_DEPTH])
-def test_functions_that_call_themselves_are_refused(levels: int, tmp_path: Path) -> None:
+def test_functions_that_call_themselves_are_rejected(levels: int, tmp_path: Path) -> None:
     with pytest.raises(OnnxFileError, match=r"own\.onnx: functions call each other in a circle"):
         read_model(saved(tmp_path, "f0", chain(levels)))
 

@@ -107,7 +107,7 @@ def test_a_fixed_size_is_the_only_one_and_a_free_one_is_tried(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("export", EXPORTS, ids=lambda export: export.name)
-def test_what_was_detected_is_told_with_its_source(export: Export, tmp_path: Path) -> None:
+def test_what_was_detected_is_reported_with_its_source(export: Export, tmp_path: Path) -> None:
     adoption = adopted(export, tmp_path)
     assert found(adoption, "input").endswith("NHWC" if export.nhwc else "NCHW")
     assert found(adoption, "scores").endswith("probabilities" if export.nhwc else "logits")
@@ -124,7 +124,7 @@ def test_an_adopted_file_is_served(tmp_path: Path) -> None:
     assert model.embedding(images()).shape == (3, 1280)
 
 
-def test_weights_beside_the_file_are_taken_in(tmp_path: Path) -> None:
+def test_weights_in_a_separate_file_are_included(tmp_path: Path) -> None:
     path = TORCH.unpack(tmp_path)
     onnx.save(
         onnx.load(path), path, save_as_external_data=True, location="weights.bin", size_threshold=64

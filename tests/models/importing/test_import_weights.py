@@ -147,7 +147,7 @@ def test_a_tflite_file_gives_the_zoos_own_model(
     ]
 
 
-def test_the_scale_of_a_quantised_input_is_told_as_scaling() -> None:
+def test_the_scale_of_a_quantised_input_is_reported_as_scaling() -> None:
     scaling = scaling_of(Affine(1 / 128, 100))
     pixels = np.arange(256)
     scaled = (pixels / 255 - scaling.mean[0]) / scaling.std[0]
@@ -202,7 +202,7 @@ def test_the_scaling_in_a_file_of_keras_goes_before_the_usual_one(tmp_path: Path
         ({"TrueDivide": float("nan")}, "multiplies its pixels by nan"),
     ],
 )
-def test_a_scaling_that_no_pixels_have_is_refused(
+def test_a_scaling_that_no_pixels_have_is_rejected(
     constants: dict[str, float], message: str, tmp_path: Path
 ) -> None:
     path = rescaled(unpack(KERAS, tmp_path), constants)
@@ -210,7 +210,7 @@ def test_a_scaling_that_no_pixels_have_is_refused(
         adopted(path)
 
 
-def test_a_size_that_is_not_served_is_refused_with_the_way_out(tmp_path: Path) -> None:
+def test_a_size_that_is_not_served_is_rejected_with_the_way_out(tmp_path: Path) -> None:
     path = reconfigured(unpack(KERAS, tmp_path), lambda text: text.replace("96, 96", "180, 180"))
     with pytest.raises(Refused, match=r"180; it must be .*Give the nearest one with --resol"):
         adopted(path, resolution=None)

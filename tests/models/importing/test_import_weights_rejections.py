@@ -111,7 +111,9 @@ def test_weights_of_something_else_are_one_clear_error(
         ({"std": (0.0,)}, r"--std is .*; it must be above 0"),
     ],
 )
-def test_what_cannot_be_meant_is_refused(said: dict[str, Any], reason: str, tmp_path: Path) -> None:
+def test_what_cannot_be_meant_is_rejected(
+    said: dict[str, Any], reason: str, tmp_path: Path
+) -> None:
     with pytest.raises(Refused, match=reason):
         adopted(unpack(KERAS_H5, tmp_path), **said)
 
@@ -131,7 +133,9 @@ def test_a_quantised_file_scales_its_own_pixels(shared_weights: Path) -> None:
         ("DEPTHWISE_CONV_2D", "Conv2d_0 is a DEPTHWISE_CONV_2D, not CONV_2D"),
     ],
 )
-def test_a_tflite_file_of_something_else_is_refused(kept: str, reason: str, tmp_path: Path) -> None:
+def test_a_tflite_file_of_something_else_is_rejected(
+    kept: str, reason: str, tmp_path: Path
+) -> None:
     file = network("mobilenet_v1", quantized=False)
     file.operators = [one for one in file.operators if one.kind == kept]
     path = tmp_path / "own.tflite"
@@ -167,7 +171,7 @@ def test_a_damaged_file_is_one_line_by_the_name_of_the_file(
     assert not (tmp_path / "store").exists()
 
 
-def test_a_pickle_that_asks_for_more_than_tensors_is_refused(tmp_path: Path) -> None:
+def test_a_pickle_that_asks_for_more_than_tensors_is_rejected(tmp_path: Path) -> None:
     path = tmp_path / "own.pt"
     code = write.call("posix system", write.text("true"))
     path.write_bytes(write.zipped(write.mapping({"state_dict": code}), {}))

@@ -62,19 +62,19 @@ def test_a_graph_of_any_size_asks_for_the_trained_one(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("side", [20_000, 0, -5])
-def test_a_resolution_that_no_image_has_is_refused(side: int, tmp_path: Path) -> None:
+def test_a_resolution_that_no_image_has_is_rejected(side: int, tmp_path: Path) -> None:
     choices = Choices(like="torchvision", resolution=side)
     with pytest.raises(Refused, match=f"Resolution is {side}; it must be from 1 to 2048"):
         adopt(TORCH_SCRIPT.unpack(tmp_path), choices)
 
 
-def test_a_file_made_for_more_pixels_than_an_image_has_is_refused(tmp_path: Path) -> None:
+def test_a_file_made_for_more_pixels_than_an_image_has_is_rejected(tmp_path: Path) -> None:
     path = saved(small([1, 3, 60_000, 60_000]).model("scores"), tmp_path)
     with pytest.raises(Refused, match="Resolution is 60000; it must be from 1 to 2048"):
         adopt(path, Choices(like="torchvision"))
 
 
-def test_a_name_of_the_zoo_is_not_taken(tmp_path: Path) -> None:
+def test_a_name_of_the_zoo_is_rejected(tmp_path: Path) -> None:
     path, labels = KERAS.unpack(tmp_path), write_labels(tmp_path)
     for name in ("mobilenet_v2_1.0_224", "Über", "-"):
         with pytest.raises(Refused, match="name"):
@@ -108,7 +108,9 @@ def test_class_names_are_read_from_text_and_json(name: str, text: str, tmp_path:
         ("labels.json", "[1]", "a name is not a text"),
     ],
 )
-def test_a_list_without_names_is_refused(name: str, text: str, reason: str, tmp_path: Path) -> None:
+def test_a_list_without_names_is_rejected(
+    name: str, text: str, reason: str, tmp_path: Path
+) -> None:
     path = tmp_path / name
     path.write_text(text)
     with pytest.raises(Refused, match=reason):

@@ -29,7 +29,7 @@ def imported(export: Export, store: Path) -> Path:
 
 
 @pytest.mark.parametrize("export", EXPORTS, ids=lambda export: export.name)
-def test_the_layers_of_an_imported_graph_are_told_by_their_order(
+def test_the_layers_of_an_imported_graph_are_identified_by_their_order(
     export: Export, tmp_path: Path
 ) -> None:
     path = imported(export, tmp_path)
@@ -104,7 +104,7 @@ def own_scaling(model: onnx.ModelProto) -> None:
         (own_scaling, "it scales pixels in its own way"),
     ],
 )
-def test_a_graph_that_is_not_quite_the_familys_is_refused_with_a_way_out(
+def test_a_graph_that_is_not_quite_the_familys_is_rejected_with_a_way_out(
     change: Callable[[onnx.ModelProto], None], reason: str, tmp_path: Path
 ) -> None:
     path = imported(TORCH, tmp_path)

@@ -79,7 +79,7 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("model", "reason"), REFUSED)
-def test_a_file_that_cannot_be_adopted_is_refused_with_the_reason(
+def test_a_file_that_cannot_be_adopted_is_rejected_with_the_reason(
     model: onnx.ModelProto, reason: str, tmp_path: Path
 ) -> None:
     path = tmp_path / "foreign.onnx"
@@ -88,7 +88,7 @@ def test_a_file_that_cannot_be_adopted_is_refused_with_the_reason(
         adopt(path, TORCH.choices(write_labels(tmp_path)))
 
 
-def test_what_is_not_an_onnx_file_is_refused(tmp_path: Path) -> None:
+def test_what_is_not_an_onnx_file_is_rejected(tmp_path: Path) -> None:
     gone = tmp_path / "gone.onnx"
     with pytest.raises(Refused, match=r"gone\.onnx is not a file"):
         adopt(gone, Choices())
@@ -100,7 +100,7 @@ def test_what_is_not_an_onnx_file_is_refused(tmp_path: Path) -> None:
 
 @settings(deadline=None, max_examples=30)
 @given(cut=st.floats(0, 0.999))
-def test_a_file_that_was_cut_off_is_refused(
+def test_a_file_that_was_cut_off_is_rejected(
     cut: float, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     folder = tmp_path_factory.mktemp("cut")
@@ -111,7 +111,7 @@ def test_a_file_that_was_cut_off_is_refused(
         adopt(path, TORCH.choices(write_labels(folder)))
 
 
-def test_a_file_beyond_two_gigabytes_is_refused_unread(tmp_path: Path) -> None:
+def test_a_file_beyond_two_gigabytes_is_rejected_unread(tmp_path: Path) -> None:
     path = tmp_path / "large.onnx"
     with path.open("wb") as file:
         file.truncate(2**31)

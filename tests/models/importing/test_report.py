@@ -18,7 +18,7 @@ from models.importing.report import labels_text
         ),
     ],
 )
-def test_names_of_several_classes_are_told_beside_the_ends_of_the_list(
+def test_names_of_several_classes_are_reported_with_the_ends_of_the_list(
     labels: tuple[str, ...], text: str
 ) -> None:
     assert labels_text(labels) == text

@@ -208,7 +208,7 @@ def test_standard_convolutions_cost_what_each_pair_adds_up_to(family: Family) ->
     assert cost.standard_params == cost.params + params
 
 
-def test_a_depthwise_layer_with_no_pointwise_one_behind_it_stays_as_it_is() -> None:
+def test_a_depthwise_layer_without_a_following_pointwise_one_is_unchanged() -> None:
     network = Network("other", None, (8, 16, 16))
     network.add("depthwise", Conv(8, (3, 3), groups=8))
     network.add("pool", GlobalPool())

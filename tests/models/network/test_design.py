@@ -62,13 +62,13 @@ def test_depth_rounds_up_and_leaves_fixed_ends_alone() -> None:
         ("other", PAPER_DESIGN, "Unknown family 'other'"),
     ],
 )
-def test_what_a_family_does_not_have_is_refused(family: Family, design: Design, text: str) -> None:
+def test_what_a_family_does_not_have_is_rejected(family: Family, design: Design, text: str) -> None:
     with pytest.raises(ValueError, match=text):
         define(family, design=design)
 
 
 @pytest.mark.parametrize("depth", [0, -1, float("inf"), float("nan")])
-def test_a_depth_that_makes_no_network_is_refused(depth: float) -> None:
+def test_a_depth_that_makes_no_network_is_rejected(depth: float) -> None:
     with pytest.raises(ValidationError):
         Design(depth=depth)
     with pytest.raises(ValueError, match=r"Depth is .*greater than 0 and finite"):

@@ -106,7 +106,9 @@ def test_a_convolution_counts_bias_and_batch_norm_apart() -> None:
         pytest.param(Concat(), [(4, 5, 5), (4, 6, 5)], "different size", id="different maps"),
     ],
 )
-def test_a_shape_that_does_not_fit_is_refused(layer: Layer, inputs: list[Shape], text: str) -> None:
+def test_a_shape_that_does_not_fit_is_rejected(
+    layer: Layer, inputs: list[Shape], text: str
+) -> None:
     with pytest.raises(LayerError, match=text):
         layer.output_shape(*inputs)
 

@@ -173,12 +173,12 @@ def test_the_widths_at_035_are_those_of_slim() -> None:
 
 
 @pytest.mark.parametrize("alpha", [0.0, -0.5, inf, nan])
-def test_a_width_that_makes_no_network_is_refused(alpha: float) -> None:
+def test_a_width_that_makes_no_network_is_rejected(alpha: float) -> None:
     with pytest.raises(ValueError, match=f"Alpha is {alpha:g}; .*greater than 0 and finite"):
         mobilenet_v1(alpha)
 
 
 @pytest.mark.parametrize("resolution", [0, 64, 97, 225, 544, -224])
-def test_a_resolution_that_five_halvings_do_not_fit_is_refused(resolution: int) -> None:
+def test_a_resolution_that_five_halvings_do_not_fit_is_rejected(resolution: int) -> None:
     with pytest.raises(ValueError, match=f"Resolution is {resolution}; .*32 from 96 to 512"):
         mobilenet_v1(resolution=resolution)

@@ -162,16 +162,16 @@ def test_a_larger_resolution_costs_in_proportion_to_its_area() -> None:
 
 
 @pytest.mark.parametrize("alpha", [0.0, -1.0, inf, nan])
-def test_a_width_that_is_no_number_above_0_is_refused(alpha: float) -> None:
+def test_a_width_that_is_no_number_above_0_is_rejected(alpha: float) -> None:
     with pytest.raises(ValueError, match=f"Alpha is {alpha:g}; .*greater than 0"):
         mobilenet_v2(alpha)
 
 
-def test_a_resolution_outside_the_family_is_refused() -> None:
+def test_a_resolution_outside_the_family_is_rejected() -> None:
     with pytest.raises(ValueError, match="Resolution is 100"):
         mobilenet_v2(resolution=100)
 
 
-def test_an_expansion_below_1_is_refused() -> None:
+def test_an_expansion_below_1_is_rejected() -> None:
     with pytest.raises(ValueError, match="Expansion is 0"):
         mobilenet_v2(expansion=0)

@@ -41,7 +41,7 @@ def test_a_layer_is_fed_by_the_one_before_unless_it_names_others() -> None:
 
 
 @pytest.mark.parametrize("name", [INPUT, "a"])
-def test_a_name_that_is_taken_is_refused(name: str) -> None:
+def test_a_name_that_exists_already_is_rejected(name: str) -> None:
     network = Network("other", None, (3, 8, 8))
     network.add("a", Conv(4))
     with pytest.raises(LayerError, match=f"Layer '{name}' exists already"):

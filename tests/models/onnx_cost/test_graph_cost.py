@@ -168,7 +168,7 @@ def test_a_quantised_operator_graph_has_its_costs() -> None:
     assert cost.standard_params == cost.params + standard - 8
 
 
-def test_a_pool_that_keeps_channels_last_is_refused() -> None:
+def test_a_pool_that_keeps_channels_last_is_rejected() -> None:
     builder = GraphBuilder([1, 32, 32, 3], TensorProto.UINT8)
     quantised = [builder.const("s"), builder.const("z", dtype=np.uint8)]
     inputs = ["x", *quantised, *quantised]

@@ -79,7 +79,7 @@ def with_wrong_shapes() -> onnx.ModelProto:
         pytest.param(with_wrong_shapes(), None, "Shape inference failed", id="shapes clash"),
     ],
 )
-def test_a_graph_whose_cost_cannot_be_told_is_refused_with_the_reason(
+def test_a_graph_of_unknown_cost_is_rejected_with_the_reason(
     model: onnx.ModelProto, resolution: int | None, text: str
 ) -> None:
     with pytest.raises(GraphCostError, match=text):

@@ -143,7 +143,7 @@ def test_the_comparison_comes_as_json_and_csv(capsys: Capture) -> None:
         ),
     ],
 )
-def test_what_does_not_go_with_a_comparison_is_refused(
+def test_what_does_not_go_with_a_comparison_is_rejected(
     capsys: Capture, options: list[str], reason: str
 ) -> None:
     assert reason in refused(capsys, "models", "cost", *options)
@@ -163,7 +163,7 @@ def test_the_plot_of_the_documentation_is_that_of_the_data() -> None:
     assert points_hash(points()) != points_hash(points()[1:])
 
 
-def test_a_plot_is_drawn_and_can_be_told_from_an_old_one(tmp_path: Path, capsys: Capture) -> None:
+def test_a_plot_is_drawn_and_an_outdated_one_is_detected(tmp_path: Path, capsys: Capture) -> None:
     pytest.importorskip("matplotlib")
     path = tmp_path / "folder" / "plot.svg"
     assert not is_current(path)

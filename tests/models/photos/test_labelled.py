@@ -31,12 +31,12 @@ def test_every_own_label_and_synset_means_its_class() -> None:
 
 
 @pytest.mark.parametrize("text", ["unicorn", "1000", "-1", "²", "n00000000", ""])
-def test_an_unknown_label_is_refused(text: str) -> None:
+def test_an_unknown_label_is_rejected(text: str) -> None:
     with pytest.raises(LabelError, match="is not a class of the model"):
         LabelIndex(LABELS).find(text)
 
 
-def test_a_name_of_two_classes_is_refused_with_both() -> None:
+def test_a_name_of_two_classes_is_rejected_with_both() -> None:
     with pytest.raises(
         LabelError, match=r"'DOG' means several classes \(0, 2\); use the class index"
     ):
@@ -44,7 +44,7 @@ def test_a_name_of_two_classes_is_refused_with_both() -> None:
 
 
 @pytest.mark.parametrize("text", ["crane", "7", "Crane"])
-def test_a_name_that_stands_twice_in_the_list_is_refused_with_both(text: str) -> None:
+def test_a_name_that_is_twice_in_the_list_is_rejected_with_both(text: str) -> None:
     """ImageNet's own list has a bird and a machine of that name."""
     with pytest.raises(LabelError, match=rf"'{text}' means several classes \(0, 2\); use"):
         LabelIndex((text.lower(), "ship", text.lower())).find(text)
@@ -106,7 +106,7 @@ def test_a_csv_names_files_beside_it(tmp_path: Path) -> None:
         read_labelled(rows, LABELS)
 
 
-def test_all_labels_that_cannot_be_told_are_named_at_once(tmp_path: Path) -> None:
+def test_all_unknown_labels_are_listed_at_once(tmp_path: Path) -> None:
     for name in ("unicorn", "dragon", "beagle"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "1.jpg").touch()
@@ -114,7 +114,7 @@ def test_all_labels_that_cannot_be_told_are_named_at_once(tmp_path: Path) -> Non
         read_labelled(tmp_path, LABELS)
 
 
-def test_what_holds_no_photo_is_refused(tmp_path: Path) -> None:
+def test_what_holds_no_photo_is_rejected(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="contains no image"):
         read_labelled(tmp_path, LABELS)
     with pytest.raises(ValueError, match="neither a folder nor a CSV"):

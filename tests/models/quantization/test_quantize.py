@@ -144,7 +144,7 @@ def mixed_graph(path: Path, scenes: Path, trial: Any) -> Any:
         pytest.param(("m", "--holdout", "nowhere"), "nowhere is not a folder", id="holdout"),
     ],
 )
-def test_what_cannot_be_quantized_is_refused(
+def test_what_cannot_be_quantized_is_rejected(
     capsys: Capture, scenes: Path, tmp_path: Path, options: tuple[str, ...], reason: str
 ) -> None:
     export_random(tmp_path, "mobilenet_v2", 0.1, 96).rename(tmp_path / "m.onnx")
@@ -154,7 +154,7 @@ def test_what_cannot_be_quantized_is_refused(
     assert reason.replace("SCENES", str(scenes)) in text
 
 
-def test_photos_that_are_missing_few_or_damaged_are_refused(
+def test_photos_that_are_missing_few_or_damaged_are_rejected(
     capsys: Capture, tmp_path: Path, scenes: Path
 ) -> None:
     path = export_random(tmp_path, "mobilenet_v2", 0.1, 96)

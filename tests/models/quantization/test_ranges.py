@@ -52,7 +52,7 @@ def test_one_outlier_widens_the_range_of_all_that_was_seen_and_no_other() -> Non
 
 @settings(deadline=None, max_examples=20)
 @given(st.integers(0, 1000), st.floats(0.1, 10))
-def test_the_range_of_least_error_is_no_worse_than_all_that_was_seen(
+def test_the_range_of_minimum_error_is_no_worse_than_the_full_range(
     seed: int, spread: float
 ) -> None:
     values = np.random.default_rng(seed).standard_t(3, (500, 4)).astype(np.float32) * spread
@@ -64,7 +64,7 @@ def test_the_range_of_least_error_is_no_worse_than_all_that_was_seen(
     assert errors[1] <= errors[0]
 
 
-def test_every_channel_counts_for_the_range_of_least_error() -> None:
+def test_every_channel_counts_for_the_range_of_minimum_error() -> None:
     values = np.zeros((40_000, 8))
     values[:, 5] = 6.0
     assert mse(seen(values)).scale == pytest.approx(6 / LEVELS, rel=0.02)

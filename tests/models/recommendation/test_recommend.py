@@ -91,7 +91,9 @@ def test_a_smaller_resolution_is_expected_to_be_faster_and_take_less_memory(
         assert by_side[small].service_bytes < by_side[large].service_bytes
 
 
-def test_the_advice_is_the_most_accurate_that_keeps_all_limits(offered: list[Candidate]) -> None:
+def test_the_most_accurate_model_that_meets_all_limits_is_recommended(
+    offered: list[Candidate],
+) -> None:
     limits = RecommendationLimits(max_madds=160_000_000, max_service_memory_mb=256, min_top1=50)
     advice = recommend(offered, limits)
     keeping = [each for each in offered if each.meets(limits)]

@@ -63,7 +63,7 @@ def test_names_that_lead_elsewhere_are_only_names(tmp_path: Path) -> None:
         pytest.param(gzip.compress(CONTENT), "is damaged", id="no tar in it"),
     ],
 )
-def test_an_archive_without_the_file_is_refused(
+def test_an_archive_without_the_file_is_rejected(
     tmp_path: Path, content: bytes, reason: str
 ) -> None:
     with pytest.raises(ArchiveError, match=reason):
@@ -80,7 +80,9 @@ def scratch(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @settings(deadline=None, max_examples=200)
 @given(st.data())
-def test_a_damaged_archive_gives_the_file_or_is_refused(scratch: Path, data: st.DataObject) -> None:
+def test_a_damaged_archive_gives_the_file_or_is_rejected(
+    scratch: Path, data: st.DataObject
+) -> None:
     content = bytearray(gzip.decompress(WHOLE))
     for _ in range(data.draw(st.integers(1, 4))):
         content[data.draw(st.integers(0, 2000))] = data.draw(st.integers(0, 255))

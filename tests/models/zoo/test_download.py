@@ -31,9 +31,7 @@ def test_progress_counts_up_to_all_bytes(publisher: Publisher, cache: Path) -> N
     assert seen[-1] == (NAME, len(CONTENT), len(CONTENT))
 
 
-def test_a_download_that_broke_off_is_taken_up_where_it_stopped(
-    publisher: Publisher, cache: Path
-) -> None:
+def test_an_interrupted_download_resumes(publisher: Publisher, cache: Path) -> None:
     with pytest.raises(FetchError, match="peer closed connection"):
         fetch(cache, published(publisher, "breaks off"))
     assert (cache / f"{NAME}.part").read_bytes() == CONTENT[:STOPS_AT]
@@ -65,7 +63,7 @@ def test_a_beginning_that_is_too_long_is_not_resumed(
     assert publisher.asked == [("resumes", None)]
 
 
-def test_a_refused_range_does_not_block_the_next_try(publisher: Publisher, cache: Path) -> None:
+def test_a_rejected_range_does_not_block_the_next_try(publisher: Publisher, cache: Path) -> None:
     leave_part(cache, CONTENT[:1000])
     with pytest.raises(FetchError, match="416"):
         fetch(cache, published(publisher, "unsatisfiable"))

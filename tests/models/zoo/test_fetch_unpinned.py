@@ -21,7 +21,7 @@ def test_the_first_pull_records_the_hash_of_a_file_that_is_not_pinned(
     assert subprocess.run(run, cwd=cache, capture_output=True, check=False).returncode == 0
 
 
-def test_a_file_that_changed_since_its_first_pull_is_refused(
+def test_a_file_that_changed_since_its_first_pull_is_rejected(
     publisher: Publisher, cache: Path, tmp_path: Path
 ) -> None:
     pull(unpinned(publisher, "whole"), Fetcher(cache))
@@ -63,7 +63,7 @@ def test_a_file_that_was_put_there_by_hand_is_not_removed(
     assert (cache / NAME).exists()
 
 
-def test_half_a_file_without_a_hash_is_not_taken_up(publisher: Publisher, cache: Path) -> None:
+def test_a_partial_file_without_a_hash_is_not_resumed(publisher: Publisher, cache: Path) -> None:
     leave_part(cache, b"x" * 1000)
     assert pull(unpinned(publisher, "resumes"), Fetcher(cache)) == CONTENT
     assert publisher.asked == [("resumes", None)]

@@ -17,7 +17,7 @@ def test_classes_have_their_index() -> None:
     assert labels[999] == "toilet tissue"
 
 
-def test_names_that_two_classes_share_are_told_apart() -> None:
+def test_names_of_two_classes_become_distinct() -> None:
     labels = imagenet_labels()
     assert labels[134] != labels[517]  # the bird and the machine
     assert "crane" in labels[134]

@@ -129,7 +129,7 @@ def test_a_file_of_a_grid_is_pinned_by_a_record_of_its_name() -> None:
         ({"tables": [{"source": "x", "rows": [[1.0, 224, 1.0, 1.0, 1.0]]}]}, "rows"),
     ],
 )
-def test_a_grid_with_a_bad_field_is_refused(changes: Table, text: str) -> None:
+def test_a_grid_with_a_bad_field_is_rejected(changes: Table, text: str) -> None:
     with pytest.raises(ValidationError, match=text):
         with_grid(**changes)
 
@@ -215,7 +215,7 @@ def having(value: Any, *path: str | int) -> Callable[[Table], None]:
         pytest.param(having({}, "extra"), "extra", id="unknown table"),
     ],
 )
-def test_a_record_with_a_missing_unknown_or_bad_field_is_refused(
+def test_a_record_with_a_missing_unknown_or_bad_field_is_rejected(
     change: Callable[[Table], None], text: str
 ) -> None:
     data = table()
@@ -231,7 +231,7 @@ def test_formats_say_what_the_weights_were_trained_on() -> None:
 
 
 @pytest.mark.parametrize("name", [DEFAULT_MODEL, "mobilenet_v1_0.25_128"])
-def test_a_file_that_is_no_checkpoint_is_refused(name: str, tmp_path: Path) -> None:
+def test_a_file_that_is_no_checkpoint_is_rejected(name: str, tmp_path: Path) -> None:
     path = tmp_path / "photo.jpg"
     path.write_bytes(b"\xff\xd8\xff\xe0 no weights here")
     with pytest.raises(WrongWeights, match=f"{path} cannot be made into {name}: photo.jpg"):

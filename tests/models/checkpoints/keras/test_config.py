@@ -104,7 +104,7 @@ def test_the_size_is_that_to_which_a_layer_resizes(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("inputs", [[image(None)], [image(96, 128)], []], ids=["any", "not", "no"])
-def test_no_size_is_told_where_there_is_no_square(
+def test_no_size_is_reported_where_there_is_no_square(
     inputs: list[dict[str, Any]], tmp_path: Path
 ) -> None:
     assert read_pictures(saved(tmp_path, model(*inputs, layer("Conv2D")))).side is None
@@ -180,7 +180,7 @@ def test_steps_one_by_one_and_together_give_the_same(
         (layer("Multiply", PIXELS, 10**400), "its configuration is damaged: OverflowError"),
     ],
 )
-def test_what_no_one_number_says_is_refused_with_the_way_out(
+def test_what_no_one_number_says_is_rejected_with_the_way_out(
     step: dict[str, Any], message: str, tmp_path: Path
 ) -> None:
     path = saved(tmp_path, model(image(96), step, layer("Conv2D")))
@@ -191,12 +191,12 @@ def test_what_no_one_number_says_is_refused_with_the_way_out(
 
 
 @pytest.mark.parametrize("text", ["", "{", "[" * 100_000, '{"class_name": [], "config": {}}'])
-def test_a_damaged_configuration_is_refused(text: str, tmp_path: Path) -> None:
+def test_a_damaged_configuration_is_rejected(text: str, tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"own\.keras: its configuration is damaged"):
         read_pictures(saved(tmp_path, text))
 
 
-def test_a_configuration_that_is_no_text_is_refused(tmp_path: Path) -> None:
+def test_a_configuration_that_is_no_text_is_rejected(tmp_path: Path) -> None:
     path = tmp_path / "own.h5"
     with h5py.File(path, "w") as file:
         file.attrs[CONFIG_ATTRIBUTE] = [1, 2]

@@ -267,7 +267,7 @@ def test_a_counted_file_that_is_damaged_or_hostile_is_one_clear_error(
     assert text in str(caught.value)
 
 
-def test_the_other_family_is_refused(named: Path, counted: Path) -> None:
+def test_the_other_family_is_rejected(named: Path, counted: Path) -> None:
     with pytest.raises(
         CheckpointError, match="has 55 layers with weights where the family has 105"
     ):
@@ -276,7 +276,7 @@ def test_the_other_family_is_refused(named: Path, counted: Path) -> None:
         keras_h5.read(counted, "mobilenet_v2")
 
 
-def test_weights_without_the_classifier_are_refused(tmp_path: Path) -> None:
+def test_weights_without_the_classifier_are_rejected(tmp_path: Path) -> None:
     path = write_named(tmp_path / "no_top.h5", V1)
     with h5py.File(path, "a") as file:
         kept = [name for name in file.attrs["layer_names"] if name != "conv_preds"]
@@ -322,7 +322,7 @@ def test_damage_anywhere_is_a_checkpoint_error_and_never_a_crash(
     assert int(run.stdout) > 20
 
 
-def test_many_names_that_are_one_long_text_are_refused_before_they_take_the_memory(
+def test_many_names_that_are_one_long_text_are_rejected_before_they_take_the_memory(
     tmp_path: Path,
 ) -> None:
     """0.4 MB that would be 700 MB, as texts are kept by reference."""

@@ -71,7 +71,7 @@ def followed_by(kind: str, **config: Any) -> Change:
         (becomes("ZeroPadding2D", "ZeroPadding2D", padding=[[1, 1], [1, 1]]), "ZeroPadding2D in"),
     ],
 )
-def test_a_layer_that_answers_otherwise_is_refused_by_its_name(
+def test_a_layer_that_answers_otherwise_is_rejected_by_its_name(
     change: Change, named: str, tmp_path: Path
 ) -> None:
     with pytest.raises(CheckpointError, match=rf"its {named}.* export the whole model as ONNX"):
@@ -89,5 +89,5 @@ def test_a_layer_that_answers_otherwise_is_refused_by_its_name(
         becomes("Dense", "Conv2D", kernel_size=[1, 1], activation="softmax"),
     ],
 )
-def test_layers_that_change_nothing_are_taken(change: Change, tmp_path: Path) -> None:
+def test_layers_that_change_nothing_are_supported(change: Change, tmp_path: Path) -> None:
     assert read_pictures(changed(tmp_path, change)).side == 96

@@ -62,14 +62,14 @@ def test_scaling_to_one_is_left_out(second: str, shift: float, tmp_path: Path) -
         ({"FusedActivationFunction": 1}, "its first MUL is no scaling of pixels"),
     ],
 )
-def test_another_scaling_is_refused(changes: dict[str, Any], reason: str, tmp_path: Path) -> None:
+def test_another_scaling_is_rejected(changes: dict[str, Any], reason: str, tmp_path: Path) -> None:
     file = network("mobilenet_v1", quantized=False)
     put_scaling(file, **changes)
     with pytest.raises(CheckpointError, match=rf"own\.tflite: .*{reason}"):
         read(file, tmp_path)
 
 
-def test_a_factor_that_is_no_constant_is_refused(tmp_path: Path) -> None:
+def test_a_factor_that_is_no_constant_is_rejected(tmp_path: Path) -> None:
     file = network("mobilenet_v1", quantized=False)
     put_scaling(file)
     first = file.operators[0]

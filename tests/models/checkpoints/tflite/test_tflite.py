@@ -37,7 +37,7 @@ def kernel_of(file: File, name: str) -> Any:
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("linear", ["CONV_2D", "FULLY_CONNECTED"])
 @pytest.mark.parametrize("pool", ["AVERAGE_POOL_2D", "MEAN"])
-def test_float_weights_are_read_as_they_are(
+def test_float_weights_are_read_unchanged(
     tmp_path: Path, family: Family, linear: str, pool: str
 ) -> None:
     file = network(family, quantized=False, linear=linear, pool=pool)

@@ -31,7 +31,7 @@ from tests.models.checkpoints.tflite.tflite_files import (
 
 
 @pytest.mark.parametrize("affine", [(6 / 255, 1), (6 / 254, 0), None])
-def test_two_files_that_do_not_meet_are_refused(
+def test_two_files_that_do_not_meet_are_rejected(
     tmp_path: Path, affine: tuple[float, int] | None
 ) -> None:
     first, second = split(network("mobilenet_v1", quantized=True))
@@ -96,7 +96,7 @@ WRONG: dict[str, tuple[Change, str]] = {
 
 
 @pytest.mark.parametrize("what", WRONG)
-def test_what_is_not_of_the_family_is_refused(tmp_path: Path, what: str) -> None:
+def test_what_is_not_of_the_family_is_rejected(tmp_path: Path, what: str) -> None:
     change, reason = WRONG[what]
     file = network("mobilenet_v2", quantized=True)
     change(file)
@@ -129,7 +129,7 @@ WRONG_SIGNED: dict[str, tuple[Change, str]] = {
 
 
 @pytest.mark.parametrize("what", WRONG_SIGNED)
-def test_what_todays_converter_does_not_write_is_refused(tmp_path: Path, what: str) -> None:
+def test_what_todays_converter_does_not_write_is_rejected(tmp_path: Path, what: str) -> None:
     change, reason = WRONG_SIGNED[what]
     file = network("mobilenet_v2", quantized=True, signed=True)
     change(file)
@@ -137,7 +137,7 @@ def test_what_todays_converter_does_not_write_is_refused(tmp_path: Path, what: s
         tflite.read(save(tmp_path, file), "mobilenet_v2")
 
 
-def test_an_integer_kernel_among_floats_is_refused(tmp_path: Path) -> None:
+def test_an_integer_kernel_among_floats_is_rejected(tmp_path: Path) -> None:
     file = network("mobilenet_v1", quantized=False)
     tensor("Conv2d_0/bias", dtype="int32")(file)
     with pytest.raises(CheckpointError, match="'Conv2d_0/bias' is int32 in a float32 file"):
@@ -153,7 +153,7 @@ def test_an_integer_kernel_among_floats_is_refused(tmp_path: Path) -> None:
         ({"affine": ([1.0] * 8, [0] * 8), "axis": 9}, "has 8 scales for"),
     ],
 )
-def test_kernels_in_integers_that_stand_for_no_floats_are_refused(
+def test_kernels_in_integers_that_stand_for_no_floats_are_rejected(
     tmp_path: Path, fields: dict[str, Any], reason: str
 ) -> None:
     file = network("mobilenet_v1", quantized=False)
@@ -163,7 +163,7 @@ def test_kernels_in_integers_that_stand_for_no_floats_are_refused(
         tflite.read(save(tmp_path, file), "mobilenet_v1")
 
 
-def test_a_file_of_the_other_family_is_refused(tmp_path: Path) -> None:
+def test_a_file_of_the_other_family_is_rejected(tmp_path: Path) -> None:
     paths = save(tmp_path, network("mobilenet_v1", quantized=False))
     with pytest.raises(CheckpointError, match="in the family"):
         tflite.read(paths, "mobilenet_v2")
@@ -178,7 +178,7 @@ def test_a_file_of_the_other_family_is_refused(tmp_path: Path) -> None:
         (b"\x08\0\0\0TFL3\xff\xff\xff\x7f", "cut off or damaged"),
     ],
 )
-def test_another_file_is_refused(tmp_path: Path, content: bytes, reason: str) -> None:
+def test_another_file_is_rejected(tmp_path: Path, content: bytes, reason: str) -> None:
     path = tmp_path / "model.tflite"
     path.write_bytes(content)
     with pytest.raises(CheckpointError, match=rf"model\.tflite: {reason}"):
@@ -190,7 +190,7 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
         tflite.read([tmp_path / "model.tflite"], "mobilenet_v1")
 
 
-def test_no_file_at_all_is_refused() -> None:
+def test_no_file_at_all_is_rejected() -> None:
     with pytest.raises(CheckpointError, match="no file to read"):
         tflite.read([], "mobilenet_v1")
 
@@ -205,7 +205,7 @@ def scratch(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @settings(deadline=None, max_examples=100)
 @given(st.integers(0, len(WHOLE) - 1))
-def test_a_file_cut_off_anywhere_is_refused(scratch: Path, size: int) -> None:
+def test_a_file_cut_off_anywhere_is_rejected(scratch: Path, size: int) -> None:
     scratch.write_bytes(WHOLE[:size])
     with pytest.raises(CheckpointError):
         tflite.read([scratch], "mobilenet_v2")
@@ -213,7 +213,7 @@ def test_a_file_cut_off_anywhere_is_refused(scratch: Path, size: int) -> None:
 
 @settings(deadline=None, max_examples=300)
 @given(st.data())
-def test_a_file_with_changed_bytes_is_read_or_refused(scratch: Path, data: st.DataObject) -> None:
+def test_a_file_with_changed_bytes_is_read_or_rejected(scratch: Path, data: st.DataObject) -> None:
     content = bytearray(WHOLE)
     for _ in range(data.draw(st.integers(1, 4))):
         content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))

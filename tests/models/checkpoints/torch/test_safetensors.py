@@ -58,14 +58,14 @@ WRONG = {
 
 
 @pytest.mark.parametrize("what", WRONG)
-def test_a_file_that_does_not_fit_itself_is_refused(tmp_path: Path, what: str) -> None:
+def test_a_file_that_does_not_fit_itself_is_rejected(tmp_path: Path, what: str) -> None:
     path = tmp_path / "weights.safetensors"
     path.write_bytes(WRONG[what])
     with pytest.raises(CheckpointError, match=r"weights\.safetensors: not a readable safetensors"):
         read_tensors(path)
 
 
-def test_thousands_of_tensors_are_refused(tmp_path: Path) -> None:
+def test_thousands_of_tensors_are_rejected(tmp_path: Path) -> None:
     path = tmp_path / "weights.safetensors"
     path.write_bytes(save({str(n): np.ones(1, np.float32) for n in range(MAX_TENSORS + 1)}))
     with pytest.raises(CheckpointError, match=f"{MAX_TENSORS + 1} tensors, more than"):
@@ -77,7 +77,7 @@ WHOLE = save({"weight": np.arange(6, dtype=np.float32), "bias": np.ones(3, np.fl
 
 @settings(deadline=None, max_examples=200)
 @given(st.data())
-def test_a_damaged_file_is_read_or_refused(scratch: Path, data: st.DataObject) -> None:
+def test_a_damaged_file_is_read_or_rejected(scratch: Path, data: st.DataObject) -> None:
     content = bytearray(WHOLE[: data.draw(st.integers(0, len(WHOLE)))])
     for _ in range(data.draw(st.integers(0, 3 if content else 0))):
         content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))

@@ -36,9 +36,7 @@ both_files = pytest.mark.parametrize("save", [as_pth, as_safetensors])
 @pytest.mark.parametrize(
     "prefix", ["", "module.", "_orig_mod.", "module._orig_mod.", "module.module."]
 )
-def test_what_training_puts_around_the_names_is_taken_off(
-    tmp_path: Path, save: Save, prefix: str
-) -> None:
+def test_prefixes_of_training_are_removed(tmp_path: Path, save: Save, prefix: str) -> None:
     wrapped = {f"{prefix}{name}": values for name, values in WEIGHTS.items()}
     tensors = read_tensors(save(wrapped, tmp_path))
     assert tensors.keys() == WEIGHTS.keys()
@@ -60,7 +58,7 @@ def test_a_prefix_of_some_names_only_is_part_of_them(tmp_path: Path, save: Save)
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"\x89PNG\r\n\x1a\n" * 4, b"\0" * 100])
-def test_another_file_is_refused(tmp_path: Path, content: bytes) -> None:
+def test_another_file_is_rejected(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "weights.safetensors"
     path.write_bytes(content)
     with pytest.raises(CheckpointError, match=r"weights\.safetensors: not a torch file"):

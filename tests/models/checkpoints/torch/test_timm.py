@@ -54,7 +54,7 @@ def test_a_deeper_network_has_its_blocks_in_the_stages_that_timm_gives_them() ->
 
 @pytest.mark.parametrize(("family", "design"), DESIGNS)
 @pytest.mark.parametrize("other", range(len(DESIGNS)))
-def test_the_weights_of_another_network_are_refused(
+def test_the_weights_of_another_network_are_rejected(
     tmp_path: Path, family: Family, design: Design, other: int
 ) -> None:
     if DESIGNS[other] == (family, design):

@@ -78,7 +78,7 @@ def test_the_real_default_weights_have_torchvisions_parameter_count(default_weig
         ("expanded", "shape (1000,), strides (0,), offset 0 do not fit 1 elements"),
     ],
 )
-def test_what_torch_saves_beyond_plain_tensors_is_refused(
+def test_what_torch_saves_beyond_plain_tensors_is_rejected(
     layout: str, name: str, reason: str
 ) -> None:
     with pytest.raises(CheckpointError) as refusal:
@@ -87,7 +87,7 @@ def test_what_torch_saves_beyond_plain_tensors_is_refused(
     assert f"{name}_{layout}.pth" in str(refusal.value)
 
 
-def test_a_program_of_torch_is_refused_with_what_to_save_instead() -> None:
+def test_a_program_of_torch_is_rejected_with_what_to_save_instead() -> None:
     with pytest.raises(CheckpointError, match=r"it is TorchScript.*save\(model\.state_dict\(\)"):
         read_state_dict(DATA / "script_zip.pth")
 
@@ -207,7 +207,7 @@ def evil(witness: Path) -> dict[str, bytes]:
 
 @both_layouts
 @pytest.mark.parametrize("what", evil(Path("witness")))
-def test_a_malicious_pickle_is_refused_by_name_and_not_run(
+def test_a_malicious_pickle_is_rejected_by_name_and_not_run(
     file: Path, layout: Layout, what: str
 ) -> None:
     witness = file.with_name("witness")
@@ -218,7 +218,7 @@ def test_a_malicious_pickle_is_refused_by_name_and_not_run(
 
 
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
-def test_a_pickle_that_python_itself_would_run_is_refused(file: Path, protocol: int) -> None:
+def test_a_pickle_that_python_itself_would_run_is_rejected(file: Path, protocol: int) -> None:
     witness = file.with_name("witness")
     file.write_bytes(pickle.dumps(Malicious(witness), protocol))
     with pytest.raises(CheckpointError, match=r"not allowed|neither a zip nor a pickle"):
@@ -243,7 +243,7 @@ def test_a_pickle_that_python_itself_would_run_is_refused(file: Path, protocol: 
         pytest.param((1, 2), (1 << 80, 1), 0, id="stride beyond 64 bits"),
     ],
 )
-def test_a_view_that_leaves_its_storage_is_refused(
+def test_a_view_that_leaves_its_storage_is_rejected(
     file: Path, layout: Layout, shape: tuple[int, ...], strides: tuple[int, ...], offset: int
 ) -> None:
     view = write.tensor(write.storage("0", 4), shape, strides, offset)
@@ -268,7 +268,7 @@ def test_a_view_that_leaves_its_storage_is_refused(
         ),
     ],
 )
-def test_a_file_that_does_not_fit_itself_is_refused(
+def test_a_file_that_does_not_fit_itself_is_rejected(
     file: Path, layout: Layout, content: bytes, reason: str
 ) -> None:
     file.write_bytes(layout(content, write.FOUR))
@@ -312,7 +312,7 @@ def legacy_with(**parts: bytes) -> bytes:
         (b"GIF89a, not a checkpoint", "neither a zip nor a pickle"),
     ],
 )
-def test_a_damaged_file_of_the_old_layout_is_refused(
+def test_a_damaged_file_of_the_old_layout_is_rejected(
     file: Path, content: bytes, reason: str
 ) -> None:
     file.write_bytes(content)
@@ -326,7 +326,7 @@ def zip_with(entries: dict[str, bytes], path: Path) -> None:
             archive.writestr(name, content)
 
 
-def test_a_compressed_zip_is_refused_before_it_is_unpacked(file: Path) -> None:
+def test_a_compressed_zip_is_rejected_before_it_is_unpacked(file: Path) -> None:
     bomb = {"0": np.zeros(1 << 20, np.float32)}
     file.write_bytes(write.zipped(write.mapping({"weight": WEIGHT}), bomb, zipfile.ZIP_DEFLATED))
     with pytest.raises(CheckpointError, match=r"data\.pkl is compressed; torch and Keras"):
@@ -334,19 +334,19 @@ def test_a_compressed_zip_is_refused_before_it_is_unpacked(file: Path) -> None:
 
 
 @pytest.mark.parametrize("count", [0, 2])
-def test_a_zip_without_one_pickle_is_refused(file: Path, count: int) -> None:
+def test_a_zip_without_one_pickle_is_rejected(file: Path, count: int) -> None:
     zip_with({"readme": b"", **{f"{n}/data.pkl": write.pickled(b"}") for n in range(count)}}, file)
     with pytest.raises(CheckpointError, match=f"the zip has {count} data.pkl, not one"):
         read_state_dict(file)
 
 
-def test_a_big_endian_zip_is_refused(file: Path) -> None:
+def test_a_big_endian_zip_is_rejected(file: Path) -> None:
     zip_with({"a/data.pkl": write.pickled(b"}"), "a/byteorder": b"big"}, file)
     with pytest.raises(CheckpointError, match="big-endian storages are not supported"):
         read_state_dict(file)
 
 
-def test_a_zip_that_tells_an_entry_twice_is_refused(file: Path) -> None:
+def test_a_zip_that_tells_an_entry_twice_is_rejected(file: Path) -> None:
     zip_with({"a/data.pkl": write.pickled(b"}"), "b/data.pkl": write.pickled(b"}")}, file)
     file.write_bytes(file.read_bytes().replace(b"b/data.pkl", b"a/data.pkl"))
     with pytest.raises(CheckpointError, match="entries of the zip overlap or share a name"):
@@ -356,7 +356,7 @@ def test_a_zip_that_tells_an_entry_twice_is_refused(file: Path) -> None:
 @pytest.mark.parametrize("layout", ["zip", "legacy"])
 @settings(deadline=None, max_examples=200)
 @given(data=st.data())
-def test_a_file_cut_off_anywhere_is_refused(
+def test_a_file_cut_off_anywhere_is_rejected(
     scratch: Path, layout: str, data: st.DataObject
 ) -> None:
     whole = (DATA / f"tensors_{layout}.pth").read_bytes()
@@ -368,7 +368,7 @@ def test_a_file_cut_off_anywhere_is_refused(
 @pytest.mark.parametrize("layout", ["zip", "legacy"])
 @settings(deadline=None, max_examples=500)
 @given(data=st.data())
-def test_a_file_with_changed_bytes_is_read_or_refused(
+def test_a_file_with_changed_bytes_is_read_or_rejected(
     scratch: Path, layout: str, data: st.DataObject
 ) -> None:
     content = bytearray((DATA / f"tensors_{layout}.pth").read_bytes())

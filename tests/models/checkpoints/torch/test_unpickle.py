@@ -85,7 +85,7 @@ def doubling_tuples(count: int) -> bytes:
         pytest.param(b"N" * MAX_PICKLE_BYTES, "not a pickle, or cut off", id="endless"),
     ],
 )
-def test_instructions_that_torch_would_not_give_are_refused(code: bytes, reason: str) -> None:
+def test_instructions_that_torch_would_not_give_are_rejected(code: bytes, reason: str) -> None:
     with pytest.raises(CheckpointError, match=reason):
         unpickle(io.BytesIO(write.pickled(code)))
 
