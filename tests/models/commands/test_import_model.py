@@ -55,7 +55,7 @@ def test_an_imported_model_is_served_at_its_one_size(capsys: Capture, tmp_path: 
     found = {entry["label"]: entry["probability"] for entry in predictions}
     assert np.allclose([found[label] for label in LABELS], KERAS.recorded()[0], atol=1e-4)
     assert asked.status_code == 422
-    assert asked.json()["detail"] == "resolution: mine supports 96 only, not 128"
+    assert asked.json()["detail"] == "resolution: mine supports 96 only, not 128."
     assert [(model["name"], model["family"], model["alpha"]) for model in listed] == [
         ("mine", "mobilenet_v2", 0.05)
     ]
