@@ -1,8 +1,8 @@
-"""Every setting once: name, type, default, help.
+"""The only list of settings: name, type, default, help.
 
-The same list makes the environment variables (`GATEWAY_` + upper-case name), the keys of the TOML
-file, the options of `mobilenet-gateway serve`, README's table and `/info`. What is given on the
-command line wins over the environment, which wins over the file. Anything unknown is an error.
+It defines the environment variables (`GATEWAY_` + upper-case name), the keys of the TOML file, the
+options of `mobilenet-gateway serve`, README's table and `/info`. The command line overrides the
+environment, which overrides the file. Anything unknown is an error.
 """
 
 import difflib

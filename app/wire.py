@@ -9,7 +9,7 @@ Headers = Iterable[tuple[bytes, bytes]]  # names in lower case, as ASGI has them
 
 
 class Wire(BaseModel):
-    """A frozen record. Units stand in field names; fields may be added, never change meaning."""
+    """A frozen record. Field names have units; later versions only add fields."""
 
     model_config = ConfigDict(frozen=True)
 

@@ -1,4 +1,4 @@
-"""What a request asks for in its query, and the model and resolution that answer it."""
+"""The query of a request, and the model and resolution that answer it."""
 
 from dataclasses import dataclass
 
@@ -32,12 +32,12 @@ class PredictQuery(Budget):
 
     @property
     def has_budget(self) -> bool:
-        """Whether the request sets a limit, which only `model=auto` can keep."""
+        """Whether the request sets a limit, which only `model=auto` supports."""
         return not self.model_fields_set.isdisjoint(LIMITS)
 
 
 class ChoiceNote(Wire):
-    """What `model=auto` chose, and why."""
+    """Why `model=auto` chose a variant, and the expected result."""
 
     reason: str
     top1: float = Field(description="Top-1 accuracy in percent.")
@@ -61,7 +61,7 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class Demand:
-    """The images of one request: how many, and the encoded size of the largest."""
+    """The images of one request: their number, and the encoded size of the largest."""
 
     images: int
     image_bytes: int

@@ -1,14 +1,14 @@
 """`model=auto`: the most accurate loaded variant that meets a request's budget at the current load.
 
-What a request will take is expected as
+The expected time of a request is
 
     queue + decoding + inference        medians, see `app.inference.timings`
 
-and compared with `max_latency_ms` after it is multiplied by how much more than expected nearly all
-requests with that variant took lately. A variant that nobody asked for lately is taken at its word,
-so one that was given up under load is tried again when its samples are old. A choice stands for a
-second as long as the queue allows it: variants that take turns find each other's weights in the
-caches, and each takes longer than it would alone.
+Multiplied by the 95th percentile of the variant's recent ratio of actual to expected time, it is
+compared with `max_latency_ms`. A variant without recent requests has a default ratio, so that one
+which was too slow under load is tried again once its samples are old. A choice is reused for a
+second as long as the queue allows it: alternating variants evict each other's weights from the CPU
+caches, and each of them becomes slower.
 """
 
 import asyncio
@@ -19,33 +19,33 @@ from math import inf
 
 from app.auto.brownout import Brownout, Load
 from app.auto.choice import Choice, ChoiceNote, Demand, PredictQuery
-from app.auto.limits import STATIC, explain, keeps
+from app.auto.limits import STATIC, explain, meets
 from app.budget import Budget
 from app.card.variant import Key, Variant, variants_of
 from app.errors import ImpossibleBudget
 from app.inference.scheduler import Scheduler
-from app.inference.timings import ENOUGH, FRESH_S, Timings, Window
+from app.inference.timings import MAX_AGE_S, MIN_SAMPLES, Timings, Window
 from app.model.model import Model
 from app.model.store import Store
 from app.telemetry.metrics import Metrics
 
 log = logging.getLogger(__name__)
 
-REFRESH_S = 1.0  # the order of variants by time is looked at this often
-A_STEP = 0.9  # a step of the brown-out takes at most this share of the time of the one before
-NEARLY_ALL = 0.95
-USUAL_SPREAD = 1.3  # how much longer than expected nearly all take, until it is known
-HOLD_S = 1.0  # a choice stands this long
-MOST_HELD = 64  # kinds of requests
+REFRESH_S = 1.0  # between updates of the order of variants by time
+STEP_RATIO = 0.9  # maximum time of a brown-out step relative to the previous step
+QUANTILE = 0.95  # of the ratios of actual to expected time
+DEFAULT_SPREAD = 1.3  # this quantile until it is known
+HOLD_S = 1.0  # time for which a choice is reused
+MAX_HELD = 64  # choices to reuse, one per kind of request
 HTTP_MS = 0.5  # reading the head and writing the answer
 
 
 class Chooser:
     """Chooses the model for every request; event loop only.
 
-    `variants` has all that are loaded; what has no accuracy is never chosen, nor what tells other
-    classes apart than the default model. It chooses among the models that it was told of last, so
-    that one which a reload drops just now still answers.
+    `variants` has all loaded variants. Those of unknown accuracy, or with other classes than the
+    default model, are never chosen. The candidates are the models of the last `reload`, so a model
+    that the store is just dropping can still answer.
     """
 
     def __init__(
@@ -67,51 +67,51 @@ class Chooser:
         self._resolutions = tuple(resolutions)
         self._defaults = defaults
         self._clock = clock
-        self._models = alike(store)
+        self._models = models_with_default_labels(store)
         self.variants = loaded_variants(store, self._resolutions)
-        self._ordered: list[Variant] = []  # those of known accuracy, most accurate first
-        self._fastest: list[Variant] = []  # those that no more accurate one outruns
+        self._ordered: list[Variant] = []  # of known accuracy, most accurate first
+        self._fastest: list[Variant] = []  # faster than every more accurate one
         self._steps: list[Variant] = []
         self._refreshed_s: float | None = None
         self._spread: dict[Key, Window] = {}
         self._held: dict[Hashable, tuple[Variant, float]] = {}
-        self.brownout = Brownout(clock, self._stepped) if brownout else None
+        self.brownout = Brownout(clock, self._on_step) if brownout else None
 
     def choose(self, query: PredictQuery, demand: Demand, deadline_ms: float) -> Choice:
-        """The most accurate variant within the budget, not above the step of the brown-out.
+        """The most accurate variant within the budget and the present step of the brown-out.
 
-        If the budget could be kept but for what waits already, the fastest one answers, late.
+        If only the queue makes the budget impossible, the fastest variant answers late.
 
         Raises:
-            ImpossibleBudget: not even with nothing to wait for; says what would be possible.
+            ImpossibleBudget: impossible even with an empty queue; says what would be possible.
         """
         self._refresh()
         limits = query.or_else(self._defaults)
         candidates = self._candidates(limits, query.resolution)
         queue_ms = self._queue_ms(demand.images)
-        step = self._brown_out(queue_ms, deadline_ms)
+        step = self._update_brownout(queue_ms, deadline_ms)
         allowed = self._allowed(candidates, step, demand)
-        chosen, reason = self._first_in_time(allowed, limits, demand, queue_ms)
+        chosen, reason = self._select(allowed, limits, demand, queue_ms)
         note = self._note(chosen, reason, self._expected_ms(chosen, demand) + queue_ms, step)
         self._metrics.auto_images.labels(chosen.model, str(chosen.resolution)).inc(demand.images)
         return Choice(self._models[chosen.model], chosen.resolution, note)
 
     def learn(self, choice: Choice, took_ms: float) -> None:
-        """Take notice of what an automatic choice really took, from the body to the answer."""
+        """Record the actual time of an automatic choice, from the end of the body to the answer."""
         if choice.note is None or choice.note.expected_ms <= 0:
             return
         window = self._spread.setdefault(choice.key, Window())
         window.add(took_ms / choice.note.expected_ms, self._clock())
 
     def check_load(self, deadline_ms: float) -> None:
-        """Look at the load even without requests, so that a brown-out ends with it."""
+        """Update the brown-out without a request, so that it ends with the load."""
         if self.brownout and self.brownout.step and self._steps:
             self._refresh()
-            self._brown_out(self._queue_ms(1), deadline_ms)
+            self._update_brownout(self._queue_ms(1), deadline_ms)
 
     async def reload(self, changed: set[str]) -> None:
-        """Look at the store again; takes a millisecond a model, on another thread."""
-        models = alike(self._store)
+        """Update the variants from the store; a millisecond per model, on another thread."""
+        models = models_with_default_labels(self._store)
         self.variants = await asyncio.to_thread(loaded_variants, self._store, self._resolutions)
         self._models = models
         self._spread = {key: seen for key, seen in self._spread.items() if key[0] not in changed}
@@ -119,22 +119,22 @@ class Chooser:
         self._refreshed_s = None
 
     def _refresh(self) -> None:
-        """Put the variants in order by accuracy and time, now and then."""
+        """Sort the variants by accuracy and time, if the last time was long enough ago."""
         now_s = self._clock()
         if self._refreshed_s is not None and now_s - self._refreshed_s < REFRESH_S:
             return
         self._refreshed_s = now_s
-        usual = Demand(1, self._timings.usual_bytes)
+        typical = Demand(1, self._timings.typical_bytes)
         known = [each for each in self.variants if each.top1 and each.model in self._models]
-        times = {variant.key: self._expected_ms(variant, usual) for variant in known}
+        times = {variant.key: self._expected_ms(variant, typical) for variant in known}
         self._ordered = sorted(
             known, key=lambda variant: (*variant.by_accuracy, times[variant.key], variant.madds)
         )
-        self._fastest = faster(self._ordered, times, 1.0)
-        self._steps = faster(self._ordered, times, A_STEP)
+        self._fastest = successively_faster(self._ordered, times, 1.0)
+        self._steps = successively_faster(self._ordered, times, STEP_RATIO)
 
     def _candidates(self, limits: Budget, resolution: int | None) -> list[Variant]:
-        """Variants within all limits but that of time, most accurate first."""
+        """Variants that meet all limits except latency, most accurate first."""
         static = [(name, value) for name, value in limits.limits().items() if name in STATIC]
         if self._fastest and not static and resolution is None:
             return self._fastest
@@ -142,28 +142,28 @@ class Chooser:
             variant
             for variant in self._ordered
             if resolution in (None, variant.resolution)
-            and all(keeps(name, value, variant) for name, value in static)
+            and all(meets(name, value, variant) for name, value in static)
         ]
         if not found:
             raise ImpossibleBudget(explain(self._ordered, dict(static), resolution))
         return found
 
     def _allowed(self, candidates: list[Variant], step: int, demand: Demand) -> list[Variant]:
-        """Candidates no slower than the present step; at least the fastest of them."""
+        """Candidates no slower than the present step, or else the fastest one."""
         if not step:
             return candidates
-        most_ms = self._expected_ms(self._steps[step], demand) * 1.001
-        allowed = [each for each in candidates if self._expected_ms(each, demand) <= most_ms]
+        max_ms = self._expected_ms(self._steps[step], demand) * 1.001
+        allowed = [each for each in candidates if self._expected_ms(each, demand) <= max_ms]
         return allowed or [min(candidates, key=lambda each: self._expected_ms(each, demand))]
 
-    def _first_in_time(
+    def _select(
         self, allowed: list[Variant], limits: Budget, demand: Demand, queue_ms: float
     ) -> tuple[Variant, str]:
-        """The most accurate one that keeps the time, and why it was it."""
+        """The most accurate variant within the latency limit, and the reason for the choice."""
         limit_ms = limits.max_latency_ms
         if limit_ms is None:
             return allowed[0], f"the most accurate of {len(allowed)} variants"
-        if variant := self._sure(allowed, limits, demand, queue_ms):
+        if variant := self._within_latency(allowed, limits, demand, queue_ms):
             return variant, (
                 f"the most accurate of {len(allowed)} variants that meets "
                 f"max_latency_ms={limit_ms:g}"
@@ -177,14 +177,14 @@ class Chooser:
                 "with an empty queue."
             )
         return fastest, (
-            f"the fastest of {len(allowed)} variants: max_latency_ms={limit_ms:g} is not sure to "
-            f"be kept at the present load"
+            f"the fastest of {len(allowed)} variants; the current load may exceed "
+            f"max_latency_ms={limit_ms:g}"
         )
 
-    def _sure(
+    def _within_latency(
         self, allowed: list[Variant], limits: Budget, demand: Demand, queue_ms: float
     ) -> Variant | None:
-        """The most accurate one that is sure to keep the time; the same for a while."""
+        """The most accurate variant within the latency limit; a recent choice first."""
         limit_ms = limits.max_latency_ms or inf
         kind = (limits, demand.images, demand.image_bytes.bit_length())
         now_s = self._clock()
@@ -196,69 +196,69 @@ class Chooser:
         ):
             return held
         for variant in allowed:
-            if self._surely_ms(variant, demand, queue_ms) <= limit_ms:
+            if self._p95_ms(variant, demand, queue_ms) <= limit_ms:
                 if now_s >= until_s:
-                    if len(self._held) >= MOST_HELD:
+                    if len(self._held) >= MAX_HELD:
                         self._held.clear()
                     self._held[kind] = (variant, now_s + HOLD_S)
                 return variant
         return None
 
     def _expected_ms(self, variant: Variant, demand: Demand) -> float:
-        """What nothing else to do would leave of the time of a request."""
+        """The expected time of a request with an empty queue."""
         timings = self._timings
         each_ms = timings.decode_ms(demand.image_bytes, variant.resolution)
         each_ms += timings.inference_ms(variant)
         return HTTP_MS + each_ms * -(-demand.images // self._scheduler.workers)
 
-    def _surely_ms(self, variant: Variant, demand: Demand, queue_ms: float) -> float:
-        """What nearly all such requests take at most."""
+    def _p95_ms(self, variant: Variant, demand: Demand, queue_ms: float) -> float:
+        """The 95th percentile of the time of such requests."""
         window = self._spread.get(variant.key)
-        fresh = window is not None and self._clock() - window.last_s < FRESH_S
+        fresh = window is not None and self._clock() - window.last_s < MAX_AGE_S
         spread = (
-            window.quantile(NEARLY_ALL)
-            if window is not None and fresh and len(window) >= ENOUGH
-            else USUAL_SPREAD
+            window.quantile(QUANTILE)
+            if window is not None and fresh and len(window) >= MIN_SAMPLES
+            else DEFAULT_SPREAD
         )
         return (self._expected_ms(variant, demand) + queue_ms) * spread
 
     def _queue_ms(self, images: int) -> float:
-        """How long the images of a new request will wait for a worker."""
+        """The expected time in the queue of the images of a new request."""
         scheduler = self._scheduler
         ahead = max(0, scheduler.unfinished + min(images, scheduler.workers) - scheduler.workers)
         return ahead * scheduler.service_ms / scheduler.workers
 
-    def _brown_out(self, queue_ms: float, deadline_ms: float) -> int:
-        """The present step."""
+    def _update_brownout(self, queue_ms: float, deadline_ms: float) -> int:
+        """Update the brown-out if it is due; returns the present step."""
         if self.brownout is None:
             return 0
         if self.brownout.due:
-            scheduler, usual = self._scheduler, Demand(1, self._timings.usual_bytes)
+            scheduler, typical = self._scheduler, Demand(1, self._timings.typical_bytes)
             full = scheduler.waiting / scheduler.queue_limit
-            self.brownout.look(
+            self.brownout.update(
                 Load(
                     arrived=scheduler.admitted,
                     pressure=max(queue_ms / deadline_ms, full),
                     workers=scheduler.workers,
-                    service_ms=[self._expected_ms(step, usual) for step in self._steps],
+                    service_ms=[self._expected_ms(step, typical) for step in self._steps],
                 )
             )
         return min(self.brownout.step, len(self._steps) - 1)
 
-    def _stepped(self, before: int, after: int) -> None:
-        way = "down" if after > before else "up"
+    def _on_step(self, before: int, after: int) -> None:
+        direction = "down" if after > before else "up"
         self._metrics.brownout_step.set(after)
-        self._metrics.brownout_steps.labels(way).inc()
-        most = self._steps[after]
+        self._metrics.brownout_steps.labels(direction).inc()
+        best = self._steps[after]
         log.warning(
-            "brown-out %s to step %s of %s: auto answers with %s (%s %% top-1) at most",
-            way, after, len(self._steps) - 1, most.name, _percent(most),
+            "brown-out %s to step %s of %s: auto answers with %s (%s %% top-1) or a faster model",
+            direction, after, len(self._steps) - 1, best.name, _percent(best),
         )  # fmt: skip
 
     def _note(self, chosen: Variant, reason: str, expected_ms: float, step: int) -> ChoiceNote:
         if step:
             reason += f", at step {step} of the brown-out"
-        assert chosen.top1 is not None  # noqa: S101  others are no candidates
+        assert chosen.top1 is not None  # noqa: S101  candidates have one
         return ChoiceNote(
             reason=reason,
             top1=chosen.top1.percent,
@@ -276,25 +276,27 @@ def loaded_variants(models: Iterable[Model], resolutions: Iterable[int]) -> list
     ]
 
 
-def alike(store: Store) -> dict[str, Model]:
-    """The models, by name, that tell the same classes apart as the default one."""
+def models_with_default_labels(store: Store) -> dict[str, Model]:
+    """The models, by name, that have the same classes as the default model."""
     labels = store.get().card.labels
-    found = {model.name: model for model in store if model.card.labels == labels}
-    if others := [model.name for model in store if model.name not in found]:
+    same = {model.name: model for model in store if model.card.labels == labels}
+    if others := [model.name for model in store if model.name not in same]:
         log.info(
-            "auto never chooses %s: the classes are not those of the default model, %s",
+            "auto never chooses %s: their classes differ from those of the default model, %s",
             ", ".join(others), store.default,
         )  # fmt: skip
-    return found
+    return same
 
 
-def faster(ordered: Sequence[Variant], times: Mapping[Key, float], share: float) -> list[Variant]:
-    """Of variants in order, the first and each that takes less than `share` of the last taken."""
-    found: list[Variant] = []
+def successively_faster(
+    ordered: Sequence[Variant], times: Mapping[Key, float], ratio: float
+) -> list[Variant]:
+    """Of `ordered`, the first and each that takes less than `ratio` of the previous result."""
+    result: list[Variant] = []
     for variant in ordered:
-        if not found or times[variant.key] < share * times[found[-1].key]:
-            found.append(variant)
-    return found
+        if not result or times[variant.key] < ratio * times[result[-1].key]:
+            result.append(variant)
+    return result
 
 
 def _percent(variant: Variant) -> float:

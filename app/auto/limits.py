@@ -21,8 +21,8 @@ def figure(name: str, variant: Variant) -> float:
             return variant.top1.percent if variant.top1 else 0.0
 
 
-def keeps(name: str, value: float, variant: Variant) -> bool:
-    """Whether a variant is within one static limit."""
+def meets(name: str, value: float, variant: Variant) -> bool:
+    """Whether a variant meets one static limit."""
     found = figure(name, variant)
     return found >= value if name.startswith("min") else found <= value
 
@@ -30,9 +30,9 @@ def keeps(name: str, value: float, variant: Variant) -> bool:
 def explain(
     variants: Sequence[Variant], limits: Mapping[str, float], resolution: int | None
 ) -> str:
-    """Say why no variant meets these static limits together.
+    """Explain why no variant meets all of these static limits.
 
-    For each limit, name the value that it needs if all others stay.
+    For each limit, name the value that makes the budget possible if all others stay.
     """
     if not variants:
         return (
@@ -43,27 +43,27 @@ def explain(
     if not at_resolution:
         known = ", ".join(map(str, sorted({variant.resolution for variant in variants})))
         return f"No variant has resolution={resolution}. Available resolutions: {known}."
-    asked = " and ".join(f"{name}={value:.10g}" for name, value in limits.items())
-    ways = []
+    wanted = " and ".join(f"{name}={value:.10g}" for name, value in limits.items())
+    changes = []
     for name in limits:
         others = {other: value for other, value in limits.items() if other != name}
-        possible = [each for each in at_resolution if _keeps_all(each, others)]
+        possible = [each for each in at_resolution if _meets_all(each, others)]
         if possible:
             best = _closest(name, possible)
-            ways.append(f"{name}={figure(name, best):.10g} ({best.name})")
-    if ways:
-        return f"No loaded variant meets {asked}. Possible: {' or '.join(ways)}."
+            changes.append(f"{name}={figure(name, best):.10g} ({best.name})")
+    if changes:
+        return f"No loaded variant meets {wanted}. Possible: {' or '.join(changes)}."
     best_alone = ", ".join(
         f"{name}={figure(name, _closest(name, at_resolution)):.10g}" for name in limits
     )
-    return f"No loaded variant meets {asked}. The best for each limit alone: {best_alone}."
+    return f"No loaded variant meets {wanted}. The best for each limit alone: {best_alone}."
 
 
-def _keeps_all(variant: Variant, limits: Mapping[str, float]) -> bool:
-    return all(keeps(name, value, variant) for name, value in limits.items())
+def _meets_all(variant: Variant, limits: Mapping[str, float]) -> bool:
+    return all(meets(name, value, variant) for name, value in limits.items())
 
 
 def _closest(name: str, variants: Sequence[Variant]) -> Variant:
-    """The variant that comes closest to keeping a limit, or keeps it by the widest margin."""
+    """The variant that comes closest to a limit, or meets it by the widest margin."""
     sign = -1 if name.startswith("min") else 1
     return min(variants, key=lambda variant: sign * figure(name, variant))

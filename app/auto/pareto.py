@@ -1,4 +1,4 @@
-"""Pareto optimality: which variants nothing beats, and what beats each of the others.
+"""The Pareto frontier: the variants that no other one beats, and what beats the rest.
 
 One variant beats another if it is at least as good in accuracy, multiply-adds, parameters, memory
 and milliseconds, and better in one of them.
@@ -25,10 +25,10 @@ class Standing:
 
 
 def frontier(variants: Sequence[Variant], milliseconds: Mapping[Key, float]) -> list[Standing]:
-    """The standing of every variant, most accurate first, equals by cost.
+    """The standing of every variant, most accurate first, then by cost.
 
-    A variant whose time or accuracy is not known counts as slowest or least accurate, so that it
-    beats nothing by what nobody measured.
+    A variant of unknown time or accuracy counts as slowest or least accurate, so that it never
+    beats another one by a figure that nobody measured.
     """
     figures = {
         variant.key: _figures(variant, milliseconds.get(variant.key)) for variant in variants
@@ -36,19 +36,19 @@ def frontier(variants: Sequence[Variant], milliseconds: Mapping[Key, float]) -> 
     ranked = sorted(variants, key=lambda variant: figures[variant.key])
     standings = []
     for variant in ranked:
-        mine = figures[variant.key]
-        better = (other for other in ranked if beats(figures[other.key], mine))
+        own = figures[variant.key]
+        better = (other for other in ranked if beats(figures[other.key], own))
         standings.append(Standing(variant, milliseconds.get(variant.key), next(better, None)))
     return standings
 
 
 def beats(one: Sequence[float], other: Sequence[float]) -> bool:
-    """Whether `one` is nowhere worse and somewhere better; smaller is better."""
+    """Whether `one` is no worse in any figure and better in one; smaller is better."""
     return all(a <= b for a, b in zip(one, other, strict=True)) and tuple(one) != tuple(other)
 
 
 def _figures(variant: Variant, inference_ms: float | None) -> tuple[float, ...]:
-    """All that counts, smaller is better, accuracy first."""
+    """The figures to compare, accuracy first; smaller is better."""
     return (
         -variant.top1.percent if variant.top1 else inf,
         inf if inference_ms is None else inference_ms,

@@ -37,14 +37,14 @@ cli = typer.Typer(
 
 
 def main() -> None:
-    """Run a command; an error that a person can act on is one line, not a traceback."""
+    """Run a command; an error that a person can fix is printed as one line, without traceback."""
     if not {*sys.argv[1:2]} & {*OWN_COMMANDS}:
         _add_installed_commands()
     try:
         cli(prog_name=PROGRAM)
     except GatewayError as error:
         sys.exit(f"error: {error}")
-    except ModuleNotFoundError as error:  # the runtime image leaves out what does not serve
+    except ModuleNotFoundError as error:  # the runtime image has only what serves
         command = sys.argv[1]
         install = INSTALL.get(command, "pip install .")
         sys.exit(
@@ -54,7 +54,7 @@ def main() -> None:
 
 
 def setting_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command that takes `**given` one option a setting, from the one list."""
+    """Give a command with `**given` an option for every setting."""
     parameters = [
         inspect.Parameter(
             name,
@@ -91,7 +91,7 @@ def _option(name: str) -> Any:
 
 
 def _option_type(annotation: Any) -> Any:
-    """Flags stay flags; everything else arrives as text and is checked with the settings."""
+    """The type of an option: flags stay flags, other values are validated by the settings."""
     return bool | None if annotation is bool else str | None
 
 
@@ -101,7 +101,7 @@ def serve(config: Path | None, **given: Any) -> None:
     """Load the models and answer HTTP requests."""
     from app.system import memory
 
-    memory.begin_start()
+    memory.pause_garbage_collection()
     if config:
         os.environ[CONFIG_VARIABLE] = str(config)
     settings = load_settings({name: value for name, value in given.items() if value is not None})
@@ -124,9 +124,9 @@ def version() -> None:
 
 
 class PassThrough(TyperCommand):
-    """A command that leaves its arguments, `--help` included, to a function."""
+    """A command that passes its arguments, including `--help`, to a function."""
 
-    # Any: newer versions of Typer bring their own copy of Click.
+    # Any, because newer versions of Typer have their own copy of Click.
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         ctx.args = list(args)
         return []
@@ -135,7 +135,7 @@ class PassThrough(TyperCommand):
 def _add_installed_commands() -> None:
     """Add the commands of other installed packages, and stand-ins for those that are missing.
 
-    If the arguments name one of them, add only that: it takes time to load the others.
+    If the arguments name one of them, add only that one: loading the others takes time.
     """
     points = {point.name: point for point in entry_points(group=COMMANDS)}
     names = {*INSTALL, *points}

@@ -12,22 +12,22 @@ NO_LIMIT = 10_000
 
 
 def show(output: RenderableType) -> None:
-    """Print tables and text as they are, nothing in them taken for markup.
+    """Print tables and text without interpreting markup.
 
-    A table whose columns must not wrap is printed whole: a terminal that is too narrow breaks its
-    lines, where Rich would cut figures off.
+    A table whose columns must not wrap is printed in full width: a narrow terminal wraps its lines,
+    where Rich would truncate figures.
     """
     console = Console(markup=False, emoji=False)
     free = console.options.update(max_width=NO_LIMIT)
     needed = (Measurement.get(console, free, table).maximum for table in _rigid(output))
     own = console.width if sys.stdout.isatty() else PIPE_COLUMNS
-    # Both, as a "dumb" terminal is taken for 80 columns if one is missing.
+    # Set both: otherwise Rich assumes 80 columns for a "dumb" terminal.
     console.size = ConsoleDimensions(max(own, *needed, 0), console.height)
     console.print(output)
 
 
 def _rigid(output: RenderableType) -> Iterator[Table]:
-    """The tables in which nothing may wrap."""
+    """The tables whose columns must not wrap."""
     if isinstance(output, Group):
         for part in output.renderables:
             yield from _rigid(part)

@@ -6,7 +6,7 @@ from app.system import signals
 
 
 def main() -> None:
-    """Run the command line; a service handles signals before its imports, which take long."""
+    """Run the command line; `serve` handles signals before its imports, which take long."""
     if sys.argv[1:2] == ["serve"]:
         signals.end_on_stop()
     from app.commands import cli

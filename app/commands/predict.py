@@ -29,7 +29,7 @@ def predict(
 ) -> None:
     """Classify files here, without a server."""
     settings = load_settings({"store": store} if store else {})
-    # Rich and NumPy only here: what serves does without the one, and `--help` without both.
+    # Imported here, as `serve` does not need Rich and `--help` needs neither Rich nor NumPy.
     from rich.console import Console
     from rich.progress import track
 
@@ -47,8 +47,8 @@ def predict(
 
     stderr = Console(stderr=True)
     quiet = not stderr.is_terminal
-    seen = track(files, "classifying", console=stderr, transient=True, disable=quiet)
-    answers = [_answer(file, settings.max_body_bytes, classify) for file in seen]
+    tracked = track(files, "classifying", console=stderr, transient=True, disable=quiet)
+    answers = [_answer(file, settings.max_body_bytes, classify) for file in tracked]
     if as_json:
         print(json.dumps({"model": loaded.name, "resolution": side, "results": answers}, indent=2))
     else:
@@ -58,11 +58,11 @@ def predict(
 
 
 def _load(settings: Settings, name: str | None) -> "Model":
-    """The model of that name, or else what a service would answer with; no other is loaded.
+    """Load only the model of that name, by default the one that a service would use.
 
     Raises:
-        ModelFileError: it cannot be served, or there is none.
-        SettingError: `auto` has no load to go by here.
+        ModelFileError: it cannot be served, or does not exist.
+        SettingError: it is `auto`, which depends on the load of a service.
     """
     from app.model.files import find_files
     from app.model.model import load_model
@@ -71,7 +71,7 @@ def _load(settings: Settings, name: str | None) -> "Model":
 
     wanted = name or settings.default_model
     if wanted == AUTO:
-        raise SettingError("auto chooses by the load of a service; name a model with --model")
+        raise SettingError("`auto` needs the load of a service; name a model with --model.")
     if name is None:
         stems = [path.stem for path in find_files(settings.store, settings.models)]
         wanted = wanted if wanted in stems else stems[0]
@@ -82,7 +82,7 @@ def _load(settings: Settings, name: str | None) -> "Model":
 def _answer(
     file: Path, limit_bytes: int, classify: Callable[[bytes], "ImageResult"]
 ) -> dict[str, Any]:
-    """What `--json` says of a file: its answer, or what kept it from one."""
+    """The JSON of a file: its result or its error."""
     answer: dict[str, Any] = {"file": str(file)}
     try:
         return answer | classify(_read(file, limit_bytes)).model_dump(exclude_none=True)
@@ -93,16 +93,16 @@ def _answer(
 
 
 def _read(file: Path, limit_bytes: int) -> bytes:
-    """The bytes of a file that a service would take too.
+    """Read a file, within the limit of a service.
 
     Raises:
-        OSError: it cannot be read, is no file, or is too large.
+        OSError: it cannot be read, is not a file, or is too large.
     """
     status = file.stat()
     if S_ISREG(status.st_mode) and status.st_size > limit_bytes:
-        raise OSError(f"{status.st_size} bytes are more than max_body_bytes ({limit_bytes})")
+        raise OSError(f"The file has {status.st_size} bytes; max_body_bytes is {limit_bytes}.")
     if not S_ISREG(status.st_mode) and not S_ISDIR(status.st_mode):
-        raise OSError("not a file: nothing tells when a pipe or a device ends")
+        raise OSError("This is not a file. Pipes and devices are not supported.")
     return file.read_bytes()
 
 

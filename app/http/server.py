@@ -46,7 +46,7 @@ class Server(uvicorn.Server):
         if hasattr(signal, "SIGHUP"):
             loop = asyncio.get_running_loop()
             loop.add_signal_handler(signal.SIGHUP, self._reload)
-        memory.end_start()
+        memory.resume_garbage_collection()
         for server in self.servers:
             for sock in server.sockets:
                 log.info("listening on %s", address(self.config, sock))

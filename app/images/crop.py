@@ -1,6 +1,6 @@
-"""Which part of a photo a model sees, and where that part is stored.
+"""The part of an image that a model classifies, and its position in the stored image.
 
-Pure geometry: the square of the evaluation pipelines, and the eight orientations of EXIF.
+Pure geometry: the square crop of the evaluation pipelines, and the eight orientations of EXIF.
 """
 
 import math
@@ -13,7 +13,7 @@ from app.card.card import Preprocessing
 
 
 class Box(NamedTuple):
-    """A region of an image in pixels from its upper left corner; the edges may be fractions."""
+    """A region of an image in pixels from its upper left corner; edges may be fractional."""
 
     left: float
     top: float
@@ -64,10 +64,10 @@ ORIENTATIONS = (
 
 
 def crop_box(width: int, height: int, resolution: int, preprocessing: Preprocessing) -> Box:
-    """Return the region of a displayed image that becomes the square the model sees.
+    """Return the region of a displayed image that becomes the square input of the model.
 
-    Resizing this region to `resolution` squared gives what the evaluation pipeline of the weights
-    gives by its own steps: torchvision's Resize and CenterCrop for `shortest_edge`, slim's
+    Resizing this region to `resolution` squared gives the result of the evaluation pipeline of the
+    weights: torchvision's Resize and CenterCrop for `shortest_edge`, slim's
     `central_crop` otherwise, with their rounding.
     """
     if preprocessing.resize == "central_crop":
@@ -96,7 +96,7 @@ def needed_side(resolution: int, preprocessing: Preprocessing) -> int:
 
 
 def exif_orientation(exif: object) -> Orientation:
-    """Read the orientation from an EXIF block; as stored if there is none that can be read.
+    """Read the orientation from an EXIF block; without a readable one, as stored.
 
     Pillow's reader parses every tag, at twice the cost of opening a JPEG.
     """
@@ -112,5 +112,5 @@ def exif_orientation(exif: object) -> Orientation:
             if (tag, kind, count) == (0x0112, 3, 1) and 1 <= value <= len(ORIENTATIONS):
                 return ORIENTATIONS[value - 1]
     except struct.error:
-        pass  # cut off: the picture itself may be whole
+        pass  # truncated EXIF; the image itself may be complete
     return ORIENTATIONS[0]

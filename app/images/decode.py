@@ -1,4 +1,4 @@
-"""Decode an image file to the RGB array that a model takes: sniff, check, decode, crop, resize.
+"""Decode an image file to the RGB input of a model: sniff, check, decode, crop, resize.
 
     bytes ─ sniff ─ open header ─ check limits ─ draft ─ decode ─ crop box ─ resize ─ RGB array
             │        │             │                      │
@@ -6,7 +6,7 @@
             │                      ImageTooSmall, UnsupportedFormat
             EmptyBody, NotAnImage, UnsupportedFormat
 
-The image is decoded once, at the smallest scale that the resize need not enlarge, and only the crop
+The image is decoded once, at the smallest scale that does not require enlarging, and only the crop
 is resized. EXIF orientation is applied to the small result, not to the full image. Transparent
 pixels are composited over white, 16-bit grey is scaled to 8 bits, and the first frame of an
 animation or page of a document is used. ICC profiles are ignored, as in the evaluation of the
@@ -56,7 +56,7 @@ TIFF_COMPRESSIONS = frozenset(
 # The maximum measured for each format; docs/operations.md has the table, and a test repeats it.
 BYTES_PER_PIXEL = {"PNG": 17, "WebP": 16, "TIFF": 12, "GIF": 9, "BMP": 4}
 
-# A progressive JPEG usually has ten scans. Each one passes over the whole image, and an empty one
+# A progressive JPEG usually has ten scans. Each scan processes the whole image, and an empty one
 # takes 60 bytes: without a limit, a file of 1 MB can keep a core busy for minutes.
 MAX_JPEG_SCANS = 100
 
@@ -105,7 +105,7 @@ def load_image(
 
 @contextmanager
 def _damage_reported(name: str) -> Iterator[None]:
-    """Turn whatever Pillow raises on hostile bytes into an error without internal details."""
+    """Turn any exception of Pillow into an error without internal details."""
     try:
         yield
     except ImageError:
@@ -117,8 +117,10 @@ def _damage_reported(name: str) -> Iterator[None]:
             "Retry later or send fewer images at once."
         ) from error
     except Exception as error:
-        cut_off = isinstance(error, EOFError) or "truncated" in str(error).lower()
-        fault = "is cut off before its last pixel" if cut_off else "is damaged and does not decode"
+        truncated = isinstance(error, EOFError) or "truncated" in str(error).lower()
+        fault = (
+            "is cut off before its last pixel" if truncated else "is damaged and does not decode"
+        )
         raise DamagedImage(f"The {name} image {fault}.") from error
 
 
@@ -126,7 +128,7 @@ def _damage_reported(name: str) -> Iterator[None]:
 def _opened(
     name: str, data: bytes, limits: ImageLimits, side: int | None, memory: DecodeMemory
 ) -> Iterator[tuple[ImageFile, tuple[int, int], float]]:
-    """An image that may be decoded now, its full size, and the scale of the decoded image.
+    """Open an image once its memory is free; its full size, and the scale of the decoded image.
 
     `side` is the minimum of both sides after decoding, or None for the full image.
     """

@@ -1,7 +1,7 @@
-"""Memory for decoding, which the worker threads share.
+"""The memory for decoding, which the workers share.
 
-A small file can be a large image. Without a common limit every worker could decode the largest
-image at once, and a machine with more cores would need more memory for that.
+A small file can be a large image. Without a common limit, all workers could decode one of the
+maximum size at the same time, and a machine with more cores would need more memory.
 """
 
 import sys
@@ -9,11 +9,11 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-SMALL_BYTES = 4_000_000  # not counted, so that a camera's photo never waits
+SMALL_BYTES = 4_000_000  # images that need no more are not counted and never wait
 
 
 class DecodeMemory:
-    """Bytes that images may take together; one that needs more is decoded alone."""
+    """Bytes for all images being decoded; an image that needs more is decoded alone."""
 
     def __init__(self, limit_bytes: int) -> None:
         self._limit_bytes = self._free_bytes = limit_bytes
@@ -22,16 +22,16 @@ class DecodeMemory:
 
     @contextmanager
     def hold(self, size_bytes: int) -> Iterator[None]:
-        """Wait until the memory for an image is free, and hold it meanwhile."""
-        taken_bytes = min(size_bytes, self._limit_bytes)
+        """Wait until the memory for an image is free, and hold it during the block."""
+        held_bytes = min(size_bytes, self._limit_bytes)
         with self._turn, self._freed:
-            self._freed.wait_for(lambda: self._free_bytes >= taken_bytes)
-            self._free_bytes -= taken_bytes
+            self._freed.wait_for(lambda: self._free_bytes >= held_bytes)
+            self._free_bytes -= held_bytes
         try:
             yield
         finally:
             with self._freed:
-                self._free_bytes += taken_bytes
+                self._free_bytes += held_bytes
                 self._freed.notify()
 
 

@@ -1,6 +1,6 @@
-"""Image formats: which are supported, and how to recognise them.
+"""Image formats: the supported ones, and the signatures of these and others.
 
-Each is opened by its own Pillow plugin, so that no other decoder ever sees a client's bytes.
+Each format is opened by its own Pillow plugin, so that no other decoder reads a client's bytes.
 """
 
 import re
@@ -20,7 +20,7 @@ class _JpegFile(JpegImageFile):
     """A JPEG that is opened without reading the resolution in dpi from its EXIF block."""
 
     def _read_dpi_from_exif(self) -> None:
-        """Do nothing: Pillow's takes longer than the rest of the header and fails on bad EXIF."""
+        """Do nothing: Pillow's method takes longer than the rest and fails on bad EXIF."""
 
 
 PLUGINS: dict[str, type[ImageFile]] = {
@@ -37,7 +37,7 @@ SNIFFED_BYTES = 1024
 SIGNATURES = tuple(
     (name, re.compile(pattern, re.DOTALL))
     for name, pattern in (
-        # format, what its files start with
+        # format, start of its files
         ("JPEG", rb"\xff\xd8\xff"),
         ("PNG", rb"\x89PNG\r\n\x1a\n"),
         ("WebP", rb"RIFF.{4}WEBP"),

@@ -1,4 +1,4 @@
-"""Which images are accepted, by their headers."""
+"""Limits on the headers of images."""
 
 from dataclasses import dataclass
 from typing import Self
@@ -8,7 +8,7 @@ from app.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class ImageLimits:
-    """What the header of an image may declare, in pixels."""
+    """Maximum area and minimum side of an image, in pixels."""
 
     max_pixels: int = 40_000_000
     min_side: int = 8

@@ -1,8 +1,7 @@
-"""Running images of several requests in one go, for accelerators.
+"""Batches of images from several requests, for accelerators.
 
-On a CPU this is off: a batch there takes at least as long an image as single runs. A thread that
-brings the first image of a batch waits a moment for others, runs all of them, and hands each its
-own row. What is counted are images, whichever requests they belong to.
+Off on a CPU, where a batch takes at least as long per image as single runs. The thread with the
+first image of a batch waits shortly for others, runs all of them, and hands each thread its row.
 """
 
 import logging
@@ -20,7 +19,7 @@ Floats = NDArray[np.float32]
 
 
 class Run(Protocol):
-    """Runs uint8 images [N, H, W, 3] to float32 [N, classes]."""
+    """Run uint8 images [N, H, W, 3]; float32 outputs [N, width]."""
 
     def __call__(self, images: Pixels) -> Floats: ...
 
@@ -35,7 +34,7 @@ class _Batch:
 
 
 class Batcher:
-    """Gathers images that can run together until there are `max_images` or `window_ms` is over."""
+    """Collects images that can run together, up to `max_images` or for `window_ms`."""
 
     def __init__(self, max_images: int, window_ms: float) -> None:
         self.max_images = max_images
@@ -44,9 +43,10 @@ class Batcher:
         self._open: dict[Hashable, _Batch] = {}
 
     def infer(self, group: Hashable, image: Pixels, run: Run) -> Floats:
-        """The row [classes] of one image [H, W, 3]; images of one `group` may run together.
+        """The outputs [width] of one image [H, W, 3]; images of the same `group` may run together.
 
-        Blocks its thread until the batch has run; what `run` raises, every image of it gets.
+        Blocks the thread until the batch has run. If `run` raises, so do the calls of all its
+        images.
         """
         batch, index = self._join(group, image)
         if index == 0:
@@ -60,7 +60,7 @@ class Batcher:
         return batch.rows[index]  # type: ignore[no-any-return]  # NumPy's Any
 
     def _join(self, group: Hashable, image: Pixels) -> tuple[_Batch, int]:
-        """Add an image to the open batch of its group; its place in it."""
+        """Add an image to the open batch of its group; returns its index there."""
         with self._lock:
             batch = self._open.setdefault(group, _Batch())
             batch.images.append(image)
@@ -83,12 +83,17 @@ class Batcher:
 
 
 def open_batcher(max_images: int, window_ms: float, workers: int) -> Batcher | None:
-    """What gathers batches, if there are any to gather.
+    """A batcher, or None if batches would have one image.
 
-    Each image of a batch holds a worker, so a larger batch than there are workers would never be
-    full: every image would wait for the end of the window.
+    Each image of a batch occupies a worker. A batch size above the number of workers would never be
+    reached, and every image would wait for the whole window.
     """
-    most = min(max_images, workers)
-    if most < max_images:
-        log.warning("batch_max is %s, but %s workers bring one image each", max_images, workers)
-    return Batcher(most, window_ms) if most > 1 else None
+    size = min(max_images, workers)
+    if size < max_images:
+        log.warning(
+            "batch_max is %s, but each image needs one of %s workers; using %s.",
+            max_images,
+            workers,
+            size,
+        )
+    return Batcher(size, window_ms) if size > 1 else None

@@ -1,7 +1,7 @@
-"""Timing every loaded variant on this device, and keeping the figures beside the store.
+"""Timing of every loaded variant on this device; the results are stored next to the models.
 
-As with optimised graphs, a figure is only good for the file, the runtime and the CPU that it was
-measured with; they are in the name of the file that keeps it.
+Like optimised graphs, results are valid only for the model file, runtime and CPU they were measured
+with, which the name of their file identifies.
 """
 
 import asyncio
@@ -24,33 +24,33 @@ from app.card.variant import Variant, variants_of
 from app.images.decode import load_image
 from app.images.limits import ImageLimits
 from app.inference.timings import Measured, Timings
-from app.model.graph_cache import FOLDER, drop_others, kept_name
+from app.model.graph_cache import FOLDER, cache_name, remove_stale
 from app.model.model import Model
 from app.model.store import Store
 
 log = logging.getLogger(__name__)
 
-RUNS = 7  # timed, after one that is not
+RUNS = 7  # timed, after one warm-up run
 DECODES = 3
-PHOTOS = ((320, 240), (640, 480), (1280, 720))
-USUAL = Preprocessing(resize="shortest_edge", crop_fraction=0.875, interpolation="bilinear")
-WAIT_S = 0.005
+IMAGE_SIZES = ((320, 240), (640, 480), (1280, 720))
+PREPROCESSING = Preprocessing(resize="shortest_edge", crop_fraction=0.875, interpolation="bilinear")
+POLL_S = 0.005
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a measurement did; `left_out` had no time left."""
+    """The outcome of a measurement: numbers of variants, and its duration."""
 
     measured: int
-    kept: int  # figures that were there from an earlier measurement
-    left_out: int
+    kept: int  # known from an earlier measurement
+    left_out: int  # for lack of time
     took_s: float
 
 
 class Measurer:
-    """Times variants one after another on the thread that asks.
+    """Times variants one after another on the calling thread.
 
-    It gives way to requests: while there are any it waits, as long as its time allows.
+    Requests have priority: it waits while there are any, within its time limit.
     """
 
     def __init__(
@@ -60,49 +60,49 @@ class Measurer:
         resolutions: Sequence[int],
         busy: Callable[[], bool],
         *,
-        keep: bool = True,
+        store_results: bool = True,
     ) -> None:
         self._store = store
         self._timings = timings
         self._resolutions = tuple(resolutions)
         self._busy = busy
-        self._keep = keep
+        self._store_results = store_results
         self._stopped = threading.Event()
-        self._turn = asyncio.Lock()
+        self._measuring = asyncio.Lock()
 
     def stop(self) -> None:
-        """End a measurement that is under way after its present run."""
+        """End a running measurement after its current run."""
         self._stopped.set()
 
-    def recall(self) -> int:
-        """Take the figures that an earlier measurement kept; how many there were."""
-        found = 0
+    def load_results(self) -> int:
+        """Load the stored results of earlier measurements; returns their number."""
+        loaded = 0
         for model, variants in self._by_model():
-            kept = _read(self._store.path(model.name))
+            stored = _read(self._store.path(model.name))
             for variant in variants:
-                if variant.resolution in kept:
-                    self._timings.measure(variant, kept[variant.resolution])
-                    found += 1
-        return found
+                if variant.resolution in stored:
+                    self._timings.measure(variant, stored[variant.resolution])
+                    loaded += 1
+        return loaded
 
-    async def measure_in_turn(self, limit_s: float, *, again: bool = True) -> Report:
-        """As `measure`, on another thread, one call at a time; then release memory.
+    async def measure_exclusively(self, limit_s: float, *, again: bool = True) -> Report:
+        """Call `measure` on another thread, one call at a time; then release memory.
 
-        `limit_s` is the most that it takes, once it is its turn.
+        `limit_s` counts from the moment that earlier calls have ended.
         """
-        async with self._turn:
+        async with self._measuring:
             report = await asyncio.to_thread(self.measure, limit_s, again=again)
-        if report.measured:  # runs at many resolutions leave memory in pieces that fit none
+        if report.measured:  # runs at many resolutions leave memory fragmented
             await asyncio.to_thread(self._store.release_memory)
         return report
 
     def measure(self, limit_s: float, *, again: bool = True) -> Report:
         """Time decoding and every variant, trained resolutions first, for at most `limit_s`.
 
-        With `again` false, variants that have a figure keep it.
+        With `again` false, only variants without a result.
         """
         began = time.monotonic()
-        give_up_at = began + limit_s
+        end_at = began + limit_s
         loaded = self._by_model()
         wanted = [
             (model, variant)
@@ -114,20 +114,20 @@ class Measurer:
         wanted.sort(key=lambda pair: pair[1].resolution != pair[0].card.resolution)
         measured = 0
         if wanted:
-            self._measure_decoding(give_up_at)
+            self._measure_decoding(end_at)
         for model, variant in wanted:
-            if (found := self._time(model, variant.resolution, give_up_at)) is None:
+            if (found := self._time(model, variant.resolution, end_at)) is None:
                 break
             self._timings.measure(variant, found)
             if self._store.holds(model):
                 measured += 1
-            else:  # a reload has replaced it meanwhile, and may have had it forgotten before
+            else:  # replaced by a reload, which may have dropped its timings already
                 self._timings.forget({model.name})
         if measured:
             self._write(loaded)
         report = Report(measured, kept, len(wanted) - measured, time.monotonic() - began)
         log.info(
-            "measured %s variants in %.1f s, %s known before, %s left out",
+            "measured %s variants in %.1f s, %s known before, %s skipped",
             report.measured, report.took_s, report.kept, report.left_out,
         )  # fmt: skip
         return report
@@ -138,14 +138,14 @@ class Measurer:
             for model in self._store
         ]
 
-    def _time(self, model: Model, resolution: int, give_up_at: float) -> Measured | None:
-        """Time a variant, or None if the time is over."""
+    def _time(self, model: Model, resolution: int, end_at: float) -> Measured | None:
+        """Time a variant; None if the time is up."""
         image = _noise(resolution, resolution)[np.newaxis]
-        # On the CPU a run stays on this thread: its processor time leaves out what others do.
+        # On the CPU a run stays on this thread, whose CPU time excludes other work.
         clock = time.thread_time if model.providers == ["cpu"] else time.perf_counter
         took_ms = []
         for _ in range(1 + RUNS):
-            if not self._may_go_on(give_up_at):
+            if not self._wait_until_idle(end_at):
                 return None
             began = clock()
             model.probabilities(image)
@@ -153,37 +153,37 @@ class Measurer:
         ordered = sorted(took_ms[1:])
         return Measured(round(ordered[RUNS // 2], 3), round(ordered[-1], 3))
 
-    def _measure_decoding(self, give_up_at: float) -> None:
-        """Time the decoding of a soft picture in the sizes of cameras, at the middle resolution."""
+    def _measure_decoding(self, end_at: float) -> None:
+        """Time the decoding of a smooth image in the sizes of cameras, at the middle resolution."""
         sides = sorted(self._resolutions)
         side = sides[len(sides) // 2] if sides else 224
         noise = _noise(80, 60)
-        for size in PHOTOS:
+        for size in IMAGE_SIZES:
             data = io.BytesIO()
             Image.fromarray(noise).resize(size, Image.Resampling.BICUBIC).save(data, "JPEG")
             for _ in range(DECODES):
-                if not self._may_go_on(give_up_at):
+                if not self._wait_until_idle(end_at):
                     return
                 began = time.thread_time()
-                load_image(data.getvalue(), side, USUAL, ImageLimits())
+                load_image(data.getvalue(), side, PREPROCESSING, ImageLimits())
                 took_ms = (time.thread_time() - began) * 1000
                 now_s = time.perf_counter()
                 self._timings.record_decode(len(data.getvalue()), side, took_ms, now_s)
 
-    def _may_go_on(self, give_up_at: float) -> bool:
-        """Wait while there are requests; whether there is time left then."""
-        while not (over := time.monotonic() >= give_up_at or self._stopped.is_set()):
+    def _wait_until_idle(self, end_at: float) -> bool:
+        """Wait while there are requests; returns whether time is left."""
+        while not (over := time.monotonic() >= end_at or self._stopped.is_set()):
             if not self._busy():
                 break
-            time.sleep(WAIT_S)
+            time.sleep(POLL_S)
         return not over
 
     def _write(self, loaded: list[tuple[Model, list[Variant]]]) -> None:
-        if not self._keep:
+        if not self._store_results:
             return
-        known = self._timings.measured.copy()  # a reload may forget some
+        known = self._timings.measured.copy()  # a reload may drop some
         for model, variants in loaded:
-            figures = {
+            results = {
                 variant.resolution: asdict(known[variant.key])
                 for variant in variants
                 if variant.key in known
@@ -191,12 +191,15 @@ class Measurer:
             if not self._store.holds(model):
                 continue
             try:
-                path = _kept(self._store.path(model.name))
+                path = _results_file(self._store.path(model.name))
                 path.parent.mkdir(exist_ok=True)
-                drop_others(path)
-                path.write_text(json.dumps(figures), "utf-8")
-            except (OSError, KeyError) as error:  # it cannot be written, or was just dropped
-                log.info("the times of %s are not kept: %s", model.name, error)
+                remove_stale(path)
+                path.write_text(json.dumps(results), "utf-8")
+            except (
+                OSError,
+                KeyError,
+            ) as error:  # the folder is not writable, or the model was just dropped
+                log.info("Cannot store the timings of %s: %s", model.name, error)
 
 
 def _noise(width: int, height: int) -> Uint8Array:
@@ -206,13 +209,13 @@ def _noise(width: int, height: int) -> Uint8Array:
 
 
 def _read(model: Path) -> dict[int, Measured]:
-    """Kept figures of a model file by resolution; none if there are none that can be read."""
+    """The stored results of a model file by resolution; empty if they cannot be read."""
     try:
-        text = _kept(model).read_text("utf-8")
-        return {int(side): Measured(**figures) for side, figures in json.loads(text).items()}
+        text = _results_file(model).read_text("utf-8")
+        return {int(side): Measured(**results) for side, results in json.loads(text).items()}
     except (OSError, ValueError, TypeError, AttributeError):
         return {}
 
 
-def _kept(model: Path) -> Path:
-    return model.parent / FOLDER / kept_name(model, "json")
+def _results_file(model: Path) -> Path:
+    return model.parent / FOLDER / cache_name(model, "json")

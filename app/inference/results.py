@@ -1,4 +1,4 @@
-"""The answer for one image."""
+"""The result for one image."""
 
 from pydantic import Field
 
@@ -15,7 +15,7 @@ class ClassScore(Wire):
 
 
 class ImageResult(Wire):
-    """The classes of one image, or the error that kept it from being classified."""
+    """The classes of one image, or the error that prevented its classification."""
 
     predictions: list[ClassScore] = Field(
         description="In descending order of probability; empty on an error."

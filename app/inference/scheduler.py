@@ -1,11 +1,12 @@
-"""The one place that leaves the event loop: a fixed number of threads and a fair queue of images.
+"""The workers, a fixed number of threads, and their fair queue of images.
 
-A job is the work on one image: decode, resize and infer in one go on one thread, which onnxruntime
-and Pillow do without the GIL. A request with many images lies in the queue as one ticket, which a
-thread takes, draws one image from and puts back at the end before it starts. So the images of a
-request spread over all threads, and a large request waits as often as it makes others wait.
+This is the only place where work leaves the event loop. A job is the work on one image: decode,
+resize and infer on one thread, which onnxruntime and Pillow do without the GIL. The queue holds one
+ticket per request. A worker takes a ticket, takes one image from it, and puts the ticket back at
+the end of the queue before it starts on the image. So the images of a request spread over all
+workers, and a large request delays others no more than they delay it.
 
-Admission is by permits: what would have to wait behind `queue_limit` images is refused at once.
+A permit is a place on a worker or in the queue. Images beyond that are rejected at once.
 """
 
 import asyncio
@@ -19,18 +20,18 @@ from typing import Any, Generic, TypeVar
 from app.errors import Overloaded, RequestError
 
 Result = TypeVar("Result")
-Job = Callable[[float], Result]  # is told how many milliseconds it has waited
+Job = Callable[[float], Result]  # its argument is the time in the queue in milliseconds
 
-FIRST_GUESS_S = 0.01
-JOIN_S = 2.0  # longer than any usual image takes
+INITIAL_SERVICE_S = 0.01  # until the first image is measured
+CLOSE_TIMEOUT_S = 2.0  # longer than a typical image takes
 SMOOTHING = 0.05  # weight of the newest job in the running mean of the service time
 
 
 class Ticket(Generic[Result]):
-    """The images of one request that are still to be worked on."""
+    """The jobs of one request and their results."""
 
     __slots__ = (
-        "_call",
+        "_callback",
         "_count",
         "_error",
         "_finished",
@@ -47,17 +48,17 @@ class Ticket(Generic[Result]):
         self._count = len(jobs)
         self._results: list[Any] = [None] * len(jobs)
         self._next = 0
-        # next() of a count is one step for the interpreter: the thread that draws the last
-        # number knows that all others are done, without a lock.
+        # next() of a count is atomic: the thread that gets the last number knows, without a
+        # lock, that all others are done.
         self._finished = itertools.count(1)
         self._loop = loop
         self._settled = False
         self._error: BaseException | None = None
-        self._call: Callable[[Ticket[Result]], None] | None = None
+        self._callback: Callable[[Ticket[Result]], None] | None = None
         self._queued_at = time.perf_counter()
 
-    def draw(self) -> int:
-        """Number of the next image; only the thread that holds the ticket asks."""
+    def next_index(self) -> int:
+        """Index of the next image; only the thread that holds the ticket may call this."""
         index = self._next
         self._next += 1
         return index
@@ -68,42 +69,42 @@ class Ticket(Generic[Result]):
 
     @property
     def abandoned(self) -> bool:
-        """Nobody waits any more: what is left need not be done."""
+        """Whether nobody waits for the results, so that the remaining images can be dropped."""
         return self._settled
 
     def abandon(self, error: BaseException) -> None:
-        """Answer with an error now; images that no thread has started are dropped."""
+        """End with an error now; images that no worker has started are dropped."""
         self._settle(error)
 
-    def on_done(self, call: Callable[["Ticket[Result]"], None]) -> None:
-        """Let the event loop call this, once, when all is done or abandoned."""
+    def on_done(self, callback: Callable[["Ticket[Result]"], None]) -> None:
+        """Let the event loop call `callback` once, when all is done or abandoned."""
         if self._settled:
-            call(self)
+            callback(self)
         else:
-            self._call = call
+            self._callback = callback
 
     def outcomes(self) -> list[Result | Exception]:
-        """Results in the order of the jobs; an exception stands in the place of its job.
+        """Results in the order of the jobs; for a failed job its exception.
 
         Raises:
-            BaseException: what the ticket was abandoned for.
+            BaseException: the error that the ticket was abandoned with.
         """
         if self._error is not None:
             raise self._error
         return self._results
 
     def progress(self) -> str:
-        """Say how far the images are."""
+        """Describe the progress of the images, for an error message."""
         waited_ms = (time.perf_counter() - self._queued_at) * 1000
         return f"workers started {self._next} of {self._count} images within {waited_ms:.0f} ms"
 
     def run(self, index: int) -> None:
-        """Work on one image and, if it was the last, wake the request."""
+        """Run the job of one image and, if it was the last, wake the request."""
         queue_ms = (time.perf_counter() - self._queued_at) * 1000
         try:
             self._results[index] = self._jobs[index](queue_ms)
         except RequestError as error:
-            # Its frames hold the pixels, and are held by it until the garbage collector comes.
+            # Its frames would keep the pixels in memory until the next garbage collection.
             error.__traceback__ = error.__cause__ = error.__context__ = None
             self._results[index] = error
         except Exception as error:
@@ -112,7 +113,7 @@ class Ticket(Generic[Result]):
             self._loop.call_soon_threadsafe(self._settle)
 
     def __await__(self) -> Generator[Any, None, list[Result | Exception]]:
-        """The outcomes; who stops waiting abandons what is left."""
+        """Wait for the outcomes; a cancelled wait abandons the remaining images."""
         if not self._settled:
             waiter = self._loop.create_future()
             self.on_done(lambda _: None if waiter.done() else waiter.set_result(None))
@@ -128,17 +129,17 @@ class Ticket(Generic[Result]):
             return
         self._settled = True
         self._error = error
-        self._jobs = ()  # lets go of the images, before the turn of an abandoned ticket comes
-        call, self._call = self._call, None  # whom it calls holds the ticket: no cycle stays
-        if call is not None:
-            call(self)
+        self._jobs = ()  # frees the images even if the ticket is still in the queue
+        callback, self._callback = self._callback, None  # breaks a reference cycle
+        if callback is not None:
+            callback(self)
 
 
 class Scheduler:
-    """A fixed number of threads that take turns at the tickets.
+    """The workers and their queue.
 
-    Only the event loop's thread submits; each worker writes its own slot of the counters. So
-    nothing here needs a lock but the queue itself, which is one in C.
+    Only the event loop's thread submits, and each worker writes its own slot of the counters. So
+    nothing but the queue needs a lock.
     """
 
     def __init__(
@@ -147,14 +148,14 @@ class Scheduler:
         queue_limit: int,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
-        """`clock`, in seconds, is what the service time is measured with."""
+        """Start the workers. `clock`, in seconds, measures the service time."""
         self.workers = workers
         self.queue_limit = queue_limit
         self._clock = clock
         self._admitted = 0
         self._started = [0] * workers
         self._finished = [0] * workers
-        self._service_s = [FIRST_GUESS_S] * workers
+        self._service_s = [INITIAL_SERVICE_S] * workers
         self._queue: SimpleQueue[Ticket[Any] | None] = SimpleQueue()
         self._threads = [
             threading.Thread(target=self._work, args=(slot,), name=f"worker-{slot}", daemon=True)
@@ -165,22 +166,22 @@ class Scheduler:
 
     @property
     def admitted(self) -> int:
-        """Images that were ever let in."""
+        """Number of images admitted since the start."""
         return self._admitted
 
     @property
     def waiting(self) -> int:
-        """Images that no thread has started."""
+        """Number of images in the queue."""
         return self._admitted - sum(self._started)
 
     @property
     def unfinished(self) -> int:
-        """Images that wait or are worked on: the permits in use."""
+        """Number of images in the queue or on a worker: the permits in use."""
         return self._admitted - sum(self._finished)
 
     @property
     def permits(self) -> int:
-        """Most images that are admitted at once."""
+        """Maximum number of images in the queue and on the workers."""
         return self.workers + self.queue_limit
 
     @property
@@ -190,7 +191,7 @@ class Scheduler:
 
     @property
     def full(self) -> bool:
-        """Whether one more image would be refused."""
+        """Whether one more image would be rejected."""
         return self.unfinished >= self.permits
 
     def submit(self, jobs: Sequence[Job[Result]]) -> Ticket[Result]:
@@ -207,43 +208,43 @@ class Scheduler:
         return ticket
 
     def overloaded(self) -> Overloaded:
-        """The refusal, with the time after which the queue will be empty."""
+        """The error for a rejected request, with the time until the queue will be empty."""
         drain_s = self.unfinished * self.service_ms / self.workers / 1000
         return Overloaded(
             f"Queue full: {self.waiting} of {self.queue_limit} images waiting.", drain_s
         )
 
-    def close(self, patience_s: float = JOIN_S) -> None:
-        """Finish what is queued and end the threads; one that takes too long ends with the process.
+    def close(self, timeout_s: float = CLOSE_TIMEOUT_S) -> None:
+        """Finish the queue and end the threads; those that exceed the timeout are left behind.
 
-        Tickets that were abandoned before take no time.
+        Abandoned tickets take no time.
         """
         self._queue.put(None)
-        give_up_at = time.monotonic() + patience_s
+        end_at = time.monotonic() + timeout_s
         for thread in self._threads:
-            thread.join(max(0, give_up_at - time.monotonic()))
+            thread.join(max(0, end_at - time.monotonic()))
 
     def _work(self, slot: int) -> None:
         while True:
             ticket = self._queue.get()
             if ticket is None:
                 nothing_left = self._queue.empty()
-                self._queue.put(None)  # for the others; what went back behind it comes first
+                self._queue.put(None)  # for the other threads, behind tickets that were put back
                 if nothing_left:
                     return
                 continue
-            self._take(ticket, slot)
+            self._run_next(ticket, slot)
 
-    def _take(self, ticket: Ticket[Any], slot: int) -> None:
-        """Do one image of a ticket, or drop all that is left of it."""
-        index = ticket.draw()
+    def _run_next(self, ticket: Ticket[Any], slot: int) -> None:
+        """Run the next image of a ticket, or drop all remaining ones if it is abandoned."""
+        index = ticket.next_index()
         if ticket.abandoned:
-            left = 1
+            dropped = 1
             while ticket.has_more:
-                ticket.draw()
-                left += 1
-            self._started[slot] += left
-            self._finished[slot] += left
+                ticket.next_index()
+                dropped += 1
+            self._started[slot] += dropped
+            self._finished[slot] += dropped
             return
         if ticket.has_more:
             self._queue.put(ticket)

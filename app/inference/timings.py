@@ -1,8 +1,8 @@
-"""How long variants and images take on this device: timed once, then followed by what is served.
+"""Decoding and inference times on this device: measured once, then updated by served requests.
 
-Figures are medians and other quantiles of the newest samples, so that one slow run moves nothing.
-Decoding depends on the image and not on the model, so it is kept apart, by the size of the encoded
-image (each class is twice the one before) and the resolution that it is decoded for.
+Times are medians and other quantiles of the newest samples, so that one slow run changes nothing.
+Decoding depends on the image and not on the model, so it has its own table, by the size of the
+encoded image (in powers of two) and the resolution that it is decoded for.
 """
 
 import time
@@ -16,20 +16,21 @@ from app.card.variant import Key, Variant
 
 Kind = TypeVar("Kind", bound=Hashable)
 
-WINDOW = 128  # newest samples that count
-ENOUGH = 16  # of them for a figure to stand on its own
-FRESH_S = 30.0  # older samples say less than a measurement at rest and how slow things are now
-RECOUNT = 8  # new samples after which a quantile is taken again
+WINDOW = 128  # newest samples to use
+MIN_SAMPLES = 16  # fewer are ignored
+# Older samples predict less than an idle measurement times the present slowdown.
+MAX_AGE_S = 30.0
+SAMPLES_PER_UPDATE = 8  # new samples after which quantiles are computed again
 
-# For what was never timed: a core of a small board, 20 G multiply-adds a second, and its decoding
-# of a JPEG of 64 KiB. Both give way to the first figure that is measured.
+# Until something is measured: a core of a small board with 20 G multiply-adds per second, and its
+# decoding of a JPEG of 64 KiB.
 GUESS_MS_PER_MADD = 50e-9
 GUESS_DECODE_MS = 2.0
 GUESS_BITS = 17
 
 
 class Window:
-    """Quantiles of the newest samples. Any threads add, one reads; none waits."""
+    """Quantiles of the newest samples. Any thread may add, one thread reads; no locks."""
 
     __slots__ = ("_cached", "_count", "_counted", "_samples", "last_s")
 
@@ -38,7 +39,7 @@ class Window:
         self._count = 0
         self._counted = 0
         self._cached: dict[float, float] = {}
-        self.last_s = 0.0  # when the newest came
+        self.last_s = 0.0  # time of the newest sample
 
     def __len__(self) -> int:
         return len(self._samples)
@@ -49,8 +50,8 @@ class Window:
         self.last_s = now_s
 
     def quantile(self, share: float) -> float:
-        """The value below which `share` of the samples lie; of at least one sample."""
-        if self._count - self._counted >= RECOUNT or not self._cached:
+        """The value below which this share of the samples is; needs at least one sample."""
+        if self._count - self._counted >= SAMPLES_PER_UPDATE or not self._cached:
             self._cached.clear()
             self._counted = self._count
         if share not in self._cached:
@@ -61,7 +62,7 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """Milliseconds of one thread at rest: the median of a few runs, and the slowest of them."""
+    """Idle measurement of one thread: the median of a few runs, and the slowest of them."""
 
     p50_ms: float
     p95_ms: float
@@ -69,7 +70,7 @@ class Measured:
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """What is known of a variant's time: `samples` of 0 is a measurement at rest."""
+    """The known times of a variant; 0 samples means an idle measurement."""
 
     p50_ms: float
     p95_ms: float
@@ -77,78 +78,78 @@ class Observed:
 
 
 class Timings:
-    """The device's times.
+    """The times of this device.
 
-    Workers `record`, the thread that measures calls `measure`, `record_decode` and `forget`, and
-    the event loop all but `record`; it alone reads windows. Nobody waits for a lock: what is done
-    to a dict or a deque here is one step for the interpreter, and what is gone over while others
-    add to it is copied before.
+    Workers call `record`. The measuring thread calls `measure`, `record_decode` and `forget`. The
+    event loop calls everything but `record`, and only it reads windows. There are no locks: the
+    operations on dicts and deques are atomic, and whatever others may change is copied before it
+    is iterated.
     """
 
     def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
         self._clock = clock
         self.measured: dict[Key, Measured] = {}
-        self._rates: dict[Key, float] = {}  # milliseconds a multiply-add, of the measured ones
+        self._rates: dict[Key, float] = {}  # measured milliseconds per multiply-add
         self._inference: dict[Key, Window] = {}
         self._decode: dict[tuple[int, int], Window] = {}
-        self._slowdown = Window()  # what runs took, as multiples of what they took at rest
+        self._slowdown = Window()  # inference times relative to the idle measurement
 
-    def measure(self, variant: Variant, found: Measured) -> None:
-        """Take what a measurement at rest found."""
-        self._rates[variant.key] = found.p50_ms / variant.madds
-        self.measured[variant.key] = found
+    def measure(self, variant: Variant, measured: Measured) -> None:
+        """Store an idle measurement."""
+        self._rates[variant.key] = measured.p50_ms / variant.madds
+        self.measured[variant.key] = measured
 
     def record(
         self, key: Key, image_bytes: int, decode_ms: float, inference_ms: float, now_s: float
     ) -> None:
-        """Remember one image that was served; takes about a microsecond."""
+        """Record one served image; takes about a microsecond."""
         _add(self._inference, key, inference_ms, now_s)
-        if rest := self.measured.get(key):
-            self._slowdown.add(inference_ms / rest.p50_ms, now_s)
+        if idle := self.measured.get(key):
+            self._slowdown.add(inference_ms / idle.p50_ms, now_s)
         self.record_decode(image_bytes, key[1], decode_ms, now_s)
 
     def record_decode(
         self, image_bytes: int, resolution: int, decode_ms: float, now_s: float
     ) -> None:
-        """Remember one image that was decoded for `resolution`."""
+        """Record one image that was decoded for `resolution`."""
         _add(self._decode, (image_bytes.bit_length(), resolution), decode_ms, now_s)
 
     def observed(self, variant: Variant) -> Observed | None:
-        """What requests took lately, else what was measured at rest; None if neither is there."""
+        """Times of recent requests, else of the idle measurement; None if there is neither."""
         window = self._inference.get(variant.key)
-        if window is not None and len(window) >= ENOUGH:
+        if window is not None and len(window) >= MIN_SAMPLES:
             return Observed(window.quantile(0.5), window.quantile(0.95), len(window))
-        if rest := self.measured.get(variant.key):
-            return Observed(rest.p50_ms, rest.p95_ms, 0)
+        if idle := self.measured.get(variant.key):
+            return Observed(idle.p50_ms, idle.p95_ms, 0)
         return None
 
     def inference_ms(self, variant: Variant) -> float:
-        """The median that a run is expected to take now.
+        """The expected median time of an inference now.
 
-        From requests of the last seconds where there are enough; else as measured at rest, times
-        how much slower than at rest everything is at present; else by multiply-adds.
+        From recent requests if there are enough; else from the idle measurement times the present
+        slowdown; else from the multiply-adds.
         """
         window = self._inference.get(variant.key)
         now_s = self._clock()
-        if window is not None and len(window) >= ENOUGH and now_s - window.last_s < FRESH_S:
+        if window is not None and len(window) >= MIN_SAMPLES and now_s - window.last_s < MAX_AGE_S:
             return window.quantile(0.5)
-        rest = self.measured.get(variant.key)
-        if rest is not None:
-            return rest.p50_ms * self.slowdown
-        return self._guess(variant)
+        idle = self.measured.get(variant.key)
+        if idle is not None:
+            return idle.p50_ms * self.slowdown
+        return self._estimate(variant)
 
     @property
     def slowdown(self) -> float:
-        """How many times longer than at rest runs take at present."""
+        """How many times longer than when idle an inference takes at present."""
         window = self._slowdown
-        if len(window) < ENOUGH or self._clock() - window.last_s > FRESH_S:
+        if len(window) < MIN_SAMPLES or self._clock() - window.last_s > MAX_AGE_S:
             return 1.0
         return max(1.0, window.quantile(0.5))
 
     def decode_ms(self, image_bytes: int, resolution: int) -> float:
-        """The median that decoding is expected to take: like images before it, or like the nearest.
+        """The expected median time of decoding, from images of the same or the nearest size.
 
-        Decoding takes time in proportion to the encoded size, more or less.
+        Decoding time is roughly proportional to the encoded size.
         """
         if not self._decode:
             return GUESS_DECODE_MS * 2.0 ** (image_bytes.bit_length() - GUESS_BITS)
@@ -163,15 +164,15 @@ class Timings:
         return self._decode[nearest].quantile(0.5) * 2.0 ** (wanted[0] - nearest[0])
 
     @property
-    def usual_bytes(self) -> int:
-        """Size of the images that are sent most, for when the next one's is not known yet."""
+    def typical_bytes(self) -> int:
+        """The most frequent size of encoded images, while that of the next one is unknown."""
         if not self._decode:
             return 1 << GUESS_BITS >> 1
-        usual = max(self._decode.copy().items(), key=lambda item: len(item[1]))
-        return 1 << usual[0][0] >> 1
+        typical = max(self._decode.copy().items(), key=lambda item: len(item[1]))
+        return 1 << typical[0][0] >> 1
 
     def decode_table(self) -> list[tuple[int, int, Observed]]:
-        """(bytes of an image at most, resolution, times) of all that was decoded, in order."""
+        """(maximum bytes of an image, resolution, times) of all decoded images, in order."""
         return [
             (
                 2**bits - 1,
@@ -182,14 +183,14 @@ class Timings:
         ]
 
     def forget(self, models: set[str]) -> None:
-        """Drop what was known of models that are not what they were."""
+        """Drop the times of models that changed."""
         for key in [key for key in (*self.measured, *self._inference) if key[0] in models]:
             self.measured.pop(key, None)
             self._inference.pop(key, None)
             self._rates.pop(key, None)
 
-    def _guess(self, variant: Variant) -> float:
-        """By multiply-adds, at the rate of what was measured."""
+    def _estimate(self, variant: Variant) -> float:
+        """Estimate by multiply-adds, at the median rate of the measured variants."""
         rates = list(self._rates.values())
         rate = median(rates) if rates else GUESS_MS_PER_MADD
         return variant.madds * rate * self.slowdown
@@ -201,5 +202,5 @@ def _add(windows: dict[Kind, Window], key: Kind, value: float, now_s: float) -> 
         window.add(value, now_s)
         return
     window = Window()
-    window.add(value, now_s)  # before others see it: an empty one has no quantile
+    window.add(value, now_s)  # before others see it, as an empty window has no quantile
     windows.setdefault(key, window)

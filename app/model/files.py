@@ -1,4 +1,4 @@
-"""The .onnx files of a folder: which there are, and what tells one from its successor."""
+"""The .onnx files of a folder, and how to notice that a file was replaced."""
 
 from contextlib import suppress
 from pathlib import Path
@@ -8,11 +8,11 @@ from app.errors import ModelFileError
 
 
 class FileStamp(NamedTuple):
-    """What tells a file from the one that lay at its path before."""
+    """Identifies a version of a file: a replaced or modified file has another stamp."""
 
     inode: int
     modified_ns: int
-    changed_ns: int  # of the inode: a file that may be read now is worth another look
+    changed_ns: int  # of the inode: also changes when permissions do
     size_bytes: int
 
     @classmethod
@@ -20,14 +20,14 @@ class FileStamp(NamedTuple):
         """The stamp of a file.
 
         Raises:
-            OSError: it cannot be read.
+            OSError: the file cannot be read.
         """
-        found = path.stat()
-        return cls(found.st_ino, found.st_mtime_ns, found.st_ctime_ns, found.st_size)
+        status = path.stat()
+        return cls(status.st_ino, status.st_mtime_ns, status.st_ctime_ns, status.st_size)
 
 
-def look(folder: Path) -> dict[Path, FileStamp]:
-    """The stamps of the .onnx files of a folder, as far as they can be had."""
+def read_stamps(folder: Path) -> dict[Path, FileStamp]:
+    """The stamps of all .onnx files of a folder that can be read."""
     stamps = {}
     with suppress(OSError):
         for path in onnx_files(folder):
@@ -40,7 +40,7 @@ def stamp(path: Path) -> FileStamp:
     """The stamp of a file.
 
     Raises:
-        ModelFileError: it cannot be read.
+        ModelFileError: the file cannot be read.
     """
     try:
         return FileStamp.of(path)
@@ -49,7 +49,7 @@ def stamp(path: Path) -> FileStamp:
 
 
 def onnx_files(folder: Path) -> list[Path]:
-    """The .onnx files of a folder in order, hidden ones (exports in the making) left out.
+    """The .onnx files of a folder in order, without hidden ones (unfinished exports).
 
     Raises:
         OSError: the folder cannot be read.
@@ -62,10 +62,10 @@ def onnx_files(folder: Path) -> list[Path]:
 
 
 def find_files(folder: Path, names: tuple[str, ...] = ()) -> list[Path]:
-    """The .onnx files of a folder, or those of these names in their order.
+    """All .onnx files of a folder, or the named ones in the order of `names`.
 
     Raises:
-        ModelFileError: the folder cannot be read, holds none, or lacks a named one.
+        ModelFileError: the folder cannot be read, has no such file, or lacks a named one.
     """
     try:
         found = {path.stem: path for path in onnx_files(folder)}

@@ -22,7 +22,7 @@ Floats = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """One file of the store, loaded."""
+    """A loaded file of the store."""
 
     card: ModelCard
     file_bytes: int
@@ -34,22 +34,22 @@ class Model:
 
     @property
     def providers(self) -> list[Provider]:
-        """What it really runs on, in order."""
+        """The execution providers that run it, in order."""
         return providers_of(self.session)
 
     @property
     def outputs(self) -> dict[str, int]:
-        """The outputs of shape [N, width], with their widths; a feature map has no fixed width."""
-        found = self.session.get_outputs()
-        return {output.name: output.shape[1] for output in found if len(output.shape) == 2}
+        """Widths of the outputs of shape [N, width]; `features` is a map without a fixed width."""
+        outputs = self.session.get_outputs()
+        return {output.name: output.shape[1] for output in outputs if len(output.shape) == 2}
 
     def run(self, outputs: Sequence[str], images: Pixels) -> Floats:
-        """These outputs side by side, [N, sum of widths], of uint8 RGB images [N, H, W, 3]."""
+        """Run uint8 RGB images [N, H, W, 3]; the outputs side by side, [N, sum of widths]."""
         results = self.session.run(list(outputs), {INPUT: images})
         return results[0] if len(results) == 1 else np.concatenate(results, axis=1)
 
     def split(self, outputs: Sequence[str], row: Floats) -> tuple[Floats, ...]:
-        """One row of what `run` gave, by output."""
+        """Split a row of the result of `run` into its outputs."""
         if len(outputs) == 1:
             return (row,)
         widths = self.outputs
@@ -64,18 +64,18 @@ class Model:
     def embedding(self, images: Pixels) -> Floats:
         """The pooled features, [N, channels], of uint8 RGB images [N, H, W, 3]."""
         [result] = self.session.run([EMBEDDING], {INPUT: images})
-        return result  # type: ignore[no-any-return]  # nor here
+        return result  # type: ignore[no-any-return]  # onnxruntime has no types
 
     @property
     def any_batch(self) -> bool:
-        """Whether several images can run together; some imported graphs take one at a time."""
+        """Whether several images can run together; some imported graphs have a fixed batch size."""
         return not isinstance(self.session.get_inputs()[0].shape[0], int)
 
     def check_resolution(self, resolution: int | None) -> int:
-        """The resolution to run at: the asked one, or the trained one.
+        """The resolution to run at: the requested one, or by default the trained one.
 
         Raises:
-            BadQuery: the graph does not take the asked one.
+            BadQuery: the model does not support it.
         """
         if resolution is None:
             return self.card.resolution
@@ -86,10 +86,10 @@ class Model:
         return resolution
 
     def warm(self) -> None:
-        """Run once on a black image, so that the first request finds everything in place.
+        """Run once on a black image, so that the first request is not slower than others.
 
         Raises:
-            ModelFileError: the graph does not give one probability a label.
+            ModelFileError: the graph does not run, or does not output one probability per label.
         """
         side = self.card.resolution
         try:
@@ -102,7 +102,7 @@ class Model:
             )
 
     def release_memory(self) -> None:
-        """Return the memory of earlier runs, 20 MB with two workers; the next run allocates it."""
+        """Return the memory of earlier runs, 20 MB with two workers; the next allocates again."""
         if arena_shrinks(self.session):
             side = self.card.resolutions.minimum
             smallest = np.zeros((1, side, side, 3), np.uint8)
@@ -116,10 +116,10 @@ def load_model(
     graphs: GraphCache | None = None,
     providers: Providers | None = None,
 ) -> Model:
-    """Load and warm one exported file; on the CPU, from its optimised graph if `graphs` has it.
+    """Load and warm up an exported file; on the CPU, from its optimised graph if `graphs` has it.
 
     Raises:
-        ModelFileError: it cannot be read or run, or has no valid card; the text names the file.
+        ModelFileError: the file cannot be read or run, or has no valid card; the text names it.
     """
 
     def load(names: tuple[Provider, ...]) -> Model:
@@ -129,9 +129,9 @@ def load_model(
         return model
 
     try:
-        with path.open("rb") as file:  # says better than onnxruntime why it cannot be read
+        with path.open("rb") as file:  # has a better error message than onnxruntime
             file_bytes = os.fstat(file.fileno()).st_size
-        return (providers or Providers()).first_that_works(load)
+        return (providers or Providers()).load_with_fallback(load)
     except OSError as error:
         raise ModelFileError(f"{path}: {error.strerror or error}") from error
     except ModelFileError as error:
@@ -142,7 +142,7 @@ def _open(
     path: Path, memory_arena: bool, graphs: GraphCache | None, providers: tuple[Provider, ...]
 ) -> Any:
     try:
-        if graphs and providers == CPU_ONLY:  # what others compile cannot be kept as a graph
+        if graphs and providers == CPU_ONLY:  # other providers compile graphs that cannot be saved
             return graphs.open_session(path, memory_arena=memory_arena)
         return new_session(path, memory_arena=memory_arena, providers=providers)
     except ModelFileError:
@@ -158,6 +158,6 @@ def _card_of(session: Any) -> ModelCard:
     if CARD_KEY not in metadata:
         raise CardError(
             "no model card, so this is not an export of this project. "
-            "`mobilenet-gateway models import` adopts files of others."
+            "Convert it with `mobilenet-gateway models import`."
         )
     return parse_card(metadata[CARD_KEY])

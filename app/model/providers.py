@@ -1,8 +1,8 @@
-"""Execution providers: which of onnxruntime's ways to run a model are used, and in what order.
+"""Execution providers: which of them run the models, and in what order.
 
-One that is asked for by name has to work, or the service does not start. Without names, whatever
-onnxruntime brings is tried from the fastest to the CPU, and what does not work here (a driver that
-is missing, a graph that it does not take) is passed over with one line in the log.
+A provider that the settings name is required: the service does not start without it. If they name
+none, all providers of onnxruntime are tried, from the fastest to the CPU. Those that do not work
+here (a missing driver, an unsupported graph) are skipped with a line in the log.
 """
 
 import logging
@@ -23,7 +23,7 @@ RUNTIME_NAMES: dict[Provider, str] = {
     "xnnpack": "XnnpackExecutionProvider",
     "cpu": "CPUExecutionProvider",
 }
-# The workers are the threads: a run that spreads over all cores takes them from other runs.
+# One thread per run: the workers already use all cores.
 OPTIONS: dict[Provider, dict[str, str]] = {
     "openvino": {"device_type": "CPU", "num_of_threads": "1"},
     "xnnpack": {"intra_op_num_threads": "1"},
@@ -32,17 +32,19 @@ CPU_ONLY: tuple[Provider, ...] = ("cpu",)
 
 
 class Providers:
-    """What models are to run on: `names` in order, with the CPU as the last."""
+    """The execution providers of the models, in order; the CPU is always the last."""
 
-    def __init__(self, names: Sequence[Provider] = CPU_ONLY, *, asked: bool = False) -> None:
+    def __init__(self, names: Sequence[Provider] = CPU_ONLY, *, required: bool = False) -> None:
         self.names = tuple(dict.fromkeys([*names, "cpu"]))
-        self.asked = asked
+        self.required = required
 
-    def first_that_works(self, load: Callable[[tuple[Provider, ...]], Loaded]) -> Loaded:
-        """Load with all names or, unless they were asked for, with fewer; stay with these.
+    def load_with_fallback(self, load: Callable[[tuple[Provider, ...]], Loaded]) -> Loaded:
+        """Call `load` with all providers and, unless they are required, with fewer until it works.
+
+        Later calls start with the providers that worked.
 
         Raises:
-            GatewayError: what `load` raised, if it does not work on the CPU either.
+            GatewayError: `load` failed with the required providers, or even on the CPU alone.
         """
         failure = None
         for names in self._attempts():
@@ -50,14 +52,14 @@ class Providers:
                 loaded = load(names)
             except GatewayError as error:
                 failure = failure or error
-                if names == CPU_ONLY or self.asked:
+                if names == CPU_ONLY or self.required:
                     raise
                 continue
             if failure:
-                passed_over = ", ".join(name for name in self.names if name not in names)
+                skipped = ", ".join(name for name in self.names if name not in names)
                 log.warning(
-                    "Cannot use %s on this machine, models run on %s: %s",
-                    passed_over,
+                    "Cannot use %s on this machine; models run on %s: %s",
+                    skipped,
                     ", ".join(names),
                     failure,
                 )
@@ -66,32 +68,34 @@ class Providers:
         raise AssertionError("the CPU is always tried")
 
     def _attempts(self) -> list[tuple[Provider, ...]]:
-        if self.asked:
+        if self.required:
             return [self.names]
         return [self.names[start:] for start in range(len(self.names))]
 
 
-def choose(asked: Sequence[Provider], offered: Iterable[str]) -> Providers:
-    """The providers that the setting names, or all that this onnxruntime offers.
+def choose(required: Sequence[Provider], built_in: Iterable[str]) -> Providers:
+    """The providers that the settings require, or all that this onnxruntime has.
+
+    `built_in` has onnxruntime's own names.
 
     Raises:
-        SettingError: this onnxruntime lacks one that is asked for.
+        SettingError: this onnxruntime lacks a required one.
     """
-    there = short_names(offered)
-    if missing := [name for name in asked if name not in there]:
+    available = short_names(built_in)
+    if missing := [name for name in required if name not in available]:
         raise SettingError(
             f"providers (GATEWAY_PROVIDERS): this onnxruntime does not have {', '.join(missing)}. "
-            f"It has: {', '.join(there)}."
+            f"It has: {', '.join(available)}."
         )
-    return Providers(asked or there, asked=bool(asked))
+    return Providers(required or available, required=bool(required))
 
 
 def short_names(runtime_names: Iterable[str]) -> list[Provider]:
-    """Those of onnxruntime's names that have one here, in the order of preference."""
+    """The names in this project of onnxruntime's providers, in order of preference."""
     known = set(runtime_names)
     return [name for name, runtime_name in RUNTIME_NAMES.items() if runtime_name in known]
 
 
 def for_runtime(names: Iterable[Provider]) -> list[tuple[str, dict[str, Any]]]:
-    """Names and options as onnxruntime takes them."""
+    """Names and options as onnxruntime expects them."""
     return [(RUNTIME_NAMES[name], dict(OPTIONS.get(name, {}))) for name in names]

@@ -11,7 +11,7 @@ from app.settings import Provider
 from app.system.cpu import saturates_here
 
 # onnxruntime 1.29 and later sends telemetry on Linux; only this variable, set before the first
-# import, keeps it from looking up its server and from writing its database.
+# import, prevents it from resolving its server's name and writing a database.
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 import onnxruntime as ort
@@ -27,16 +27,16 @@ def new_session(
     providers: Sequence[Provider] = CPU_ONLY,
     log_errors: bool = True,
 ) -> ort.InferenceSession:
-    """A session over an ONNX model; `save_to` gets the optimised graph.
+    """Open a session over an ONNX model; `save_to` receives the optimised graph.
 
-    From a path it takes less memory: onnxruntime then frees what it has read.
+    Opening a path needs less memory than bytes: onnxruntime frees what it has read.
 
     Raises:
-        ModelFileError: onnxruntime left out one of the providers.
-        Exception: it cannot be loaded; onnxruntime's errors have no common class.
+        ModelFileError: onnxruntime skipped one of the providers.
+        Exception: the model cannot be loaded; onnxruntime's errors have no common class.
     """
     options = _options(memory_arena)
-    if not log_errors:  # of a run that may fail: the exception says the same
+    if not log_errors:  # for attempts that may fail: the exception says the same
         options.log_severity_level = FATAL_LEVEL
     if save_to:
         options.optimized_model_filepath = str(save_to)
@@ -51,7 +51,7 @@ def new_session(
 
 
 def optimised_session(graph: Path, *, memory_arena: bool = True) -> ort.InferenceSession:
-    """A session over a graph that `new_session` saved."""
+    """Open a session over a graph that `new_session` saved."""
     options = _options(memory_arena)
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.add_session_config_entry("session.load_model_format", "ORT")
@@ -62,7 +62,7 @@ def save_simplified(model: bytes, path: Path) -> None:
     """Write a model as standard ONNX with its constants and batch norm folded.
 
     Raises:
-        Exception: it cannot be loaded; onnxruntime's errors have no common class.
+        Exception: the model cannot be loaded; onnxruntime's errors have no common class.
     """
     options = _options(memory_arena=False)
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_BASIC
@@ -71,11 +71,11 @@ def save_simplified(model: bytes, path: Path) -> None:
 
 
 def _options(memory_arena: bool) -> ort.SessionOptions:
-    """One thread a run, and none that waits for it.
+    """Options for one thread per run.
 
     Spinning is off: an idle runtime thread that spins takes the core from decoding. The memory
-    arena is on: without it every run's activations come from malloc, whose heaps, one a thread,
-    grow to twice what the arena takes.
+    arena is usually on: without it activations come from malloc, whose heaps, one per thread, grow
+    to twice the size of the arena.
     """
     options = ort.SessionOptions()
     options.intra_op_num_threads = 1
@@ -86,22 +86,22 @@ def _options(memory_arena: bool) -> ort.SessionOptions:
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.add_session_config_entry("session.inter_op.allow_spinning", "0")
     if saturates_here():
-        # Slower products of uint8 by uint8. With VNNI they would only cost: three times the time.
+        # Exact but slower kernels, uint8 by uint8. With VNNI they would take three times as long.
         options.add_session_config_entry("session.x64quantprecision", "1")
     return options
 
 
 def arena_shrinks(session: ort.InferenceSession) -> bool:
-    """Whether a run can end with giving back its arena: only on the CPU, and if it has one."""
+    """Whether a run can shrink the arena: only on the CPU, and if the session has one."""
     options = session.get_session_options()
     return providers_of(session) == ["cpu"] and bool(options.enable_cpu_mem_arena)
 
 
 def run_and_shrink(session: ort.InferenceSession, output: str, feed: dict[str, Any]) -> None:
-    """One run whose end gives back all of the arena that no other run is using.
+    """Run once and then return all arena memory that no other run is using.
 
-    onnxruntime keeps for the next run what a run took, as often as runs overlapped. It has no other
-    way to ask for it, and asking at every run would slow them all.
+    The arena keeps the memory of as many runs as ever overlapped. onnxruntime can shrink it only
+    at the end of a run, and doing so after every run would slow down all of them.
     """
     options = ort.RunOptions()
     options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
@@ -109,12 +109,12 @@ def run_and_shrink(session: ort.InferenceSession, output: str, feed: dict[str, A
 
 
 def providers_of(session: ort.InferenceSession) -> list[Provider]:
-    """What a session really runs on; what the first does not take goes to the next."""
+    """The providers that a session uses; a node that one does not support goes to the next."""
     return short_names(session.get_providers())
 
 
-def offered() -> list[str]:
-    """onnxruntime's own names of the providers that are built in; they may still lack a driver."""
+def built_in_providers() -> list[str]:
+    """onnxruntime's own names of the providers that are built in; a driver may still be missing."""
     return list(ort.get_available_providers())
 
 

@@ -27,14 +27,14 @@ class Changes:
 class Store:
     """The loaded models, by name.
 
-    A change replaces all of them by one assignment: a request keeps the model that it began with,
-    and an old session goes when the last request that holds it ends.
+    A change replaces all of them in one assignment: a request keeps the model that it started with,
+    and the last request that holds an old session frees it.
     """
 
     def __init__(self, selection: Selection, load: Load) -> None:
         """Load every selected file, one after another.
 
-        Sessions are not made in parallel: onnxruntime does not promise that this is safe.
+        Not in parallel: onnxruntime does not guarantee that creating sessions is thread-safe.
 
         Raises:
             ModelFileError: the folder is missing or empty, a file is broken or untrained, two
@@ -46,7 +46,7 @@ class Store:
         for path in self._folder.read():
             entry = self._folder.load(path)
             if entry.model.name in self._entries:
-                raise _second(entry)
+                raise _duplicate(entry)
             self._entries[entry.model.name] = entry
         if selection.default and selection.default not in self._entries:
             log.warning(
@@ -72,7 +72,7 @@ class Store:
         Raises:
             UnknownModel: no loaded model has that name.
         """
-        entries = self._entries  # read once: another thread may replace it in between
+        entries = self._entries  # read once: another thread may replace it meanwhile
         try:
             return entries[self._default_of(entries) if name is None else name].model
         except KeyError:
@@ -81,7 +81,7 @@ class Store:
             ) from None
 
     def holds(self, model: Model) -> bool:
-        """Whether this object is served, and not a newer model of the same name."""
+        """Whether this very object is served, not a newer model of the same name."""
         entry = self._entries.get(model.name)
         return entry is not None and entry.model is model
 
@@ -94,13 +94,13 @@ class Store:
         return self._folder.changed()
 
     def reload(self) -> Changes:
-        """Read the folder again: load new and changed files, swap, then drop what is gone.
+        """Load new and changed files, drop the models of deleted ones, and swap all at once.
 
-        A broken file leaves the model that it replaces in service, and is named in `broken`. Runs
-        on one thread at a time.
+        If a changed file is broken, its previous model stays loaded, and `broken` names the file.
+        Call it from one thread at a time.
 
         Raises:
-            ModelFileError: the folder cannot be read or nothing in it can be served.
+            ModelFileError: the folder cannot be read or none of its files can be served.
         """
         before = {entry.path: entry for entry in self._entries.values()}
         after: dict[str, Loaded] = {}
@@ -114,7 +114,7 @@ class Store:
                     entry = self._folder.load(path)
                 rival = after.get(entry.model.name) or self._entries.get(entry.model.name)
                 if rival and rival.path != path and rival.path in paths:
-                    raise _second(entry)
+                    raise _duplicate(entry)
             except ModelFileError as error:
                 broken[path.name] = _without_folder(error, path)
                 entry = before.get(path)
@@ -149,13 +149,13 @@ class Store:
         return index
 
     def load(self, name: str) -> str:
-        """Load a model of the folder, or load it again; it stays loaded after a reload.
+        """Load a model of the folder, or load it again; later reloads keep it.
 
-        Returns the name of the model, where `name` may be that of its file.
+        `name` may be the model's name or its file's stem. Returns the model's name.
 
         Raises:
             UnknownModel: no file of the folder has that name.
-            ModelFileError: the file is broken, or another file has its model name; nothing changes.
+            ModelFileError: the file is broken, or another file has the same model; nothing changes.
         """
         files = self._folder.files()
         path = next((path for path in files if name in self._names_of(path)), None)
@@ -165,9 +165,9 @@ class Store:
         entry = self._folder.load(path)
         rival = self._entries.get(entry.model.name)
         if rival and rival.path != path:
-            raise _second(entry)
+            raise _duplicate(entry)
         entries = [old for old in self._entries.values() if old.path != path]
-        # Ordered as after a reload, where the first is the default if the wanted one is missing.
+        # The order of a reload: the first model is the default if the configured one is missing.
         ordered = sorted([*entries, entry], key=lambda one: self._folder.order(one.path))
         self._entries = {one.model.name: one for one in ordered}
         self.broken = {file: why for file, why in self.broken.items() if file != path.name}
@@ -176,11 +176,11 @@ class Store:
         return entry.model.name
 
     def unload(self, name: str) -> None:
-        """Stop serving a model, also after a reload; requests that hold it are answered.
+        """Stop serving a model, also after reloads; requests that hold it are still answered.
 
         Raises:
             UnknownModel: no loaded model has that name.
-            LastModel: it is the only one.
+            LastModel: it is the only loaded model.
         """
         self.get(name)
         if len(self._entries) == 1:
@@ -191,27 +191,29 @@ class Store:
         log.info("unloaded: %s", name)
 
     def release_memory(self) -> None:
-        """Return memory that no work needs now to the system; takes some milliseconds."""
+        """Return unused memory to the system; takes some milliseconds."""
         for model in self:
             try:
                 model.release_memory()
-            except Exception as error:  # its card declares more than its graph supports
-                log.warning("%s keeps the memory of its runs: %s", model.name, error)
-        memory.give_back_freed()
+            except (
+                Exception
+            ) as error:  # its card declares resolutions that its graph does not support
+                log.warning("Cannot release the memory of %s: %s", model.name, error)
+        memory.return_free_memory()
 
     def _default_of(self, entries: Mapping[str, Loaded]) -> str:
         wanted = self._folder.selection.default
         return wanted if wanted in entries else next(iter(entries))
 
     def _names_of(self, path: Path) -> set[str]:
-        """Names that a client may use for a file: its stem, or the name of its loaded model."""
+        """The names that clients may use for a file: its stem and the name of its loaded model."""
         return {path.stem} | {name for name, entry in self._entries.items() if entry.path == path}
 
 
-def _second(entry: Loaded) -> ModelFileError:
+def _duplicate(entry: Loaded) -> ModelFileError:
     return ModelFileError(f"{entry.path}: another file already has the model {entry.model.name}.")
 
 
 def _without_folder(error: ModelFileError, path: Path) -> str:
-    """The reason alone: clients read it, and must not learn the folders of this machine."""
+    """The reason without paths: clients read it and must not learn the folders of this machine."""
     return str(error).removeprefix(f"{path}: ").replace(str(path), path.name)

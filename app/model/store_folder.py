@@ -1,14 +1,14 @@
-"""Which files of the store's folder are served, and loading one of them."""
+"""The files of the store's folder: which of them are served, and how one is loaded."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from app.errors import ModelFileError
-from app.model.files import FileStamp, find_files, look, stamp
+from app.model.files import FileStamp, find_files, read_stamps, stamp
 from app.model.model import Model
 
-AUTO = "auto"  # stands where a model's name may stand, so no model can have it
+AUTO = "auto"  # requests use it in place of a model's name, so no model can have it
 Load = Callable[[Path], Model]
 
 
@@ -32,26 +32,26 @@ class Selection:
 
 
 class StoreFolder:
-    """The selected files, with those added and removed by hand while the service runs."""
+    """The selected files, plus and minus those that clients loaded and unloaded."""
 
     def __init__(self, selection: Selection, load: Load) -> None:
         self.selection = selection
         self._load = load
         self._added: set[str] = set()  # stems of files
         self._removed: set[str] = set()
-        self._seen = look(selection.folder)
+        self._seen = read_stamps(selection.folder)
 
     def changed(self) -> bool:
         """Whether the folder looks different from when it was last read."""
-        return look(self.selection.folder) != self._seen
+        return read_stamps(self.selection.folder) != self._seen
 
     def read(self) -> list[Path]:
-        """The files to serve, as they are now, in order.
+        """Read the folder again: the files to serve, in order.
 
         Raises:
             ModelFileError: the folder cannot be read, is empty, or lacks a selected file.
         """
-        self._seen = look(self.selection.folder)
+        self._seen = read_stamps(self.selection.folder)
         wanted = find_files(self.selection.folder, self.selection.names)
         for path in self.files():
             if path.stem in self._added and path not in wanted:
@@ -85,9 +85,10 @@ class StoreFolder:
         """Load one file.
 
         Raises:
-            ModelFileError: it is broken, untrained without leave, or has a reserved name.
+            ModelFileError: it is broken, untrained although that is not allowed, or has a reserved
+                name.
         """
-        found = stamp(path)
+        read = stamp(path)
         model = self._load(path)
         if model.name == AUTO:
             raise ModelFileError(f"{path}: the name {AUTO!r} is reserved for the automatic choice.")
@@ -96,4 +97,4 @@ class StoreFolder:
                 f"{path}: its weights are random (untrained). Set GATEWAY_ALLOW_UNTRAINED=true to "
                 "serve it anyway, for cost and latency studies."
             )
-        return Loaded(model, path, found)
+        return Loaded(model, path, read)

@@ -11,7 +11,7 @@ from app.wire import Headers
 
 
 class Keys:
-    """Checks the key of a request, in a time that does not depend on how much of it is right."""
+    """Checks the keys of requests, in a time that does not depend on the characters that match."""
 
     def __init__(self, keys: Iterable[str], admin_key: str | None) -> None:
         self._keys = [key.encode() for key in keys]
@@ -26,12 +26,12 @@ class Keys:
         """Let a request pass.
 
         Raises:
-            Unauthorized: keys are set, the path needs one, and the request has none of them.
+            Unauthorized: the path needs a key and the request has no valid one.
         """
         if not self._keys or path in self._open_paths:
             return
         accepted = [*self._keys, self._admin_key] if self._admin_key else self._keys
-        if not _matches(_sent(headers), accepted):
+        if not _matches(_sent_key(headers), accepted):
             raise Unauthorized(
                 "Send an API key as `Authorization: Bearer KEY` or `X-API-Key: KEY`."
             )
@@ -45,7 +45,7 @@ class Keys:
         """
         if self._admin_key is None:
             raise Forbidden("This is disabled. Set GATEWAY_ADMIN_KEY to enable it.")
-        key = _sent(headers)
+        key = _sent_key(headers)
         if not key:
             raise Unauthorized("Send the admin key as `Authorization: Bearer KEY`.")
         if not _matches(key, [self._admin_key]):
@@ -79,7 +79,7 @@ def _read_file(path: Path) -> list[str]:
     return keys
 
 
-def _sent(headers: Headers) -> bytes:
+def _sent_key(headers: Headers) -> bytes:
     for name, value in headers:
         if name == b"authorization" and value[:7].lower() == b"bearer ":
             key = value[7:].strip()

@@ -1,4 +1,4 @@
-"""Loops that run beside the requests until they are cancelled."""
+"""Background tasks, which run until they are cancelled."""
 
 import asyncio
 import logging
@@ -23,18 +23,18 @@ async def poll_store(store: Store, reloader: Reloader, every_s: float) -> None:
 
 
 async def measure_new_models(measurer: Measurer, changed: asyncio.Event, limit_s: float) -> None:
-    """Time unmeasured variants now and after every change of models, `limit_s` at most each."""
+    """Time unmeasured variants now and after every change of models, each time up to `limit_s`."""
     while True:
         try:
-            await measurer.measure_in_turn(limit_s, again=False)
-        except Exception:  # the service answers without; times are estimated instead
+            await measurer.measure_exclusively(limit_s, again=False)
+        except Exception:  # the service works without; times are estimated
             log.exception("Measuring failed")
         await changed.wait()
         changed.clear()
 
 
 async def end_brownout(chooser: Chooser, deadline_ms: float, every_s: float) -> None:
-    """End a brown-out even if no request asks for `auto` any more."""
+    """End a brown-out even without further requests for `auto`."""
     while True:
         await asyncio.sleep(every_s)
         chooser.check_load(deadline_ms)
@@ -43,9 +43,9 @@ async def end_brownout(chooser: Chooser, deadline_ms: float, every_s: float) -> 
 async def release_memory(
     lifecycle: Lifecycle, scheduler: Scheduler, release: Callable[[], None], every_s: float
 ) -> None:
-    """Call `release` on another thread each time that all work has ended.
+    """Call `release` on another thread whenever the service has become idle.
 
-    Rejected bodies take memory too, so requests count and not images.
+    Counts requests instead of images, as rejected bodies use memory too.
     """
     released = 0
     while True:

@@ -4,7 +4,7 @@ from app.errors import Overloaded
 
 
 class BodyQuota:
-    """Bytes held by all requests together; used by the event loop's thread only."""
+    """The bytes held by all requests together; event loop only."""
 
     def __init__(self, limit_bytes: int) -> None:
         self.limit_bytes = limit_bytes
@@ -39,6 +39,6 @@ class Lease:
         self.held_bytes += size_bytes
 
     def release(self) -> None:
-        """Give all bytes back; may be called again."""
+        """Return all bytes; may be called repeatedly."""
         self._quota.held_bytes -= self.held_bytes
         self.held_bytes = 0

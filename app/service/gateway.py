@@ -1,4 +1,4 @@
-"""The opened service: everything that lives as long as it runs, composed from the settings."""
+"""The service: everything that lives as long as the process, composed from the settings."""
 
 from dataclasses import dataclass
 from functools import partial
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Gateway:
-    """The opened service: settings, models, threads."""
+    """The running service: settings, models, threads."""
 
     settings: Settings
     cores: Cores
@@ -52,16 +52,16 @@ class Gateway:
     measurer: Measurer
     chooser: Chooser
     reloader: Reloader
-    auto_by_default: bool  # `auto` answers when a request names nothing
+    auto_by_default: bool  # whether `auto` is the default model
     tracing: "Tracing | None" = None
 
     @property
     def default_model(self) -> str:
-        """What answers when a request names no model: a loaded model, or `auto`."""
+        """The model for requests that name none: a loaded model, or `auto`."""
         return AUTO if self.auto_by_default else self.store.default
 
     def observe_load(self) -> None:
-        """Update the metrics of what was answered and what is in flight."""
+        """Update the metrics of answered and in-flight requests."""
         self.request_log.write()
         self.metrics.queue_depth.set(self.scheduler.waiting)
         self.metrics.permits.set(self.scheduler.unfinished)
@@ -81,15 +81,15 @@ class Gateway:
 
 
 def open_gateway(settings: Settings) -> Gateway:
-    """Load and warm the models, then start the workers.
+    """Load and warm up the models, then start the workers.
 
     Raises:
-        SettingError: the settings name a provider that this onnxruntime lacks, or ask for traces
-            where OpenTelemetry is not installed.
+        SettingError: the settings require a provider that this onnxruntime lacks, or traces
+            although OpenTelemetry is not installed.
         ModelFileError: a model cannot be served; the text names the file and the reason.
     """
     pillow.configure()
-    providers = choose(settings.providers, runtime.offered())
+    providers = choose(settings.providers, runtime.built_in_providers())
     auto_by_default = settings.default_model == AUTO
     default = "" if auto_by_default else settings.default_model
     selection = Selection(settings.store, settings.models, default, settings.allow_untrained)
@@ -109,10 +109,10 @@ def open_gateway(settings: Settings) -> Gateway:
         timings,
         settings.auto_resolutions,
         busy=lambda: scheduler.unfinished > 0,
-        keep=settings.cache,
+        store_results=settings.cache,
     )
     if settings.cache:
-        measurer.recall()
+        measurer.load_results()
     metrics = Metrics()
     tracing = open_tracing(settings)
     chooser = Chooser(
@@ -125,7 +125,7 @@ def open_gateway(settings: Settings) -> Gateway:
         brownout=settings.brownout,
     )
     metrics.describe_models(model.card for model in store)
-    store.release_memory()  # loading the default model takes 13 MB for a moment, a run 10 MB
+    store.release_memory()  # loading needs 13 MB temporarily, a run 10 MB
     return Gateway(
         settings=settings,
         cores=cores,
@@ -147,7 +147,7 @@ def open_gateway(settings: Settings) -> Gateway:
 
 
 def open_tracing(settings: Settings) -> "Tracing | None":
-    """The exporter of traces, if the settings name a collector.
+    """Open the exporter of traces, if the settings name a collector.
 
     Raises:
         SettingError: OpenTelemetry is not installed.

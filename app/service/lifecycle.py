@@ -1,14 +1,14 @@
-"""Starting, running, stopping: whether new work is taken, and how much is under way."""
+"""Graceful shutdown: whether new requests are accepted, and how many are in flight."""
 
 import asyncio
 
-FLUSH_S = 1  # for responses that are still being sent when all work is done
+FLUSH_S = 1  # seconds for responses that are still being sent when all work is done
 
 
 class Lifecycle:
-    """Counts accepted requests, so that a stop can wait for the last; event loop only.
+    """Counts accepted requests, so that a stop can wait for the last one; event loop only.
 
-    `finished` is how many have ended since the start, whatever their answer was.
+    `finished` is the number of requests that have ended since the start, with any answer.
     """
 
     def __init__(self) -> None:
@@ -27,7 +27,7 @@ class Lifecycle:
             self._idle.set()
 
     async def stop(self, drain_s: float, timeout_s: float) -> bool:
-        """Take no new work, wait at least `drain_s` and until all accepted work is answered.
+        """Reject new requests; wait at least `drain_s` and until all accepted ones are answered.
 
         Returns whether everything was answered within `timeout_s`.
         """

@@ -13,7 +13,7 @@ log = logging.getLogger(__name__)
 
 
 class Reloader:
-    """Changes what the store serves while requests are in flight; event loop only.
+    """Changes the loaded models while requests are in flight; event loop only.
 
     Every change sets `changed`; whoever waits for it clears it.
     """
@@ -30,7 +30,7 @@ class Reloader:
         """Read the store again.
 
         Raises:
-            ModelFileError: the folder cannot be read or nothing in it can be served.
+            ModelFileError: the folder cannot be read or none of its files can be served.
         """
         async with self._changing:
             changes = await asyncio.to_thread(self._store.reload)
@@ -62,7 +62,7 @@ class Reloader:
 
         Raises:
             UnknownModel: no loaded model has that name.
-            LastModel: it is the only one.
+            LastModel: it is the only loaded model.
         """
         async with self._changing:
             self._store.unload(name)

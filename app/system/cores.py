@@ -1,4 +1,4 @@
-"""How many cores this process may really use: affinity and cgroup quota, not the host's count."""
+"""The number of cores that this process may use: its affinity and cgroup quota, not the host's."""
 
 import os
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ PROC_SELF_CGROUP = Path("/proc/self/cgroup")
 
 @dataclass(frozen=True, slots=True)
 class Cores:
-    """A number of cores and what set it."""
+    """A number of cores and what determined it."""
 
     count: int
     reason: str
@@ -20,7 +20,7 @@ class Cores:
 def usable_cores(cgroup: Path = CGROUP, membership: Path = PROC_SELF_CGROUP) -> Cores:
     """The smaller of the cores in this process's affinity mask and its cgroup's CPU quota.
 
-    A quota of half a core still needs one thread, and 1.5 cores keep two busy: it is rounded up.
+    The quota is rounded up: half a core still needs a thread, and 1.5 cores can keep two busy.
     """
     if hasattr(os, "sched_getaffinity"):
         affinity = Cores(len(os.sched_getaffinity(0)), "CPU affinity")
@@ -55,14 +55,14 @@ def _memberships(membership: Path) -> list[tuple[str, str]]:
 
 
 def _upwards(cgroup: Path, controllers: str, path: str) -> list[Path]:
-    """The group's folder and those above it; a container may see only the root of its own."""
+    """The folders of a cgroup and its parents; a container may see only the root of its own."""
     roots = [cgroup / controllers, cgroup / "cpu"] if controllers else [cgroup]
     relative = Path(path.lstrip("/"))
     return [root / part for root in roots for part in (relative, *relative.parents)]
 
 
 def _read_v2(folder: Path) -> float | None:
-    """`cpu.max` holds "quota period" in microseconds, or "max period"."""
+    """Read `cpu.max`: "quota period" in microseconds, or "max period"."""
     try:
         quota, period = (folder / "cpu.max").read_text("utf-8").split()
         return int(quota) / int(period)
@@ -71,7 +71,7 @@ def _read_v2(folder: Path) -> float | None:
 
 
 def _read_v1(folder: Path) -> float | None:
-    """`cpu.cfs_quota_us` is -1 without a limit."""
+    """Read `cpu.cfs_quota_us`, which is -1 without a limit, and its period."""
     try:
         quota = int((folder / "cpu.cfs_quota_us").read_text("utf-8"))
         period = int((folder / "cpu.cfs_period_us").read_text("utf-8"))

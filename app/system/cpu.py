@@ -1,4 +1,4 @@
-"""What this machine's CPU is and can do, as Linux tells it."""
+"""The CPU of this machine and its capabilities, from Linux."""
 
 import os
 import platform
@@ -7,14 +7,14 @@ from pathlib import Path
 
 CPUINFO = Path("/proc/cpuinfo")
 X86 = {"x86_64", "amd64"}
-# Multiply uint8 by int8 and add in 32 bits at once; without them, x86 adds pairs in 16 bits.
+# Multiply uint8 by int8 and accumulate in 32 bits; without them, x86 adds pairs in 16 bits.
 VNNI = {"avx512_vnni", "avx_vnni"}
-# What tells kinds of CPU and their instruction sets apart.
-KIND = ("vendor_id", "model name", "flags", "CPU implementer", "CPU part", "Features")
+# The lines that differ between CPU models and instruction sets.
+IDENTITY = ("vendor_id", "model name", "flags", "CPU implementer", "CPU part", "Features")
 
 
 def facts(cpuinfo: Path = CPUINFO) -> dict[str, str]:
-    """Names and values of the first core's lines; none where there is no such file."""
+    """Names and values of the first core's lines; empty without such a file."""
     first_core, _, _ = _read(cpuinfo).partition("\n\n")
     pairs = (line.partition(":") for line in first_core.splitlines())
     return {name.strip(): value.strip() for name, _, value in pairs}
@@ -32,7 +32,7 @@ def saturates_here() -> bool:
 
 @cache
 def device() -> str:
-    """This machine in one line: its CPU and, on x86, whether it has VNNI."""
+    """Describe this machine in one line: its CPU and, on x86, whether it has VNNI."""
     machine = platform.machine()
     name = facts().get("model name") or platform.processor() or machine
     if machine.lower() not in X86:
@@ -41,14 +41,14 @@ def device() -> str:
 
 
 @cache
-def kind_of_cpu() -> str:
-    """What the optimiser of graphs looks at, of all cores: their kinds and instruction sets."""
-    lines = {line for line in _read(CPUINFO).splitlines() if line.startswith(KIND)}
+def cpu_identity() -> str:
+    """Everything that the graph optimiser depends on: models and instruction sets of all cores."""
+    lines = {line for line in _read(CPUINFO).splitlines() if line.startswith(IDENTITY)}
     return repr((platform.machine(), platform.processor(), os.name, sorted(lines)))
 
 
 def _read(cpuinfo: Path) -> str:
-    """The text of the file; empty where there is none."""
+    """The text of the file; empty if it cannot be read."""
     try:
         return cpuinfo.read_text("utf-8")
     except OSError:

@@ -1,10 +1,10 @@
-"""How memory is kept and given back, by the C library and by Python.
+"""Memory management of the C library and of Python.
 
-glibc keeps what it may need again. After images of tens of millions of pixels that is hundreds of
-MB, on a board that has 1 GB. Other C libraries have neither the habit nor these calls.
+glibc keeps freed memory for later use: after images of tens of megapixels that is hundreds of MB,
+on a board that has 1 GB. Other C libraries do not do this and lack these calls.
 
-Python looks for cycles among all its objects whenever there are a quarter more of them. That is
-0.1 s of a start, and later each time a pause of 0.14 s in which no request is answered.
+Python's garbage collector scans all objects whenever their number has grown by a quarter. During
+the start this takes 0.1 s, and each later scan is a pause of 0.14 s without any answer.
 """
 
 import ctypes
@@ -13,16 +13,16 @@ import gc
 # glibc's malloc.h
 M_TRIM_THRESHOLD = -1
 M_MMAP_THRESHOLD = -3
-# Larger than a decoded image of 1920 x 1080. What is larger is mapped for itself; unset, that limit
-# rises to 32 MB with what is freed.
+# More than a decoded image of 1920 x 1080. glibc maps larger blocks separately; by default it
+# raises this threshold to up to 32 MB as such blocks are freed.
 LARGE_BYTES = 10 * 2**20
 
 
 def map_large_blocks() -> None:
-    """Give back at once, from now on, what large images took, and keep what usual ones take.
+    """Let glibc return the memory of large images at once, and keep that of typical ones.
 
-    To keep is a threshold of its own: setting the other one ends its growth at 128 kB. Then every
-    image of 1280 x 720 gives 1 MB back and takes it again, which is a tenth of its time.
+    Setting M_MMAP_THRESHOLD alone freezes M_TRIM_THRESHOLD at 128 kB, so set both. With 128 kB,
+    every image of 1280 x 720 returns 1 MB and allocates it again, a tenth of its time.
     """
     library = ctypes.CDLL(None)
     if hasattr(library, "mallopt"):
@@ -30,19 +30,19 @@ def map_large_blocks() -> None:
         library.mallopt(M_TRIM_THRESHOLD, LARGE_BYTES)
 
 
-def give_back_freed() -> None:
-    """Give back all that is free, which takes some milliseconds."""
+def return_free_memory() -> None:
+    """Return all free memory to the system, which takes some milliseconds."""
     library = ctypes.CDLL(None)
     if hasattr(library, "malloc_trim"):
         library.malloc_trim(0)
 
 
-def begin_start() -> None:
-    """Do not look for cycles while modules are loaded, which make nearly none."""
+def pause_garbage_collection() -> None:
+    """Disable scans while modules are loaded, which creates almost no garbage."""
     gc.disable()
 
 
-def end_start() -> None:
-    """Look for cycles from now on, but not among what is there: it stays to the end."""
+def resume_garbage_collection() -> None:
+    """Enable scans again, without the objects that exist now: they live as long as the process."""
     gc.freeze()
     gc.enable()

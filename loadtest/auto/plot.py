@@ -35,7 +35,7 @@ def measure(folder: Path) -> list[Standing]:
     resolutions = Settings.model_fields["auto_resolutions"].default
     store = Store(Selection(folder), partial(load_model))
     timings = Timings()
-    measurer = Measurer(store, timings, resolutions, busy=lambda: False, keep=False)
+    measurer = Measurer(store, timings, resolutions, busy=lambda: False, store_results=False)
     measurer.measure(MAX_TIMING_S)
     variants = [each for each in loaded_variants(store, resolutions) if each.top1]
     times = {key: found.p50_ms for key, found in timings.measured.items()}

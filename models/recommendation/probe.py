@@ -16,7 +16,7 @@ from PIL import Image
 from app.card.card import Family, Precision
 from app.images.decode import load_image
 from app.images.limits import ImageLimits
-from app.inference.measurer import USUAL
+from app.inference.measurer import PREPROCESSING
 from app.model import runtime
 from models.checkpoints.checkpoint import Affine, Quantization, QuantizedLayer
 from models.export.export import kernel_shapes, untrained
@@ -97,7 +97,7 @@ def time_decoding(size: tuple[int, int] = PHOTO_SIZE) -> float:
     took_s = []
     for _ in range(DECODES):
         began = time.thread_time()
-        load_image(file.getvalue(), 224, USUAL, ImageLimits())
+        load_image(file.getvalue(), 224, PREPROCESSING, ImageLimits())
         took_s.append(time.thread_time() - began)
     return min(took_s) * 1000
 

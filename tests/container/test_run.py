@@ -189,7 +189,7 @@ def test_a_full_disk_costs_only_the_cache(image: str, tmp_path: Path) -> None:
 def test_a_folder_without_models_ends_the_start_with_one_line(image: str, tmp_path: Path) -> None:
     share(tmp_path)
     said = failed_start(image, *HARDENED, "--volume", f"{tmp_path}:/models:ro")
-    assert said.startswith("error: the store /models holds no .onnx file; ")
+    assert said.startswith("error: The store /models has no .onnx file. ")
     assert said.count("\n") == 1
 
 

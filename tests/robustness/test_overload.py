@@ -80,7 +80,7 @@ def test_work_whose_deadline_passed_is_dropped_before_it_is_decoded(store: Path)
         late = classify(service, light_image(), **{"X-Deadline-Ms": "100"})
         detail = assert_problem(late, DeadlineExceeded)
         assert "deadline of 100 ms" in detail
-        assert "0 of them started" in detail
+        assert "started 0 of 1 images" in detail
         assert {future.result().status_code for future in before} == {200}
         _nothing_left(service)
         assert service.metric(DROPPED, outcome="deadline-exceeded") == 1

@@ -104,7 +104,7 @@ def test_a_second_model_of_the_same_name_is_refused(folder: Path) -> None:
         assert changes["dropped"] == []
         [[file, reason]] = changes["broken"].items()
         assert file == "again.onnx"
-        assert f"a second model called {SMALL_V1}" in reason
+        assert f"another file already has the model {SMALL_V1}" in reason
 
 
 def test_sighup_reads_the_store_again(folder: Path) -> None:

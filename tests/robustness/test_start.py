@@ -35,7 +35,7 @@ def test_a_port_that_is_taken_is_named(store: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         said = failed_start(store, port=port)
-    assert said.startswith(f"error: cannot listen on 127.0.0.1 port {port}: Address already in use")
+    assert said.startswith(f"error: Cannot listen on 127.0.0.1 port {port}: Address already in use")
 
 
 def test_a_second_start_leaves_the_first_service_alone(store: Path) -> None:
@@ -80,7 +80,7 @@ def test_a_full_disk_is_said_and_keeps_no_model_from_serving(store: Path, tmp_pa
         shutil.copy(file, tmp_path)
         with running(tmp_path) as service:
             assert classify(service, light_image()).status_code == 200
-            assert f"no optimised graph of {file.name} is kept" in service.log
+            assert f"Cannot store the optimised graph of {file.name}" in service.log
         assert not list(tmp_path.rglob("*.ort"))
 
 

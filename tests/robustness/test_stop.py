@@ -84,7 +84,7 @@ def test_an_upload_that_never_ends_is_cut_off_when_the_time_to_stop_is_over(stor
         service.signal(signal.SIGTERM)
         assert reply(opened).status == 503
         assert service.wait() == 0
-        assert "stopped with 1 requests unfinished" in service.log
+        assert "Stopped with 1 requests unfinished" in service.log
         assert "Traceback" not in service.log
 
 

@@ -41,7 +41,7 @@ async def info(gateway: Current, _: Annotated[NoQuery, Query()]) -> Info:
         onnxruntime=runtime.version(),
         pillow=PIL.__version__,
         python=platform.python_version(),
-        providers=short_names(runtime.offered()),
+        providers=short_names(runtime.built_in_providers()),
         cores=gateway.cores.count,
         cores_reason=gateway.cores.reason,
         workers=gateway.scheduler.workers,

@@ -5,7 +5,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.auto.brownout import HOLD_S, LOOK_S, Brownout, Load
+from app.auto.brownout import HOLD_S, INTERVAL_S, Brownout, Load
 
 STEPS_MS = (10.0, 5.0, 2.0, 1.0)
 
@@ -20,10 +20,10 @@ class Machine:
         self.brownout = Brownout(lambda: self.now_s, lambda old, new: self.steps.append((old, new)))
 
     def run(self, seconds: float, rate: float, pressure: float) -> int:
-        for _ in range(round(seconds / LOOK_S)):
-            self.now_s += LOOK_S
-            self.arrived += rate * LOOK_S
-            self.brownout.look(Load(int(self.arrived), pressure, 1, STEPS_MS))
+        for _ in range(round(seconds / INTERVAL_S)):
+            self.now_s += INTERVAL_S
+            self.arrived += rate * INTERVAL_S
+            self.brownout.update(Load(int(self.arrived), pressure, 1, STEPS_MS))
         return self.brownout.step
 
 
@@ -78,7 +78,7 @@ def test_a_step_up_that_proves_wrong_is_tried_again_later_each_time() -> None:
     rises: list[float] = []
     for _ in range(1500):
         before = machine.brownout.step
-        machine.run(LOOK_S, rate=60, pressure=0.9 if before == 0 else 0.0)
+        machine.run(INTERVAL_S, rate=60, pressure=0.9 if before == 0 else 0.0)
         if before == 1 and machine.brownout.step == 0:
             rises.append(machine.now_s)
     gaps = [later - earlier for earlier, later in pairwise(rises)]

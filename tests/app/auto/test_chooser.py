@@ -14,12 +14,12 @@ import httpx
 import pytest
 
 from app.auto.choice import Choice, Demand, PredictQuery, explicit_choice
-from app.auto.chooser import HOLD_S, HTTP_MS, USUAL_SPREAD, Chooser
+from app.auto.chooser import DEFAULT_SPREAD, HOLD_S, HTTP_MS, Chooser
 from app.budget import Budget, parse_budget
 from app.card.variant import Key
 from app.errors import BadQuery, ImpossibleBudget, UnknownModel
 from app.inference.scheduler import Scheduler
-from app.inference.timings import ENOUGH, FRESH_S, Measured, Timings
+from app.inference.timings import MAX_AGE_S, MIN_SAMPLES, Measured, Timings
 from app.model.model import load_model
 from app.model.store import Store
 from app.model.store_folder import Selection
@@ -100,7 +100,7 @@ def choosing(store: Store, workers: int = 1, **settings: Any) -> Iterator[Chosen
 
 
 def surely_ms(inference_ms: float) -> float:
-    return (inference_ms + DECODE_MS + HTTP_MS) * USUAL_SPREAD
+    return (inference_ms + DECODE_MS + HTTP_MS) * DEFAULT_SPREAD
 
 
 def test_without_a_budget_the_most_accurate_variant_answers(models: Store) -> None:
@@ -150,7 +150,7 @@ def test_what_waits_already_counts_against_the_budget(models: Store) -> None:
         blocker, ticket = await blocked(chosen.scheduler)
         waiting = [chosen.scheduler.submit([lambda _: None]) for _ in range(2)]
         wait_ms = 3 * chosen.scheduler.service_ms
-        limit_ms = (6 + DECODE_MS + HTTP_MS + wait_ms) * USUAL_SPREAD + 0.1
+        limit_ms = (6 + DECODE_MS + HTTP_MS + wait_ms) * DEFAULT_SPREAD + 0.1
         after = chosen.ask(max_latency_ms=limit_ms)
         blocker.let_go()
         await asyncio.gather(ticket, *waiting)
@@ -171,7 +171,7 @@ def test_a_budget_that_only_the_queue_breaks_is_answered_by_the_fastest(models: 
         await ticket
         assert choice.key == (V2, 96)
         assert choice.note is not None
-        assert "not sure to be kept at the present load" in choice.note.reason
+        assert "the current load may exceed" in choice.note.reason
 
     with choosing(models) as chosen:
         asyncio.run(scenario(chosen))
@@ -199,14 +199,14 @@ def test_a_variant_that_takes_longer_than_expected_is_left_until_that_is_old(mod
         wider = PredictQuery(max_latency_ms=surely_ms(15) + 0.1, max_params=1_700_000, min_top1=35)
         choice = chosen.chooser.choose(query, ONE, inf)
         assert choice.note is not None
-        for _ in range(ENOUGH):
+        for _ in range(MIN_SAMPLES):
             chosen.chooser.learn(choice, 3 * choice.note.expected_ms)
         chosen.clock.now_s += HOLD_S
         assert chosen.chooser.choose(wider, ONE, inf).key != (V2, 192)
         with_old = chosen.chooser.choose(query, ONE, inf)
         assert with_old.note is not None
-        assert "not sure" in with_old.note.reason
-        chosen.clock.now_s += FRESH_S + 1
+        assert "may exceed" in with_old.note.reason
+        chosen.clock.now_s += MAX_AGE_S + 1
         again = chosen.chooser.choose(query, ONE, inf).note
         assert again is not None
         assert "meets" in again.reason
@@ -219,7 +219,7 @@ def test_a_choice_stands_for_a_while_unless_the_queue_breaks_it(models: Store) -
         choice = chosen.chooser.choose(PredictQuery(max_latency_ms=limit_ms), ONE, inf)
         assert choice.key == (V2, 160)
         assert choice.note is not None
-        for _ in range(ENOUGH):
+        for _ in range(MIN_SAMPLES):
             chosen.chooser.learn(choice, 3 * choice.note.expected_ms)
         assert chosen.ask(max_latency_ms=limit_ms) == (V2, 160)
         blocker, ticket = await blocked(chosen.scheduler)

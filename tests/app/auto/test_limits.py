@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.auto.limits import STATIC, explain, figure, keeps
+from app.auto.limits import STATIC, explain, figure, meets
 from app.budget import LIMITS, Budget, parse_budget
 from tests.app.variants import variant
 
@@ -46,13 +46,13 @@ def test_a_request_replaces_single_limits_of_the_default() -> None:
 def test_a_variant_keeps_exactly_its_own_figures(name: str) -> None:
     own = figure(name, GOOD)
     worse = own + 1 if name.startswith("min") else own - 1
-    assert keeps(name, own, GOOD)
-    assert not keeps(name, worse, GOOD)
+    assert meets(name, own, GOOD)
+    assert not meets(name, worse, GOOD)
     assert name in LIMITS
 
 
 def test_an_unknown_accuracy_keeps_no_least_accuracy() -> None:
-    assert not keeps("min_top1", 1, variant("unknown", None))
+    assert not meets("min_top1", 1, variant("unknown", None))
 
 
 def test_of_one_limit_the_least_possible_is_told() -> None:

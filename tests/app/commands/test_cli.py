@@ -125,9 +125,9 @@ def test_what_is_no_file_or_too_large_is_named_and_not_read(
         file.truncate(40_000_000_000)
     outcome = run(capsys, "predict", str(pipe), photo, str(large), "--json")
     errors = [result.get("error") for result in json.loads(outcome.out)["results"]]
-    assert errors[0].startswith("not a file")
+    assert errors[0].startswith("This is not a file.")
     assert errors[1] is None
-    assert errors[2] == "40000000000 bytes are more than max_body_bytes (16777216)"
+    assert errors[2] == "The file has 40000000000 bytes; max_body_bytes is 16777216."
 
 
 def test_labels_are_shown_as_they_are(capsys: Capture, photo: str, tmp_path: Path) -> None:
@@ -139,12 +139,12 @@ def test_labels_are_shown_as_they_are(capsys: Capture, photo: str, tmp_path: Pat
 
 def test_an_unknown_model_is_refused_with_those_there_are(capsys: Capture, photo: str) -> None:
     text = refused(capsys, "predict", photo, "--model", "mobilenet_v3")
-    assert text.endswith(f"has no mobilenet_v3; it has {SMALL_V1}, {SMALL_V2}")
+    assert text.endswith(f"has no mobilenet_v3. It has: {SMALL_V1}, {SMALL_V2}.")
 
 
 def test_a_missing_store_is_refused_with_what_to_do(capsys: Capture, photo: str) -> None:
     text = refused(capsys, "predict", photo, "--store", "/nowhere")
-    assert text.startswith("the store /nowhere is not a folder; `mobilenet-gateway models pull`")
+    assert text.startswith("The store /nowhere is not a folder. Fetch the default model with ")
 
 
 def test_a_resolution_that_the_model_does_not_take_is_refused(capsys: Capture, photo: str) -> None:
@@ -188,7 +188,7 @@ def test_wrong_usage_ends_with_what_is_wrong_a_hint_and_status_2(
         pytest.param(
             ("--port", "high"), "port (GATEWAY_PORT) is 'high': Input should be", id="bad-option"
         ),
-        pytest.param(("--store", "/nowhere"), "the store /nowhere is not a folder", id="no-store"),
+        pytest.param(("--store", "/nowhere"), "The store /nowhere is not a folder", id="no-store"),
         pytest.param(
             ("--config", "/no.toml"), "GATEWAY_CONFIG names /no.toml, which is not", id="no-file"
         ),
@@ -254,7 +254,7 @@ def test_a_service_loads_only_what_serves() -> None:
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=ROOT
     )
-    assert "the store /nowhere is not a folder" in done.stderr
+    assert "The store /nowhere is not a folder" in done.stderr
     loaded = set(done.stdout.split())
     assert {"app", "uvicorn", "onnxruntime"} <= loaded
     assert not {"rich", "models", "onnx", "httpx", "mobilenet_gateway_client"} & loaded

@@ -96,7 +96,9 @@ def test_a_batch_is_as_large_as_workers_can_fill(
         batcher = open_batcher(batch_max, LONG_MS, workers)
     assert batcher is not None
     assert batcher.max_images == most
-    assert ("batch_max is 8, but 4 workers" in caplog.text) == (most < batch_max)
+    assert ("batch_max is 8, but each image needs one of 4 workers" in caplog.text) == (
+        most < batch_max
+    )
 
 
 @pytest.mark.parametrize(("batch_max", "workers"), [(1, 8), (8, 1)])

@@ -57,7 +57,7 @@ def test_the_next_start_knows_the_figures_of_the_last(own_store: Path) -> None:
     measurer, timings = opened(own_store)
     measurer.measure(LONG_S)
     again, recalled = opened(own_store)
-    assert again.recall() == 3
+    assert again.load_results() == 3
     assert recalled.measured == timings.measured
     report = again.measure(LONG_S, again=False)
     assert (report.measured, report.kept) == (0, 3)
@@ -70,7 +70,7 @@ def test_figures_of_another_file_of_that_name_are_not_taken(own_store: Path) -> 
     shutil.copy(replaced, own_store / "copy")
     (own_store / "copy").replace(replaced)
     measurer, timings = opened(own_store)
-    assert measurer.recall() == 1
+    assert measurer.load_results() == 1
     assert timings.measured.keys() == {(SMALL_V2, 96)}
 
 
@@ -119,11 +119,11 @@ def test_kept_figures_that_cannot_be_read_are_measured_anew(own_store: Path) -> 
     kept = sorted((own_store / ".cache").glob("*.json"))
     for file, text in zip(kept, ("{", json.dumps({"128": {"p50_ms": 1}})), strict=True):
         file.write_text(text)
-    assert opened(own_store)[0].recall() == 0
+    assert opened(own_store)[0].load_results() == 0
 
 
 def test_nothing_is_kept_if_nothing_shall_be(own_store: Path) -> None:
-    opened(own_store, keep=False)[0].measure(LONG_S)
+    opened(own_store, store_results=False)[0].measure(LONG_S)
     assert not (own_store / ".cache").exists()
 
 
@@ -219,7 +219,7 @@ from app.model.store import Selection, Store
 from app.inference.timings import Timings
 
 store = Store(Selection(Path(sys.argv[1])), load_model)
-print(Measurer(store, Timings(), (96,), lambda: False, keep=False).measure(60).measured)
+print(Measurer(store, Timings(), (96,), lambda: False, store_results=False).measure(60).measured)
 """
 
 
@@ -246,7 +246,7 @@ def test_after_measuring_what_no_work_needs_is_given_back(own_store: Path) -> No
         above = bytes(10_000)
         del blocks
         before = resident_bytes()
-        asyncio.run(measurer.measure_in_turn(60))
+        asyncio.run(measurer.measure_exclusively(60))
         print(before - resident_bytes())
     """
     [given_back], _ = numbers(code, own_store)

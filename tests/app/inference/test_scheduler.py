@@ -114,7 +114,7 @@ def test_no_more_than_the_limit_waits_and_the_next_is_refused() -> None:
             blocker, first = await blocked(scheduler)
             waiting = [scheduler.submit([noting([], "a")] * images) for images in (1, 2)]
             assert (scheduler.waiting, scheduler.unfinished, scheduler.full) == (3, 4, True)
-            with pytest.raises(Overloaded, match="3 images wait already and the limit is 3"):
+            with pytest.raises(Overloaded, match="Queue full: 3 of 3 images waiting"):
                 scheduler.submit([noting([], "b")])
             blocker.let_go()
             for ticket in (first, *waiting):
@@ -179,7 +179,7 @@ def test_a_cancelled_wait_drops_the_ticket_and_lets_go_of_its_images() -> None:
             await asyncio.sleep(0)
             gc.collect()
             assert held() is None
-            assert "0 of them started" in ticket.progress()
+            assert "started 0 of 1 images" in ticket.progress()
             blocker.let_go()
             await first
             await settled(scheduler)
@@ -270,7 +270,7 @@ def test_close_does_not_wait_for_ever() -> None:
     async def run() -> None:
         scheduler = Scheduler(1, 64)
         blocker, ticket = await blocked(scheduler)
-        scheduler.close(patience_s=0.01)
+        scheduler.close(timeout_s=0.01)
         assert scheduler.unfinished == 1
         blocker.let_go()
         await ticket

@@ -3,7 +3,15 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.inference.timings import ENOUGH, FRESH_S, RECOUNT, WINDOW, Measured, Timings, Window
+from app.inference.timings import (
+    MAX_AGE_S,
+    MIN_SAMPLES,
+    SAMPLES_PER_UPDATE,
+    WINDOW,
+    Measured,
+    Timings,
+    Window,
+)
 from tests.app.variants import variant
 
 SMALL, LARGE = variant("small", madds=1_000_000), variant("large", madds=4_000_000)
@@ -16,7 +24,7 @@ class Clock:
         return self.now_s
 
 
-def served(timings: Timings, clock: Clock, inference_ms: float, times: int = ENOUGH) -> None:
+def served(timings: Timings, clock: Clock, inference_ms: float, times: int = MIN_SAMPLES) -> None:
     for _ in range(times):
         timings.record(SMALL.key, 50_000, 1.5, inference_ms, clock())
 
@@ -39,7 +47,7 @@ def test_a_quantile_follows_new_samples_after_a_few() -> None:
     window = Window()
     window.add(1.0, 0)
     assert window.quantile(0.5) == 1.0
-    for _ in range(RECOUNT):
+    for _ in range(SAMPLES_PER_UPDATE):
         window.add(9.0, 0)
     assert window.quantile(0.5) == 9.0
 
@@ -57,9 +65,9 @@ def test_a_measurement_holds_until_enough_requests_say_more() -> None:
     timings = Timings(clock)
     timings.measure(SMALL, Measured(3.0, 4.0))
     assert timings.inference_ms(SMALL) == 3.0
-    served(timings, clock, 6.0, ENOUGH - 1)
+    served(timings, clock, 6.0, MIN_SAMPLES - 1)
     assert timings.inference_ms(SMALL) == 3.0
-    served(timings, clock, 6.0, RECOUNT)
+    served(timings, clock, 6.0, SAMPLES_PER_UPDATE)
     assert timings.inference_ms(SMALL) == 6.0
 
 
@@ -70,7 +78,7 @@ def test_what_slows_one_variant_down_is_expected_of_all() -> None:
     timings.measure(LARGE, Measured(10.0, 11.0))
     served(timings, clock, 6.0)
     assert timings.inference_ms(LARGE) == 20.0
-    clock.now_s += FRESH_S + 1
+    clock.now_s += MAX_AGE_S + 1
     assert timings.inference_ms(LARGE) == 10.0
     assert timings.inference_ms(SMALL) == 3.0
 
@@ -104,14 +112,14 @@ def test_decoding_is_known_by_the_size_of_the_image_and_the_resolution() -> None
 def test_before_anything_was_decoded_a_larger_image_is_expected_to_take_longer() -> None:
     timings = Timings(Clock())
     assert timings.decode_ms(1_000_000, 224) > timings.decode_ms(100_000, 224) > 0
-    assert timings.decode_ms(timings.usual_bytes, 224) > 0
+    assert timings.decode_ms(timings.typical_bytes, 224) > 0
 
 
 def test_the_usual_image_is_the_one_that_comes_most() -> None:
     timings = Timings(Clock())
     for image_bytes in (500_000, 20_000, 20_000):
         timings.record_decode(image_bytes, 224, 1.0, 0)
-    assert 16_384 <= timings.usual_bytes < 32_768
+    assert 16_384 <= timings.typical_bytes < 32_768
 
 
 def test_a_model_that_changed_is_forgotten() -> None:

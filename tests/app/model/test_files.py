@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from app.errors import ModelFileError
-from app.model.files import find_files, look, stamp
+from app.model.files import find_files, read_stamps, stamp
 
 
 def test_files_in_the_making_and_other_files_are_left_alone(tmp_path: Path) -> None:
@@ -17,24 +17,24 @@ def test_files_in_the_making_and_other_files_are_left_alone(tmp_path: Path) -> N
 def test_a_file_is_told_from_the_one_that_lay_there_before(tmp_path: Path) -> None:
     path = tmp_path / "a.onnx"
     path.write_bytes(b"one")
-    before = look(tmp_path)
+    before = read_stamps(tmp_path)
     assert before == {path: stamp(path)}
     (tmp_path / "new").write_bytes(b"two")
     (tmp_path / "new").replace(path)
-    assert look(tmp_path) != before
-    assert look(tmp_path) == look(tmp_path)
+    assert read_stamps(tmp_path) != before
+    assert read_stamps(tmp_path) == read_stamps(tmp_path)
 
 
 def test_a_file_that_may_be_read_now_looks_different(tmp_path: Path) -> None:
     path = tmp_path / "a.onnx"
     path.write_bytes(b"one")
     path.chmod(0)
-    before = look(tmp_path)
+    before = read_stamps(tmp_path)
     path.chmod(0o600)
-    assert look(tmp_path) != before
+    assert read_stamps(tmp_path) != before
 
 
 def test_what_is_gone_has_no_stamp_and_no_look(tmp_path: Path) -> None:
-    assert look(tmp_path / "nothing") == {}
+    assert read_stamps(tmp_path / "nothing") == {}
     with pytest.raises(ModelFileError, match="No such file"):
         stamp(tmp_path / "a.onnx")

@@ -70,16 +70,16 @@ def test_a_rest_gives_back_what_a_large_run_took(store: Path) -> None:
         import sys
         from pathlib import Path
         import numpy as np
-        from app.system.memory import give_back_freed
+        from app.system.memory import return_free_memory
         from app.model.model import load_model
         from tests.app.resident import resident_bytes
 
         model = load_model(Path(sys.argv[1]))
         model.probabilities(np.zeros((8, 512, 512, 3), np.uint8))
-        give_back_freed()
+        return_free_memory()
         before = resident_bytes()
         model.release_memory()
-        give_back_freed()
+        return_free_memory()
         print(before - resident_bytes())
     """
     [given_back], _ = numbers(code, store / f"{SMALL_V2}.onnx")

@@ -85,7 +85,7 @@ def test_a_file_in_the_making_is_no_change(store: Path, tmp_path: Path) -> None:
 
 
 def test_a_folder_that_cannot_be_read_is_named_with_the_reason(tmp_path: Path) -> None:
-    with pytest.raises(ModelFileError, match="cannot be read: File name too long"):
+    with pytest.raises(ModelFileError, match=r"Cannot read the store .*: File name too long"):
         opened(tmp_path / ("a" * 300))
 
 
@@ -102,30 +102,30 @@ def test_untrained_models_are_served_if_that_is_allowed(tmp_path: Path) -> None:
         pytest.param(
             lambda _, folder: folder.rmdir(), "{folder} is not a folder", id="missing-folder"
         ),
-        pytest.param(lambda *_: None, "{folder} holds no .onnx file", id="empty-folder"),
+        pytest.param(lambda *_: None, "{folder} has no .onnx file", id="empty-folder"),
         pytest.param(
             lambda _, folder: (folder / "bad.onnx").write_bytes(bytes(range(256)) * 99),
             "{folder}/bad.onnx: not a model that onnxruntime can load",
             id="random-bytes",
         ),
-        pytest.param(without_card, "{folder}/foreign.onnx: it has no model card", id="no-card"),
+        pytest.param(without_card, "{folder}/foreign.onnx: no model card", id="no-card"),
         pytest.param(
             with_unknown_field,
             "{folder}/coloured.onnx: its model card is not valid: colour: ",
             id="unknown-field",
         ),
-        pytest.param(called_auto, "{folder}/auto.onnx: no model can be called auto", id="auto"),
+        pytest.param(called_auto, "{folder}/auto.onnx: the name 'auto' is reserved", id="auto"),
         pytest.param(
             lambda _, folder: export_random(folder, kind="untrained"),
-            f"{{folder}}/{SMALL_V2}.onnx: its weights are random (untrained); "
-            "set GATEWAY_ALLOW_UNTRAINED=true",
+            f"{{folder}}/{SMALL_V2}.onnx: its weights are random (untrained). "
+            "Set GATEWAY_ALLOW_UNTRAINED=true",
             id="untrained",
         ),
         pytest.param(
             lambda model, folder: [
                 shutil.copy(model, folder / name) for name in ("one.onnx", "two.onnx")
             ],
-            f"{{folder}}/two.onnx: a second model called {SMALL_V1}",
+            f"{{folder}}/two.onnx: another file already has the model {SMALL_V1}",
             id="second-of-a-name",
         ),
     ],
@@ -149,7 +149,7 @@ def test_a_start_with_a_model_that_is_not_there_names_those_that_are(store: Path
     run = finished("serve", GATEWAY_STORE=str(store), GATEWAY_MODELS=f"{SMALL_V1},mobilenet_v3")
     assert run.status == 1
     assert run.err == (
-        f"error: the store {store} has no mobilenet_v3; it has {SMALL_V1}, {SMALL_V2}\n"
+        f"error: The store {store} has no mobilenet_v3. It has: {SMALL_V1}, {SMALL_V2}.\n"
     )
 
 
@@ -247,5 +247,5 @@ def test_a_model_that_cannot_rest_is_logged_and_all_else_is_given_back(
     """
     [given_back], logged = numbers(code, folder)
     assert given_back > 100e6 + 20e6  # what was freed, and half of what the last model took
-    assert f"{SMALL_V1} keeps the memory of its runs: " in logged
-    assert f"{SMALL_V2} keeps" not in logged
+    assert f"Cannot release the memory of {SMALL_V1}: " in logged
+    assert f"of {SMALL_V2}" not in logged

@@ -49,7 +49,7 @@ def test_metrics_name_the_models_that_are_loaded(gateway: Gateway) -> None:
 def test_a_replaced_model_does_not_keep_the_times_of_the_old_one(
     gateway: Gateway, folder: Path
 ) -> None:
-    asyncio.run(gateway.measurer.measure_in_turn(LONG_S))
+    asyncio.run(gateway.measurer.measure_exclusively(LONG_S))
     assert timed(gateway) == {SMALL_V1, SMALL_V2}
     put(folder, seed=1)
     asyncio.run(gateway.reloader.reload())

@@ -17,7 +17,7 @@ from tests.processes import LIVELINESS_S
 @needs_glibc
 def test_what_was_freed_below_a_live_block_is_given_back() -> None:
     code = """if True:
-        from app.system.memory import give_back_freed
+        from app.system.memory import return_free_memory
         from tests.app.resident import resident_bytes
 
         blocks = [bytes(10_000) for _ in range(10_000)]
@@ -25,7 +25,7 @@ def test_what_was_freed_below_a_live_block_is_given_back() -> None:
         full = resident_bytes()
         del blocks
         kept = resident_bytes()
-        give_back_freed()
+        return_free_memory()
         print(full - kept, kept - resident_bytes())
     """
     [freed_at_once, given_back], _ = numbers(code)
