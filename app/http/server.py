@@ -56,7 +56,7 @@ class Server(uvicorn.Server):
 
     async def _drain(self) -> None:
         settings = self.gateway.settings
-        log.info("stopping: %s requests to finish", self.gateway.lifecycle.active)
+        log.info("Shutting down: %s requests in flight.", self.gateway.lifecycle.active)
         finished = await self.gateway.lifecycle.stop(settings.drain_s, settings.stop_timeout_s)
         if finished:
             self._close(FLUSH_S)

@@ -117,7 +117,7 @@ def test_a_stop_waits_for_nobody_who_has_an_answer(store: Path) -> None:
         assert reply(opened).status == 404
         service.signal(SIGTERM)
         assert service.wait() == 0
-        assert "stopping: 0 requests" in service.log
+        assert "Shutting down: 0 requests" in service.log
         assert "exceeded" not in service.log
 
 

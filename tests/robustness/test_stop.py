@@ -70,7 +70,7 @@ def test_an_upload_under_way_may_still_be_finished(store: Path) -> None:
         opened.sendall(request[:500_000])
         until(lambda: service.metric(HELD) > 0, "the upload began")
         service.signal(signal.SIGTERM)
-        until(lambda: "stopping: 1 requests" in service.log, "the stop began")
+        until(lambda: "Shutting down: 1 requests" in service.log, "the stop began")
         opened.sendall(request[500_000:])
         assert reply(opened).status == 200
         assert service.wait() == 0
@@ -93,7 +93,7 @@ def test_a_second_signal_ends_the_process_at_once(store: Path) -> None:
         _begin_upload(opened)
         until(lambda: service.metric(HELD) > 0, "the upload began")
         service.signal(signal.SIGTERM)
-        until(lambda: "stopping: 1 requests" in service.log, "the stop began")
+        until(lambda: "Shutting down: 1 requests" in service.log, "the stop began")
         service.signal(signal.SIGTERM)
         assert reply(opened).status == 503
         assert service.wait() == 0

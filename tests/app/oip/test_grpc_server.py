@@ -452,7 +452,7 @@ def test_a_stop_answers_what_was_accepted_and_refuses_the_rest(store: Path) -> N
         thread.start()
         until(lambda: service.metric("gateway_permits_in_use") > 0, "the work is there")
         service.signal(signal.SIGTERM)
-        until(lambda: "stopping" in service.log, "the stop begins")
+        until(lambda: "Shutting down" in service.log, "the stop begins")
         said = refused(lambda: infer(asked(PHOTO), timeout=20), grpc.StatusCode.UNAVAILABLE)
         assert "shutting down" in said
         thread.join(30)
