@@ -36,7 +36,7 @@ class Load:
 
 
 class Brownout:
-    """The present step. Call it from the event loop only."""
+    """The current step. Call it from the event loop only."""
 
     def __init__(self, clock: Callable[[], float], on_step: Callable[[int, int], None]) -> None:
         """`on_step` is called with the old and the new step."""

@@ -78,7 +78,7 @@ class Chooser:
         self.brownout = Brownout(clock, self._on_step) if brownout else None
 
     def choose(self, query: PredictQuery, demand: Demand, deadline_ms: float) -> Choice:
-        """The most accurate variant within the budget and the present step of the brown-out.
+        """The most accurate variant within the budget and the current step of the brown-out.
 
         If only the queue makes the budget impossible, the fastest variant answers late.
 
@@ -149,7 +149,7 @@ class Chooser:
         return found
 
     def _allowed(self, candidates: list[Variant], step: int, demand: Demand) -> list[Variant]:
-        """Candidates no slower than the present step, or else the fastest one."""
+        """Candidates no slower than the current step, or else the fastest one."""
         if not step:
             return candidates
         max_ms = self._expected_ms(self._steps[step], demand) * 1.001
@@ -229,7 +229,7 @@ class Chooser:
         return ahead * scheduler.service_ms / scheduler.workers
 
     def _update_brownout(self, queue_ms: float, deadline_ms: float) -> int:
-        """Update the brown-out if it is due; returns the present step."""
+        """Update the brown-out if it is due; returns the current step."""
         if self.brownout is None:
             return 0
         if self.brownout.due:

@@ -195,10 +195,7 @@ class Measurer:
                 path.parent.mkdir(exist_ok=True)
                 remove_stale(path)
                 path.write_text(json.dumps(results), "utf-8")
-            except (
-                OSError,
-                KeyError,
-            ) as error:  # the folder is not writable, or the model was just dropped
+            except (OSError, KeyError) as error:  # not writable, or the model was just dropped
                 log.info("Cannot store the timings of %s: %s", model.name, error)
 
 

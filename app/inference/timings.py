@@ -18,7 +18,7 @@ Kind = TypeVar("Kind", bound=Hashable)
 
 WINDOW = 128  # newest samples to use
 MIN_SAMPLES = 16  # fewer are ignored
-# Older samples predict less than an idle measurement times the present slowdown.
+# Older samples predict less than an idle measurement times the current slowdown.
 MAX_AGE_S = 30.0
 SAMPLES_PER_UPDATE = 8  # new samples after which quantiles are computed again
 
@@ -126,7 +126,7 @@ class Timings:
     def inference_ms(self, variant: Variant) -> float:
         """The expected median time of an inference now.
 
-        From recent requests if there are enough; else from the idle measurement times the present
+        From recent requests if there are enough; else from the idle measurement times the current
         slowdown; else from the multiply-adds.
         """
         window = self._inference.get(variant.key)
@@ -140,7 +140,7 @@ class Timings:
 
     @property
     def slowdown(self) -> float:
-        """How many times longer than when idle an inference takes at present."""
+        """How many times longer than when idle an inference takes now."""
         window = self._slowdown
         if len(window) < MIN_SAMPLES or self._clock() - window.last_s > MAX_AGE_S:
             return 1.0

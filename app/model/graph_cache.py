@@ -33,7 +33,7 @@ class GraphCache:
             try:
                 return runtime.optimised_session(cached, memory_arena=memory_arena)
             except Exception as error:  # onnxruntime's errors have no common class
-                log.warning("Cannot use %s, making it again: %s", cached, error)
+                log.warning("Cannot use %s; optimising the model again: %s", cached, error)
         return self._optimise(model, cached, memory_arena)
 
     def _optimise(self, model: Path, cached: Path, memory_arena: bool) -> Any:
@@ -55,7 +55,7 @@ class GraphCache:
 
 
 def cache_name(model: Path, suffix: str) -> str:
-    """The name of a file with results for the present content of a model file.
+    """The name of a file with results for the current content of a model file.
 
     Raises:
         OSError: the model file cannot be read.

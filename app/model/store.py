@@ -195,9 +195,7 @@ class Store:
         for model in self:
             try:
                 model.release_memory()
-            except (
-                Exception
-            ) as error:  # its card declares resolutions that its graph does not support
+            except Exception as error:  # its graph does not support all resolutions of its card
                 log.warning("Cannot release the memory of %s: %s", model.name, error)
         memory.return_free_memory()
 
