@@ -27,7 +27,7 @@ def commands(job: dict[str, Any]) -> str:
     return "\n".join(step.get("run", "") for step in job["steps"])
 
 
-@pytest.mark.skipif(ACTIONLINT is None, reason="needs actionlint, of the extra dev or on the PATH")
+@pytest.mark.skipif(ACTIONLINT is None, reason="needs actionlint on the PATH")
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
 def test_a_workflow_passes_actionlint(path: Path) -> None:
     assert ACTIONLINT is not None

@@ -11,25 +11,24 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
+
+from app.arrays import Float32Array, Uint8Array
 
 log = logging.getLogger(__name__)
-Pixels = NDArray[np.uint8]
-Floats = NDArray[np.float32]
 
 
 class Run(Protocol):
     """Run uint8 images [N, H, W, 3]; float32 outputs [N, width]."""
 
-    def __call__(self, images: Pixels) -> Floats: ...
+    def __call__(self, images: Uint8Array) -> Float32Array: ...
 
 
 @dataclass(slots=True)
 class _Batch:
-    images: list[Pixels] = field(default_factory=list)
+    images: list[Uint8Array] = field(default_factory=list)
     full: threading.Event = field(default_factory=threading.Event)
     done: threading.Event = field(default_factory=threading.Event)
-    rows: Floats | None = None
+    rows: Float32Array | None = None
     error: Exception | None = None
 
 
@@ -42,7 +41,7 @@ class Batcher:
         self._lock = threading.Lock()
         self._open: dict[Hashable, _Batch] = {}
 
-    def infer(self, group: Hashable, image: Pixels, run: Run) -> Floats:
+    def infer(self, group: Hashable, image: Uint8Array, run: Run) -> Float32Array:
         """The outputs [width] of one image [H, W, 3]; images of the same `group` may run together.
 
         Blocks the thread until the batch has run. If `run` raises, so do the calls of all its
@@ -59,7 +58,7 @@ class Batcher:
         assert batch.rows is not None  # noqa: S101  done without an error
         return batch.rows[index]  # type: ignore[no-any-return]  # NumPy's Any
 
-    def _join(self, group: Hashable, image: Pixels) -> tuple[_Batch, int]:
+    def _join(self, group: Hashable, image: Uint8Array) -> tuple[_Batch, int]:
         """Add an image to the open batch of its group; returns its index there."""
         with self._lock:
             batch = self._open.setdefault(group, _Batch())

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from app.arrays import Float32Array, Uint8Array
 from app.card.card import CARD_KEY, EMBEDDING, INPUT, PROBABILITIES, ModelCard, parse_card
 from app.errors import BadQuery, CardError, ModelFileError, first_line
 from app.model.graph_cache import GraphCache
@@ -16,8 +16,8 @@ from app.model.providers import CPU_ONLY, Providers
 from app.model.runtime import arena_shrinks, new_session, providers_of, run_and_shrink
 from app.settings import Provider
 
-Pixels = NDArray[np.uint8]
-Floats = NDArray[np.float32]
+# The graph also has `logits` and `features`, for other heads and for maps of class activations.
+OFFERED = (PROBABILITIES, EMBEDDING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,16 +39,16 @@ class Model:
 
     @property
     def outputs(self) -> dict[str, int]:
-        """Widths of the outputs of shape [N, width]; `features` is a map without a fixed width."""
+        """Widths of the outputs that clients can ask for."""
         outputs = self.session.get_outputs()
-        return {output.name: output.shape[1] for output in outputs if len(output.shape) == 2}
+        return {output.name: output.shape[1] for output in outputs if output.name in OFFERED}
 
-    def run(self, outputs: Sequence[str], images: Pixels) -> Floats:
+    def run(self, outputs: Sequence[str], images: Uint8Array) -> Float32Array:
         """Run uint8 RGB images [N, H, W, 3]; the outputs side by side, [N, sum of widths]."""
         results = self.session.run(list(outputs), {INPUT: images})
         return results[0] if len(results) == 1 else np.concatenate(results, axis=1)
 
-    def split(self, outputs: Sequence[str], row: Floats) -> tuple[Floats, ...]:
+    def split(self, outputs: Sequence[str], row: Float32Array) -> tuple[Float32Array, ...]:
         """Split a row of the result of `run` into its outputs."""
         if len(outputs) == 1:
             return (row,)
@@ -56,12 +56,12 @@ class Model:
         ends = np.cumsum([widths[name] for name in outputs])[:-1]
         return tuple(np.split(row, ends))
 
-    def probabilities(self, images: Pixels) -> Floats:
+    def probabilities(self, images: Uint8Array) -> Float32Array:
         """Softmax over the classes, [N, classes], of uint8 RGB images [N, H, W, 3]."""
         [result] = self.session.run([PROBABILITIES], {INPUT: images})
         return result  # type: ignore[no-any-return]  # onnxruntime has no types
 
-    def embedding(self, images: Pixels) -> Floats:
+    def embedding(self, images: Uint8Array) -> Float32Array:
         """The pooled features, [N, channels], of uint8 RGB images [N, H, W, 3]."""
         [result] = self.session.run([EMBEDDING], {INPUT: images})
         return result  # type: ignore[no-any-return]  # onnxruntime has no types

@@ -28,7 +28,6 @@ MODEL_METADATA: dict[str, Any] = {
     "outputs": [
         {"name": "probabilities", "datatype": "FP32", "shape": [-1, 1000]},
         {"name": "embedding", "datatype": "FP32", "shape": [-1, 1280]},
-        {"name": "logits", "datatype": "FP32", "shape": [-1, 1000]},
     ],
 }
 MODEL_CONFIG: dict[str, Any] = {
@@ -47,7 +46,6 @@ MODEL_CONFIG: dict[str, Any] = {
     "output": [
         {"name": "probabilities", "data_type": "TYPE_FP32", "dims": [1000]},
         {"name": "embedding", "data_type": "TYPE_FP32", "dims": [1280]},
-        {"name": "logits", "data_type": "TYPE_FP32", "dims": [1000]},
     ],
 }
 STATISTICS: dict[str, Any] = {

@@ -121,7 +121,7 @@ def test_byte_code_is_there_once_and_source_is_only_ours(
     names = {name for name, _ in files(layers)}
     sources = {name for name in names if name.endswith(".py")}
     foreign = {name for name in sources if not name.startswith(ours)}
-    assert f"{ours}main.py" in sources
+    assert f"{ours}http/application.py" in sources
     assert "opt/gateway/healthcheck.py" in foreign
     assert not [name for name in sources if f"{name}c" in names]
     assert not [name for name in names if "__pycache__" in name and not name.startswith(ours)]

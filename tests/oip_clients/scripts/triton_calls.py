@@ -74,7 +74,7 @@ def main(protocol: str, address: str, model: str, other: str, key: str, image: s
         for name, call in {
             "model": lambda: client.infer("nothing", [tensor]),
             "output": lambda: client.infer(
-                model, [tensor], outputs=[triton.InferRequestedOutput("features")]
+                model, [tensor], outputs=[triton.InferRequestedOutput("logits")]
             ),
             "sequence": lambda: client.infer(model, [tensor], sequence_id=5),
             "key": lambda: client.load_model(other, headers={"x-api-key": "wrong"}),

@@ -239,7 +239,7 @@ RIGHT = files(PHOTO)
             id="grey",
         ),
         pytest.param(
-            {"inputs": [RIGHT], "outputs": [{"name": "features"}]},
+            {"inputs": [RIGHT], "outputs": [{"name": "logits"}]},
             "Unknown output",
             id="output",
         ),
