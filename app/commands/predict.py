@@ -34,10 +34,10 @@ def predict(
     from rich.progress import track
 
     from app.commands import console
-    from app.images import pillow
+    from app.images import pillow_settings
     from app.inference.classify import Classifier
 
-    pillow.configure()
+    pillow_settings.configure()
     loaded = _load(settings, model)
     side = loaded.check_resolution(resolution)
     classifier = Classifier(ImageLimits.from_settings(settings), settings.reduced_decode)

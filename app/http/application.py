@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from app import __version__
 from app.http import assets, error_responses
 from app.http.middleware import RequestMiddleware
-from app.http.routes import health, inference_protocol, metrics, models, page, predict
+from app.http.routes import health, metrics, models, oip, page, predict
 from app.http.routes.state import State
 from app.oip.schemas import InferenceRequest
 from app.service import background
@@ -83,7 +83,7 @@ def create_app(settings: Settings, gateway: Gateway | None = None) -> FastAPI:
         redirect_slashes=False,  # a path with an extra slash is unknown, like any other
     )
     error_responses.install(app, "/docs" if settings.page else "/openapi.json")
-    for resource in (predict, models, inference_protocol, health, metrics):
+    for resource in (predict, models, oip, health, metrics):
         app.include_router(resource.router)
     if settings.page:
         app.include_router(page.router)

@@ -9,12 +9,12 @@ from starlette.types import Receive
 
 from app.errors import ClientGone, RequestError
 from app.inference.scheduler import Ticket
-from app.request import awaited
+from app.request import answering
 
 Result = TypeVar("Result")
 
 
-class HttpRequest(awaited.Answerable[Result, Response], Protocol[Result]):
+class HttpRequest(answering.Answerable[Result, Response], Protocol[Result]):
     """A request that is answered with an HTTP response."""
 
     def take(self, chunk: bytes) -> None:
@@ -35,7 +35,7 @@ async def answer(
 ) -> Response:
     """Answer one request, with an error response if it cannot be answered."""
     try:
-        return await awaited.answer(request, _AsgiClient(request, receive), open_request)
+        return await answering.answer(request, _AsgiClient(request, receive), open_request)
     except RequestError as error:
         return request.reject(error)
     finally:

@@ -31,7 +31,7 @@ from app.oip import inference_pb2 as pb
 from app.oip.grpc_limits import GrpcLimits
 from app.oip.inference import Inference, find_model
 from app.paths import OIP_SERVICE
-from app.request import awaited
+from app.request import answering
 from app.service.gateway import Gateway
 from app.telemetry.record import Record, start_record
 from app.wire import Headers
@@ -118,7 +118,7 @@ class InferenceService:
         inference = GrpcInference(self.gateway, record)
         head = partial(inference.open, _headers(context), context.time_remaining())
         try:
-            return await awaited.answer(inference, _GrpcClient(inference, read), head)
+            return await answering.answer(inference, _GrpcClient(inference, read), head)
         except RequestError as error:
             inference.fail(error)
             raise

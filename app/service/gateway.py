@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from app.auto.chooser import Chooser
 from app.budget import parse_budget
 from app.errors import SettingError
-from app.images import pillow
+from app.images import pillow_settings
 from app.images.decode_memory import DecodeMemory
 from app.images.limits import ImageLimits
 from app.inference.batching import open_batcher
@@ -88,7 +88,7 @@ def open_gateway(settings: Settings) -> Gateway:
             although OpenTelemetry is not installed.
         ModelFileError: a model cannot be served; the text names the file and the reason.
     """
-    pillow.configure()
+    pillow_settings.configure()
     providers = choose(settings.providers, runtime.built_in_providers())
     auto_by_default = settings.default_model == AUTO
     default = "" if auto_by_default else settings.default_model

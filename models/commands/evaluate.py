@@ -74,13 +74,13 @@ def evaluate(
 
     Evaluates every combination of models, resolutions, decodings and preprocessings.
     """
-    from app.images import pillow
+    from app.images import pillow_settings
     from models.evaluation.card_accuracy import check_writable
     from models.evaluation.evaluate import conditions, evaluation_row
     from models.evaluation.evaluate import evaluate as run
     from models.photos.labelled import read_labelled
 
-    pillow.configure()
+    pillow_settings.configure()
     folder, limits = store_folder(store), ImageLimits.from_settings(load_settings())
     paths = [model_in_store(folder, name) for name in names]
     found = []

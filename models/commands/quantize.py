@@ -58,12 +58,12 @@ def quantize(
     Tries all methods, keeps the one that agrees best with the float model, and compares size, speed
     and top-1 agreement of both.
     """
-    from app.images import pillow
+    from app.images import pillow_settings
     from models.quantization.methods import METHODS
     from models.quantization.quantize import as_data
     from models.quantization.quantize import quantize as run
 
-    pillow.configure()
+    pillow_settings.configure()
     folder, settings = store_folder(store), load_settings()
     path = model_in_store(folder, name)
     methods = {each.name: each for each in METHODS}

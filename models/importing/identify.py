@@ -21,7 +21,7 @@ from models.checkpoints.torch import safetensors, state_dict, timm, torchvision
 from models.export.export import kernel_shapes
 from models.export.graph import InputScaling
 from models.importing.checks import Refused
-from models.importing.recognise import ANY_SIZE, DESIGNS, WIDTHS
+from models.importing.recognize import ANY_SIZE, DESIGNS, WIDTHS
 from models.network.design import PAPER_DESIGN, Design, define
 from models.zoo.zoo import formats
 

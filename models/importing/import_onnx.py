@@ -33,7 +33,7 @@ from models.importing.options import (
     choose_preprocessing,
     choose_scaling,
 )
-from models.importing.recognise import recognise
+from models.importing.recognize import recognise
 from models.importing.report import (
     Adoption,
     Finding,

@@ -21,7 +21,7 @@ from models.export.export import kernel_shapes, write_model
 from models.export.exported import Exported, ForeignGraphError, read_exported
 from models.export.graph import InputScaling, build_graph, float_writer
 from models.files.onnx_file import read_model
-from models.importing.recognise import DESIGNS
+from models.importing.recognize import DESIGNS
 from models.importing.verify import TOLERANCE, Runner, largest_difference, noise
 from models.importing.wrap import TAKEN
 from models.network.design import define

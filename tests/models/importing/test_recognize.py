@@ -3,7 +3,7 @@
 import pytest
 
 from app.card.card import Family
-from models.importing.recognise import DESIGNS, PUBLISHED, recognise
+from models.importing.recognize import DESIGNS, PUBLISHED, recognise
 from models.network.cost import network_cost
 from models.network.design import Design, define
 
