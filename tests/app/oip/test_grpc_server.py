@@ -396,7 +396,7 @@ def test_overload_is_refused_with_the_time_to_come_back(store: Path) -> None:
         assert 1 <= len(refusals) < len(calls)
         for call in refusals:
             assert call.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
-            assert "Queue full: 1 of 1 images waiting." in call.details()
+            assert "of 1 images waiting." in call.details()
             assert int(dict(call.trailing_metadata())["retry-after"]) >= 1
 
 
