@@ -55,7 +55,7 @@ def test_a_port_that_is_taken_ends_the_start_with_a_reason(store: Path) -> None:
         port = str(taken.getsockname()[1])
         outcome = finished("serve", "--store", str(store), "--port", port)
     assert outcome.status == 1
-    assert f"error: cannot listen on 127.0.0.1 port {port}: " in outcome.err
+    assert f"error: Cannot listen on 127.0.0.1 port {port}: " in outcome.err
     assert "Traceback" not in outcome.err
 
 

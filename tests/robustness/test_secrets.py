@@ -67,7 +67,7 @@ def test_an_empty_key_is_refused_at_start(store: Path, tmp_path: Path) -> None:
     config = tmp_path / "gateway.toml"
     config.write_text('api_keys = ["good-secret", ""]\n', "utf-8")
     said = failed_start(store, config=config)
-    assert "one of api_keys is empty" in said
+    assert "api_keys has an empty key" in said
     assert "secret" not in said.replace(str(tmp_path), "")
 
 
