@@ -210,9 +210,8 @@ class Scheduler:
     def overloaded(self) -> Overloaded:
         """The error for a rejected request, with the time until the queue will be empty."""
         drain_s = self.unfinished * self.service_ms / self.workers / 1000
-        return Overloaded(
-            f"Queue full: {self.waiting} of {self.queue_limit} images waiting.", drain_s
-        )
+        waiting = min(self.waiting, self.queue_limit)  # some may start at this moment
+        return Overloaded(f"Queue full: {waiting} of {self.queue_limit} images waiting.", drain_s)
 
     def close(self, timeout_s: float = CLOSE_TIMEOUT_S) -> None:
         """Finish the queue and end the threads; those that exceed the timeout are left behind.
