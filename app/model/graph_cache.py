@@ -39,28 +39,29 @@ class GraphCache:
     def _optimise(self, model: Path, cached: Path, memory_arena: bool) -> Any:
         """Optimise, and store the result if the folder is writable."""
         try:
-            return self._optimise_and_store(model, cached, memory_arena)
+            self._folder.mkdir(exist_ok=True)
+            with signals.workspace(self._folder) as workspace:
+                optimised = Path(workspace) / "graph.ort"
+                session = runtime.new_session(model, memory_arena=memory_arena, save_to=optimised)
+                remove_stale(cached)
+                optimised.replace(cached)
+            return session
         except Exception as error:  # the folder is not writable, or the model not readable
             log.info("Cannot store the optimised graph of %s: %s", model.name, error)
         return runtime.new_session(model, memory_arena=memory_arena)
 
-    def _optimise_and_store(self, model: Path, cached: Path, memory_arena: bool) -> Any:
-        self._folder.mkdir(exist_ok=True)
-        with signals.workspace(self._folder) as workspace:
-            optimised = Path(workspace) / "graph.ort"
-            session = runtime.new_session(model, memory_arena=memory_arena, save_to=optimised)
-            remove_stale(cached)
-            optimised.replace(cached)
-        return session
-
 
 def cache_name(model: Path, suffix: str) -> str:
-    """The name of a file with results for the current content of a model file.
+    """The name of a file with results for the content of a model file, the runtime and the CPU.
 
     Raises:
         OSError: the model file cannot be read.
     """
-    return f"{model.stem}.{content_key(model)}.{suffix}"
+    stamp = FileStamp.of(model)
+    file = (stamp.inode, stamp.modified_ns, stamp.size_bytes)  # not permissions
+    parts = (*file, runtime.version(), saturates_here(), cpu_identity())
+    key = hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
+    return f"{model.stem}.{key}.{suffix}"
 
 
 def remove_stale(current: Path) -> None:
@@ -71,11 +72,3 @@ def remove_stale(current: Path) -> None:
     stem, key, suffix = current.name.rsplit(".", 2)
     for stale in current.parent.glob(f"{glob.escape(stem)}.{'[0-9a-f]' * len(key)}.{suffix}"):
         stale.unlink(missing_ok=True)
-
-
-def content_key(model: Path) -> str:
-    """Identify a file's content, the runtime and the CPU."""
-    stamp = FileStamp.of(model)
-    file = (stamp.inode, stamp.modified_ns, stamp.size_bytes)  # not permissions
-    parts = (*file, runtime.version(), saturates_here(), cpu_identity())
-    return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]

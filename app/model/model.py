@@ -13,7 +13,7 @@ from app.card.card import CARD_KEY, EMBEDDING, INPUT, PROBABILITIES, ModelCard, 
 from app.errors import BadQuery, CardError, ModelFileError, first_line
 from app.model.graph_cache import GraphCache
 from app.model.providers import CPU_ONLY, Providers
-from app.model.runtime import arena_shrinks, new_session, providers_of, run_and_shrink
+from app.model.runtime import new_session, providers_of, shrink_arena
 from app.settings import Provider
 
 # The graph also has `logits` and `features`, for other heads and for maps of class activations.
@@ -58,13 +58,11 @@ class Model:
 
     def probabilities(self, images: Uint8Array) -> Float32Array:
         """Softmax over the classes, [N, classes], of uint8 RGB images [N, H, W, 3]."""
-        [result] = self.session.run([PROBABILITIES], {INPUT: images})
-        return result  # type: ignore[no-any-return]  # onnxruntime has no types
+        return self.run([PROBABILITIES], images)
 
     def embedding(self, images: Uint8Array) -> Float32Array:
         """The pooled features, [N, channels], of uint8 RGB images [N, H, W, 3]."""
-        [result] = self.session.run([EMBEDDING], {INPUT: images})
-        return result  # type: ignore[no-any-return]  # onnxruntime has no types
+        return self.run([EMBEDDING], images)
 
     @property
     def any_batch(self) -> bool:
@@ -103,10 +101,8 @@ class Model:
 
     def release_memory(self) -> None:
         """Return the memory of earlier runs, 20 MB with two workers; the next allocates again."""
-        if arena_shrinks(self.session):
-            side = self.card.resolutions.minimum
-            smallest = np.zeros((1, side, side, 3), np.uint8)
-            run_and_shrink(self.session, PROBABILITIES, {INPUT: smallest})
+        side = self.card.resolutions.minimum
+        shrink_arena(self.session, {INPUT: np.zeros((1, side, side, 3), np.uint8)})
 
 
 def load_model(

@@ -47,7 +47,8 @@ class Providers:
             GatewayError: `load` failed with the required providers, or even on the CPU alone.
         """
         failure = None
-        for names in self._attempts():
+        attempts = 1 if self.required else len(self.names)
+        for names in [self.names[start:] for start in range(attempts)]:
             try:
                 loaded = load(names)
             except GatewayError as error:
@@ -66,11 +67,6 @@ class Providers:
                 self.names = names
             return loaded
         raise AssertionError("the CPU is always tried")
-
-    def _attempts(self) -> list[tuple[Provider, ...]]:
-        if self.required:
-            return [self.names]
-        return [self.names[start:] for start in range(len(self.names))]
 
 
 def choose(required: Sequence[Provider], built_in: Iterable[str]) -> Providers:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from app.card.card import PROBABILITIES
 from app.errors import ModelFileError
 from app.model.providers import CPU_ONLY, RUNTIME_NAMES, for_runtime, short_names
 from app.settings import Provider
@@ -41,9 +42,8 @@ def new_session(
     if save_to:
         options.optimized_model_filepath = str(save_to)
         options.add_session_config_entry("session.save_model_format", "ORT")
-    source = str(model) if isinstance(model, Path) else model
     session = ort.InferenceSession(
-        source, options, providers=for_runtime(providers), enable_fallback=0
+        model, options, providers=for_runtime(providers), enable_fallback=0
     )
     if missing := [name for name in providers if name not in providers_of(session)]:
         raise ModelFileError(f"onnxruntime cannot use {', '.join(missing)} on this machine")
@@ -55,7 +55,7 @@ def optimised_session(graph: Path, *, memory_arena: bool = True) -> ort.Inferenc
     options = _options(memory_arena)
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.add_session_config_entry("session.load_model_format", "ORT")
-    return ort.InferenceSession(str(graph), options, providers=[RUNTIME_NAMES["cpu"]])
+    return ort.InferenceSession(graph, options, providers=[RUNTIME_NAMES["cpu"]])
 
 
 def save_simplified(model: bytes, path: Path) -> None:
@@ -91,21 +91,17 @@ def _options(memory_arena: bool) -> ort.SessionOptions:
     return options
 
 
-def arena_shrinks(session: ort.InferenceSession) -> bool:
-    """Whether a run can shrink the arena: only on the CPU, and if the session has one."""
-    options = session.get_session_options()
-    return providers_of(session) == ["cpu"] and bool(options.enable_cpu_mem_arena)
-
-
-def run_and_shrink(session: ort.InferenceSession, output: str, feed: dict[str, Any]) -> None:
+def shrink_arena(session: ort.InferenceSession, feed: dict[str, Any]) -> None:
     """Run once and then return all arena memory that no other run is using.
 
-    The arena keeps the memory of as many runs as ever overlapped. onnxruntime can shrink it only
-    at the end of a run, and doing so after every run would slow down all of them.
+    Does nothing without an arena or on other providers than the CPU. The arena keeps the memory of
+    as many runs as ever overlapped. onnxruntime can shrink it only at the end of a run, and doing
+    so after every run would slow down all of them.
     """
-    options = ort.RunOptions()
-    options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
-    session.run([output], feed, options)
+    if providers_of(session) == ["cpu"] and session.get_session_options().enable_cpu_mem_arena:
+        options = ort.RunOptions()
+        options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
+        session.run([PROBABILITIES], feed, options)
 
 
 def providers_of(session: ort.InferenceSession) -> list[Provider]:
