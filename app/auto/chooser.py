@@ -24,7 +24,7 @@ from app.budget import Budget
 from app.card.variant import Key, Variant, variants_of
 from app.errors import ImpossibleBudget
 from app.inference.scheduler import Scheduler
-from app.inference.timings import MAX_AGE_S, MIN_SAMPLES, Timings, Window
+from app.inference.timings import Timings, Window
 from app.model.model import Model
 from app.model.store import Store
 from app.telemetry.metrics import Metrics
@@ -92,7 +92,16 @@ class Chooser:
         step = self._update_brownout(queue_ms, deadline_ms)
         allowed = self._allowed(candidates, step, demand)
         chosen, reason = self._select(allowed, limits, demand, queue_ms)
-        note = self._note(chosen, reason, self._expected_ms(chosen, demand) + queue_ms, step)
+        if step:
+            reason += f", at step {step} of the brown-out"
+        assert chosen.top1 is not None  # noqa: S101  candidates have one
+        note = ChoiceNote(
+            reason=reason,
+            top1=chosen.top1.percent,
+            top1_basis=chosen.top1.basis,
+            expected_ms=round(self._expected_ms(chosen, demand) + queue_ms, 3),
+            brownout_step=step,
+        )
         self._metrics.auto_images.labels(chosen.model, str(chosen.resolution)).inc(demand.images)
         return Choice(self._models[chosen.model], chosen.resolution, note)
 
@@ -163,22 +172,20 @@ class Chooser:
         limit_ms = limits.max_latency_ms
         if limit_ms is None:
             return allowed[0], f"the most accurate of {len(allowed)} variants"
+        limit = f"max_latency_ms={limit_ms:g}"
         if variant := self._within_latency(allowed, limits, demand, queue_ms):
-            return variant, (
-                f"the most accurate of {len(allowed)} variants that meets "
-                f"max_latency_ms={limit_ms:g}"
-            )
+            return variant, f"the most accurate of {len(allowed)} variants that meets {limit}"
         fastest = min(allowed, key=lambda each: self._expected_ms(each, demand))
         alone_ms = self._expected_ms(fastest, demand)
         if alone_ms > limit_ms:
             raise ImpossibleBudget(
-                f"No loaded variant meets max_latency_ms={limit_ms:g} on this device. The fastest, "
+                f"No loaded variant meets {limit} on this device. The fastest, "
                 f"{fastest.name} with {_percent(fastest):g} % top-1, takes about {alone_ms:.1f} ms "
                 "with an empty queue."
             )
-        return fastest, (
-            f"the fastest of {len(allowed)} variants; the current load may exceed "
-            f"max_latency_ms={limit_ms:g}"
+        return (
+            fastest,
+            f"the fastest of {len(allowed)} variants; the current load may exceed {limit}",
         )
 
     def _within_latency(
@@ -214,12 +221,8 @@ class Chooser:
     def _p95_ms(self, variant: Variant, demand: Demand, queue_ms: float) -> float:
         """The 95th percentile of the time of such requests."""
         window = self._spread.get(variant.key)
-        fresh = window is not None and self._clock() - window.last_s < MAX_AGE_S
-        spread = (
-            window.quantile(QUANTILE)
-            if window is not None and fresh and len(window) >= MIN_SAMPLES
-            else DEFAULT_SPREAD
-        )
+        current = window is not None and window.is_current(self._clock())
+        spread = window.quantile(QUANTILE) if window and current else DEFAULT_SPREAD
         return (self._expected_ms(variant, demand) + queue_ms) * spread
 
     def _queue_ms(self, images: int) -> float:
@@ -254,18 +257,6 @@ class Chooser:
             "brown-out %s to step %s of %s: auto answers with %s (%s %% top-1) or a faster model",
             direction, after, len(self._steps) - 1, best.name, _percent(best),
         )  # fmt: skip
-
-    def _note(self, chosen: Variant, reason: str, expected_ms: float, step: int) -> ChoiceNote:
-        if step:
-            reason += f", at step {step} of the brown-out"
-        assert chosen.top1 is not None  # noqa: S101  candidates have one
-        return ChoiceNote(
-            reason=reason,
-            top1=chosen.top1.percent,
-            top1_basis=chosen.top1.basis,
-            expected_ms=round(expected_ms, 3),
-            brownout_step=step,
-        )
 
 
 def loaded_variants(models: Iterable[Model], resolutions: Iterable[int]) -> list[Variant]:

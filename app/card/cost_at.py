@@ -17,9 +17,8 @@ ONE_POSITION = (1, 1)
 
 @dataclass(frozen=True, slots=True)
 class ScaledCost:
-    """The cost of one image of `resolution` x `resolution` pixels, counted as in `Cost`."""
+    """The cost of one image at a resolution, counted as in `Cost`."""
 
-    resolution: int
     madds: int
     peak_activation_bytes: int
     activation_bytes: int  # of all layers together: all that one run writes
@@ -31,17 +30,13 @@ def scaled_cost(card: ModelCard, resolution: int) -> ScaledCost:
     Raises:
         BadQuery: the graph does not support it, or the feature maps do not scale evenly.
     """
-    if resolution not in card.resolutions:
-        raise BadQuery(f"resolution: {card.name} supports {card.resolutions}, not {resolution}")
-    old, rows = card.resolution, card.cost.layers
+    rows = scaled_layers(card, resolution)
+    # The peak is a sum of feature maps, which all grow by the same factor.
+    peak_bytes = card.cost.peak_activation_bytes * resolution**2
     return ScaledCost(
-        resolution=resolution,
-        madds=sum(_scaled(card, row, row.madds, resolution) for row in rows),
-        # The peak is a sum of feature maps, which all grow by the same factor.
-        peak_activation_bytes=_exact(
-            card, card.cost.peak_activation_bytes * resolution**2, old**2, resolution
-        ),
-        activation_bytes=sum(_scaled(card, row, row.activation_bytes, resolution) for row in rows),
+        madds=sum(row.madds for row in rows),
+        peak_activation_bytes=_exact(card, peak_bytes, card.resolution**2, resolution),
+        activation_bytes=sum(row.activation_bytes for row in rows),
     )
 
 
@@ -51,7 +46,8 @@ def scaled_layers(card: ModelCard, resolution: int) -> list[LayerRow]:
     Raises:
         BadQuery: see `scaled_cost`.
     """
-    scaled_cost(card, resolution)
+    if resolution not in card.resolutions:
+        raise BadQuery(f"resolution: {card.name} supports {card.resolutions}, not {resolution}")
     return [
         row.model_copy(
             update={

@@ -20,17 +20,16 @@ def upgrade(data: Any) -> Any:
     A card with a field that is newer than its version stays as it came, so that validation rejects
     its version.
     """
-    if isinstance(data, dict) and data.get("card_version") == 1 and "quantization" not in data:
+    if not isinstance(data, dict):
+        return data
+    if data.get("card_version") == 1 and "quantization" not in data:
         data = {**data, "card_version": 2, "quantization": None}
-    if isinstance(data, dict) and data.get("card_version") == 2 and "measured" not in data:
+    if data.get("card_version") == 2 and "measured" not in data:
         data = {**data, "card_version": 3, "measured": []}
-    if isinstance(data, dict) and data.get("card_version") == 3:
-        return _to_version_4(data)
-    return data
+    return _to_version_4(data) if data.get("card_version") == 3 else data
 
 
 def _to_version_4(card: Json) -> Json:
-    report = card.get("quantization")
     added: Json = {
         "precision_origin": _precision_origin(card),
         "channels": 3,
@@ -40,6 +39,7 @@ def _to_version_4(card: Json) -> Json:
     }
     if not added.keys().isdisjoint(card):
         return card
+    report = card.get("quantization")
     if isinstance(report, dict):
         if "top1_agreement" in report:
             return card

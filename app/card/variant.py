@@ -1,6 +1,7 @@
 """A variant: a loaded model at one of its resolutions. `model=auto` chooses among them."""
 
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from math import inf
 
@@ -75,8 +76,6 @@ def variants_of(card: ModelCard, file_bytes: int, resolutions: Iterable[int]) ->
     smaller = {side for side in resolutions if side < card.resolution and side in card.resolutions}
     found = []
     for side in sorted({card.resolution, *smaller}, reverse=True):
-        try:
+        with suppress(BadQuery):  # the graph may run there, but its cost is unknown
             found.append(variant_of(card, file_bytes, side))
-        except BadQuery:  # the graph may run there, but its cost is unknown
-            continue
     return found

@@ -6,9 +6,8 @@ first image of a batch waits shortly for others, runs all of them, and hands eac
 
 import logging
 import threading
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
-from typing import Protocol
 
 import numpy as np
 
@@ -17,10 +16,8 @@ from app.arrays import Float32Array, Uint8Array
 log = logging.getLogger(__name__)
 
 
-class Run(Protocol):
-    """Run uint8 images [N, H, W, 3]; float32 outputs [N, width]."""
-
-    def __call__(self, images: Uint8Array) -> Float32Array: ...
+# Runs uint8 images [N, H, W, 3]; float32 outputs [N, width].
+Run = Callable[[Uint8Array], Float32Array]
 
 
 @dataclass(slots=True)

@@ -49,6 +49,10 @@ class Window:
         self._count += 1
         self.last_s = now_s
 
+    def is_current(self, now_s: float) -> bool:
+        """Whether there are enough samples and the newest is recent."""
+        return len(self._samples) >= MIN_SAMPLES and now_s - self.last_s < MAX_AGE_S
+
     def quantile(self, share: float) -> float:
         """The value below which this share of the samples is; needs at least one sample."""
         if self._count - self._counted >= SAMPLES_PER_UPDATE or not self._cached:
@@ -118,7 +122,7 @@ class Timings:
         """Times of recent requests, else of the idle measurement; None if there is neither."""
         window = self._inference.get(variant.key)
         if window is not None and len(window) >= MIN_SAMPLES:
-            return Observed(window.quantile(0.5), window.quantile(0.95), len(window))
+            return _observed(window)
         if idle := self.measured.get(variant.key):
             return Observed(idle.p50_ms, idle.p95_ms, 0)
         return None
@@ -127,24 +131,21 @@ class Timings:
         """The expected median time of an inference now.
 
         From recent requests if there are enough; else from the idle measurement times the current
-        slowdown; else from the multiply-adds.
+        slowdown; else from the multiply-adds, at the median rate of the measured variants.
         """
         window = self._inference.get(variant.key)
-        now_s = self._clock()
-        if window is not None and len(window) >= MIN_SAMPLES and now_s - window.last_s < MAX_AGE_S:
+        if window is not None and window.is_current(self._clock()):
             return window.quantile(0.5)
-        idle = self.measured.get(variant.key)
-        if idle is not None:
+        if idle := self.measured.get(variant.key):
             return idle.p50_ms * self.slowdown
-        return self._estimate(variant)
+        rates = list(self._rates.values())
+        return variant.madds * (median(rates) if rates else GUESS_MS_PER_MADD) * self.slowdown
 
     @property
     def slowdown(self) -> float:
         """How many times longer than when idle an inference takes now."""
-        window = self._slowdown
-        if len(window) < MIN_SAMPLES or self._clock() - window.last_s > MAX_AGE_S:
-            return 1.0
-        return max(1.0, window.quantile(0.5))
+        current = self._slowdown.is_current(self._clock())
+        return max(1.0, self._slowdown.quantile(0.5)) if current else 1.0
 
     def decode_ms(self, image_bytes: int, resolution: int) -> float:
         """The expected median time of decoding, from images of the same or the nearest size.
@@ -154,8 +155,7 @@ class Timings:
         if not self._decode:
             return GUESS_DECODE_MS * 2.0 ** (image_bytes.bit_length() - GUESS_BITS)
         wanted = (image_bytes.bit_length(), resolution)
-        window = self._decode.get(wanted)
-        if window is not None:
+        if window := self._decode.get(wanted):
             return window.quantile(0.5)
         nearest = min(
             tuple(self._decode),
@@ -174,11 +174,7 @@ class Timings:
     def decode_table(self) -> list[tuple[int, int, Observed]]:
         """(maximum bytes of an image, resolution, times) of all decoded images, in order."""
         return [
-            (
-                2**bits - 1,
-                resolution,
-                Observed(window.quantile(0.5), window.quantile(0.95), len(window)),
-            )
+            (2**bits - 1, resolution, _observed(window))
             for (bits, resolution), window in sorted(self._decode.copy().items())
         ]
 
@@ -189,11 +185,9 @@ class Timings:
             self._inference.pop(key, None)
             self._rates.pop(key, None)
 
-    def _estimate(self, variant: Variant) -> float:
-        """Estimate by multiply-adds, at the median rate of the measured variants."""
-        rates = list(self._rates.values())
-        rate = median(rates) if rates else GUESS_MS_PER_MADD
-        return variant.madds * rate * self.slowdown
+
+def _observed(window: Window) -> Observed:
+    return Observed(window.quantile(0.5), window.quantile(0.95), len(window))
 
 
 def _add(windows: dict[Kind, Window], key: Kind, value: float, now_s: float) -> None:

@@ -60,16 +60,12 @@ class Gateway:
         """The model for requests that name none: a loaded model, or `auto`."""
         return AUTO if self.auto_by_default else self.store.default
 
-    def observe_load(self) -> None:
-        """Update the metrics of answered and in-flight requests."""
+    def current_metrics(self) -> Metrics:
+        """The metrics, with those of all answered and in-flight requests."""
         self.request_log.write()
         self.metrics.queue_depth.set(self.scheduler.waiting)
         self.metrics.permits.set(self.scheduler.unfinished)
         self.metrics.body_bytes.set(self.body_quota.held_bytes)
-
-    def current_metrics(self) -> Metrics:
-        """The metrics, up to date."""
-        self.observe_load()
         return self.metrics
 
     def close(self) -> None:

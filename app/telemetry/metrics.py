@@ -14,6 +14,7 @@ from prometheus_client import (
     disable_created_metrics,
     generate_latest,
 )
+from prometheus_client.samples import Sample
 
 from app.card.card import ModelCard
 from app.telemetry.record import Record
@@ -44,35 +45,29 @@ class Metrics:
 
     def __init__(self) -> None:
         self._described: set[tuple[Gauge, Labels]] = set()
-        self._registry = registry = CollectorRegistry()
-        ProcessCollector(registry=registry)
-        PlatformCollector(registry=registry)
-        self.requests = Counter(
-            "gateway_requests_total",
-            "Requests by route, method and status.",
-            ["route", "method", "status"],
-            registry=registry,
+        self._registry = CollectorRegistry()
+        ProcessCollector(registry=self._registry)
+        PlatformCollector(registry=self._registry)
+        self.requests = self._counter(
+            "requests_total", "Requests by route, method and status.", ("route", "method", "status")
         )
-        self.images = Counter(
-            "gateway_images_total",
+        self.images = self._counter(
+            "images_total",
             "Images by model and outcome: ok, or the type of their error.",
-            ["model", "outcome"],
-            registry=registry,
+            ("model", "outcome"),
         )
         self.queue_seconds = self._histogram("queue", "Time until a worker took the image.")
         self.decode_seconds = self._histogram("decode", "Decoding, cropping and resizing.")
         self.inference_seconds = self._histogram("inference", "The run of the model.")
-        self.auto_images = Counter(
-            "gateway_auto_images_total",
+        self.auto_images = self._counter(
+            "auto_images_total",
             "Images by the variant that model=auto chose.",
-            ["model", "resolution"],
-            registry=registry,
+            ("model", "resolution"),
         )
-        self.brownout_steps = Counter(
-            "gateway_brownout_steps_total",
+        self.brownout_steps = self._counter(
+            "brownout_steps_total",
             "Steps of the brown-out, down to cheaper variants and up again.",
-            ["way"],
-            registry=registry,
+            ("way",),
         )
         self.brownout_step = self._gauge(
             "brownout_step", "Present step of the brown-out; 0 is none."
@@ -106,21 +101,12 @@ class Metrics:
 
     def totals(self, model: str) -> Totals:
         """Add up the counts and times of a model."""
-        by_outcome = {
-            sample.labels["outcome"]: int(sample.value)
-            for family in self.images.collect()
-            for sample in family.samples
-            if sample.name.endswith("_total") and sample.labels["model"] == model
-        }
+        images = _samples(self.images, "_total", model)
+        by_outcome = {sample.labels["outcome"]: int(sample.value) for sample in images}
         answered = by_outcome.pop("ok", 0)
         histograms = (self.queue_seconds, self.decode_seconds, self.inference_seconds)
         spent = [
-            sum(
-                sample.value
-                for family in histogram.collect()
-                for sample in family.samples
-                if sample.name.endswith("_sum") and sample.labels["model"] == model
-            )
+            sum(sample.value for sample in _samples(histogram, "_sum", model))
             for histogram in histograms
         ]
         return Totals(answered, sum(by_outcome.values()), *spent)
@@ -147,14 +133,21 @@ class Metrics:
         """The text format of Prometheus."""
         return generate_latest(self._registry)
 
+    def _counter(self, name: str, help_text: str, labels: Labels) -> Counter:
+        return Counter(f"gateway_{name}", help_text, labels, registry=self._registry)
+
     def _histogram(self, name: str, help_text: str) -> Histogram:
-        return Histogram(
-            f"gateway_{name}_seconds",
-            help_text,
-            ["model"],
-            buckets=BUCKETS_S,
-            registry=self._registry,
-        )
+        name = f"gateway_{name}_seconds"
+        return Histogram(name, help_text, ["model"], buckets=BUCKETS_S, registry=self._registry)
 
     def _gauge(self, name: str, help_text: str, labels: Labels = ()) -> Gauge:
         return Gauge(f"gateway_{name}", help_text, labels, registry=self._registry)
+
+
+def _samples(metric: Counter | Histogram, ending: str, model: str) -> list[Sample]:
+    return [
+        sample
+        for family in metric.collect()
+        for sample in family.samples
+        if sample.name.endswith(ending) and sample.labels["model"] == model
+    ]

@@ -57,38 +57,15 @@ class Tracing:
 
     def end(self, record: Record) -> None:
         """End the span of an answered request, with its outcome."""
-        trace = record.trace
-        if trace is None:
-            return
-        span = trace.span
-        if span.is_recording():
-            self._describe(span, record)
-            self._add_images(trace, record)
-        span.end(trace.began_ns + _ns(record.took_ms))
+        if trace := record.trace:
+            if trace.span.is_recording():
+                _describe(trace.span, record)
+                self._add_images(trace, record)
+            trace.span.end(trace.began_ns + _ns(record.took_ms))
 
     def close(self) -> None:
         """Send the remaining spans."""
         self._provider.shutdown()
-
-    def _describe(self, span: Span, record: Record) -> None:
-        """Set the name and attributes of OpenTelemetry's HTTP conventions, and our own."""
-        span.update_name(f"{record.method} {record.route}")
-        span.set_attributes(
-            {
-                "http.request.method": record.method,
-                "http.route": record.route,
-                "http.response.status_code": record.status,
-                "http.request.body.size": record.body_bytes,
-                "url.path": record.path,
-                "gateway.request_id": record.id,
-                "gateway.model": record.model,
-                "gateway.images": record.images,
-            }
-        )
-        if record.error:
-            span.set_attribute("error.type", record.error)
-        if record.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-            span.set_status(StatusCode.ERROR)
 
     def _add_images(self, trace: Trace, record: Record) -> None:
         """Add three consecutive spans per image, starting when all images were queued."""
@@ -96,19 +73,36 @@ class Tracing:
         parent = set_span_in_context(trace.span)
         for number, result in enumerate(record.results):
             start_ns = queued_ns
-            stages = (
-                ("queue", result.queue_ms),
-                ("decode", result.decode_ms),
-                ("infer", result.inference_ms),
-            )
-            for name, took_ms in stages:
+            took_ms = (result.queue_ms, result.decode_ms, result.inference_ms)
+            for name, stage_ms in zip(("queue", "decode", "infer"), took_ms, strict=True):
                 span = self._tracer.start_span(
                     name, parent, attributes={"gateway.image": number}, start_time=start_ns
                 )
-                start_ns += _ns(took_ms)
+                start_ns += _ns(stage_ms)
                 if result.error is not None and name == "decode":
                     span.set_status(StatusCode.ERROR, result.error.detail)
                 span.end(start_ns)
+
+
+def _describe(span: Span, record: Record) -> None:
+    """Set the name and attributes of OpenTelemetry's HTTP conventions, and our own."""
+    span.update_name(f"{record.method} {record.route}")
+    span.set_attributes(
+        {
+            "http.request.method": record.method,
+            "http.route": record.route,
+            "http.response.status_code": record.status,
+            "http.request.body.size": record.body_bytes,
+            "url.path": record.path,
+            "gateway.request_id": record.id,
+            "gateway.model": record.model,
+            "gateway.images": record.images,
+        }
+    )
+    if record.error:
+        span.set_attribute("error.type", record.error)
+    if record.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        span.set_status(StatusCode.ERROR)
 
 
 def _ns(milliseconds: float) -> int:
