@@ -1,17 +1,16 @@
 """Errors as problem documents in JSON (RFC 9457)."""
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from app.errors import RequestError
+from app.wire import Wire
 
 MEDIA_TYPE = "application/problem+json"
 TYPE_PREFIX = "urn:mobilenet-gateway:"
 
 
-class Problem(BaseModel):
+class Problem(Wire):
     """An error and the way out of it (RFC 9457)."""
-
-    model_config = ConfigDict(frozen=True)
 
     type: str = Field(description="Stable identifier of the kind of problem, as a URI.")
     title: str = Field(description="Name of the kind of problem.")

@@ -3,17 +3,15 @@
 from collections.abc import Iterable
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 Headers = Iterable[tuple[bytes, bytes]]  # names in lower case, as ASGI has them
 
 
-class Wire(BaseModel):
+class Wire(BaseModel, frozen=True):
     """A frozen record. Field names have units; later versions only add fields."""
 
-    model_config = ConfigDict(frozen=True)
 
-
-def with_example(example: Any) -> ConfigDict:
-    """Configuration of a record that makes OpenAPI show this example."""
-    return ConfigDict(json_schema_extra={"examples": [example]})
+def with_example(example: Any) -> dict[str, Any]:
+    """`json_schema_extra` of a record that makes OpenAPI show this example."""
+    return {"examples": [example]}

@@ -5,7 +5,7 @@ Units are part of the field names. Fields may be added, but never change their m
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from app.card.accuracy import Basis, figure_at
 from app.card.card import Family, LayerRow, ModelCard, Precision
@@ -16,10 +16,8 @@ from app.settings import Provider
 from app.wire import Wire, with_example
 
 
-class LayersQuery(BaseModel):
+class LayersQuery(BaseModel, extra="forbid"):
     """The query of a request for layers."""
-
-    model_config = ConfigDict(extra="forbid")
 
     resolution: int | None = Field(
         None, description="Resolution of the model's input. Default: the trained one."
@@ -62,10 +60,8 @@ class ModelSummary(Wire):
     saving: Saving
 
 
-class ModelList(Wire):
+class ModelList(Wire, json_schema_extra=with_example(examples.MODEL_LIST)):
     """All loaded models, and the files that could not be loaded at the last reload."""
-
-    model_config = with_example(examples.MODEL_LIST)
 
     models: list[ModelSummary]
     broken: dict[str, str] = Field(
@@ -117,30 +113,24 @@ class RankedVariant(VariantRow):
     )
 
 
-class Frontier(Wire):
+class Frontier(Wire, json_schema_extra=with_example(examples.FRONTIER)):
     """Every variant that `auto` can choose, most accurate first, and decoding times."""
-
-    model_config = with_example(examples.FRONTIER)
 
     variants: list[RankedVariant]
     decoding: list[DecodeRow]
     brownout_step: int
 
 
-class MeasureReport(Wire):
+class MeasureReport(Wire, json_schema_extra=with_example(examples.MEASURE_REPORT)):
     """Result of timing the models on this device."""
-
-    model_config = with_example(examples.MEASURE_REPORT)
 
     measured: int = Field(description="Number of variants timed.")
     left_out: int = Field(description="Number of variants not timed for lack of time.")
     took_s: float
 
 
-class ReloadReport(Wire):
+class ReloadReport(Wire, json_schema_extra=with_example(examples.RELOAD_REPORT)):
     """Result of reading the store again."""
-
-    model_config = with_example(examples.RELOAD_REPORT)
 
     loaded: list[str] = Field(description="New or changed models.")
     dropped: list[str] = Field(description="Models whose file was removed.")
@@ -148,10 +138,8 @@ class ReloadReport(Wire):
     broken: dict[str, str] = Field(description="Reason by file name.")
 
 
-class ModelDetail(Wire):
+class ModelDetail(Wire, json_schema_extra=with_example(examples.MODEL_DETAIL)):
     """The model card without its layers, which have their own path."""
-
-    model_config = with_example(examples.MODEL_DETAIL)
 
     file_bytes: int
     providers: list[Provider] = Field(description="Execution providers in use, in order.")
@@ -159,10 +147,8 @@ class ModelDetail(Wire):
     card: dict[str, Any]
 
 
-class LayerTable(Wire):
+class LayerTable(Wire, json_schema_extra=with_example(examples.LAYER_TABLE)):
     """Cost of every layer for one image, at the trained resolution or another."""
-
-    model_config = with_example(examples.LAYER_TABLE)
 
     model: str
     resolution: int
@@ -171,18 +157,14 @@ class LayerTable(Wire):
     layers: list[LayerRow]
 
 
-class Health(Wire):
+class Health(Wire, json_schema_extra=with_example({"status": "ok"})):
     """Health of the process, or its readiness for requests."""
-
-    model_config = with_example({"status": "ok"})
 
     status: Literal["ok", "ready"]
 
 
-class Info(Wire):
+class Info(Wire, json_schema_extra=with_example(examples.INFO)):
     """Versions, hardware use and settings of the service."""
-
-    model_config = with_example(examples.INFO)
 
     version: str
     onnxruntime: str

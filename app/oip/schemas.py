@@ -8,7 +8,6 @@ from typing import Annotated, Any, Literal
 
 from pydantic import (
     BaseModel,
-    ConfigDict,
     Field,
     RootModel,
     StrictBool,
@@ -26,10 +25,8 @@ Parameters = Annotated[
 ]
 
 
-class RequestPart(BaseModel):
+class RequestPart(BaseModel, extra="forbid"):
     """A part of a request; unknown fields are errors."""
-
-    model_config = ConfigDict(extra="forbid")
 
 
 class RequestInput(RequestPart):
@@ -82,10 +79,8 @@ class ResponseOutput(Wire):
     data: list[Any] | None = None
 
 
-class InferenceResponse(Wire):
+class InferenceResponse(Wire, json_schema_extra=with_example(examples.INFERENCE_RESPONSE)):
     """Output tensors."""
-
-    model_config = with_example(examples.INFERENCE_RESPONSE)
 
     model_name: str
     model_version: str
@@ -93,36 +88,28 @@ class InferenceResponse(Wire):
     outputs: list[ResponseOutput]
 
 
-class ServerMetadata(Wire):
+class ServerMetadata(Wire, json_schema_extra=with_example(examples.SERVER_METADATA)):
     """Name, version and extensions of the service."""
-
-    model_config = with_example(examples.SERVER_METADATA)
 
     name: str
     version: str
     extensions: list[str]
 
 
-class ServerLive(Wire):
+class ServerLive(Wire, json_schema_extra=with_example({"live": True})):
     """Whether the process is alive."""
-
-    model_config = with_example({"live": True})
 
     live: bool
 
 
-class ServerReady(Wire):
+class ServerReady(Wire, json_schema_extra=with_example({"ready": True})):
     """Whether the service accepts requests."""
-
-    model_config = with_example({"ready": True})
 
     ready: bool
 
 
-class ModelReady(Wire):
+class ModelReady(Wire, json_schema_extra=with_example(examples.MODEL_READY)):
     """Whether a model is loaded."""
-
-    model_config = with_example(examples.MODEL_READY)
 
     name: str
     ready: bool
@@ -136,10 +123,8 @@ class TensorMetadata(Wire):
     shape: list[int]
 
 
-class ModelMetadata(Wire):
+class ModelMetadata(Wire, json_schema_extra=with_example(examples.MODEL_METADATA)):
     """The tensors of a model."""
-
-    model_config = with_example(examples.MODEL_METADATA)
 
     name: str
     versions: list[str]
@@ -157,10 +142,8 @@ class TensorConfig(Wire):
     dims: list[int]
 
 
-class ModelConfig(Wire):
+class ModelConfig(Wire, json_schema_extra=with_example(examples.MODEL_CONFIG)):
     """The part of Triton's model configuration that clients read."""
-
-    model_config = with_example(examples.MODEL_CONFIG)
 
     name: str
     platform: str
@@ -197,10 +180,8 @@ class ModelStatistics(Wire):
     inference_stats: InferStatistics
 
 
-class Statistics(Wire):
+class Statistics(Wire, json_schema_extra=with_example(examples.STATISTICS)):
     """Statistics of models since the start."""
-
-    model_config = with_example(examples.STATISTICS)
 
     model_stats: list[ModelStatistics]
 
@@ -214,13 +195,11 @@ class RepositoryModel(Wire):
     reason: str = Field(description="Why it is not loaded; empty if it is.")
 
 
-class RepositoryIndex(RootModel[list[RepositoryModel]]):
+class RepositoryIndex(
+    RootModel[list[RepositoryModel]], json_schema_extra=with_example(examples.REPOSITORY_INDEX)
+):
     """Every model of the store, loaded or not."""
 
-    model_config = with_example(examples.REPOSITORY_INDEX)
 
-
-class Done(Wire):
+class Done(Wire, json_schema_extra=with_example({})):
     """An empty answer that means success."""
-
-    model_config = with_example({})

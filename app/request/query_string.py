@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ValidationError
 from starlette.datastructures import QueryParams
 
 from app.errors import BadQuery
@@ -12,10 +12,8 @@ from app.errors import BadQuery
 Query = TypeVar("Query", bound=BaseModel)
 
 
-class NoQuery(BaseModel):
+class NoQuery(BaseModel, extra="forbid"):
     """The query of a resource without parameters: any parameter is an error."""
-
-    model_config = ConfigDict(extra="forbid")
 
 
 @lru_cache(256)  # most clients send the same query all day
