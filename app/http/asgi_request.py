@@ -2,36 +2,22 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol, TypeVar
+from typing import Any
 
 from starlette.responses import Response
 from starlette.types import Receive
 
-from app.errors import ClientGone, RequestError
+from app.errors import RequestError
 from app.inference.scheduler import Ticket
+from app.oip.inference import HttpInference
 from app.request import answering
+from app.request.prediction import PredictionRequest
 
-Result = TypeVar("Result")
-
-
-class HttpRequest(answering.Answerable[Result, Response], Protocol[Result]):
-    """A request that is answered with an HTTP response."""
-
-    def take(self, chunk: bytes) -> None:
-        """Add a chunk to the body."""
-
-    def client_gone(self) -> ClientGone:
-        """The error for a client that closed its connection."""
-
-    def reject(self, error: RequestError) -> Response:
-        """Make the response to an error that ends the request."""
-
-    def close(self) -> None:
-        """Release everything that the request holds."""
+HttpRequest = PredictionRequest | HttpInference
 
 
 async def answer(
-    request: HttpRequest[Result], open_request: Callable[[], None], receive: Receive
+    request: HttpRequest, open_request: Callable[[], None], receive: Receive
 ) -> Response:
     """Answer one request, with an error response if it cannot be answered."""
     try:
@@ -43,7 +29,7 @@ async def answer(
 
 
 class _AsgiClient:
-    def __init__(self, request: HttpRequest[Any], receive: Receive) -> None:
+    def __init__(self, request: HttpRequest, receive: Receive) -> None:
         self._request = request
         self._receive = receive
 

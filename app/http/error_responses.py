@@ -38,16 +38,16 @@ def install(app: FastAPI, reference: str = "/docs") -> None:
     `reference` is the path of the API reference, which the answer to an unknown path names.
     """
 
-    async def on_request_error(request: Request, error: Exception) -> Response:
-        assert isinstance(error, RequestError)  # noqa: S101  registered for this class only
+    @app.exception_handler(RequestError)
+    async def on_request_error(request: Request, error: RequestError) -> Response:
         return error_response(error, request.scope["path"])
 
-    async def on_invalid(request: Request, error: Exception) -> Response:
-        assert isinstance(error, RequestValidationError)  # noqa: S101  as above
+    @app.exception_handler(RequestValidationError)
+    async def on_invalid(request: Request, error: RequestValidationError) -> Response:
         return error_response(BadQuery(describe(error.errors())), request.scope["path"])
 
-    async def on_http(request: Request, error: Exception) -> Response:
-        assert isinstance(error, HTTPException)  # noqa: S101  as above
+    @app.exception_handler(HTTPException)
+    async def on_http(request: Request, error: HTTPException) -> Response:
         path = request.scope["path"]
         if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
             methods = (error.headers or {}).get("Allow", "").replace("GET", "GET, HEAD")
@@ -60,13 +60,9 @@ def install(app: FastAPI, reference: str = "/docs") -> None:
         other.status = error.status_code
         return error_response(other, path)
 
+    @app.exception_handler(Exception)  # the middleware logs it
     async def on_unexpected(request: Request, _: Exception) -> Response:
         return error_response(InternalError(INTERNAL_ERROR_DETAIL), request.scope["path"])
-
-    app.add_exception_handler(RequestError, on_request_error)
-    app.add_exception_handler(Exception, on_unexpected)  # the middleware logs it
-    app.add_exception_handler(RequestValidationError, on_invalid)
-    app.add_exception_handler(HTTPException, on_http)
 
 
 def documented(

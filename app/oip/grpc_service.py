@@ -7,7 +7,8 @@ before its message is read. Probes are answered without reading theirs.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any, NoReturn, TypeVar
 
@@ -81,13 +82,9 @@ class InferenceService:
     # --- inference
 
     async def _infer(self, _: object, context: Context) -> Message:
-        record = self._start_record("ModelInfer", context)
-
-        async def limited() -> Message:
+        async with self._call("ModelInfer", context) as record:
             with self.limits.calls.acquire():
                 return await self._infer_one(record, context, partial(self._read, context))
-
-        return await self._guard(record, context, limited)
 
     async def _stream_infer(self, _: object, context: Context) -> None:
         """Answer requests in order; an error answers one request and does not end the stream."""
@@ -95,13 +92,13 @@ class InferenceService:
             self.gateway.keys.check(_path("ModelStreamInfer"), _headers(context))
             with self.limits.streams.acquire():
                 while isinstance(body := await _next_message(context), bytes):
-                    record = self._start_record("ModelStreamInfer", context)
-                    answer = partial(self._infer_in_stream, record, context, body)
-                    await context.write(await self._guard(record, context, answer))
+                    async with self._call("ModelStreamInfer", context) as record:
+                        answer = await self._infer_in_stream(record, context, body)
+                    await context.write(answer)
         except RequestError as error:  # of the stream itself
-            record = self._start_record("ModelStreamInfer", context)
-            record.error = error.type
-            await self._guard(record, context, partial(_raise, error))
+            async with self._call("ModelStreamInfer", context) as record:
+                record.error = error.type
+                raise
 
     async def _infer_in_stream(self, record: Record, context: Context, body: bytes) -> Message:
         try:
@@ -164,12 +161,8 @@ class InferenceService:
         return ParseDict(content, pb.ModelStatisticsResponse())
 
     async def _repository_index(self, request: pb.RepositoryIndexRequest, _: Headers) -> Message:
-        message = pb.RepositoryIndexResponse()
-        for entry in repository.index(self.gateway, ready=request.ready):
-            message.models.add(
-                name=entry.name, version=entry.version, state=entry.state, reason=entry.reason
-            )
-        return message
+        content = {"models": repository.index(self.gateway, ready=request.ready)}
+        return ParseDict(content, pb.RepositoryIndexResponse())
 
     async def _load(self, request: pb.RepositoryModelLoadRequest, headers: Headers) -> Message:
         name = request.model_name or request.repository_name
@@ -185,20 +178,18 @@ class InferenceService:
 
     def _unary(self, name: str, kind: type[Message], answer: Answer) -> Handler:
         async def handle(_: object, context: Context) -> Message:
-            record, headers = self._start_record(name, context), _headers(context)
-
-            async def checked() -> Message:
+            async with self._call(name, context) as record:
+                headers = _headers(context)
                 self.gateway.keys.check(record.path, headers)
                 with self.limits.calls.acquire():
                     return await answer(await self._read_small(kind, context), headers)
-
-            return await self._guard(record, context, checked)
 
         return handle
 
     def _probe(self, name: str, answer: Callable[[], Awaitable[Message]]) -> Handler:
         async def handle(_: object, context: Context) -> Message:
-            return await self._guard(self._start_record(name, context), context, answer)
+            async with self._call(name, context):
+                return await answer()
 
         return handle
 
@@ -220,23 +211,17 @@ class InferenceService:
         except TimeoutError:
             raise SlowBody(f"The message did not arrive within {limit_ms:g} ms.") from None
 
-    def _start_record(self, name: str, context: Context) -> Record:
-        path = _path(name)
-        headers = _headers(context)
+    @asynccontextmanager
+    async def _call(self, name: str, context: Context) -> AsyncIterator[Record]:
+        """Count and log a call that the block answers; an error ends it with a status."""
+        path, headers = _path(name), _headers(context)
         record = start_record(METHOD, path, headers, path)
         if self.gateway.tracing:
             self.gateway.tracing.begin(record, headers)
-        return record
-
-    async def _guard(
-        self, record: Record, context: Context, answer: Callable[[], Awaitable[Message]]
-    ) -> Message:
-        """Answer, count and log a call; an error ends it with a status."""
         context.set_trailing_metadata(_trailing_metadata(record))
         try:
-            message = await answer()
+            yield record
             record.status = record.status or OK
-            return message
         except RequestError as error:
             await _abort(context, record, error)
         except asyncio.CancelledError:
@@ -312,10 +297,6 @@ def _parse(kind: type[Parsed], body: bytes) -> Parsed:
 
 async def _return(body: bytes) -> bytes:
     return body
-
-
-async def _raise(error: RequestError) -> NoReturn:
-    raise error
 
 
 async def _next_message(context: Context) -> Any:

@@ -2,8 +2,7 @@
 
 import logging
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from app.errors import BadRequest, ModelFileError, StoreUnusable
 from app.oip.request import VERSION
@@ -14,17 +13,7 @@ from app.wire import Headers
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class IndexEntry:
-    """One model of the store."""
-
-    name: str
-    version: str
-    state: Literal["READY", "UNAVAILABLE"]
-    reason: str
-
-
-def index(gateway: Gateway, *, ready: bool = False) -> list[IndexEntry]:
+def index(gateway: Gateway, *, ready: bool) -> list[dict[str, str]]:
     """List the models of the store, all or only those that are `ready`.
 
     Raises:
@@ -35,7 +24,12 @@ def index(gateway: Gateway, *, ready: bool = False) -> list[IndexEntry]:
     except ModelFileError as error:
         raise _store_unusable(error) from error
     return [
-        IndexEntry(name, VERSION, "UNAVAILABLE" if reason else "READY", reason or "")
+        {
+            "name": name,
+            "version": VERSION,
+            "state": "UNAVAILABLE" if reason else "READY",
+            "reason": reason or "",
+        }
         for name, reason in reasons.items()
         if reason is None or not ready
     ]

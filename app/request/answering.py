@@ -8,25 +8,24 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol, TypeVar
 
-from app.errors import DeadlineExceeded, SlowBody
+from app.errors import RequestError
 from app.inference.scheduler import Ticket
 
-Result = TypeVar("Result")
 Answer_co = TypeVar("Answer_co", covariant=True)
 
 
-class Answerable(Protocol[Result, Answer_co]):
+class Answerable(Protocol[Answer_co]):
     """A request that is opened already and can be answered once its body is there."""
 
     deadline_ms: float
 
-    def start(self) -> Ticket[Result]:
+    def start(self) -> Ticket[Any]:
         """Queue the images of the complete body; may shorten the deadline."""
 
-    def answer(self, outcomes: Sequence[Result | Exception]) -> Answer_co:
+    def answer(self, outcomes: Sequence[Any]) -> Answer_co:
         """Make the answer from the outcome of each image."""
 
-    def too_late(self) -> SlowBody | DeadlineExceeded:
+    def too_late(self) -> RequestError:
         """The error for a deadline that passed."""
 
 
@@ -41,7 +40,7 @@ class Client(Protocol):
 
 
 async def answer(
-    request: Answerable[Result, Answer_co], client: Client, open_request: Callable[[], None]
+    request: Answerable[Answer_co], client: Client, open_request: Callable[[], None]
 ) -> Answer_co:
     """Open a request by its head, read its body, classify its images and make the answer.
 

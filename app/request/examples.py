@@ -5,6 +5,8 @@ The model is the default one, the photo is scikit-image's cat. Tests repeat the 
 
 from typing import Any
 
+from app.errors import NotAnImage
+from app.problem import to_problem
 from app.settings import Settings, public_settings
 
 MODEL = "mobilenet_v2_1.0_224"
@@ -17,12 +19,9 @@ PREDICTIONS: list[dict[str, Any]] = [
     {"class_id": 478, "label": "carton", "probability": 0.00361697212792933},
     {"class_id": 287, "label": "lynx", "probability": 0.0007993078324943781},
 ]
-NOT_AN_IMAGE: dict[str, Any] = {
-    "type": "urn:mobilenet-gateway:not-an-image",
-    "title": "Not an image",
-    "status": 400,
-    "detail": "Unrecognized image format. Supported: JPEG, PNG, WebP, BMP, GIF, TIFF.",
-}
+NOT_AN_IMAGE = to_problem(
+    NotAnImage("Unrecognized image format. Supported: JPEG, PNG, WebP, BMP, GIF, TIFF.")
+)
 ANSWER: dict[str, Any] = {
     "model": MODEL,
     "resolution": 224,
@@ -33,7 +32,7 @@ ANSWER: dict[str, Any] = {
             "queue_ms": 0.0,
             "decode_ms": 0.0,
             "inference_ms": 0.0,
-            "error": NOT_AN_IMAGE,
+            "error": NOT_AN_IMAGE.model_dump(),
         },
     ],
 }
@@ -231,7 +230,7 @@ DETAILS = {
         "(mobilenet_v2_1.0_224@96)."
     ),
     "image-too-small": "The image has 1 x 1 pixels; the minimum side is 8.",
-    "not-an-image": NOT_AN_IMAGE["detail"],
+    "not-an-image": NOT_AN_IMAGE.detail,
     "out-of-memory": (
         "Not enough memory to decode this PNG image right now. "
         "Retry later or send fewer images at once."

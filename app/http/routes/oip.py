@@ -3,7 +3,6 @@
 import asyncio
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
 from functools import partial
 from typing import Annotated, Any
 
@@ -178,7 +177,7 @@ async def index(request: Request, gateway: Current) -> Response:
     ready = options.get("ready", False)
     if not isinstance(ready, bool):
         raise BadRequest("ready: must be true or false.")
-    return JSONResponse([asdict(entry) for entry in repository.index(gateway, ready=ready)])
+    return JSONResponse(repository.index(gateway, ready=ready))
 
 
 @router.post(
