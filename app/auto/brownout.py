@@ -74,7 +74,9 @@ class Brownout:
                 self._rose_s, self._light_since_s = now_s, None
         else:
             self._light_since_s = None
-        self._set_step(step)
+        if step != self.step:
+            before, self.step = self.step, step
+            self._on_step(before, step)
         return step
 
     def _step_down(self, load: Load, step: int, deepest: int, now_s: float) -> int:
@@ -103,11 +105,6 @@ class Brownout:
             self._newest_per_s = (arrived - self._arrived) / passed_s
             self.arrivals_per_s = weight * self.arrivals_per_s + (1 - weight) * self._newest_per_s
         self._arrived = arrived
-
-    def _set_step(self, step: int) -> None:
-        if step != self.step:
-            before, self.step = self.step, step
-            self._on_step(before, step)
 
 
 def _utilization(load: Load, step: int, arrivals_per_s: float) -> float:

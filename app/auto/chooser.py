@@ -221,8 +221,9 @@ class Chooser:
     def _p95_ms(self, variant: Variant, demand: Demand, queue_ms: float) -> float:
         """The 95th percentile of the time of such requests."""
         window = self._spread.get(variant.key)
-        current = window is not None and window.is_current(self._clock())
-        spread = window.quantile(QUANTILE) if window and current else DEFAULT_SPREAD
+        spread = DEFAULT_SPREAD
+        if window and window.is_current(self._clock()):
+            spread = window.quantile(QUANTILE)
         return (self._expected_ms(variant, demand) + queue_ms) * spread
 
     def _queue_ms(self, images: int) -> float:

@@ -13,18 +13,18 @@ An int8 checkpoint can lose almost all of its accuracy there, so it has no inter
 
 import csv
 from bisect import bisect_left
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from math import log2
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Literal
 
 from app.card.card import Family, ModelCard, Precision
 
 TABLE = Path(__file__).with_name("accuracy.csv")
 Basis = Literal["measured", "published", "interpolated"]
-Grid = dict[tuple[float, int], float]
-Number = TypeVar("Number", int, float)
+Grid = dict[tuple[float, float], float]  # percent by width and resolution
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,35 +117,26 @@ def table_top1(family: Family, precision: Precision, alpha: float, resolution: i
     grid = tables.get((family, precision)) or tables.get((family, "fp32"))
     if grid is None:
         return None
-    alphas = sorted({width for width, _ in grid})
-    if not alphas[0] <= alpha <= alphas[-1]:
+    by_width: dict[float, float] = {}
+    for width in {width for width, _ in grid}:
+        by_side = {side: percent for (other, side), percent in grid.items() if other == width}
+        if (percent := _interpolate(by_side, resolution)) is not None:
+            by_width[width] = percent
+    percent = _interpolate(by_width, alpha)
+    return None if percent is None else Top1(percent, "interpolated", sources[family])
+
+
+def _interpolate(points: Mapping[float, float], at: float) -> float | None:
+    """Interpolate linearly in the logarithm of `at`; None outside the points."""
+    if at in points:
+        return points[at]
+    known = sorted(points)
+    index = bisect_left(known, at)
+    if not 0 < index < len(known):
         return None
-    low, high = _neighbours(alphas, alpha)
-    share = _share(low, high, alpha)
-    lower, upper = (_at_width(grid, width, resolution) for width in (low, high))
-    if lower is None or upper is None:
-        return None
-    return Top1((1 - share) * lower + share * upper, "interpolated", sources[family])
-
-
-def _at_width(grid: Grid, alpha: float, resolution: int) -> float | None:
-    """Interpolate along the table's resolutions for one width."""
-    sides = sorted(side for width, side in grid if width == alpha)
-    if not sides[0] <= resolution <= sides[-1]:
-        return None
-    low, high = _neighbours(sides, resolution)
-    share = _share(low, high, resolution)
-    return (1 - share) * grid[alpha, low] + share * grid[alpha, high]
-
-
-def _neighbours(values: list[Number], value: Number) -> tuple[Number, Number]:
-    """The nearest of the sorted `values` at or around one within their range."""
-    at = bisect_left(values, value)
-    return (values[at], values[at]) if values[at] == value else (values[at - 1], values[at])
-
-
-def _share(low: float, high: float, value: float) -> float:
-    return 0.0 if low == high else log2(value / low) / log2(high / low)
+    low, high = known[index - 1 : index + 1]
+    share = log2(at / low) / log2(high / low)
+    return (1 - share) * points[low] + share * points[high]
 
 
 @cache
@@ -156,6 +147,6 @@ def _tables() -> tuple[dict[tuple[str, str], Grid], dict[str, str]]:
     with TABLE.open(encoding="utf-8", newline="") as file:
         for row in csv.DictReader(file):
             grid = tables.setdefault((row["family"], row["precision"]), {})
-            grid[float(row["alpha"]), int(row["resolution"])] = float(row["top1"])
+            grid[float(row["alpha"]), float(row["resolution"])] = float(row["top1"])
             sources[row["family"]] = row["source"]
     return tables, sources

@@ -55,29 +55,15 @@ def main() -> None:
 
 def setting_options(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command with `**given` an option for every setting."""
+    config = typer.Option(help="TOML file with any of these settings.", envvar=CONFIG_VARIABLE)
+    options: dict[str, Any] = {"config": Annotated[Path | None, config]}
+    for name, field in Settings.model_fields.items():
+        options[name] = Annotated[_option_type(field.annotation), _option(name)]
     parameters = [
-        inspect.Parameter(
-            name,
-            inspect.Parameter.KEYWORD_ONLY,
-            default=None,
-            annotation=Annotated[_option_type(field.annotation), _option(name)],
-        )
-        for name, field in Settings.model_fields.items()
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=option)
+        for name, option in options.items()
     ]
-    config = inspect.Parameter(
-        "config",
-        inspect.Parameter.KEYWORD_ONLY,
-        default=None,
-        annotation=Annotated[
-            Path | None,
-            typer.Option(
-                help="TOML file with any of these settings.",
-                show_envvar=True,
-                envvar=CONFIG_VARIABLE,
-            ),
-        ],
-    )
-    command.__signature__ = inspect.Signature([config, *parameters])  # type: ignore[attr-defined]  # read by Typer
+    command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # read by Typer
     return command
 
 

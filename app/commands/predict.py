@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from stat import S_ISDIR, S_ISREG
 from typing import TYPE_CHECKING, Annotated, Any
@@ -41,10 +42,7 @@ def predict(
     loaded = _load(settings, model)
     side = loaded.check_resolution(resolution)
     classifier = Classifier(ImageLimits.from_settings(settings), settings.reduced_decode)
-
-    def classify(data: bytes) -> "ImageResult":
-        return classifier.classify(data, model=loaded, resolution=side, top_k=top_k)
-
+    classify = partial(classifier.classify, model=loaded, resolution=side, top_k=top_k)
     stderr = Console(stderr=True)
     quiet = not stderr.is_terminal
     tracked = track(files, "classifying", console=stderr, transient=True, disable=quiet)

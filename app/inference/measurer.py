@@ -172,11 +172,11 @@ class Measurer:
 
     def _wait_until_idle(self, end_at: float) -> bool:
         """Wait while there are requests; returns whether time is left."""
-        while not (over := time.monotonic() >= end_at or self._stopped.is_set()):
+        while time.monotonic() < end_at and not self._stopped.is_set():
             if not self._busy():
-                break
+                return True
             time.sleep(POLL_S)
-        return not over
+        return False
 
     def _write(self, loaded: list[tuple[Model, list[Variant]]]) -> None:
         if not self._store_results:

@@ -134,7 +134,7 @@ class Timings:
         slowdown; else from the multiply-adds, at the median rate of the measured variants.
         """
         window = self._inference.get(variant.key)
-        if window is not None and window.is_current(self._clock()):
+        if window and window.is_current(self._clock()):
             return window.quantile(0.5)
         if idle := self.measured.get(variant.key):
             return idle.p50_ms * self.slowdown

@@ -72,8 +72,7 @@ def _read_file(path: Path) -> list[str]:
         lines = path.read_text("utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise SettingError(f"Cannot read api_keys_file {path}: {error}") from error
-    keys = [line.strip() for line in lines]
-    keys = [key for key in keys if key and not key.startswith("#")]
+    keys = [line for line in map(str.strip, lines) if line and not line.startswith("#")]
     if not keys:
         raise SettingError(f"api_keys_file {path} has no key. Write a key on each line.")
     return keys
@@ -82,12 +81,10 @@ def _read_file(path: Path) -> list[str]:
 def _sent_key(headers: Headers) -> bytes:
     for name, value in headers:
         if name == b"authorization" and value[:7].lower() == b"bearer ":
-            key = value[7:].strip()
-        elif name == b"x-api-key":
-            key = value.strip()
-        else:
+            value = value[7:]
+        elif name != b"x-api-key":
             continue
-        if key:
+        if key := value.strip():
             return key
     return b""
 
