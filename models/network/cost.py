@@ -5,7 +5,7 @@
 exports of this project.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from math import prod
@@ -13,7 +13,7 @@ from math import prod
 from app.card.card import Cost, LayerRow, ModelCard, Precision
 from app.card.cost_at import scaled_cost, scaled_layers
 from models.network.layers import Conv, Layer
-from models.network.network import INPUT, Network, Node, Step
+from models.network.network import INPUT, Network, Step
 
 ACTIVATION_BYTES: dict[Precision, int] = {"fp32": 4, "int8": 1}
 IN_PLACE = {"add", "activation"}
@@ -33,18 +33,17 @@ def network_cost(network: Network, precision: Precision = "fp32") -> Cost:
     element_bytes = ACTIVATION_BYTES[precision]
     steps = list(network.steps())
     rows = tuple(_row(step, element_bytes) for step in steps)
-    standard = _total(_row(step, element_bytes) for step in standard_network(network).steps())
-    total = _total(rows)
+    standard = [_row(step, element_bytes) for step in standard_network(network).steps()]
     return Cost(
-        params=total.params,
-        stored_params=total.stored_params,
-        madds=total.madds,
+        params=sum(map(params, rows)),
+        stored_params=sum(map(stored_params, rows)),
+        madds=sum(row.madds for row in rows),
         classifier_madds=sum(row.madds for row in rows if row.kind == "linear"),
         peak_activation_bytes=peak_bytes(
             _uses(steps, element_bytes), {INPUT: prod(network.input_shape) * element_bytes}
         ),
-        standard_params=standard.params,
-        standard_madds=standard.madds,
+        standard_params=sum(map(params, standard)),
+        standard_madds=sum(row.madds for row in standard),
         layers=rows,
     )
 
@@ -74,10 +73,14 @@ def weight_file_bytes(network: Network, precision: Precision = "fp32") -> int:
 
     fp32 keeps 4 bytes a stored parameter; int8 keeps 1 byte a weight and 4 a bias.
     """
+    weight_bytes = {"fp32": 4, "int8": 1}[precision]
     rows = network_cost(network, precision).layers
-    if precision == "fp32":
-        return sum(4 * stored_params(row) for row in rows)
-    return sum(row.weights + 4 * (stored_params(row) - row.weights) for row in rows)
+    return sum(row.weights * weight_bytes + 4 * (stored_params(row) - row.weights) for row in rows)
+
+
+def params(row: LayerRow) -> int:
+    """Trainable values of a layer."""
+    return row.weights + row.biases + row.batch_norm_params
 
 
 def stored_params(row: LayerRow) -> int:
@@ -136,56 +139,32 @@ def _row(step: Step, element_bytes: int) -> LayerRow:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Total:
-    """Sums over layers."""
-
-    params: int
-    stored_params: int
-    madds: int
-
-
-def _total(rows: Iterable[LayerRow]) -> Total:
-    rows = list(rows)
-    return Total(
-        params=sum(row.weights + row.biases + row.batch_norm_params for row in rows),
-        stored_params=sum(map(stored_params, rows)),
-        madds=sum(row.madds for row in rows),
-    )
-
-
 def standard_network(network: Network) -> Network:
     """The same network with standard convolutions (V1 paper, Table 4, "Conv MobileNet").
 
     A depthwise convolution and the pointwise one that it feeds become one convolution with the
     kernel size, stride and padding of the first and the channels of the second.
     """
-    pairs = {pointwise.name: depthwise for depthwise, pointwise in _separable_pairs(network)}
-    merged = {depthwise.name for depthwise in pairs.values()}
+    depthwise = {
+        second.name: first
+        for first, second in pairwise(network.nodes)
+        if (first.layer.kind, second.layer.kind) == ("depthwise", "pointwise")
+        and second.inputs == (first.name,)
+    }
     standard = Network(network.family, network.alpha, network.input_shape)
     for node in network.nodes:
-        if node.name in merged:
+        if node in depthwise.values():
             continue
         layer, inputs = node.layer, node.inputs
-        if node.name in pairs:
-            layer, inputs = _merge(pairs[node.name].layer, layer), pairs[node.name].inputs
+        if first := depthwise.get(node.name):
+            layer, inputs = _merge(first.layer, layer), first.inputs
         standard.add(node.name, layer, *inputs)
     return standard
-
-
-def _separable_pairs(network: Network) -> Iterator[tuple[Node, Node]]:
-    for first, second in pairwise(network.nodes):
-        kinds = first.layer.kind, second.layer.kind
-        if kinds == ("depthwise", "pointwise") and second.inputs == (first.name,):
-            yield first, second
 
 
 def _merge(depthwise: Layer, pointwise: Layer) -> Conv:
     assert isinstance(depthwise, Conv)  # noqa: S101  their kinds say so
     assert isinstance(pointwise, Conv)  # noqa: S101  as above
     return replace(
-        pointwise,
-        kernel=depthwise.kernel,
-        stride=depthwise.stride,
-        padding=depthwise.padding,
+        pointwise, kernel=depthwise.kernel, stride=depthwise.stride, padding=depthwise.padding
     )

@@ -5,9 +5,9 @@ A shape is (channels, height, width). Counting follows both MobileNet papers: a 
 activations, pooling, concatenation and residual adds count no MAdds.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from math import ceil, prod
-from typing import Literal, Protocol
+from typing import ClassVar, Literal, Protocol
 
 Shape = tuple[int, int, int]
 Nonlinearity = Literal["relu", "relu6"]
@@ -76,23 +76,22 @@ def output_size(size: int, kernel: int, stride: int, padding: Padding) -> int:
     return (padded - kernel) // stride + 1
 
 
+def _output_sizes(layer: "Conv | Pool", height: int, width: int) -> tuple[int, int]:
+    return (
+        output_size(height, layer.kernel[0], layer.stride, layer.padding),
+        output_size(width, layer.kernel[1], layer.stride, layer.padding),
+    )
+
+
 class _UnitKernel:
-    """Defaults of a layer whose kernel is 1x1."""
+    """A layer whose kernel is 1x1."""
 
-    @property
-    def kernel(self) -> tuple[int, int]:
-        return 1, 1
-
-    @property
-    def stride(self) -> int:
-        return 1
-
-    @property
-    def groups(self) -> int:
-        return 1
+    kernel: ClassVar[tuple[int, int]] = (1, 1)
+    stride: ClassVar[int] = 1
+    groups: ClassVar[int] = 1
 
 
-class _WithoutWeights(_UnitKernel):
+class _WithoutWeights:
     """A layer without parameters and without multiply-adds."""
 
     def parameters(self, *inputs: Shape) -> Parameters:
@@ -100,6 +99,14 @@ class _WithoutWeights(_UnitKernel):
 
     def madds(self, *inputs: Shape) -> int:
         return 0
+
+
+class _SameShape(_UnitKernel, _WithoutWeights):
+    """A layer without weights that keeps the shape of its only input."""
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        [shape] = inputs
+        return shape
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,11 +138,7 @@ class Conv:
                 f"{channels} input and {self.out_channels} output channels "
                 f"do not divide into {self.groups} groups."
             )
-        return (
-            self.out_channels,
-            output_size(height, self.kernel[0], self.stride, self.padding),
-            output_size(width, self.kernel[1], self.stride, self.padding),
-        )
+        return self.out_channels, *_output_sizes(self, height, width)
 
     def parameters(self, *inputs: Shape) -> Parameters:
         [(channels, _, _)] = inputs
@@ -156,7 +159,7 @@ class Linear(_UnitKernel):
 
     out_features: int
     bias: bool = True
-    kind: str = field(default="linear", init=False)
+    kind: ClassVar[str] = "linear"
 
     def output_shape(self, *inputs: Shape) -> Shape:
         return self.out_features, 1, 1
@@ -177,6 +180,7 @@ class Pool(_WithoutWeights):
     kernel: tuple[int, int]
     stride: int
     padding: Padding = "valid"
+    groups: ClassVar[int] = 1
 
     @property
     def kind(self) -> str:
@@ -184,29 +188,21 @@ class Pool(_WithoutWeights):
 
     def output_shape(self, *inputs: Shape) -> Shape:
         [(channels, height, width)] = inputs
-        return (
-            channels,
-            output_size(height, self.kernel[0], self.stride, self.padding),
-            output_size(width, self.kernel[1], self.stride, self.padding),
-        )
+        return channels, *_output_sizes(self, height, width)
 
 
 @dataclass(frozen=True, slots=True)
-class LocalResponseNorm(_WithoutWeights):
+class LocalResponseNorm(_SameShape):
     """Normalisation across neighbouring channels (AlexNet paper, section 3.3)."""
 
-    kind: str = field(default="local_response_norm", init=False)
-
-    def output_shape(self, *inputs: Shape) -> Shape:
-        [shape] = inputs
-        return shape
+    kind: ClassVar[str] = "local_response_norm"
 
 
 @dataclass(frozen=True, slots=True)
-class GlobalPool(_WithoutWeights):
+class GlobalPool(_UnitKernel, _WithoutWeights):
     """The mean over the whole feature map."""
 
-    kind: str = field(default="global_pool", init=False)
+    kind: ClassVar[str] = "global_pool"
 
     def output_shape(self, *inputs: Shape) -> Shape:
         [(channels, _, _)] = inputs
@@ -214,10 +210,10 @@ class GlobalPool(_WithoutWeights):
 
 
 @dataclass(frozen=True, slots=True)
-class Add(_WithoutWeights):
+class Add(_UnitKernel, _WithoutWeights):
     """The residual sum of two equal shapes."""
 
-    kind: str = field(default="add", init=False)
+    kind: ClassVar[str] = "add"
 
     def output_shape(self, *inputs: Shape) -> Shape:
         if len(set(inputs)) != 1:
@@ -226,10 +222,10 @@ class Add(_WithoutWeights):
 
 
 @dataclass(frozen=True, slots=True)
-class Concat(_WithoutWeights):
+class Concat(_UnitKernel, _WithoutWeights):
     """Concatenation of the channels of feature maps of one size."""
 
-    kind: str = field(default="concat", init=False)
+    kind: ClassVar[str] = "concat"
 
     def output_shape(self, *inputs: Shape) -> Shape:
         if len({shape[1:] for shape in inputs}) != 1:
@@ -238,12 +234,8 @@ class Concat(_WithoutWeights):
 
 
 @dataclass(frozen=True, slots=True)
-class Activation(_WithoutWeights):
+class Activation(_SameShape):
     """An element-wise nonlinearity as a layer."""
 
     nonlinearity: Nonlinearity
-    kind: str = field(default="activation", init=False)
-
-    def output_shape(self, *inputs: Shape) -> Shape:
-        [shape] = inputs
-        return shape
+    kind: ClassVar[str] = "activation"

@@ -9,18 +9,18 @@ quantised file are not parameters. Operators of onnxruntime's quantiser count as
 standard operators.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
 from math import prod
 from pathlib import Path
+from typing import Any
 
 import onnx
 from onnx import NodeProto, TensorProto, helper, shape_inference
 
 from app.card.card import Cost, LayerRow
 from models.files.onnx_file import read_model
-from models.network.cost import BufferUse, peak_bytes, stored_params
+from models.network.cost import BufferUse, params, peak_bytes, stored_params
 from models.onnx_cost.quantized_ops import standardise
 
 CONVOLUTIONS = {"Conv": (1, 2), "ConvInteger": (1, None), "QLinearConv": (3, 8)}
@@ -130,15 +130,15 @@ class _GraphCost:
     def cost(self) -> Cost:
         rows = [row for node in self.graph.node if (row := self._row(node))]
         madds = sum(row.madds for row in rows)
-        params = sum(row.weights + row.biases + row.batch_norm_params for row in rows)
-        extra_params, extra_madds = self._standard_surplus(rows)
+        total_params = sum(map(params, rows))
+        extra_params, extra_madds = _standard_surplus(rows)
         return Cost(
-            params=params,
+            params=total_params,
             stored_params=sum(map(stored_params, rows)),
             madds=madds,
             classifier_madds=_classifier_madds(rows),
             peak_activation_bytes=self._peak(),
-            standard_params=params + extra_params,
+            standard_params=total_params + extra_params,
             standard_madds=madds + extra_madds,
             layers=tuple(rows),
         )
@@ -149,18 +149,17 @@ class _GraphCost:
         if node.op_type in MATRICES and node.input[MATRICES[node.op_type][0]] in self.constants:
             return self._weighted_row(node, *MATRICES[node.op_type])
         if node.op_type == "Add" and self.constants.isdisjoint(node.input):
-            return self._unweighted_row(node, "add")
+            return self._layer_row(node, "add")
         if node.op_type == "ReduceMean" and len(self.tensors[node.input[0]].shape) == 4:
-            return self._unweighted_row(node, "global_pool")
+            return self._layer_row(node, "global_pool")
         if node.op_type in POOLS:
-            return self._unweighted_row(node, POOLS[node.op_type])
+            return self._layer_row(node, POOLS[node.op_type])
         return None
 
     def _weighted_row(self, node: NodeProto, kernel_at: int, bias_at: int | None) -> LayerRow:
         weights = self.tensors[node.input[kernel_at]].shape
-        attributes = {item.name: helper.get_attribute_value(item) for item in node.attribute}
-        source, output = self.tensors[node.input[0]], self.tensors[node.output[0]]
-        groups = attributes.get("group", 1)
+        output = self.tensors[node.output[0]]
+        groups = _attributes(node).get("group", 1)
         kernel = (weights[2], weights[3]) if len(weights) == 4 else (1, 1)
         positions = prod(output.shape[2:])
         if node.op_type in MATRICES:
@@ -170,37 +169,36 @@ class _GraphCost:
             kind = "depthwise"
         else:
             kind = "pointwise" if kernel == (1, 1) else "conv"
-        return LayerRow(
-            name=node.name or node.output[0],
-            kind=kind,
-            input_shape=source.feature_map,
-            output_shape=output.feature_map,
+        return self._layer_row(
+            node,
+            kind,
             kernel=kernel,
-            stride=attributes.get("strides", [1])[0],
             groups=groups,
             weights=prod(weights),
             biases=self._biases(node, bias_at),
             batch_norm_params=self._batch_norm_params(node),
             madds=prod(weights) * positions,
-            activation_bytes=self._buffer_bytes(node.output[0]),
         )
 
-    def _unweighted_row(self, node: NodeProto, kind: str) -> LayerRow:
-        attributes = {item.name: helper.get_attribute_value(item) for item in node.attribute}
-        kernel = attributes.get("kernel_shape", [1, 1])
+    def _layer_row(self, node: NodeProto, kind: str, **figures: Any) -> LayerRow:
+        """A row with these figures, or with those of a layer without weights."""
+        attributes = _attributes(node)
+        defaults = {
+            "kernel": tuple(attributes.get("kernel_shape", (1, 1)))[:2],
+            "groups": 1,
+            "weights": 0,
+            "biases": 0,
+            "batch_norm_params": 0,
+            "madds": 0,
+        }
         return LayerRow(
             name=node.name or node.output[0],
             kind=kind,
             input_shape=self.tensors[node.input[0]].feature_map,
             output_shape=self.tensors[node.output[0]].feature_map,
-            kernel=(kernel[0], kernel[1]),
             stride=attributes.get("strides", [1])[0],
-            groups=1,
-            weights=0,
-            biases=0,
-            batch_norm_params=0,
-            madds=0,
             activation_bytes=self._buffer_bytes(node.output[0]),
+            **(defaults | figures),
         )
 
     def _biases(self, node: NodeProto, bias_at: int | None) -> int:
@@ -247,40 +245,38 @@ class _GraphCost:
     def _peak(self) -> int:
         uses = []
         for node in self.graph.node:
-            if node.output[0] not in self.buffers:
+            output = node.output[0]
+            if output not in self.buffers:
                 continue
             reads = tuple(self.buffers[name] for name in node.input if name in self.buffers)
-            output = node.output[0]
             uses.append(BufferUse(reads, self.buffers[output], self._buffer_bytes(output)))
         inputs = {value.name: self._buffer_bytes(value.name) for value in self.graph.input}
         return peak_bytes(uses, inputs)
 
-    def _standard_surplus(self, rows: list[LayerRow]) -> tuple[int, int]:
-        """Additional parameters and MAdds of the same network with standard convolutions.
 
-        A depthwise convolution followed by a pointwise one corresponds to a single convolution with
-        the kernel size of the first and the channels of the second, without the bias and the batch
-        norm of the first.
-        """
-        params = madds = 0
-        for depthwise, pointwise in pairwise(rows):
-            if depthwise.kind != "depthwise" or pointwise.kind != "pointwise":
-                continue
-            weights = pointwise.weights * prod(depthwise.kernel)
-            _, height, width = depthwise.output_shape
-            params += weights - pointwise.weights - depthwise.weights
-            params -= depthwise.biases + depthwise.batch_norm_params
-            madds += weights * height * width - depthwise.madds - pointwise.madds
-        return params, madds
+def _standard_surplus(rows: list[LayerRow]) -> tuple[int, int]:
+    """Additional parameters and MAdds of the same network with standard convolutions.
+
+    A depthwise convolution followed by a pointwise one corresponds to a single convolution with
+    the kernel size of the first and the channels of the second, without the bias and the batch
+    norm of the first.
+    """
+    extra_params = extra_madds = 0
+    for depthwise, pointwise in pairwise(rows):
+        if depthwise.kind != "depthwise" or pointwise.kind != "pointwise":
+            continue
+        weights = pointwise.weights * prod(depthwise.kernel)
+        _, height, width = depthwise.output_shape
+        extra_params += weights - pointwise.weights - params(depthwise)
+        extra_madds += weights * height * width - depthwise.madds - pointwise.madds
+    return extra_params, extra_madds
 
 
 def _classifier_madds(rows: list[LayerRow]) -> int:
     """MAdds of the linear layers, or of the last convolution whose output is 1x1."""
     linear = [row.madds for row in rows if row.kind == "linear"]
-    if linear:
-        return sum(linear)
     last = [row.madds for row in rows if row.weights and row.output_shape[1:] == (1, 1)][-1:]
-    return sum(last)
+    return sum(linear or last)
 
 
 def _fix_input(graph: onnx.GraphProto, resolution: int | None) -> None:
@@ -319,7 +315,7 @@ def _tensors(graph: onnx.GraphProto) -> dict[str, Tensor]:
         tensor.name: Tensor(tuple(tensor.dims), _element_bytes(tensor.data_type))
         for tensor in graph.initializer
     }
-    for value in _values(graph):
+    for value in (*graph.input, *graph.value_info, *graph.output):
         kind = value.type.tensor_type
         sizes = [size.dim_value for size in kind.shape.dim if size.HasField("dim_value")]
         if kind.HasField("shape") and len(sizes) == len(kind.shape.dim):
@@ -339,10 +335,8 @@ def constants(graph: onnx.GraphProto) -> set[str]:
     return found - {""}
 
 
-def _values(graph: onnx.GraphProto) -> Iterable[onnx.ValueInfoProto]:
-    yield from graph.input
-    yield from graph.value_info
-    yield from graph.output
+def _attributes(node: NodeProto) -> dict[str, Any]:
+    return {item.name: helper.get_attribute_value(item) for item in node.attribute}
 
 
 def _element_bytes(data_type: int) -> int:

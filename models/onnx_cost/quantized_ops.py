@@ -32,12 +32,9 @@ def standardise(graph: onnx.GraphProto) -> None:
     The graph then computes other values. Channels-last nodes have no standard form and stay.
     """
     for node in graph.node:
-        if node.domain == DOMAIN and node.op_type in STANDARD_FORM and not _channels_last(node):
+        channels_last = any(item.name == LAYOUT and item.i for item in node.attribute)
+        if node.domain == DOMAIN and node.op_type in STANDARD_FORM and not channels_last:
             _rewrite(node, *STANDARD_FORM[node.op_type])
-
-
-def _channels_last(node: NodeProto) -> bool:
-    return any(item.name == LAYOUT and item.i for item in node.attribute)
 
 
 def _rewrite(node: NodeProto, op_type: str, tensors: slice) -> None:
