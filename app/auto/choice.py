@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from pydantic import ConfigDict, Field
 
-from app.budget import Budget
+from app.budget import LIMITS, Budget
 from app.card.accuracy import Basis
 from app.card.variant import Key
 from app.errors import BadQuery
@@ -29,6 +29,11 @@ class PredictQuery(Budget):
         None,
         description="Side of the model's square input in pixels; default: as trained.",
     )
+
+    @property
+    def has_budget(self) -> bool:
+        """Whether the request sets a limit, which only `model=auto` supports."""
+        return not self.model_fields_set.isdisjoint(LIMITS)
 
 
 class ChoiceNote(Wire):
@@ -72,9 +77,9 @@ def explicit_choice(query: PredictQuery, store: Store, *, auto_by_default: bool)
     """
     if query.model == AUTO:
         return None
-    if query.model is None and (auto_by_default or query.is_limited):
+    if query.model is None and (auto_by_default or query.has_budget):
         return None
-    if query.is_limited:
+    if query.has_budget:
         limits = ", ".join(query.limits())
         raise BadQuery(f"{limits}: only supported with model=auto, not with {query.model}.")
     model = store.get(query.model)
