@@ -4,7 +4,8 @@ Layers go by the names of `models.network.mobilenet_v1` and `models.network.mobi
 kernels are laid out as ONNX wants them, and batch norm is already part of kernel and bias.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +23,21 @@ WITH_WEIGHTS = {"conv", "depthwise", "pointwise", "linear"}
 
 class CheckpointError(Exception):
     """A checkpoint cannot be read; the text names the file, tensor or layer and says why."""
+
+
+@contextmanager
+def errors_with_name(name: str) -> Iterator[None]:
+    """Put the name of a file, tensor or layer before the text of an error.
+
+    Raises:
+        CheckpointError: the block raises it, or an OSError.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise CheckpointError(f"{name}: {error.strerror}") from error
+    except CheckpointError as error:
+        raise CheckpointError(f"{name}: {error}") from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,8 +162,8 @@ def check_layers(layers: Mapping[str, LayerWeights], network: Network) -> None:
 
 def _check_layer(node: Node, weights: LayerWeights, entering: int) -> None:
     out = weights.bias.size
-    depthwise = node.layer.kind == "depthwise"
-    wanted = (entering if depthwise else out, 1 if depthwise else entering, *node.layer.kernel)
+    outer = (entering, 1) if node.layer.kind == "depthwise" else (out, entering)
+    wanted = (*outer, *node.layer.kernel)
     if out < 1 or weights.bias.ndim != 1 or weights.kernel.shape != wanted:
         raise CheckpointError(
             f"{node.name} has a kernel {weights.kernel.shape} and a bias {weights.bias.shape}; "

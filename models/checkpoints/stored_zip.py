@@ -2,6 +2,8 @@
 
 import io
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from models.checkpoints.checkpoint import CheckpointError
@@ -30,11 +32,8 @@ def names(content: bytes) -> list[str]:
     Raises:
         CheckpointError: it is no archive, or a damaged one.
     """
-    try:
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            return archive.namelist()
-    except DAMAGED as error:
-        raise CheckpointError(f"the zip is damaged ({error})") from error
+    with _open(content) as archive:
+        return archive.namelist()
 
 
 def read_entries(content: bytes) -> dict[str, bytes]:
@@ -43,21 +42,23 @@ def read_entries(content: bytes) -> dict[str, bytes]:
     Raises:
         CheckpointError: it is no such archive, or a damaged one.
     """
+    with _open(content) as archive:
+        entries = archive.infolist()
+        for entry in entries:
+            if entry.compress_type != zipfile.ZIP_STORED or entry.file_size != entry.compress_size:
+                raise CheckpointError(
+                    f"{entry.filename} is compressed; torch and Keras store plain bytes"
+                )
+        names = {entry.filename for entry in entries}
+        if len(names) != len(entries) or sum(entry.file_size for entry in entries) > len(content):
+            raise CheckpointError("entries of the zip overlap or share a name")
+        return {entry.filename: archive.read(entry) for entry in entries}
+
+
+@contextmanager
+def _open(content: bytes) -> Iterator[zipfile.ZipFile]:
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            return _entries(archive, len(content))
+            yield archive
     except DAMAGED as error:
         raise CheckpointError(f"the zip is damaged ({error})") from error
-
-
-def _entries(archive: zipfile.ZipFile, limit: int) -> dict[str, bytes]:
-    entries = archive.infolist()
-    for entry in entries:
-        if entry.compress_type != zipfile.ZIP_STORED or entry.file_size != entry.compress_size:
-            raise CheckpointError(
-                f"{entry.filename} is compressed; torch and Keras store plain bytes"
-            )
-    names = {entry.filename for entry in entries}
-    if len(names) != len(entries) or sum(entry.file_size for entry in entries) > limit:
-        raise CheckpointError("entries of the zip overlap or share a name")
-    return {entry.filename: archive.read(entry) for entry in entries}

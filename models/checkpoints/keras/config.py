@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from models.checkpoints import stored_zip
-from models.checkpoints.checkpoint import CheckpointError
+from models.checkpoints.checkpoint import CheckpointError, errors_with_name
 from models.checkpoints.keras import hdf5
 from models.checkpoints.keras.layers import INERT, Layer, check_head, check_network, parts_of
 
@@ -32,7 +32,6 @@ CONSTANT = "_CONSTANT_VALUE"
 PIXELS = {"class_name": "__keras_tensor__"}  # the output of the layer before
 STEPS = ("scale", "offset")  # of a Rescaling layer
 ADVICE = "save the weights alone, and say what it does with --mean and --std"
-SHAPES = ("batch_shape", "batch_input_shape")  # as Keras 3 and 2 call it
 # what reading a configuration raises that Keras did not write
 DAMAGE = (ValueError, LookupError, TypeError, AttributeError, RecursionError, ArithmeticError)
 
@@ -58,20 +57,19 @@ def read_pictures(path: Path) -> Pictures:
     text = _configuration(path)
     if text is None:
         return Pictures()
-    try:
-        front, network, head = parts_of(list(_layers(json.loads(text))))
-        scale, offset = _scaling(front)
-        check_network(network)
-        check_head(head)
-    except CheckpointError as error:
-        raise CheckpointError(f"{path.name}: {error}") from error
-    except DAMAGE as error:
-        raise CheckpointError(f"{path.name}: its configuration is damaged: {error!r}") from error
+    with errors_with_name(path.name):
+        try:
+            front, network, head = parts_of(list(_layers(json.loads(text))))
+            scale, offset = _scaling(front)
+            check_network(network)
+            check_head(head)
+        except DAMAGE as error:
+            raise CheckpointError(f"its configuration is damaged: {error!r}") from error
     return Pictures(_side(front), None if (scale, offset) == (1, 0) else scale, offset)
 
 
 def _configuration(path: Path) -> str | None:
-    """The description of the model in a file, as JSON; None in a file of weights alone."""
+    """JSON; None in a file of weights alone."""
     if stored_zip.is_zip(path):
         config = stored_zip.read_entries(path.read_bytes()).get(CONFIG)
         return None if config is None else config.decode("utf-8", "replace")
@@ -100,7 +98,7 @@ def _side(layers: Iterable[Layer]) -> int | None:
     for layer in layers:
         config = layer["config"]
         if layer["class_name"] == "InputLayer":
-            shape = next((config[name] for name in SHAPES if name in config), None)
+            shape = config.get("batch_shape", config.get("batch_input_shape"))  # Keras 3, Keras 2
         elif layer["class_name"] == "Resizing":
             shape = [None, config.get("height"), config.get("width"), 3]
     if not isinstance(shape, list) or len(shape) != 4:
@@ -178,5 +176,4 @@ def _is_number(value: Any) -> bool:
 
 
 def _is_pixels(value: Any) -> bool:
-    """Whether it is the output of the layer before."""
     return isinstance(value, dict) and value.get("class_name") == PIXELS["class_name"]

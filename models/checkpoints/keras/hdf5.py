@@ -132,9 +132,7 @@ def text(owner: h5py.Group, attribute: str) -> str | None:
     """
     if attribute not in owner.attrs:
         return None
-    if owner.attrs.get_id(attribute).shape != ():
-        raise CheckpointError(f"its {attribute} is no text")
-    value = owner.attrs[attribute]
+    value = owner.attrs[attribute] if owner.attrs.get_id(attribute).shape == () else None
     if isinstance(value, bytes):  # older versions of h5py wrote them
         return value.decode("utf-8", "replace")
     if not isinstance(value, str):

@@ -20,6 +20,7 @@ follows it. In an `.h5` all of its tensors then stand under that one layer, in a
 layers are under layers/functional/layers. A `.keras` file has a `.weights.h5` in it.
 """
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
@@ -37,6 +38,7 @@ from models.checkpoints.checkpoint import (
     CheckpointError,
     LayerWeights,
     check_layers,
+    errors_with_name,
     fold_batch_norm,
     template,
 )
@@ -44,35 +46,29 @@ from models.checkpoints.keras import hdf5
 
 Tensors = Mapping[str, Float32Array]
 KerasClass = Literal["conv2d", "depthwise_conv2d", "batch_normalization", "dense"]
-# tensors of each class of layers, in the order of its `vars`
-PARTS: dict[KerasClass, tuple[str, ...]] = {
-    "conv2d": ("kernel", "bias"),
-    "depthwise_conv2d": ("kernel",),
-    "batch_normalization": ("gamma", "beta", "moving_mean", "moving_variance"),
-    "dense": ("kernel", "bias"),
-}
+BATCH_NORM = ("gamma", "beta", "moving_mean", "moving_variance")
 FAMILIES: tuple[Family, ...] = ("mobilenet_v1", "mobilenet_v2")
 # layers of augmentation keep the state of their random numbers, which is no weight
 SEEDS = "seed_generator"
 # MobileNetV2 as a layer has 156 of its own.
 MAX_PARTS = 500
-# what older versions call the kernel of a depthwise layer
-DEPTHWISE_KERNEL = "depthwise_kernel"
 
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """A layer of Keras Applications that has weights; `part_of` is ours that it becomes part of."""
+    """A layer of Keras Applications that has weights; `part_of` is ours that it becomes part of.
+
+    `parts` are its tensors in the order of its `vars`.
+    """
 
     name: str
     kind: KerasClass
     part_of: str
-    bias: bool = False
+    parts: tuple[str, ...]
 
     @property
-    def parts(self) -> tuple[str, ...]:
-        parts = PARTS[self.kind]
-        return parts if self.bias or "bias" not in parts else parts[:1]
+    def bias(self) -> bool:
+        return "bias" in self.parts
 
 
 def read(path: Path, family: Family, *, eps: float = 1e-3) -> Checkpoint:
@@ -124,11 +120,11 @@ def keras_layers(family: Family) -> Iterator[Layer]:
         name, norm = names(node.name)
         if node.layer.kind == "linear":
             kind: KerasClass = "conv2d" if family == "mobilenet_v1" else "dense"
-            yield Layer(name, kind, node.name, bias=True)
+            yield Layer(name, kind, node.name, ("kernel", "bias"))
         else:
-            depthwise = node.layer.kind == "depthwise"
-            yield Layer(name, "depthwise_conv2d" if depthwise else "conv2d", node.name)
-            yield Layer(norm, "batch_normalization", node.name)
+            kind = "depthwise_conv2d" if node.layer.kind == "depthwise" else "conv2d"
+            yield Layer(name, kind, node.name, ("kernel",))
+            yield Layer(norm, "batch_normalization", node.name, BATCH_NORM)
 
 
 def _v1_names(name: str) -> tuple[str, str]:
@@ -196,7 +192,7 @@ def _by_name(saved: h5py.Group, layers: Sequence[Layer]) -> dict[str, Tensors]:
 def _part(path: str) -> str:
     """`kernel` of a path such as `conv1/kernel:0`."""
     part = path.rpartition("/")[2].partition(":")[0]
-    return "kernel" if part == DEPTHWISE_KERNEL else part
+    return "kernel" if part == "depthwise_kernel" else part  # in older versions
 
 
 def _other_layers(found: Sequence[str], expected: Sequence[str]) -> str:
@@ -211,7 +207,7 @@ def _other_layers(found: Sequence[str], expected: Sequence[str]) -> str:
 def _by_class(saved: h5py.Group, layers: Sequence[Layer]) -> dict[str, Tensors]:
     """Tensors by Keras' name of the layer, from a file that counts its layers by class."""
     network, around = _groups(saved)
-    counters = {kind: count() for kind in PARTS}
+    counters: defaultdict[KerasClass, count[int]] = defaultdict(count)
     tensors: dict[str, Tensors] = {}
     left = {**around, **network}
     for layer in layers:
@@ -234,11 +230,7 @@ def _by_class(saved: h5py.Group, layers: Sequence[Layer]) -> dict[str, Tensors]:
 
 
 def _groups(saved: h5py.Group) -> tuple[dict[str, h5py.Group], dict[str, h5py.Group]]:
-    """The layers with weights, by class and number: the network's, and those of a model around it.
-
-    Raises:
-        CheckpointError: there are no layers.
-    """
+    """Layers with weights by class and number: the network's, and those of a model around it."""
     if not hdf5.has(saved, "layers"):
         raise CheckpointError("has neither a list of layers nor a group of them: no Keras weights")
     network = _with_weights(hdf5.group(saved, "layers"))
@@ -251,8 +243,7 @@ def _groups(saved: h5py.Group) -> tuple[dict[str, h5py.Group], dict[str, h5py.Gr
 
 def _with_weights(stored: h5py.Group) -> dict[str, h5py.Group]:
     """The layers that keep anything that others (ReLU, padding, augmentation) do not."""
-    layers = hdf5.groups(stored)
-    return {name: layer for name, layer in layers.items() if _has_weights(layer)}
+    return {name: layer for name, layer in hdf5.groups(stored).items() if _has_weights(layer)}
 
 
 def _has_weights(layer: h5py.Group) -> bool:
@@ -285,12 +276,9 @@ def _fold(
         if layer.bias:
             folded[layer.part_of] = LayerWeights(kernel, parts["bias"])
         elif layer.kind == "batch_normalization":
-            vectors = [parts[part] for part in layer.parts]
-            gamma, beta, mean, variance = vectors
-            try:
+            gamma, beta, mean, variance = (parts[part] for part in layer.parts)
+            with errors_with_name(layer.name):
                 folded[layer.part_of] = fold_batch_norm(kernel, gamma, beta, mean, variance, eps)
-            except CheckpointError as error:
-                raise CheckpointError(f"{layer.name}: {error}") from None
     return folded
 
 

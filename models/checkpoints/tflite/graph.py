@@ -13,10 +13,9 @@ from typing import Any
 
 import numpy as np
 import tflite
-from numpy.typing import NDArray
 
 from app.arrays import Uint8Array
-from models.checkpoints.checkpoint import CheckpointError
+from models.checkpoints.checkpoint import Array, CheckpointError, errors_with_name
 
 IDENTIFIER = b"TFL3"
 # MobileNetV2 has 174 tensors and 66 operators.
@@ -38,30 +37,10 @@ ACTIVATIONS = {
     tflite.ActivationFunctionType.RELU: "RELU",
     tflite.ActivationFunctionType.RELU6: "RELU6",
 }
-KINDS = {
-    getattr(tflite.BuiltinOperator, kind): kind
-    for kind in (
-        "CONV_2D",
-        "DEPTHWISE_CONV_2D",
-        "ADD",
-        "SUB",
-        "MUL",
-        "AVERAGE_POOL_2D",
-        "MEAN",
-        "FULLY_CONNECTED",
-        "RESHAPE",
-        "SQUEEZE",
-        "SOFTMAX",
-        "QUANTIZE",
-        "DEQUANTIZE",
-        "SHAPE",
-        "STRIDED_SLICE",
-        "PACK",
-    )
+OPERATORS = {
+    number: name for name, number in vars(tflite.BuiltinOperator).items() if name.isupper()
 }
-# every other one, for the error
-NAMES = {number: name for name, number in vars(tflite.BuiltinOperator).items() if name.isupper()}
-# operators whose options matter here
+# the options of operators for which they matter here
 OPTIONS = {
     "CONV_2D": tflite.Conv2DOptions,
     "DEPTHWISE_CONV_2D": tflite.DepthwiseConv2DOptions,
@@ -72,6 +51,9 @@ OPTIONS = {
     "FULLY_CONNECTED": tflite.FullyConnectedOptions,
     "SOFTMAX": tflite.SoftmaxOptions,
 }
+WITHOUT_OPTIONS = {
+    "MEAN", "RESHAPE", "SQUEEZE", "QUANTIZE", "DEQUANTIZE", "SHAPE", "STRIDED_SLICE", "PACK",
+}  # fmt: skip
 UNREADABLE = (struct.error, ValueError, TypeError, IndexError, KeyError, OverflowError)
 
 
@@ -87,7 +69,7 @@ class Tensor:
     dtype: np.dtype[Any]
     scales: tuple[float, ...]
     zero_points: tuple[int, ...]
-    values: NDArray[Any] | None
+    values: Array | None
     axis: int = 0
 
 
@@ -122,17 +104,14 @@ def read_graph(path: Path) -> Graph:
     Raises:
         CheckpointError: no TFLite file, cut off, or with something that MobileNets do not have.
     """
-    try:
+    with errors_with_name(path.name):
         content = path.read_bytes()
         if content[4:8] != IDENTIFIER:
             raise CheckpointError("not a TFLite file, which has TFL3 at byte 4")
-        return _graph(tflite.Model.GetRootAs(content, 0))
-    except OSError as error:
-        raise CheckpointError(f"{path.name}: {error.strerror}") from error
-    except CheckpointError as error:
-        raise CheckpointError(f"{path.name}: {error}") from error
-    except UNREADABLE as error:
-        raise CheckpointError(f"{path.name}: cut off or damaged ({error})") from error
+        try:
+            return _graph(tflite.Model.GetRootAs(content, 0))
+        except UNREADABLE as error:
+            raise CheckpointError(f"cut off or damaged ({error})") from error
 
 
 def join(first: Graph, second: Graph) -> Graph:
@@ -202,17 +181,15 @@ def _tensor(model: Any, tensor: Any) -> Tensor:
     shape = tuple(tensor.Shape(axis) for axis in range(tensor.ShapeLength()))
     if any(size < 1 for size in shape):
         raise CheckpointError(f"{name!r} has shape {shape}")
-    scales, zero_points = _quantization(name, tensor.Quantization(), shape)
-    values = _values(name, model, tensor.Buffer(), shape, dtype)
     quantization = tensor.Quantization()
+    scales, zero_points = _quantization(name, quantization, shape)
+    values = _values(name, model, tensor.Buffer(), shape, dtype)
     axis = quantization.QuantizedDimension() if quantization else 0
     return Tensor(name, shape, dtype, scales, zero_points, values, axis)
 
 
 def _quantization(
-    name: str,
-    parameters: Any,
-    shape: tuple[int, ...],
+    name: str, parameters: Any, shape: tuple[int, ...]
 ) -> tuple[tuple[float, ...], tuple[int, ...]]:
     """Scales and zero points; float files have parameters too, with a range and no scale."""
     count = parameters.ScaleLength() if parameters else 0
@@ -227,12 +204,8 @@ def _quantization(
 
 
 def _values(
-    name: str,
-    model: Any,
-    index: int,
-    shape: tuple[int, ...],
-    dtype: np.dtype[Any],
-) -> NDArray[Any] | None:
+    name: str, model: Any, index: int, shape: tuple[int, ...], dtype: np.dtype[Any]
+) -> Array | None:
     _check_indices((index,), model.BuffersLength(), 0)
     buffer = model.Buffers(index)
     if not buffer.DataLength():
@@ -247,11 +220,9 @@ def _values(
 
 def _operator(model: Any, operator: Any, tensors: int) -> Operator:
     _check_indices((operator.OpcodeIndex(),), model.OperatorCodesLength(), 0)
-    number = model.OperatorCodes(operator.OpcodeIndex()).BuiltinCode()
-    kind = KINDS.get(number)
-    if kind is None:
-        name = NAMES.get(number, f"number {number}")
-        raise CheckpointError(f"has operator {name}, which MobileNets do not have")
+    kind = _named(OPERATORS, model.OperatorCodes(operator.OpcodeIndex()).BuiltinCode())
+    if kind not in OPTIONS and kind not in WITHOUT_OPTIONS:
+        raise CheckpointError(f"has operator {kind}, which MobileNets do not have")
     ends = []
     for length, item in (
         (operator.InputsLength(), operator.Inputs),
@@ -269,9 +240,9 @@ def _operator(model: Any, operator: Any, tensors: int) -> Operator:
 
 
 def _with_options(record: Operator, operator: Any) -> Operator:
-    if record.kind not in OPTIONS:
+    schema = OPTIONS.get(record.kind)
+    if schema is None:
         return record
-    schema = OPTIONS[record.kind]
     table = operator.BuiltinOptions()
     expected = getattr(tflite.BuiltinOptions, schema.__name__)
     if table is None or operator.BuiltinOptionsType() != expected:
@@ -294,7 +265,7 @@ def _with_options(record: Operator, operator: Any) -> Operator:
 
 
 def _named(names: dict[int, str], number: int) -> str:
-    """The name of an option's value; what has none is given as its number, to be refused."""
+    """The name of a number, or the number where it has none, to be refused."""
     return names.get(number, f"number {number}")
 
 

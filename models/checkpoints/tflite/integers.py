@@ -30,7 +30,6 @@ from models.network.network import Network
 
 SHIFT = 128
 SCALE_TOLERANCE = 1e-5
-LEVELS = 255
 RELU6_TOLERANCE = 1e-3
 
 
@@ -137,7 +136,7 @@ def _bias(bias: Tensor | None, scales: Float32Array, channels: int) -> NDArray[n
 
 def _check_clamp(tensor: Tensor, affine: Affine) -> None:
     """ReLU6 is nowhere but in the range of its output: from 0, and to 6 at most."""
-    highest = affine.scale * LEVELS
+    highest = affine.scale * 255
     if affine.zero_point != 0 or highest > 6 * (1 + RELU6_TOLERANCE):
         lowest = -affine.scale * affine.zero_point
         raise CheckpointError(

@@ -1,12 +1,10 @@
 """Kernels and biases of a `.tflite` file, as ONNX wants them."""
 
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from models.checkpoints.checkpoint import CheckpointError
+from models.checkpoints.checkpoint import Array, CheckpointError
 from models.checkpoints.tflite.graph import Graph, Operator, Tensor
 
 # axes of each operator's kernel in the order output, input, height, width
@@ -32,7 +30,7 @@ def kernel_and_bias(graph: Graph, name: str, operator: Operator) -> tuple[Tensor
     return kernel, bias
 
 
-def to_oihw(kernel: Tensor, operator: Operator) -> NDArray[Any]:
+def to_oihw(kernel: Tensor, operator: Operator) -> Array:
     """Values as [out, in / groups, height, width]; depthwise ones come as [1, h, w, channels]."""
     values = values_of(kernel)
     if operator.kind == "FULLY_CONNECTED" and values.ndim == 2:
@@ -66,7 +64,7 @@ def as_floats(tensor: Tensor) -> Tensor:
     return replace(tensor, dtype=np.dtype(np.float32), values=values)
 
 
-def values_of(tensor: Tensor) -> NDArray[Any]:
+def values_of(tensor: Tensor) -> Array:
     """What a constant holds.
 
     Raises:

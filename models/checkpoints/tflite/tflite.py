@@ -30,6 +30,7 @@ from models.checkpoints.checkpoint import (
     CheckpointError,
     LayerWeights,
     check_layers,
+    errors_with_name,
     template,
 )
 from models.checkpoints.tflite.graph import Graph, Operator, Tensor, join, read_graph
@@ -66,7 +67,7 @@ def read(paths: Sequence[Path], family: Family, alpha: float = 1.0) -> Checkpoin
         raise CheckpointError("no file to read")
     network = template(family, alpha=alpha)
     graphs = [read_graph(path) for path in paths]
-    try:
+    with errors_with_name(", ".join(path.name for path in paths)):
         graph = reduce(join, graphs)
         operators, outputs = _Walk(graph).over(network)
         if is_quantized(graph.tensors[outputs[INPUT]]):
@@ -74,9 +75,6 @@ def read(paths: Sequence[Path], family: Family, alpha: float = 1.0) -> Checkpoin
         else:
             checkpoint = _float(graph, operators)
         check_layers(checkpoint.layers, network)
-    except CheckpointError as error:
-        names = ", ".join(path.name for path in paths)
-        raise CheckpointError(f"{names}: {error}") from error
     return checkpoint
 
 
@@ -115,9 +113,7 @@ class _Walk:
         return without_scaling(self.graph, self.operators, pixels)
 
     def signed(self, operator: Operator) -> int:
-        source, target = (
-            self.graph.tensors[index] for index in (operator.inputs[0], operator.outputs[0])
-        )
+        source, target = self.ends(operator)
         if source.dtype == np.float32:
             raise CheckpointError(
                 "is quantised but takes floats; convert it with inference_input_type uint8 or int8"
@@ -125,6 +121,10 @@ class _Walk:
         if not _same_reals(source, target):
             raise CheckpointError(f"{target.name!r} changes the scale of {source.name!r}")
         return operator.outputs[0]
+
+    def ends(self, operator: Operator) -> tuple[Tensor, Tensor]:
+        """First input and first output."""
+        return self.graph.tensors[operator.inputs[0]], self.graph.tensors[operator.outputs[0]]
 
     def leads_out(self, index: int) -> bool:
         """Whether a tensor is the output, but for its type, and nothing else is computed."""
@@ -150,7 +150,7 @@ class _Walk:
 
     def reshape(self, operator: Operator) -> None:
         source, target = operator.inputs[0], operator.outputs[0]
-        before, after = self.graph.tensors[source], self.graph.tensors[target]
+        before, after = self.ends(operator)
         if prod(before.shape) != prod(after.shape) or max(after.shape) != prod(after.shape):
             raise CheckpointError(f"{after.name!r} reshapes {before.shape} to {after.shape}")
         _check_same_scale(before, after)
@@ -175,9 +175,7 @@ class _Walk:
 
     def check_pool(self, name: str, operator: Operator) -> None:
         """One window over the whole map, for which padding and stride have nothing to do."""
-        source, target = (
-            self.graph.tensors[index] for index in (operator.inputs[0], operator.outputs[0])
-        )
+        source, target = self.ends(operator)
         if len(source.shape) != 4 or prod(target.shape) != source.shape[3]:
             raise CheckpointError(f"{name} makes {target.shape} of {source.shape}")
         if operator.kind == "AVERAGE_POOL_2D":

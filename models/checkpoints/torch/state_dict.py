@@ -17,6 +17,7 @@ from models.checkpoints.checkpoint import (
     CheckpointError,
     LayerWeights,
     check_layers,
+    errors_with_name,
     fold_batch_norm,
 )
 from models.checkpoints.torch import safetensors, torch_pickle
@@ -42,11 +43,8 @@ def read_tensors(path: Path) -> dict[str, Array]:
     Raises:
         CheckpointError: it is neither, damaged, or does not hold a state dict.
     """
-    try:
-        with path.open("rb") as file:
-            start = file.read(safetensors.START_BYTES)
-    except OSError as error:
-        raise CheckpointError(f"{path.name}: {error.strerror}") from error
+    with errors_with_name(path.name), path.open("rb") as file:
+        start = file.read(safetensors.START_BYTES)
     if safetensors.is_start(start):
         tensors = safetensors.read_tensors(path)
     else:
@@ -64,13 +62,11 @@ def read_layers(
     """
     tensors = read_tensors(path)
     named = tuple(convolutions)
-    try:
+    with errors_with_name(path.name):
         _check_names(tensors, named, classifier, network)
         layers = {one.layer: _convolution(tensors, one, eps) for one in named}
         layers["classifier"] = _classifier(tensors, classifier)
         check_layers(layers, network)
-    except CheckpointError as error:
-        raise CheckpointError(f"{path.name}: {error}") from error
     return Checkpoint(layers)
 
 
@@ -111,10 +107,8 @@ def _few(names: list[str], most: int = 8) -> str:
 def _convolution(tensors: Mapping[str, Array], names: Convolution, eps: float) -> LayerWeights:
     kernel = _float32(tensors, f"{names.conv}.weight")
     gamma, beta, mean, variance = (_float32(tensors, f"{names.norm}.{part}") for part in BATCH_NORM)
-    try:
+    with errors_with_name(names.conv):
         return fold_batch_norm(kernel, gamma, beta, mean, variance, eps)
-    except CheckpointError as error:
-        raise CheckpointError(f"{names.conv}: {error}") from None
 
 
 def _classifier(tensors: Mapping[str, Array], name: str) -> LayerWeights:

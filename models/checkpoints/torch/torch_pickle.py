@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from models.checkpoints import stored_zip
-from models.checkpoints.checkpoint import Array, CheckpointError
+from models.checkpoints.checkpoint import Array, CheckpointError, errors_with_name
 from models.checkpoints.torch.unpickle import Storage, Tensor, unpickle
 
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
@@ -43,18 +43,13 @@ def read_state_dict(path: Path) -> dict[str, Array]:
     Raises:
         CheckpointError: not such a file, cut off, hostile, or something else than a state dict.
     """
-    try:
+    with errors_with_name(path.name):
         content = path.read_bytes()
-    except OSError as error:
-        raise CheckpointError(f"{path.name}: {error.strerror}") from error
-    try:
         if content.startswith(stored_zip.START):
             return _read_zip(content)
         if content.startswith(LEGACY_START):
             return _read_legacy(content)
         raise CheckpointError("not a torch file: neither a zip nor a pickle of protocol 2")
-    except CheckpointError as error:
-        raise CheckpointError(f"{path.name}: {error}") from error
 
 
 def _read_zip(content: bytes) -> dict[str, Array]:
@@ -76,7 +71,7 @@ def _read_zip(content: bytes) -> dict[str, Array]:
         for name, stored in entries.items()
         if name.startswith(data)
     }
-    return _tensors(unpickle(io.BytesIO(entries[pickles[0]])), storages)
+    return _views(_tensors(unpickle(io.BytesIO(entries[pickles[0]]))), storages)
 
 
 def _read_legacy(content: bytes) -> dict[str, Array]:
@@ -85,16 +80,14 @@ def _read_legacy(content: bytes) -> dict[str, Array]:
         raise CheckpointError("not a torch file: its magic number is another one")
     if unpickle(stream) != LEGACY_PROTOCOL:
         raise CheckpointError(f"its protocol is not {LEGACY_PROTOCOL}")
-    match unpickle(stream):
-        case {"little_endian": True}:
-            pass
-        case _:
-            raise CheckpointError("it does not say that its storages are little-endian")
+    facts = unpickle(stream)
+    if not isinstance(facts, dict) or facts.get("little_endian") is not True:
+        raise CheckpointError("it does not say that its storages are little-endian")
     described = unpickle(stream)
-    _items(described)
+    tensors = _tensors(described)
     keys = unpickle(stream)
     storages = _legacy_storages(memoryview(content)[stream.tell() :], keys, described)
-    return _tensors(described, storages)
+    return _views(tensors, storages)
 
 
 def _legacy_storages(content: memoryview, keys: object, described: object) -> Storages:
@@ -140,7 +133,7 @@ def _all_tensors(described: object) -> Iterator[Tensor]:
                 waiting.extend(found)
 
 
-def _items(described: object) -> dict[str, Tensor]:
+def _tensors(described: object) -> dict[str, Tensor]:
     """A state dict, checked to be one."""
     if not isinstance(described, dict):
         raise CheckpointError(f"holds a {type(described).__name__}, not a dict of tensors")
@@ -157,13 +150,11 @@ def _items(described: object) -> dict[str, Tensor]:
     return described
 
 
-def _tensors(described: object, storages: Storages) -> dict[str, Array]:
+def _views(tensors: Mapping[str, Tensor], storages: Storages) -> dict[str, Array]:
     views = {}
-    for name, tensor in _items(described).items():
-        try:
+    for name, tensor in tensors.items():
+        with errors_with_name(repr(name)):
             views[name] = _view(tensor, _elements(tensor.storage, storages))
-        except CheckpointError as error:
-            raise CheckpointError(f"{name!r}: {error}") from None
     return views
 
 

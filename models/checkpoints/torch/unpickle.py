@@ -37,6 +37,7 @@ REBUILD_TENSOR = "torch._utils _rebuild_tensor_v2"
 REBUILD_PARAMETER = "torch._utils _rebuild_parameter"
 # the command line that a training loop ran with; what it says is not read
 NAMESPACE = "argparse Namespace"
+CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False, "EMPTY_TUPLE": ()}
 ALLOWED_NAMES = {ORDERED_DICT, REBUILD_TENSOR, REBUILD_PARAMETER, NAMESPACE, *STORAGE_TYPES}
 
 
@@ -79,7 +80,9 @@ def unpickle(stream: io.BytesIO) -> object:
             machine.run(instruction, argument)
         except (IndexError, KeyError):
             raise CheckpointError(f"the pickle's {instruction} has nothing to work on") from None
-    return machine.result()
+    if len(machine.stack) != 1:
+        raise CheckpointError(f"the pickle leaves {len(machine.stack)} objects, not one")
+    return machine.stack[0]
 
 
 def _instructions(stream: io.BytesIO) -> Iterator[tuple[str, Any]]:
@@ -95,16 +98,9 @@ def _instructions(stream: io.BytesIO) -> Iterator[tuple[str, Any]]:
 
 
 class _Machine:
-    """Stack and memo of one pickle."""
-
     def __init__(self) -> None:
         self.stack: list[Any] = []
         self.memo: dict[int, Any] = {}
-
-    def result(self) -> object:
-        if len(self.stack) != 1:
-            raise CheckpointError(f"the pickle leaves {len(self.stack)} objects, not one")
-        return self.stack[0]
 
     def run(self, instruction: str, argument: Any) -> None:
         """Carry out one instruction (named as in the standard library's `pickletools`)."""
@@ -114,12 +110,8 @@ class _Machine:
                 pass
             case "BININT" | "BININT1" | "BININT2" | "LONG1" | "BINFLOAT" | "BINUNICODE":
                 stack.append(argument)
-            case "NONE":
-                stack.append(None)
-            case "NEWTRUE" | "NEWFALSE":
-                stack.append(instruction == "NEWTRUE")
-            case "EMPTY_TUPLE":
-                stack.append(())
+            case "NONE" | "NEWTRUE" | "NEWFALSE" | "EMPTY_TUPLE":
+                stack.append(CONSTANTS[instruction])
             case "EMPTY_LIST":
                 stack.append([])
             case "EMPTY_DICT":
@@ -200,7 +192,6 @@ def _name(text: str) -> Name:
 
 
 def _new(kind: object, arguments: object) -> dict[str, object]:
-    """An object without a life of its own."""
     match kind, arguments:
         case Name(text=text), () if text == NAMESPACE:
             return {}
