@@ -22,7 +22,7 @@ from app.card.card import (
 )
 from models.checkpoints.checkpoint import Checkpoint, LayerWeights
 from models.export import derived_weights
-from models.export.graph import InputScaling, build_graph, float_writer, quantized_writer
+from models.export.graph import FloatWriter, InputScaling, QuantizedWriter, build_graph
 from models.files.atomic_file import atomic_write
 from models.files.onnx_file import MAX_BYTES, read_model
 from models.network import resolution as resolutions
@@ -110,12 +110,10 @@ def export(recipe: Recipe, checkpoint: Checkpoint, precision: Precision, folder:
     """Write `<name>.onnx` into `folder`, whole or not at all; return its path.
 
     Raises:
-        ValueError: `precision` is int8 and the checkpoint is not quantised, or the weights do not
-            fit the network.
+        ValueError: see `build`.
         onnx.checker.ValidationError: the graph is not valid ONNX.
     """
-    model = build(recipe, checkpoint, precision)
-    return write_checked(model, recipe.card(precision), folder)
+    return write_checked(build(recipe, checkpoint, precision), recipe.card(precision), folder)
 
 
 def build(recipe: Recipe, checkpoint: Checkpoint, precision: Precision) -> onnx.ModelProto:
@@ -128,11 +126,11 @@ def build(recipe: Recipe, checkpoint: Checkpoint, precision: Precision) -> onnx.
     network = recipe.network()
     check_weights(network, checkpoint)
     if precision == "fp32":
-        writer = float_writer(checkpoint, recipe.scaling)
+        writer = FloatWriter(checkpoint, recipe.scaling)
         return build_graph(network, writer, recipe.background)
     if checkpoint.quantization is None:
         raise ValueError("this checkpoint is not quantised, so it has no int8 form")
-    return build_graph(network, quantized_writer(checkpoint.quantization), recipe.background)
+    return build_graph(network, QuantizedWriter(checkpoint.quantization), recipe.background)
 
 
 def write_checked(model: onnx.ModelProto, card: ModelCard, folder: Path) -> Path:
@@ -167,11 +165,10 @@ def replace_card(path: Path, card: ModelCard) -> None:
 
 def predict_file_bytes(recipe: Recipe, precision: Precision) -> int:
     """Size in bytes of the file that `export` would write, within 1 %."""
-    network, card = recipe.network(), recipe.card(precision)
+    network = recipe.network()
     graph_bytes = GRAPH_BYTES_PER_LAYER[precision] * len(network.nodes)
-    return (
-        weight_file_bytes(network, precision) + graph_bytes + len(card.model_dump_json().encode())
-    )
+    card_bytes = len(recipe.card(precision).model_dump_json().encode())
+    return weight_file_bytes(network, precision) + graph_bytes + card_bytes
 
 
 def check_size(recipe: Recipe, precision: Precision) -> None:
@@ -198,12 +195,12 @@ def check_weights(network: Network, checkpoint: Checkpoint) -> None:
         raise ValueError(f"layers missing or unknown: {', '.join(wrong)}")
     for name, shape in wanted.items():
         layer = checkpoint.layers[name]
-        if layer.kernel.shape != shape:
-            found = layer.kernel.shape
-            raise ValueError(f"{name}: the kernel is {found}, the network needs {shape}")
-        if layer.bias.shape != shape[:1]:
-            found = layer.bias.shape
-            raise ValueError(f"{name}: the bias is {found}, the network needs {shape[:1]}")
+        for part, found, needed in (
+            ("kernel", layer.kernel.shape, shape),
+            ("bias", layer.bias.shape, shape[:1]),
+        ):
+            if found != needed:
+                raise ValueError(f"{name}: the {part} is {found}, the network needs {needed}")
 
 
 def kernel_shapes(network: Network) -> dict[str, tuple[int, int, int, int]]:

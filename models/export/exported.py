@@ -72,19 +72,13 @@ def read_exported(path: Path) -> Exported:
     card = parse_card(metadata[CARD_KEY])
     if card.precision != "fp32":
         raise NotExportedError(f"{card.name} is already {card.precision}; a float model is needed")
-    if card.origin.kind == "imported" and not _is_export(model.graph):
+    written_here = any(tensor.name == IMAGE_OFFSET for tensor in model.graph.initializer)
+    if card.origin.kind == "imported" and not written_here:
         raise ForeignGraphError(card, "this project did not write it")
     return _Reader(model.graph, card).read()
 
 
-def _is_export(graph: onnx.GraphProto) -> bool:
-    """Whether the graph starts as `models.export.graph.FloatWriter` writes it."""
-    return any(tensor.name == IMAGE_OFFSET for tensor in graph.initializer)
-
-
 class _Reader:
-    """Reads the nodes of a float graph in order."""
-
     def __init__(self, graph: onnx.GraphProto, card: ModelCard) -> None:
         self.graph = graph
         self.card = card
@@ -96,9 +90,8 @@ class _Reader:
 
     def read(self) -> Exported:
         for node in self.graph.node:
-            if node.op_type in WITHOUT_LAYER:
-                continue
-            self._add(node)
+            if node.op_type not in WITHOUT_LAYER:
+                self._add(node)
         offset = self._constant(IMAGE_OFFSET).astype(np.float64).ravel() / 255
         return Exported(
             self.card,

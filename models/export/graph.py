@@ -75,8 +75,8 @@ class Tape:
 class FloatWriter:
     """Writes layers in float32."""
 
-    def __init__(self, tape: Tape, checkpoint: Checkpoint, scaling: InputScaling) -> None:
-        self.tape = tape
+    def __init__(self, checkpoint: Checkpoint, scaling: InputScaling) -> None:
+        self.tape = Tape()
         self.layers = checkpoint.layers
         self.scaling = scaling
 
@@ -99,14 +99,13 @@ class FloatWriter:
             tape.constant(f"{name}.weight", kernel),
             tape.constant(f"{name}.bias", weights.bias),
         ]
-        if layer.activation is None:
-            tape.emit("Conv", inputs, name, **conv_attributes(step, layer))
-            return
-        linear = tape.emit("Conv", inputs, f"{name}.linear", name, **conv_attributes(step, layer))
-        bounds = [tape.constant("zero", np.float32(0))]
-        if layer.activation == "relu6":
-            bounds.append(tape.constant("six", np.float32(6)))
-        tape.emit("Clip", [linear, *bounds], name, f"{name}.{layer.activation}")
+        linear = f"{name}.linear" if layer.activation else name
+        tape.emit("Conv", inputs, linear, name, **conv_attributes(step, layer))
+        if layer.activation:
+            bounds = [tape.constant("zero", np.float32(0))]
+            if layer.activation == "relu6":
+                bounds.append(tape.constant("six", np.float32(6)))
+            tape.emit("Clip", [linear, *bounds], name, f"{name}.{layer.activation}")
 
     def simple(self, node: Node, op: str) -> None:
         self.tape.emit(op, list(node.inputs), node.name)
@@ -125,8 +124,8 @@ class QuantizedWriter:
     A fused ReLU6 needs no Clip: the output's uint8 range ends where the activation does.
     """
 
-    def __init__(self, tape: Tape, quantization: Quantization) -> None:
-        self.tape = tape
+    def __init__(self, quantization: Quantization) -> None:
+        self.tape = Tape()
         self.layers = quantization.layers
         self.activations = quantization.activations
 
@@ -234,14 +233,6 @@ def build_graph(
     else:
         tape.emit("Softmax", [LOGITS], PROBABILITIES, axis=1)
     return _model(network, tape, classes, background)
-
-
-def float_writer(checkpoint: Checkpoint, scaling: InputScaling) -> FloatWriter:
-    return FloatWriter(Tape(), checkpoint, scaling)
-
-
-def quantized_writer(quantization: Quantization) -> QuantizedWriter:
-    return QuantizedWriter(Tape(), quantization)
 
 
 def _model(network: Network, tape: Tape, classes: int, background: bool) -> onnx.ModelProto:

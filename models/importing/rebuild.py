@@ -19,7 +19,7 @@ from app.card.card import INPUT, PROBABILITIES, ModelCard
 from models.checkpoints.checkpoint import Checkpoint, LayerWeights
 from models.export.export import kernel_shapes, write_model
 from models.export.exported import Exported, ForeignGraphError, read_exported
-from models.export.graph import InputScaling, build_graph, float_writer
+from models.export.graph import FloatWriter, InputScaling, build_graph
 from models.files.onnx_file import read_model
 from models.importing.recognize import DESIGNS
 from models.importing.verify import TOLERANCE, Runner, largest_difference, noise
@@ -56,7 +56,7 @@ def float_form(path: Path) -> Iterator[tuple[Exported, Path]]:
         yield found, path
         return
     with TemporaryDirectory() as folder:
-        writer = float_writer(found.checkpoint, found.scaling)
+        writer = FloatWriter(found.checkpoint, found.scaling)
         graph = build_graph(found.network, writer, found.background)
         yield found, write_model(graph, Path(folder) / path.name)
 
@@ -148,7 +148,7 @@ def _scaling(graph: onnx.GraphProto, constants: Arrays) -> InputScaling:
 
 def _prove(model: onnx.ModelProto, found: Exported) -> None:
     """Refuse a network that does not answer as the graph does."""
-    writer = float_writer(found.checkpoint, found.scaling)
+    writer = FloatWriter(found.checkpoint, found.scaling)
     ours = Runner(build_graph(found.network, writer, found.background))
     theirs = Runner(model)
     pixels = noise(found.card.resolution)

@@ -6,7 +6,7 @@ import numpy as np
 
 from app.card.card import EMBEDDING, LOGITS
 from models.checkpoints.checkpoint import LayerWeights, Quantization
-from models.export.graph import QuantizedWriter, Tape, conv_attributes
+from models.export.graph import QuantizedWriter, conv_attributes
 from models.network.layers import Conv
 from models.network.network import INPUT, Node, Step
 
@@ -21,7 +21,7 @@ class PostTrainingWriter(QuantizedWriter):
     def __init__(
         self, quantization: Quantization, float_layers: Mapping[str, LayerWeights]
     ) -> None:
-        super().__init__(Tape(), quantization)
+        super().__init__(quantization)
         self.float_layers = float_layers
 
     def conv(self, step: Step, layer: Conv) -> None:

@@ -20,7 +20,7 @@ from app.inference.measurer import PREPROCESSING
 from app.model import runtime
 from models.checkpoints.checkpoint import Affine, Quantization, QuantizedLayer
 from models.export.export import kernel_shapes, untrained
-from models.export.graph import build_graph, float_writer, quantized_writer
+from models.export.graph import FloatWriter, QuantizedWriter, build_graph
 from models.network.cost import network_cost
 from models.network.design import define
 from models.network.network import INPUT, Network
@@ -106,9 +106,9 @@ def network_session(network: Network, precision: Precision) -> Any:
     """A session of a network with random weights, for any resolution."""
     if precision == "fp32":
         scaling = formats()["torchvision"].scaling
-        model = build_graph(network, float_writer(untrained(network), scaling), False)
+        model = build_graph(network, FloatWriter(untrained(network), scaling), False)
     else:
-        model = build_graph(network, quantized_writer(random_integers(network)), False)
+        model = build_graph(network, QuantizedWriter(random_integers(network)), False)
     return runtime.new_session(model.SerializeToString())
 
 

@@ -11,7 +11,7 @@ from app.card.card import Family
 from app.model.runtime import new_session
 from models.export.export import export, untrained, write_model
 from models.export.exported import NotExportedError, read_exported
-from models.export.graph import build_graph, float_writer
+from models.export.graph import FloatWriter, build_graph
 from models.files.onnx_file import OnnxFileError
 from models.importing.import_onnx import adopt
 from models.network.cost import network_cost
@@ -38,7 +38,7 @@ def test_what_was_exported_comes_back(family: Family, padding: str, tmp_path: Pa
     for name in others:
         assert np.array_equal(found.checkpoint.layers[name].kernel, checkpoint.layers[name].kernel)
     again = build_graph(
-        found.network, float_writer(found.checkpoint, found.scaling), found.background
+        found.network, FloatWriter(found.checkpoint, found.scaling), found.background
     )
     image = np.random.default_rng(0).integers(0, 256, (1, 128, 128, 3), np.uint8)
     answers = [

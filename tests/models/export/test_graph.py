@@ -16,7 +16,7 @@ from models.checkpoints.checkpoint import (
     QuantizedLayer,
 )
 from models.export.export import kernel_shapes, untrained
-from models.export.graph import InputScaling, build_graph, float_writer, quantized_writer
+from models.export.graph import FloatWriter, InputScaling, QuantizedWriter, build_graph
 from models.network.layers import Conv, GlobalPool, Linear, Padding
 from models.network.mobilenet_v1 import mobilenet_v1
 from models.network.mobilenet_v2 import mobilenet_v2
@@ -75,7 +75,7 @@ def outputs(model: onnx.ModelProto, names: list[str], pixels: Pixels) -> list[Ar
 def test_every_layer_gives_what_numpy_gives(family: Family, padding: Padding) -> None:
     network = network_of(family, padding)
     checkpoint = with_biases(untrained(network))
-    model = build_graph(network, float_writer(checkpoint, SCALING), background=False)
+    model = build_graph(network, FloatWriter(checkpoint, SCALING), background=False)
     names = [node.name for node in network.nodes[:-1]]
     reference = numpy_reference.run(network, checkpoint.layers, normalised(photos(), SCALING))
     for name, found in zip(names, outputs(model, names, photos()), strict=True):
@@ -92,7 +92,7 @@ def test_scaling_inside_the_graph_is_scaling_outside_even_at_the_border(
 ) -> None:
     network = mobilenet_v1(1.0, 96, CLASSES, padding)
     checkpoint = with_biases(untrained(network))
-    model = build_graph(network, float_writer(checkpoint, scaling), background=False)
+    model = build_graph(network, FloatWriter(checkpoint, scaling), background=False)
     black = np.zeros((1, 96, 96, 3), np.uint8)  # as far from the zero of the padding as can be
     reference = numpy_reference.run(network, checkpoint.layers, normalised(black, scaling))
     [found] = outputs(model, ["Conv2d_0"], black)
@@ -105,7 +105,7 @@ def test_scaling_inside_the_graph_is_scaling_outside_even_at_the_border(
 def test_outputs_are_softmax_logits_and_features_pooled_and_unpooled(background: bool) -> None:
     network = network_of("mobilenet_v1", "same")
     checkpoint = with_biases(untrained(network))
-    model = build_graph(network, float_writer(checkpoint, SCALING), background)
+    model = build_graph(network, FloatWriter(checkpoint, SCALING), background)
     assert [output.name for output in model.graph.output] == OUTPUTS
     probabilities, embedding, logits, features = outputs(model, OUTPUTS, photos())
     reference = numpy_reference.run(network, checkpoint.layers, normalised(photos(), SCALING))
@@ -133,7 +133,7 @@ def test_a_plain_relu_has_no_upper_bound() -> None:
             ),
         }
     )
-    model = build_graph(network, float_writer(checkpoint, SCALING), background=False)
+    model = build_graph(network, FloatWriter(checkpoint, SCALING), background=False)
     [found] = outputs(model, ["conv"], photos())
     assert found.min() == 0
     assert found.max() > 6
@@ -175,7 +175,7 @@ def test_the_integer_graph_follows_the_float_one(family: Family, per_channel: bo
     network = network_of(family, "same")
     checkpoint = with_biases(untrained(network))
     quantization = quantise(network, checkpoint, per_channel)
-    model = build_graph(network, quantized_writer(quantization), background=False)
+    model = build_graph(network, QuantizedWriter(quantization), background=False)
     onnx.checker.check_model(model, full_check=True)
     stored = {tensor.name: tensor.data_type for tensor in model.graph.initializer}
     assert {stored[f"{name}.weight"] for name in kernel_shapes(network)} == {TensorProto.INT8}

@@ -13,7 +13,7 @@ from app.model.runtime import new_session
 from models.checkpoints.keras import keras_h5
 from models.checkpoints.tflite import tflite
 from models.export.export import export
-from models.export.graph import build_graph, quantized_writer
+from models.export.graph import QuantizedWriter, build_graph
 from models.network.design import define
 from models.zoo.fetch import Fetcher
 from models.zoo.zoo import export_entry, find, zoo
@@ -89,7 +89,7 @@ def test_an_int8_file_of_tensorflows_converter_agrees_with_litert(tmp_path: Path
     checkpoint = tflite.read([CONVERTED], "mobilenet_v1")
     assert checkpoint.quantization is not None
     network = define("mobilenet_v1", alpha=0.05, resolution=96, classes=20)
-    graph = build_graph(network, quantized_writer(checkpoint.quantization), background=False)
+    graph = build_graph(network, QuantizedWriter(checkpoint.quantization), background=False)
     path = tmp_path / "converted.onnx"
     onnx.save(graph, path)
     session = new_session(path)

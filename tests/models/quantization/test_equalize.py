@@ -9,7 +9,7 @@ from app.card.card import Family
 from app.model.runtime import new_session
 from models.checkpoints.checkpoint import Checkpoint
 from models.export.exported import Exported, read_exported
-from models.export.graph import build_graph, float_writer
+from models.export.graph import FloatWriter, build_graph
 from models.network.mobilenet_v2 import mobilenet_v2
 from models.quantization.calibration import observe
 from models.quantization.equalize import (
@@ -27,7 +27,7 @@ def random_images(count: int, side: int = 96) -> list[np.ndarray]:
 
 
 def answers(model: Exported, checkpoint: Checkpoint, image: np.ndarray) -> list[np.ndarray]:
-    graph = build_graph(model.network, float_writer(checkpoint, model.scaling), model.background)
+    graph = build_graph(model.network, FloatWriter(checkpoint, model.scaling), model.background)
     session = new_session(graph.SerializeToString())
     return list(session.run(["probabilities", "embedding"], {"image": image}))
 
