@@ -15,7 +15,7 @@ from app.card.cost_at import scaled_cost, scaled_layers
 from models.network.layers import Conv, Layer
 from models.network.network import INPUT, Network, Step
 
-ACTIVATION_BYTES: dict[Precision, int] = {"fp32": 4, "int8": 1}
+ELEMENT_BYTES: dict[Precision, int] = {"fp32": 4, "int8": 1}  # of activations and weights
 IN_PLACE = {"add", "activation"}
 
 
@@ -30,7 +30,7 @@ class BufferUse:
 
 def network_cost(network: Network, precision: Precision = "fp32") -> Cost:
     """Cost of every layer and of the whole, for one image of the network's input shape."""
-    element_bytes = ACTIVATION_BYTES[precision]
+    element_bytes = ELEMENT_BYTES[precision]
     steps = list(network.steps())
     rows = tuple(_row(step, element_bytes) for step in steps)
     standard = [_row(step, element_bytes) for step in standard_network(network).steps()]
@@ -73,7 +73,7 @@ def weight_file_bytes(network: Network, precision: Precision = "fp32") -> int:
 
     fp32 keeps 4 bytes a stored parameter; int8 keeps 1 byte a weight and 4 a bias.
     """
-    weight_bytes = {"fp32": 4, "int8": 1}[precision]
+    weight_bytes = ELEMENT_BYTES[precision]
     rows = network_cost(network, precision).layers
     return sum(row.weights * weight_bytes + 4 * (stored_params(row) - row.weights) for row in rows)
 

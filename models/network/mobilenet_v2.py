@@ -62,10 +62,8 @@ def mobilenet_v2(
 ) -> Network:
     """MobileNetV2 at width `alpha` > 0 for square images of `resolution` pixels.
 
-    `expansion` replaces every t of the table except the 1. The last convolution keeps 1280
-    channels for alpha below 1 (section 4: narrower only up to the last layer). `depth` multiplies
-    the repeats n, rounded up; `fixed_ends` keeps stem and head at 32 and 1280 channels for any
-    alpha and the first and the last stage at one block for any depth (timm's `mobilenetv2_110d`).
+    The last convolution keeps 1280 channels for alpha below 1 (section 4: narrower only up to the
+    last layer). `expansion`, `depth` and `fixed_ends` are those of `models.network.design.Design`.
 
     Raises:
         ValueError: alpha, resolution, expansion or depth is out of range.
