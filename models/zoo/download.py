@@ -1,8 +1,6 @@
 """Download one file, resuming an interrupted download."""
 
-from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import IO
 
 import httpx
 
@@ -44,10 +42,7 @@ def _download(url: str, part: Path, name: str, limit_bytes: int, progress: Progr
         done = 0
     # A range counts the bytes on the wire, so they must not be compressed.
     headers = {"Accept-Encoding": "identity", **({"Range": f"bytes={done}-"} if done else {})}
-    with (
-        _client() as client,
-        client.stream("GET", url, headers=headers) as response,
-    ):
+    with _client() as client, client.stream("GET", url, headers=headers) as response:
         if response.status_code == httpx.codes.REQUESTED_RANGE_NOT_SATISFIABLE:
             part.unlink(missing_ok=True)  # otherwise every later request would fail too
         response.raise_for_status()
@@ -55,12 +50,12 @@ def _download(url: str, part: Path, name: str, limit_bytes: int, progress: Progr
         resumed = done > 0 and response.status_code == httpx.codes.PARTIAL_CONTENT
         with part.open("ab" if resumed else "wb") as out:
             total = _total_bytes(response, out.tell(), limit_bytes)
-            whole = _copy(
-                response.iter_bytes(), out, limit_bytes, lambda done: progress(name, done, total)
-            )
-    if not whole:
-        part.unlink()
-        raise DownloadError(f"larger than the limit of {limit_bytes} bytes")
+            for chunk in response.iter_bytes():
+                if out.tell() + len(chunk) > limit_bytes:
+                    part.unlink()
+                    raise DownloadError(f"larger than the limit of {limit_bytes} bytes")
+                out.write(chunk)
+                progress(name, out.tell(), total)
     return resumed
 
 
@@ -73,18 +68,6 @@ def check_redirects(response: httpx.Response) -> None:
     schemes = [step.url.scheme for step in (*response.history, response)]
     if schemes[0] == "https" and "http" in schemes:
         raise DownloadError(f"redirects to {response.url}, which is not https")
-
-
-def _copy(
-    chunks: Iterable[bytes], out: IO[bytes], limit_bytes: int, on_chunk: Callable[[int], None]
-) -> bool:
-    """Write the chunks; False as soon as there are more than `limit_bytes`."""
-    for chunk in chunks:
-        if out.tell() + len(chunk) > limit_bytes:
-            return False
-        out.write(chunk)
-        on_chunk(out.tell())
-    return True
 
 
 def _total_bytes(response: httpx.Response, done_bytes: int, limit_bytes: int) -> int:

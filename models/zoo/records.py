@@ -1,7 +1,7 @@
 """The records of zoo.toml, and the checkpoints of its grids."""
 
 from collections.abc import Iterator
-from typing import Annotated, Any, Literal, NamedTuple, Self
+from typing import Annotated, Literal, NamedTuple, Self
 
 from pydantic import BaseModel, ConfigDict, Field, HttpUrl, model_validator
 
@@ -43,6 +43,17 @@ class ArchiveOrigin(Record):
 
 
 FileOrigin = PackageOrigin | UrlOrigin | ArchiveOrigin
+
+
+def address(origin: FileOrigin) -> str:
+    """The package, or the address, of an origin."""
+    match origin:
+        case PackageOrigin(package=package):
+            return package
+        case UrlOrigin(url=url):
+            return str(url)
+        case ArchiveOrigin(archive=archive, member=member):
+            return f"{archive} ({member})"
 
 
 class ZooFile(Record):
@@ -90,11 +101,16 @@ class Format(Record):
         return InputScaling(self.mean, self.std)
 
 
-class ZooModel(Record):
-    """One model made from a checkpoint."""
+class GridModel(Record):
+    """A model made from each checkpoint of a grid."""
 
     precision: Precision
     variant: str | None = None
+
+
+class ZooModel(GridModel):
+    """One model made from a checkpoint."""
+
     top1: Percent | None = None
     top5: Percent | None = None
 
@@ -133,13 +149,6 @@ class AccuracyTable(Record):
     rows: tuple[GridRow, ...] = Field(min_length=1)
 
 
-class GridModel(Record):
-    """A model made from each checkpoint of a grid."""
-
-    precision: Precision
-    variant: str | None = None
-
-
 class Grid(Record):
     """Checkpoints that differ in alpha and resolution only, one per row of `tables`.
 
@@ -161,38 +170,34 @@ class Grid(Record):
         """The checkpoint of each row: wide before narrow, then high before low resolution."""
         first, *others = self.models
         for source, cell in self._cells():
-            models = [
-                ZooModel(**first.model_dump(), top1=cell.top1, top5=cell.top5),
-                *(ZooModel(**other.model_dump()) for other in others),
-            ]
             yield ZooCheckpoint(
                 family=self.family,
                 alpha=cell.alpha,
                 resolution=cell.resolution,
                 format=self.format,
-                files=(self._file_name(cell),),
-                models=tuple(models),
+                files=(self._fill(self.file, cell),),
+                models=(
+                    ZooModel(**first.model_dump(), top1=cell.top1, top5=cell.top5),
+                    *(ZooModel(**other.model_dump()) for other in others),
+                ),
                 source=source,
             )
 
     def files(self) -> dict[str, ZooFile]:
         """The file of each checkpoint by name, not pinned."""
-        return {self._file_name(cell): self._file(cell) for _, cell in self._cells()}
+        files = {}
+        for _, cell in self._cells():
+            name = self._fill(self.file, cell)
+            origins = [
+                {key: self._fill(text, cell, file=name) for key, text in origin.items()}
+                for origin in self.origins
+            ]
+            files[name] = ZooFile.model_validate({"licence": self.licence, "origins": origins})
+        return files
 
     def _cells(self) -> list[tuple[str, GridRow]]:
         cells = [(table.source, cell) for table in self.tables for cell in table.rows]
         return sorted(cells, key=lambda pair: (-pair[1].alpha, -pair[1].resolution))
-
-    def _file(self, cell: GridRow) -> ZooFile:
-        name = self._file_name(cell)
-        origins: list[dict[str, Any]] = [
-            {key: self._fill(text, cell, file=name) for key, text in origin.items()}
-            for origin in self.origins
-        ]
-        return ZooFile.model_validate({"licence": self.licence, "origins": origins})
-
-    def _file_name(self, cell: GridRow) -> str:
-        return self._fill(self.file, cell)
 
     def _fill(self, text: str, cell: GridRow, **names: str) -> str:
         alpha = self.alpha_spelling.get(str(cell.alpha), str(cell.alpha))
@@ -221,7 +226,9 @@ class Zoo(Record):
             if unknown := set(checkpoint.files) - files.keys():
                 raise ValueError(f"unknown files: {', '.join(sorted(unknown))}")
         for name, file in files.items():
-            if not file.pinned and any(_scheme(origin) == "http" for origin in file.origins):
+            if not file.pinned and any(
+                address(origin).startswith("http:") for origin in file.origins
+            ):
                 raise ValueError(f"{name} is not pinned, so its address must be https")
         return self
 
@@ -242,12 +249,3 @@ class Zoo(Record):
                     file = pin.model_copy(update={"origins": (*pin.origins, *file.origins)})
                 found[name] = file
         return found
-
-
-def _scheme(origin: FileOrigin) -> str | None:
-    """`http` or `https`; None for a package."""
-    match origin:
-        case UrlOrigin(url=address) | ArchiveOrigin(archive=address):
-            return address.scheme
-        case PackageOrigin():
-            return None

@@ -125,19 +125,17 @@ def read_checkpoint(entry: Entry, paths: list[Path]) -> Checkpoint:
     Raises:
         CheckpointError: a file does not contain the weights of the entry.
     """
-    recipe, eps = entry.recipe, entry.format.batch_norm_epsilon
-    match entry.format.reader:
+    recipe, reader, eps = entry.recipe, entry.format.reader, entry.format.batch_norm_epsilon
+    if reader == "tflite":
+        return tflite.read(paths, recipe.family)
+    assert eps is not None  # noqa: S101  set in zoo.toml for the other readers
+    match reader:
         case "keras_h5":
-            assert eps is not None  # noqa: S101  set in zoo.toml for this reader
             return keras_h5.read(paths[0], recipe.family, eps=eps)
         case "torchvision":
-            assert eps is not None  # noqa: S101  as above
             return torchvision.read(paths[0], eps=eps)
         case "timm":
-            assert eps is not None  # noqa: S101  as above
             return timm.read(paths[0], recipe.family, recipe.design, eps=eps)
-        case "tflite":
-            return tflite.read(paths, recipe.family)
 
 
 def export_entry(entry: Entry, locate: Callable[[Entry], list[Path]], store: Path) -> Path:
