@@ -310,7 +310,6 @@ def _fix_input(graph: onnx.GraphProto, resolution: int | None) -> None:
 
 
 def _tensors(graph: onnx.GraphProto) -> dict[str, Tensor]:
-    """Shape and element size of every initialiser and value."""
     found = {
         tensor.name: Tensor(tuple(tensor.dims), _element_bytes(tensor.data_type))
         for tensor in graph.initializer
