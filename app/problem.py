@@ -19,7 +19,6 @@ class Problem(Wire):
 
 
 def to_problem(error: RequestError) -> Problem:
-    """Describe an error as a problem document."""
     return Problem(
         type=TYPE_PREFIX + error.type,
         title=error.title,

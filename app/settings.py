@@ -35,8 +35,6 @@ Secrets = Annotated[tuple[SecretStr, ...], NoDecode]
 
 
 class Settings(BaseSettings):
-    """All settings of the service."""
-
     model_config = SettingsConfigDict(
         env_prefix=PREFIX, extra="forbid", frozen=True, allow_inf_nan=False
     )
@@ -284,7 +282,6 @@ def load_settings(given: Mapping[str, Any] | None = None) -> Settings:
 
 
 def variable(name: str) -> str:
-    """The environment variable of a setting."""
     return PREFIX + name.upper()
 
 

@@ -21,7 +21,8 @@ async def answer(
 ) -> Response:
     """Answer one request, with an error response if it cannot be answered."""
     try:
-        return await answering.answer(request, _AsgiClient(request, receive), open_request)
+        client = _AsgiClient(request, receive)
+        return await answering.answer(request, open_request, client.read_body, client.wait_for)
     except RequestError as error:
         return request.reject(error)
     finally:

@@ -28,7 +28,6 @@ from app.request.query_string import describe
 
 
 def error_response(error: RequestError, path: str = "") -> Response:
-    """Render an error for a client of this path."""
     return oip_error_response(error) if speaks_oip(path) else problem_response(error)
 
 

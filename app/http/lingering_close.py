@@ -25,7 +25,6 @@ class LingeringClose:
             transport.write_eof()
 
     def discard(self, size_bytes: int) -> None:
-        """Count bytes that arrived."""
         self._bytes += size_bytes
         if self._bytes > MAX_BYTES:
             self.close()

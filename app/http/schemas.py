@@ -217,7 +217,6 @@ def summarize(
 
 
 def variant_row(variant: Variant, observed: Observed | None) -> VariantRow:
-    """Make the row of a variant."""
     top1 = variant.top1
     return VariantRow(
         model=variant.model,

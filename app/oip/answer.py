@@ -9,7 +9,7 @@ from app.arrays import Float32Array
 from app.card.card import PROBABILITIES
 from app.inference.classify import ranked
 from app.model.model import Model
-from app.oip.request import VERSION, InferRequest, OutputPlan, Plan
+from app.oip.request import InferRequest, OutputPlan, Plan
 from app.oip.tensors import OutputTensor
 
 
@@ -20,7 +20,6 @@ class InferAnswer:
     model_name: str
     outputs: list[OutputTensor]
     id: str = ""
-    model_version: str = VERSION
 
 
 def to_answer(

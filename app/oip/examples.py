@@ -5,10 +5,20 @@ The model is the default one, the photo is scikit-image's cat, like in `app.requ
 
 from typing import Any
 
-from app.oip import metadata
+from app import __version__
 from app.request.examples import MODEL, TINY_PNG
 
-SERVER_METADATA = metadata.server_metadata()
+SERVER_METADATA: dict[str, Any] = {
+    "name": "mobilenet-gateway",
+    "version": __version__,
+    "extensions": [
+        "binary_tensor_data",
+        "classification",
+        "model_configuration",
+        "model_repository",
+        "statistics",
+    ],
+}
 MODEL_READY: dict[str, Any] = {"name": MODEL, "ready": True}
 MODEL_METADATA: dict[str, Any] = {
     "name": MODEL,

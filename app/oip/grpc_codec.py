@@ -12,6 +12,7 @@ from app.oip.request import (
     MAX_DIMENSIONS,
     MAX_PARAMETERS,
     MAX_TENSORS,
+    VERSION,
     InferRequest,
     RequestedOutput,
 )
@@ -68,7 +69,7 @@ def read_request(message: pb.ModelInferRequest) -> InferRequest:
 def write_answer(answer: InferAnswer) -> pb.ModelInferResponse:
     """Write the message of an answer; its tensors are raw."""
     message = pb.ModelInferResponse(
-        model_name=answer.model_name, model_version=answer.model_version, id=answer.id
+        model_name=answer.model_name, model_version=VERSION, id=answer.id
     )
     for output in answer.outputs:
         message.outputs.add(name=output.name, datatype=output.datatype, shape=output.shape)
@@ -77,7 +78,6 @@ def write_answer(answer: InferAnswer) -> pb.ModelInferResponse:
 
 
 def status_code(error: RequestError) -> grpc.StatusCode:
-    """The gRPC status of an error."""
     if isinstance(error, Overloaded | TooManyBytes):
         return grpc.StatusCode.RESOURCE_EXHAUSTED
     return STATUS_CODES[error.status]
@@ -89,17 +89,15 @@ def error_text(error: RequestError) -> str:
 
 
 def _input_tensor(tensor: pb.ModelInferRequest.InferInputTensor, raw: bytes | None) -> InputTensor:
-    typed = tensor.HasField("contents")
-    if typed and raw is not None:
+    if raw is not None and tensor.HasField("contents"):
         raise BadRequest(f"{excerpt(tensor.name)} has both contents and raw_input_contents.")
-    contents = tensor.contents
     data: Any = None
     if raw is None:
+        contents = tensor.contents
         data = contents.bytes_contents if tensor.datatype == "BYTES" else contents.uint_contents
     _check_size(tensor.shape, MAX_DIMENSIONS, "dimensions")
-    shape = tuple(tensor.shape)
     parameters = _plain_parameters(tensor.parameters)
-    return InputTensor(tensor.name, tensor.datatype, shape, raw, data, parameters)
+    return InputTensor(tensor.name, tensor.datatype, tuple(tensor.shape), raw, data, parameters)
 
 
 def _plain_parameters(parameters: Any) -> Parameters:
@@ -113,6 +111,5 @@ def _plain_parameters(parameters: Any) -> Parameters:
 
 
 def _check_size(items: Sized, maximum: int, plural: str) -> None:
-    """Reject too many items before they are read."""
     if len(items) > maximum:
         raise BadRequest(f"{len(items)} {plural} are too many; the maximum is {maximum}.")

@@ -39,7 +39,6 @@ from app.wire import Headers
 
 log = logging.getLogger(__name__)
 METHOD = "GRPC"  # in place of GET or POST in the log and the metrics
-OK = 200
 STREAM_IDLE_S = 75.0  # maximum time between two messages, like between two HTTP requests
 Context = grpc.aio.ServicerContext[Any, Any]
 Answer = Callable[[Any, Headers], Awaitable[Message]]
@@ -48,14 +47,11 @@ Parsed = TypeVar("Parsed", bound=Message)
 
 
 class InferenceService:
-    """Answers the calls of one gateway."""
-
     def __init__(self, gateway: Gateway, limits: GrpcLimits) -> None:
         self.gateway = gateway
         self.limits = limits
 
     def handlers(self) -> dict[str, "grpc.RpcMethodHandler[Any, Any]"]:
-        """The handler of each call, by name."""
         calls: dict[str, tuple[type[Message], Answer]] = {
             "ServerMetadata": (pb.ServerMetadataRequest, self._metadata),
             "ModelReady": (pb.ModelReadyRequest, self._model_ready),
@@ -84,7 +80,7 @@ class InferenceService:
     async def _infer(self, _: object, context: Context) -> Message:
         async with self._call("ModelInfer", context) as record:
             with self.limits.calls.acquire():
-                return await self._infer_one(record, context, partial(self._read, context))
+                return await self._infer_one(record, context)
 
     async def _stream_infer(self, _: object, context: Context) -> None:
         """Answer requests in order; an error answers one request and does not end the stream."""
@@ -102,20 +98,28 @@ class InferenceService:
 
     async def _infer_in_stream(self, record: Record, context: Context, body: bytes) -> Message:
         try:
-            message = await self._infer_one(record, context, partial(_return, body))
+            message = await self._infer_one(record, context, body)
             return pb.ModelStreamInferResponse(infer_response=message)
         except RequestError as error:
             record.status = error.status
             return pb.ModelStreamInferResponse(error_message=grpc_codec.error_text(error))
 
     async def _infer_one(
-        self, record: Record, context: Context, read: Callable[[], Awaitable[Any]]
+        self, record: Record, context: Context, body: bytes | None = None
     ) -> pb.ModelInferResponse:
-        """Admit a request, then read its message with `read` and answer it."""
+        """Admit a request and answer it; one of a stream has its `body` already."""
         inference = GrpcInference(self.gateway, record)
         head = partial(inference.open, _headers(context), context.time_remaining())
+
+        async def read_body() -> None:
+            message = await self._read(context) if body is None else body
+            inference.take(_require_message(message))
+
+        async def wait_for(ticket: Ticket[ImageRun]) -> Sequence[ImageRun | Exception]:
+            return await ticket  # a client that leaves cancels the task
+
         try:
-            return await answering.answer(inference, _GrpcClient(inference, read), head)
+            return await answering.answer(inference, head, read_body, wait_for)
         except RequestError as error:
             inference.fail(error)
             raise
@@ -199,11 +203,7 @@ class InferenceService:
             return await context.read()
 
     async def _read_small(self, kind: type[Message], context: Context) -> Message:
-        """The parsed message of a call without images.
-
-        Raises:
-            SlowBody: it did not arrive within the deadline.
-        """
+        """The parsed message of a call without images."""
         limit_ms = self.gateway.settings.deadline_ms
         try:
             async with asyncio.timeout(limit_ms / 1000):
@@ -221,7 +221,7 @@ class InferenceService:
         context.set_trailing_metadata(_trailing_metadata(record))
         try:
             yield record
-            record.status = record.status or OK
+            record.status = record.status or 200
         except RequestError as error:
             await _abort(context, record, error)
         except asyncio.CancelledError:
@@ -250,36 +250,14 @@ class GrpcInference(Inference):
             self.deadline_ms = min(self.deadline_ms, max(0.0, remaining_s * 1000))
 
     def start(self) -> Ticket[ImageRun]:
-        """Queue the images of the complete message.
-
-        Raises:
-            RequestError: the message is not a request that matches the model.
-        """
+        """Queue the images of the complete message."""
         message = _parse(pb.ModelInferRequest, self.body())
         self.choose(message.model_name, message.model_version)
         return self.queue(grpc_codec.read_request(message))
 
     def answer(self, outcomes: Sequence[ImageRun | Exception]) -> pb.ModelInferResponse:
-        """Make the response message from the outcome of each image.
-
-        Raises:
-            ImageError: an image cannot be classified.
-        """
+        """Make the response message from the outcome of each image."""
         return grpc_codec.write_answer(self.conclude(outcomes))
-
-
-class _GrpcClient:
-    """Reads the single message of a call. A client that leaves cancels the task."""
-
-    def __init__(self, inference: GrpcInference, read: Callable[[], Awaitable[Any]]) -> None:
-        self._inference = inference
-        self._read = read
-
-    async def read_body(self) -> None:
-        self._inference.take(_require_message(await self._read()))
-
-    async def wait_for(self, ticket: Ticket[Any]) -> Sequence[Any]:
-        return await ticket
 
 
 def _require_message(received: object) -> bytes:
@@ -295,16 +273,8 @@ def _parse(kind: type[Parsed], body: bytes) -> Parsed:
         raise BadRequest(f"The message is not a {kind.__name__}.") from None
 
 
-async def _return(body: bytes) -> bytes:
-    return body
-
-
 async def _next_message(context: Context) -> Any:
-    """The next message of a stream, or EOF.
-
-    Raises:
-        SlowBody: no message arrived within `STREAM_IDLE_S`.
-    """
+    """The next message of a stream, or EOF."""
     try:
         async with asyncio.timeout(STREAM_IDLE_S):
             return await context.read()

@@ -108,21 +108,13 @@ class HttpInference(Inference):
                 )
 
     def start(self) -> Ticket[ImageRun]:
-        """Queue the images of the complete body.
-
-        Raises:
-            RequestError: the body is not a request that matches the model.
-        """
+        """Queue the images of the complete body."""
         return self.queue(
             rest_codec.read_request(self.body(), self._header_length, self.model.name)
         )
 
     def answer(self, outcomes: Sequence[ImageRun | Exception]) -> Response:
-        """Make the response from the outcome of each image.
-
-        Raises:
-            ImageError: an image cannot be classified.
-        """
+        """Make the response from the outcome of each image."""
         content, headers = rest_codec.write_answer(self.conclude(outcomes))
         return Response(content, headers=headers)
 

@@ -10,21 +10,19 @@ from app.card.card import INPUT
 from app.model.model import Model
 from app.oip.request import VERSION
 
-SERVER = "mobilenet-gateway"
-PLATFORM, BACKEND = "onnxruntime_onnx", "onnxruntime"  # the names of Triton and the protocol
-EXTENSIONS = (
-    "binary_tensor_data",
-    "classification",
-    "model_configuration",
-    "model_repository",
-    "statistics",
-)
+PLATFORM = "onnxruntime_onnx"  # the name of Triton and the protocol
 ANY_SIZE = -1  # of a dimension
 
 
 def server_metadata() -> dict[str, Any]:
-    """Name, version and extensions."""
-    return {"name": SERVER, "version": __version__, "extensions": list(EXTENSIONS)}
+    extensions = [
+        "binary_tensor_data",
+        "classification",
+        "model_configuration",
+        "model_repository",
+        "statistics",
+    ]
+    return {"name": "mobilenet-gateway", "version": __version__, "extensions": extensions}
 
 
 def model_metadata(model: Model) -> dict[str, Any]:
@@ -58,7 +56,7 @@ def model_config(model: Model, max_images: int) -> dict[str, Any]:
     return {
         "name": model.name,
         "platform": PLATFORM,
-        "backend": BACKEND,
+        "backend": "onnxruntime",
         "max_batch_size": max_images,
         "input": [pixels],
         "output": outputs,

@@ -15,7 +15,7 @@ from app.card.card import INPUT
 from app.errors import BadRequest, RequestError
 from app.oip import schemas
 from app.oip.answer import InferAnswer
-from app.oip.request import InferRequest, RequestedOutput
+from app.oip.request import VERSION, InferRequest, RequestedOutput
 from app.oip.tensors import InputTensor, OutputTensor, excerpt, pack_bytes
 from app.request.query_string import NoQuery, parse_query
 
@@ -32,8 +32,7 @@ def read_request(body: bytes, header_length: str | None, model_name: str) -> Inf
     """
     end = _header_end(header_length, len(body))
     if end == 0 and header_length is not None:
-        image = pack_bytes([body])
-        return InferRequest((InputTensor(INPUT, "BYTES", (1,), image),))
+        return InferRequest((InputTensor(INPUT, "BYTES", (1,), pack_bytes([body])),))
     _check_members(body, end)
     try:
         request = schemas.InferenceRequest.model_validate_json(body[:end])
@@ -75,7 +74,7 @@ def write_answer(answer: InferAnswer) -> tuple[bytes, dict[str, str]]:
     """Write the body of an answer and its headers."""
     raw_tensors: list[bytes] = []
     outputs = [_describe_output(output, raw_tensors) for output in answer.outputs]
-    head = {"model_name": answer.model_name, "model_version": answer.model_version}
+    head = {"model_name": answer.model_name, "model_version": VERSION}
     if answer.id:
         head["id"] = answer.id
     text = to_json({**head, "outputs": outputs})

@@ -54,7 +54,6 @@ class OutputTensor:
         return list(self.values.shape)
 
     def raw(self) -> bytes:
-        """The elements as raw bytes."""
         if isinstance(self.values, list):
             return pack_bytes([text for row in self.values for text in row])
         return self.values.astype("<f4", copy=False).tobytes()
@@ -96,12 +95,14 @@ def read_files(tensor: InputTensor) -> list[bytes]:
         return files
     elements = _flatten(tensor)
     _check_count(tensor, len(elements))  # before they are decoded
-    return [
-        element
-        if isinstance(element, bytes)
-        else from_base64(_require_text(element, tensor.name), f"{tensor.name}[{index}]")
-        for index, element in enumerate(elements)
-    ]
+    files = []
+    for index, element in enumerate(elements):
+        if isinstance(element, str):
+            element = from_base64(element, f"{tensor.name}[{index}]")
+        elif not isinstance(element, bytes):
+            raise BadRequest(f"{tensor.name}: BYTES elements in JSON must be text in base64.")
+        files.append(element)
+    return files
 
 
 def pack_bytes(elements: Sequence[bytes]) -> bytes:
@@ -161,12 +162,6 @@ def _flatten(tensor: InputTensor) -> list[Any]:
     if len(data) > prod(tensor.shape):
         _check_count(tensor, len(data))  # before the loop over all of them
     return [element for row in data for element in (row if isinstance(row, list) else [row])]
-
-
-def _require_text(element: Any, name: str) -> str:
-    if not isinstance(element, str):
-        raise BadRequest(f"{name}: BYTES elements in JSON must be text in base64.")
-    return element
 
 
 def _check_count(tensor: InputTensor, count: int) -> None:

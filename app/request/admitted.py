@@ -164,11 +164,7 @@ def stopped() -> Stopping:
 
 
 def _deadline_ms(sent: bytes, limit_ms: float) -> float:
-    """The request's own deadline, or the setting's if that is sooner.
-
-    Raises:
-        BadQuery: the header is not a positive number.
-    """
+    """The request's own deadline, or the setting's if that is sooner."""
     try:
         wanted_ms = float(sent)
     except ValueError:

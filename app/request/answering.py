@@ -5,7 +5,7 @@ in callbacks of its connection, because a task per request costs more than the r
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Protocol, TypeVar
 
 from app.errors import RequestError
@@ -20,29 +20,32 @@ class Answerable(Protocol[Answer_co]):
     deadline_ms: float
 
     def start(self) -> Ticket[Any]:
-        """Queue the images of the complete body; may shorten the deadline."""
+        """Queue the images of the complete body; may shorten the deadline.
+
+        Raises:
+            RequestError: the body is not a request that can be answered, or the queue is full.
+        """
 
     def answer(self, outcomes: Sequence[Any]) -> Answer_co:
-        """Make the answer from the outcome of each image."""
+        """Make the answer from the outcome of each image.
+
+        Raises:
+            ImageError: an image cannot be classified, and the answer has no place for its error.
+        """
 
     def too_late(self) -> RequestError:
         """The error for a deadline that passed."""
 
 
-class Client(Protocol):
-    """The other end of the connection."""
-
-    async def read_body(self) -> None:
-        """Give the request the chunks of its body until it is complete."""
-
-    async def wait_for(self, ticket: Ticket[Any]) -> Sequence[Any]:
-        """The outcomes of the ticket; abandons it if the client leaves."""
-
-
 async def answer(
-    request: Answerable[Answer_co], client: Client, open_request: Callable[[], None]
+    request: Answerable[Answer_co],
+    open_request: Callable[[], None],
+    read_body: Callable[[], Awaitable[None]],
+    wait_for: Callable[[Ticket[Any]], Awaitable[Sequence[Any]]],
 ) -> Answer_co:
     """Open a request by its head, read its body, classify its images and make the answer.
+
+    `wait_for` returns the outcomes of a ticket, or abandons it if the client leaves.
 
     Raises:
         RequestError: the request cannot be answered, or not within its deadline.
@@ -51,9 +54,9 @@ async def answer(
     open_request()
     try:
         async with asyncio.timeout_at(began + request.deadline_ms / 1000) as timeout:
-            await client.read_body()
+            await read_body()
             ticket = request.start()
             timeout.reschedule(began + request.deadline_ms / 1000)
-            return request.answer(await client.wait_for(ticket))
+            return request.answer(await wait_for(ticket))
     except TimeoutError:
         raise request.too_late() from None

@@ -1,32 +1,30 @@
 """Health, readiness and description of the service."""
 
 import platform
-from typing import Annotated
 
 import PIL
-from fastapi import APIRouter, Query
+from fastapi import APIRouter
 
 from app import __version__
 from app.errors import BadQuery, Stopping, Unauthorized
 from app.http.error_responses import documented
-from app.http.routes.state import Current
+from app.http.routes.state import Current, NoParameters
 from app.http.schemas import Health, Info
 from app.model import runtime
 from app.model.providers import short_names
-from app.request.query_string import NoQuery
 from app.settings import public_settings
 
 router = APIRouter(tags=["service"], responses=documented(BadQuery))
 
 
 @router.get("/healthz")
-async def healthz(_: Annotated[NoQuery, Query()]) -> Health:
+async def healthz(_: NoParameters) -> Health:
     """The process is alive."""
     return Health(status="ok")
 
 
 @router.get("/readyz", responses=documented(Stopping))
-async def readyz(gateway: Current, _: Annotated[NoQuery, Query()]) -> Health:
+async def readyz(gateway: Current, _: NoParameters) -> Health:
     """All models are loaded and warmed up, and the service is not shutting down."""
     if gateway.lifecycle.stopping:
         raise Stopping("The service is shutting down; retry on another instance.")
@@ -34,7 +32,7 @@ async def readyz(gateway: Current, _: Annotated[NoQuery, Query()]) -> Health:
 
 
 @router.get("/info", responses=documented(Unauthorized))
-async def info(gateway: Current, _: Annotated[NoQuery, Query()]) -> Info:
+async def info(gateway: Current, _: NoParameters) -> Info:
     """Versions, cores in use and all settings."""
     return Info(
         version=__version__,

@@ -1,15 +1,14 @@
 """GET /metrics: metrics for Prometheus."""
 
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter
 from fastapi.responses import Response
 from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4
 
 from app.errors import BadQuery, Unauthorized
 from app.http.error_responses import documented
-from app.http.routes.state import Current
-from app.request.query_string import NoQuery
+from app.http.routes.state import Current, NoParameters
 
 router = APIRouter(tags=["service"], responses=documented(BadQuery, Unauthorized))
 
@@ -19,6 +18,6 @@ TEXT: dict[int | str, dict[str, Any]] = {
 
 
 @router.get("/metrics", response_class=Response, responses=TEXT)
-async def metrics(gateway: Current, _: Annotated[NoQuery, Query()]) -> Response:
+async def metrics(gateway: Current, _: NoParameters) -> Response:
     """All metrics in the text format of Prometheus."""
     return Response(gateway.current_metrics().render(), media_type=CONTENT_TYPE_PLAIN_0_0_4)

@@ -17,7 +17,7 @@ from app.errors import (
     UnknownModel,
 )
 from app.http.error_responses import documented
-from app.http.routes.state import Current
+from app.http.routes.state import Current, NoParameters
 from app.http.schemas import (
     DecodeRow,
     Frontier,
@@ -31,7 +31,6 @@ from app.http.schemas import (
     summarize,
     variant_row,
 )
-from app.request.query_string import NoQuery
 
 MEASURE_S = 60.0  # maximum; requests have priority
 log = logging.getLogger(__name__)
@@ -39,7 +38,7 @@ router = APIRouter(prefix="/models", tags=["models"], responses=documented(BadQu
 
 
 @router.get("")
-async def models(gateway: Current, _: Annotated[NoQuery, Query()]) -> ModelList:
+async def models(gateway: Current, _: NoParameters) -> ModelList:
     """All loaded models with their cost."""
     store = gateway.store
     return ModelList(
@@ -57,9 +56,7 @@ async def models(gateway: Current, _: Annotated[NoQuery, Query()]) -> ModelList:
 
 
 @router.post("/reload", responses=documented(Forbidden, StoreUnusable))
-async def reload(
-    request: Request, gateway: Current, _: Annotated[NoQuery, Query()]
-) -> ReloadReport:
+async def reload(request: Request, gateway: Current, _: NoParameters) -> ReloadReport:
     """Read the store again; needs the admin key. A broken file leaves its old model loaded."""
     gateway.keys.check_admin(request.headers.raw)
     try:
@@ -71,9 +68,7 @@ async def reload(
 
 
 @router.post("/measure", responses=documented(Forbidden))
-async def measure(
-    request: Request, gateway: Current, _: Annotated[NoQuery, Query()]
-) -> MeasureReport:
+async def measure(request: Request, gateway: Current, _: NoParameters) -> MeasureReport:
     """Time every model at every resolution on this device; needs the admin key."""
     gateway.keys.check_admin(request.headers.raw)
     report = await gateway.measurer.measure_exclusively(MEASURE_S)
@@ -83,7 +78,7 @@ async def measure(
 
 
 @router.get("/frontier")
-async def frontier(gateway: Current, _: Annotated[NoQuery, Query()]) -> Frontier:
+async def frontier(gateway: Current, _: NoParameters) -> Frontier:
     """All variants: those on the Pareto frontier, and what beats each of the others."""
     variants = gateway.chooser.variants
     timings = {
@@ -116,7 +111,7 @@ async def frontier(gateway: Current, _: Annotated[NoQuery, Query()]) -> Frontier
 
 
 @router.get("/{name}", responses=documented(UnknownModel))
-async def model(name: str, gateway: Current, _: Annotated[NoQuery, Query()]) -> ModelDetail:
+async def model(name: str, gateway: Current, _: NoParameters) -> ModelDetail:
     """The model card of one model, with its variants."""
     loaded = gateway.store.get(name)
     card = loaded.card.model_dump(mode="json")

@@ -37,7 +37,7 @@ from app.service.gateway import Gateway
 documented_errors = partial(documented, path=OIP, details=DETAILS | examples.DETAILS)
 errors_with_key = partial(documented_errors, Unauthorized)  # all routes except health
 MAX_OPTIONS_BYTES = 64 * 1024
-MODEL, VERSION = "/models/{name}", "/models/{name}/versions/{version}"
+MODEL = "/models/{name}"
 BINARY = {"schema": {"type": "string", "format": "binary"}}
 INFER_BODY = {
     "description": "JSON, which raw tensors may follow, or one encoded image with the header "
@@ -75,6 +75,7 @@ router = APIRouter(
     dependencies=[Depends(_no_query)],
     responses=documented_errors(BadQuery),
 )
+model_router = APIRouter(responses=errors_with_key(UnknownModel))  # with and without a version
 
 
 @router.get("", response_model=schemas.ServerMetadata, responses=errors_with_key())
@@ -105,47 +106,36 @@ async def all_stats(gateway: Current) -> Response:
     return JSONResponse(statistics.model_statistics(gateway.current_metrics(), gateway.store))
 
 
-@router.get(MODEL, response_model=schemas.ModelMetadata, responses=errors_with_key(UnknownModel))
-@router.get(VERSION, include_in_schema=False)
+@model_router.get("", response_model=schemas.ModelMetadata)
 async def model(model: NamedModel) -> Response:
     """The tensors of a model."""
     return JSONResponse(metadata.model_metadata(model))
 
 
-@router.get(
-    f"{MODEL}/ready", response_model=schemas.ModelReady, responses=errors_with_key(UnknownModel)
-)
-@router.get(f"{VERSION}/ready", include_in_schema=False)
+@model_router.get("/ready", response_model=schemas.ModelReady)
 async def model_ready(model: NamedModel) -> Response:
     """The model is loaded. A 404 means that it is not."""
     return JSONResponse({"name": model.name, "ready": True})
 
 
-@router.get(
-    f"{MODEL}/config", response_model=schemas.ModelConfig, responses=errors_with_key(UnknownModel)
-)
-@router.get(f"{VERSION}/config", include_in_schema=False)
+@model_router.get("/config", response_model=schemas.ModelConfig)
 async def model_config(model: NamedModel, gateway: Current) -> Response:
     """The part of Triton's model configuration that clients read."""
     return JSONResponse(metadata.model_config(model, gateway.settings.max_images))
 
 
-@router.get(
-    f"{MODEL}/stats", response_model=schemas.Statistics, responses=errors_with_key(UnknownModel)
-)
-@router.get(f"{VERSION}/stats", include_in_schema=False)
+@model_router.get("/stats", response_model=schemas.Statistics)
 async def stats(model: NamedModel, gateway: Current) -> Response:
     """Number and times of the images of a model since the start."""
     return JSONResponse(statistics.model_statistics(gateway.current_metrics(), [model]))
 
 
-@router.post(
-    f"{MODEL}/infer",
+@model_router.post(
+    "/infer",
     response_model=schemas.InferenceResponse,
     responses=errors_with_key(*CLASSIFICATION_ERRORS),
     openapi_extra={"requestBody": INFER_BODY, "parameters": [CONTENT_LENGTH, DEADLINE]},
 )
-@router.post(f"{VERSION}/infer", include_in_schema=False)
 async def model_infer(
     name: str, request: Request, gateway: Current, record: CurrentRecord
 ) -> Response:
@@ -155,6 +145,10 @@ async def model_infer(
     version = request.path_params.get("version", "")
     head = partial(inference.open, name, version, request.headers.raw)
     return await asgi_request.answer(inference, head, request.receive)
+
+
+router.include_router(model_router, prefix=MODEL)
+router.include_router(model_router, prefix=f"{MODEL}/versions/{{version}}", include_in_schema=False)
 
 
 def _optional_body(name: str, schema: dict[str, Any]) -> dict[str, Any]:

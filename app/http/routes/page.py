@@ -1,13 +1,11 @@
 """GET / and /docs: the web page and the API reference in a browser."""
 
-from typing import Annotated
-
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from app.errors import NotFound
 from app.http import assets
-from app.request.query_string import NoQuery
+from app.http.routes.state import NoParameters
 
 router = APIRouter(include_in_schema=False)
 
@@ -28,23 +26,19 @@ DOCUMENT_HEADERS = {
 
 @router.get("/")
 @router.get("/docs")
-async def document(request: Request, _: Annotated[NoQuery, Query()]) -> Response:
+async def document(request: Request, _: NoParameters) -> Response:
     """An HTML page."""
     return _send(assets.DOCUMENTS[request.scope["path"]], request, DOCUMENT_HEADERS)
 
 
 @router.get(assets.PREFIX + "{name:path}")
-async def static_file(name: str, request: Request, _: Annotated[NoQuery, Query()]) -> Response:
+async def static_file(name: str, request: Request, _: NoParameters) -> Response:
     """A file that a page loads."""
     return _send(name, request, {})
 
 
 def _send(name: str, request: Request, more_headers: dict[str, str]) -> Response:
-    """Send a file, or a 304 if the browser has it.
-
-    Raises:
-        NotFound: the page has no such file.
-    """
+    """Send a file, or a 304 if the browser has it."""
     try:
         file = assets.asset(name)
     except KeyError:

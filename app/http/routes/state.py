@@ -1,9 +1,10 @@
-"""Dependencies of the routes: the gateway and the record of the request."""
+"""Dependencies of the routes: the gateway, the record of the request, and an empty query."""
 
 from typing import Annotated, TypedDict
 
-from fastapi import Depends, Request
+from fastapi import Depends, Query, Request
 
+from app.request.query_string import NoQuery
 from app.service.gateway import Gateway
 from app.telemetry.record import Record
 
@@ -26,3 +27,4 @@ async def _record(request: Request) -> Record:
 
 Current = Annotated[Gateway, Depends(_gateway)]
 CurrentRecord = Annotated[Record, Depends(_record)]
+NoParameters = Annotated[NoQuery, Query()]
