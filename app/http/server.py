@@ -4,6 +4,7 @@ import asyncio
 import logging
 import signal
 import socket
+from importlib import import_module
 from types import FrameType
 
 import uvicorn
@@ -13,12 +14,11 @@ from app.http.application import create_app
 from app.http.protocol import Protocol
 from app.service.gateway import Gateway
 from app.service.lifecycle import FLUSH_S
-from app.settings import Settings
+from app.settings import Settings, variable
 from app.system import memory
 
 log = logging.getLogger(__name__)
 KEEP_ALIVE_S = 75
-BACKLOG = 2048
 
 
 class Server(uvicorn.Server):
@@ -98,7 +98,6 @@ def serve(settings: Settings, gateway: Gateway) -> None:
         date_header=False,
         proxy_headers=False,
         timeout_keep_alive=KEEP_ALIVE_S,
-        backlog=BACKLOG,
         ssl_certfile=settings.tls_cert,
         ssl_keyfile=settings.tls_key,
         http=Protocol,
@@ -125,13 +124,13 @@ def check_grpc(settings: Settings) -> None:
     if settings.grpc_port is None:
         return
     try:
-        from app.oip.grpc_server import check_port
+        import_module("app.oip.grpc_server")
     except ModuleNotFoundError as error:
         raise SettingError(
             f"grpc_port needs the module {error.name}, which is not installed. "
             "In a checkout, install it with `pip install '.[grpc]'`."
         ) from error
-    check_port(settings, settings.grpc_port)
+    _bind(settings.host, settings.grpc_port, "grpc_port", " for gRPC").close()
 
 
 def bind(config: uvicorn.Config) -> socket.socket:
@@ -140,16 +139,19 @@ def bind(config: uvicorn.Config) -> socket.socket:
     Raises:
         SettingError: the port is in use, or the address is not of this machine.
     """
-    family = socket.AF_INET6 if ":" in config.host else socket.AF_INET
-    listening = socket.socket(family)
+    return _bind(config.host, config.port, "port")
+
+
+def _bind(host: str, port: int, setting: str, purpose: str = "") -> socket.socket:
+    listening = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        listening.bind((config.host, config.port))
+        listening.bind((host, port))
     except OSError as error:
         listening.close()
         raise SettingError(
-            f"Cannot listen on {config.host} port {config.port}: {error.strerror}. "
-            "Choose another port with --port or GATEWAY_PORT."
+            f"Cannot listen{purpose} on {host} port {port}: {error.strerror or error}. "
+            f"Choose another port with --{setting.replace('_', '-')} or {variable(setting)}."
         ) from error
     return listening
 

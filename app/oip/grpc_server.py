@@ -1,7 +1,6 @@
 """The gRPC port. Imported only if `grpc_port` is set, because grpcio is an optional extra."""
 
 import logging
-import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -23,8 +22,8 @@ CALLS_PER_PERMIT, MIN_CALLS = 2, 100
 
 
 @asynccontextmanager
-async def serving_grpc(settings: Settings, gateway: Gateway, port: int) -> AsyncIterator[int]:
-    """Serve on `port` until the block ends; yields the port, which is a free one for 0.
+async def serving_grpc(settings: Settings, gateway: Gateway, port: int) -> AsyncIterator[None]:
+    """Serve on `port` until the block ends; 0 is any free port.
 
     Raises:
         SettingError: the port is in use.
@@ -48,24 +47,9 @@ async def serving_grpc(settings: Settings, gateway: Gateway, port: int) -> Async
     await server.start()
     log.info("gRPC on %s", _address(settings.host, bound_port))
     try:
-        yield bound_port
+        yield
     finally:
         await server.stop(FLUSH_S)
-
-
-def check_port(settings: Settings, port: int) -> None:
-    """Check that the port is free, before any model is loaded.
-
-    Raises:
-        SettingError: the port is in use or not allowed.
-    """
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    with socket.socket(family) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((settings.host, port))
-        except OSError as error:
-            raise _cannot_listen(settings, port, error.strerror or str(error)) from error
 
 
 def _listen(server: grpc.aio.Server, settings: Settings, port: int) -> int:
@@ -76,15 +60,11 @@ def _listen(server: grpc.aio.Server, settings: Settings, port: int) -> int:
         key_and_certificate = (settings.tls_key.read_bytes(), settings.tls_cert.read_bytes())
         return server.add_secure_port(address, grpc.ssl_server_credentials([key_and_certificate]))
     except RuntimeError as error:
-        raise _cannot_listen(settings, port, "the port is in use") from error
+        raise SettingError(
+            f"Cannot listen for gRPC on {settings.host} port {port}: the port is in use. "
+            "Choose another port with --grpc-port or GATEWAY_GRPC_PORT."
+        ) from error
 
 
 def _address(host: str, port: int) -> str:
     return f"{f'[{host}]' if ':' in host else host}:{port}"
-
-
-def _cannot_listen(settings: Settings, port: int, reason: str) -> SettingError:
-    return SettingError(
-        f"Cannot listen for gRPC on {settings.host} port {port}: {reason}. "
-        "Choose another port with --grpc-port or GATEWAY_GRPC_PORT."
-    )

@@ -17,7 +17,6 @@ from app.oip import schemas
 from app.oip.answer import InferAnswer
 from app.oip.request import VERSION, InferRequest, RequestedOutput
 from app.oip.tensors import InputTensor, OutputTensor, excerpt, pack_bytes
-from app.request.query_string import NoQuery, parse_query
 
 LENGTH_HEADER = "Inference-Header-Content-Length"
 JSON, RAW = "application/json", "application/octet-stream"
@@ -58,16 +57,6 @@ def oip_error_response(error: RequestError) -> Response:
     """Render an error as the protocol does: `{"error": "..."}`."""
     text = to_json(schemas.ErrorResponse(error=error.detail))
     return Response(text, error.status, error.headers, JSON)
-
-
-def check_query(query_string: bytes) -> None:
-    """Reject any query, because the protocol has all options in the body.
-
-    Raises:
-        BadQuery: the query has a parameter.
-    """
-    if query_string:
-        parse_query(NoQuery, query_string)
 
 
 def write_answer(answer: InferAnswer) -> tuple[bytes, dict[str, str]]:

@@ -25,20 +25,20 @@ from app.errors import (
 )
 from app.http import asgi_request
 from app.http.error_responses import documented
-from app.http.routes.predict import DEADLINE
+from app.http.routes.predict import BINARY, DEADLINE
 from app.http.routes.state import Current, CurrentRecord
 from app.model.model import Model
 from app.oip import examples, metadata, repository, rest_codec, schemas, statistics
 from app.oip.inference import HttpInference, find_model
 from app.paths import OIP
 from app.request.examples import DETAILS
+from app.request.query_string import NoQuery, parse_query
 from app.service.gateway import Gateway
 
 documented_errors = partial(documented, path=OIP, details=DETAILS | examples.DETAILS)
 errors_with_key = partial(documented_errors, Unauthorized)  # all routes except health
 MAX_OPTIONS_BYTES = 64 * 1024
 MODEL = "/models/{name}"
-BINARY = {"schema": {"type": "string", "format": "binary"}}
 INFER_BODY = {
     "description": "JSON, which raw tensors may follow, or one encoded image with the header "
     f"`{rest_codec.LENGTH_HEADER}: 0`.",
@@ -60,7 +60,8 @@ CONTENT_LENGTH = {
 
 
 async def _no_query(request: Request) -> None:
-    rest_codec.check_query(request.scope["query_string"])
+    """Reject any query, because the protocol has all options in the body."""
+    parse_query(NoQuery, request.scope["query_string"])
 
 
 async def _named_model(request: Request, gateway: Current, name: str) -> Model:
