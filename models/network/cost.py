@@ -12,8 +12,8 @@ from math import prod
 
 from app.card.card import Cost, LayerRow, ModelCard, Precision
 from app.card.cost_at import scaled_cost, scaled_layers
-from models.network.layers import Conv, Layer
-from models.network.network import INPUT, Network, Step
+from models.network.layers import Conv
+from models.network.network import INPUT, Network, Node, Step
 
 ELEMENT_BYTES: dict[Precision, int] = {"fp32": 4, "int8": 1}  # of activations and weights
 IN_PLACE = {"add", "activation"}
@@ -145,26 +145,21 @@ def standard_network(network: Network) -> Network:
     A depthwise convolution and the pointwise one that it feeds become one convolution with the
     kernel size, stride and padding of the first and the channels of the second.
     """
-    depthwise = {
-        second.name: first
-        for first, second in pairwise(network.nodes)
-        if (first.layer.kind, second.layer.kind) == ("depthwise", "pointwise")
-        and second.inputs == (first.name,)
-    }
+    nodes = {node.name: node for node in network.nodes}
+    for first, second in pairwise(network.nodes):
+        match first.layer, second.layer:
+            case Conv(kind="depthwise") as depthwise, Conv(kind="pointwise") as pointwise if (
+                second.inputs == (first.name,)
+            ):
+                layer = replace(
+                    pointwise,
+                    kernel=depthwise.kernel,
+                    stride=depthwise.stride,
+                    padding=depthwise.padding,
+                )
+                del nodes[first.name]
+                nodes[second.name] = Node(second.name, layer, first.inputs)
     standard = Network(network.family, network.alpha, network.input_shape)
-    for node in network.nodes:
-        if node in depthwise.values():
-            continue
-        layer, inputs = node.layer, node.inputs
-        if first := depthwise.get(node.name):
-            layer, inputs = _merge(first.layer, layer), first.inputs
-        standard.add(node.name, layer, *inputs)
+    for node in nodes.values():
+        standard.add(node.name, node.layer, *node.inputs)
     return standard
-
-
-def _merge(depthwise: Layer, pointwise: Layer) -> Conv:
-    assert isinstance(depthwise, Conv)  # noqa: S101  their kinds say so
-    assert isinstance(pointwise, Conv)  # noqa: S101  as above
-    return replace(
-        pointwise, kernel=depthwise.kernel, stride=depthwise.stride, padding=depthwise.padding
-    )
