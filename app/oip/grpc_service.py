@@ -27,7 +27,7 @@ from app.errors import (
 )
 from app.inference.classify import ImageRun
 from app.inference.scheduler import Ticket
-from app.oip import grpc_codec, metadata, repository, statistics
+from app.oip import grpc_codec, metadata, repository
 from app.oip import inference_pb2 as pb
 from app.oip.grpc_limits import GrpcLimits
 from app.oip.inference import Inference, find_model
@@ -161,7 +161,7 @@ class InferenceService:
         models = (
             [find_model(gateway, request.name, request.version)] if request.name else gateway.store
         )
-        content = statistics.model_statistics(gateway.current_metrics(), models)
+        content = metadata.model_statistics(gateway.current_metrics(), models)
         return ParseDict(content, pb.ModelStatisticsResponse())
 
     async def _repository_index(self, request: pb.RepositoryIndexRequest, _: Headers) -> Message:

@@ -1,14 +1,16 @@
-"""Metadata of the service and its models in the Open Inference Protocol.
+"""Metadata and statistics of the service and its models in the Open Inference Protocol.
 
 The functions return plain values, which REST sends as JSON and gRPC as messages with these fields.
 """
 
+from collections.abc import Iterable
 from typing import Any
 
 from app import __version__
 from app.card.card import INPUT
 from app.model.model import Model
 from app.oip.request import VERSION
+from app.telemetry.metrics import Metrics
 
 PLATFORM = "onnxruntime_onnx"  # the name of Triton and the protocol
 ANY_SIZE = -1  # of a dimension
@@ -61,3 +63,32 @@ def model_config(model: Model, max_images: int) -> dict[str, Any]:
         "input": [pixels],
         "output": outputs,
     }
+
+
+def model_statistics(metrics: Metrics, models: Iterable[Model]) -> dict[str, Any]:
+    """Counts and nanoseconds by model since the start, as in Triton's statistics extension."""
+    return {"model_stats": [_statistics(metrics, model.name) for model in models]}
+
+
+def _statistics(metrics: Metrics, name: str) -> dict[str, Any]:
+    totals = metrics.totals(name)
+    times = {
+        "queue": totals.queue_s,
+        "compute_input": totals.decode_s,
+        "compute_infer": totals.inference_s,
+    }
+    return {
+        "name": name,
+        "version": VERSION,
+        "inference_count": totals.answered,
+        "execution_count": totals.answered,
+        "inference_stats": {
+            "success": _duration(totals.answered, sum(times.values())),
+            "fail": _duration(totals.failed, 0),
+            **{stage: _duration(totals.answered, spent_s) for stage, spent_s in times.items()},
+        },
+    }
+
+
+def _duration(count: int, spent_s: float) -> dict[str, int]:
+    return {"count": count, "ns": round(spent_s * 1e9)}

@@ -4,7 +4,6 @@ The codecs of REST and gRPC read an `InferRequest`; `plan` checks it against a m
 parameter is an error, because ignoring it could change the answer.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -140,19 +139,17 @@ def _check_resolution(model: Model, resolution: int, received: str) -> None:
 
 
 def _plan_outputs(request: InferRequest, model: Model) -> tuple[OutputPlan, ...]:
-    widths = model.outputs
     binary = _boolean(request.parameters, "binary_data_output")
     names = [output.name for output in request.outputs]
     if repeated := [name for name in names if names.count(name) > 1]:
         raise BadRequest(f"outputs: {excerpt(repeated[0])!r} is listed more than once.")
     if not request.outputs:
-        return tuple(OutputPlan(name, 0, binary) for name in widths)
-    return tuple(_plan_output(output, model, widths, binary) for output in request.outputs)
+        return tuple(OutputPlan(name, 0, binary) for name in model.outputs)
+    return tuple(_plan_output(output, model, binary) for output in request.outputs)
 
 
-def _plan_output(
-    output: RequestedOutput, model: Model, widths: Mapping[str, int], binary: bool
-) -> OutputPlan:
+def _plan_output(output: RequestedOutput, model: Model, binary: bool) -> OutputPlan:
+    widths = model.outputs
     if output.name not in widths:
         raise BadRequest(
             f"Unknown output {excerpt(output.name)!r}. "

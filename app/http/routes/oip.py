@@ -28,7 +28,7 @@ from app.http.error_responses import documented
 from app.http.routes.predict import BINARY, DEADLINE
 from app.http.routes.state import Current, CurrentRecord
 from app.model.model import Model
-from app.oip import examples, metadata, repository, rest_codec, schemas, statistics
+from app.oip import examples, metadata, repository, rest_codec, schemas
 from app.oip.inference import HttpInference, find_model
 from app.paths import OIP
 from app.request.examples import DETAILS
@@ -104,7 +104,7 @@ async def ready(gateway: Current) -> Response:
 @router.get("/models/stats", response_model=schemas.Statistics, responses=errors_with_key())
 async def all_stats(gateway: Current) -> Response:
     """Number and times of the images of each model since the start."""
-    return JSONResponse(statistics.model_statistics(gateway.current_metrics(), gateway.store))
+    return JSONResponse(metadata.model_statistics(gateway.current_metrics(), gateway.store))
 
 
 @model_router.get("", response_model=schemas.ModelMetadata)
@@ -128,7 +128,7 @@ async def model_config(model: NamedModel, gateway: Current) -> Response:
 @model_router.get("/stats", response_model=schemas.Statistics)
 async def stats(model: NamedModel, gateway: Current) -> Response:
     """Number and times of the images of a model since the start."""
-    return JSONResponse(statistics.model_statistics(gateway.current_metrics(), [model]))
+    return JSONResponse(metadata.model_statistics(gateway.current_metrics(), [model]))
 
 
 @model_router.post(
