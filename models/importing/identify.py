@@ -190,7 +190,7 @@ def _similar_width(graph: Graph, family: Family) -> float:
         operator.kind == "ADD" and all(graph.tensors[at].values is None for at in operator.inputs)
         for operator in graph.operators
     )
-    for alpha in dict.fromkeys(WIDTHS):
+    for alpha in WIDTHS:
         network = define(family, alpha, ANY_SIZE)
         adds = sum(node.layer.kind == "add" for node in network.nodes)
         if (next(network.steps()).output_shape[:1], adds) == (channels, summed):
@@ -220,7 +220,7 @@ def _network(
 ) -> IdentifiedWeights:
     """With the width multiplier that gives just these layers."""
     found = {name: layer.kernel.shape for name, layer in checkpoint.layers.items()}
-    for alpha in dict.fromkeys(WIDTHS):
+    for alpha in WIDTHS:
         network = define(family, alpha, ANY_SIZE, design=design)
         first = network.nodes[0]
         if found[first.name][0] != next(network.steps()).output_shape[0]:

@@ -3,21 +3,21 @@
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
 import onnx
 
+from app.arrays import Float32Array, Uint8Array
 from app.card.card import (
     CARD_VERSION,
-    Cost,
     ModelCard,
     Origin,
     Precision,
+    Preprocessing,
     Resolutions,
 )
 from models.export.export import set_card
+from models.importing import report
 from models.importing.checks import Refused, admit, source_files
 from models.importing.inspect_graph import (
-    Features,
     ImageInput,
     count_classes,
     find_features,
@@ -34,15 +34,7 @@ from models.importing.options import (
     choose_scaling,
 )
 from models.importing.recognize import recognise
-from models.importing.report import (
-    Adoption,
-    Finding,
-    chosen_name,
-    family_text,
-    labels_text,
-    preprocessing_text,
-    scaling_text,
-)
+from models.importing.report import Adoption, Finding
 from models.importing.verify import (
     TOLERANCE,
     Original,
@@ -123,11 +115,14 @@ def adopt(
     sizes = [resolution]
     if not image.fixed:
         sizes = sizes_that_run(wrapped.runner, resolution, (len(names.labels), plan.channels))
-    cost = _cost(wrapped.model, resolution)
+    try:
+        cost = graph_cost(wrapped.model, resolution)
+    except GraphCostError as error:
+        raise Refused(f"The cost cannot be determined: {error}") from error
     family, alpha = recognise(cost.layers)
     card = ModelCard(
         card_version=CARD_VERSION,
-        name=chosen_name(name, path),
+        name=report.chosen_name(name, path),
         family=family,
         alpha=alpha,
         resolution=resolution,
@@ -159,8 +154,8 @@ def _wrap(
     foreign: onnx.ModelProto,
     plan: Plan,
     precision: Precision,
-    pixels: np.ndarray[tuple[int, ...], np.dtype[np.uint8]],
-    expected: np.ndarray[tuple[int, ...], np.dtype[np.float32]],
+    pixels: Uint8Array,
+    expected: Float32Array,
 ) -> _Wrapped:
     """The wrapped graph, with a free batch if it answers to a batch as to its images.
 
@@ -182,13 +177,6 @@ def _wrap(
             return _Wrapped(model, runner, difference, any_batch=free_batch)
         reason = f"the wrapped graph is {difference:.2g} off the original"
     raise Refused(f"The model cannot run one image at a time: {reason}")
-
-
-def _cost(model: onnx.ModelProto, resolution: int) -> Cost:
-    try:
-        return graph_cost(model, resolution)
-    except GraphCostError as error:
-        raise Refused(f"The cost cannot be determined: {error}") from error
 
 
 def _resolution(image: ImageInput, choices: Choices) -> int:
@@ -230,40 +218,33 @@ def _findings(
     exporter = f"{foreign.producer_name} {foreign.producer_version}".strip() or "unknown"
     element = "uint8" if image.uint8 else "float32"
     scaled_by = choices.by("mean", "std") if plan.scaling else "the graph"
+    preprocessing_by = choices.by(*Preprocessing.model_fields)
+    compared = f"{len(noise(8))} images, original and wrapped"
     rows = [
         ("exporter", exporter, "the file"),
         ("input", f"{image.name}: {element}, {image.layout.upper()}", "the graph"),
-        ("scaling", scaling_text(plan.scaling), scaled_by),
+        ("scaling", report.scaling_text(plan.scaling), scaled_by),
         ("resolution", str(card.resolution), "the graph" if image.fixed else "--resolution"),
         ("takes", str(card.resolutions), "the graph" if image.fixed else "tried"),
         ("batch", "any" if wrapped.any_batch else "1", "tried"),
-        (
-            "preprocessing",
-            preprocessing_text(card.preprocessing),
-            choices.by("resize", "crop_fraction", "interpolation"),
-        ),
+        ("preprocessing", report.preprocessing_text(card.preprocessing), preprocessing_by),
         ("scores", f"{plan.output}: {plan.scores}", "its last layers and their values"),
-        ("classes", f"{plan.classes}{' with a background' if names.background else ''}", "a run"),
-        ("labels", labels_text(names.labels), names.said_by),
+        ("classes", report.classes_text(names), "a run"),
+        ("labels", report.labels_text(names.labels), names.said_by),
         ("embedding", f"{plan.channels} values", _pooling(plan)),
         ("outputs", ", ".join(plan.outputs), "the graph and a run"),
         ("precision", card.precision, "the graph"),
-        ("family", family_text(card), "every layer's shape"),
+        ("family", report.family_text(card), "every layer's shape"),
         ("parameters", f"{card.cost.params:,}", "the graph"),
         ("multiply-adds", f"{card.cost.madds:,}", "the graph"),
-        (
-            "difference",
-            f"{wrapped.difference:.1e}",
-            f"{len(noise(8))} images, original and wrapped",
-        ),
+        ("difference", f"{wrapped.difference:.1e}", compared),
     ]
     return tuple(Finding(*row) for row in rows)
 
 
 def _pooling(plan: Plan) -> str:
-    features: Features = plan.features
     if plan.pools_here:
         return "no pooled features before the classes: the mean of the map they are made of"
-    if features.pooled_by:
-        return f"pooled features ({features.pooled_by})"
+    if plan.features.pooled_by:
+        return f"pooled features ({plan.features.pooled_by})"
     return "what the last layer reads; not pooled"

@@ -6,11 +6,19 @@ from pathlib import Path
 import numpy as np
 import onnx
 
-from app.card.card import PROBABILITIES, Origin, Precision, SourceFile
+from app.card.card import (
+    PROBABILITIES,
+    ModelCard,
+    Origin,
+    Precision,
+    Preprocessing,
+    SourceFile,
+)
 from models.checkpoints.checkpoint import Affine
 from models.export.export import Recipe, build, set_card
 from models.export.graph import InputScaling
 from models.files.hashes import sha256_of
+from models.importing import report
 from models.importing.checks import Refused
 from models.importing.identify import IdentifiedWeights, Kind, identify
 from models.importing.options import (
@@ -21,15 +29,7 @@ from models.importing.options import (
     choose_scaling,
     preset_of,
 )
-from models.importing.report import (
-    Adoption,
-    Finding,
-    chosen_name,
-    family_text,
-    labels_text,
-    preprocessing_text,
-    scaling_text,
-)
+from models.importing.report import Adoption, Finding
 from models.importing.verify import Runner, noise
 from models.network.network import INPUT
 from models.network.resolution import check_resolution
@@ -103,10 +103,10 @@ def adopt_checkpoint(
         integer_weights=integers is not None,
     )
     model = build(recipe, network.checkpoint, precision)
-    card = recipe.card(precision).model_copy(update={"name": chosen_name(name, path)})
+    card = recipe.card(precision).model_copy(update={"name": report.chosen_name(name, path)})
     _try_out(model, resolution)
     set_card(model, card)
-    return Adoption(card, model, _findings(network, recipe, choices, names))
+    return Adoption(card, model, _findings(network, recipe, card, choices, names))
 
 
 def scaling_of(image: Affine) -> InputScaling:
@@ -141,35 +141,25 @@ def _try_out(model: onnx.ModelProto, resolution: int) -> None:
 
 
 def _findings(
-    network: IdentifiedWeights, recipe: Recipe, choices: Choices, names: Classes
+    network: IdentifiedWeights, recipe: Recipe, card: ModelCard, choices: Choices, names: Classes
 ) -> tuple[Finding, ...]:
-    precision: Precision = "int8" if network.checkpoint.quantization else "fp32"
-    card = recipe.card(precision)
     shapes = "every layer's shape"
     title, habits = TITLES[network.format]
     said = (choices.like, choices.mean, choices.std)
     of_file = network.scaling is not None and not any(said)
-    own_scaling = "the file" if of_file or precision == "int8" else choices.by("mean", "std")
+    own_scaling = "the file" if of_file or card.precision == "int8" else choices.by("mean", "std")
+    preprocessing_by = choices.by(*Preprocessing.model_fields)
     rows = [
         ("file", title, "what is in it"),
-        ("family", family_text(card), shapes),
+        ("family", report.family_text(card), shapes),
         ("resolution", str(card.resolution), "--resolution" if choices.resolution else "the file"),
         ("takes", str(card.resolutions), "the family"),
         ("padding", recipe.padding, habits),
-        ("scaling", scaling_text(recipe.scaling), own_scaling),
-        (
-            "preprocessing",
-            preprocessing_text(card.preprocessing),
-            choices.by("resize", "crop_fraction", "interpolation"),
-        ),
+        ("scaling", report.scaling_text(recipe.scaling), own_scaling),
+        ("preprocessing", report.preprocessing_text(card.preprocessing), preprocessing_by),
         ("scores", "softmax of the last layer", "the family"),
-        (
-            "classes",
-            f"{len(names.labels) + names.background}"
-            f"{' with a background' if names.background else ''}",
-            "the last layer's shape",
-        ),
-        ("labels", labels_text(names.labels), names.said_by),
+        ("classes", report.classes_text(names), "the last layer's shape"),
+        ("labels", report.labels_text(names.labels), names.said_by),
         ("precision", card.precision, "the weights"),
         ("parameters", f"{card.cost.params:,}", shapes),
         ("multiply-adds", f"{card.cost.madds:,}", shapes),

@@ -129,7 +129,7 @@ def choose_preprocessing(choices: Choices) -> Preprocessing:
     Raises:
         Refused: a part of it is not said, or is nothing that the service can do.
     """
-    fields = ("resize", "crop_fraction", "interpolation")
+    fields = Preprocessing.model_fields
     given = {name: getattr(choices, name) for name in fields if getattr(choices, name) is not None}
     preset = choices.preset
     known: dict[str, Any] = preset.preprocessing.model_dump() if preset else {}

@@ -8,11 +8,9 @@ from models.network.design import PAPER_DESIGN, Design, define
 
 # Widths that were published come first: several narrow ones round to the same channels.
 PUBLISHED = (1.0, 0.75, 0.5, 0.25, 0.35, 1.4, 1.3)
-WIDTHS = (
-    *PUBLISHED,
-    *(step / 20 for step in range(1, 41)),
-    *(step / 100 for step in range(1, 201)),
-)
+TWENTIETHS = [step / 20 for step in range(1, 41)]
+HUNDREDTHS = [step / 100 for step in range(1, 201)]
+WIDTHS = tuple(dict.fromkeys((*PUBLISHED, *TWENTIETHS, *HUNDREDTHS)))
 ANY_SIZE = 96
 DESIGNS: tuple[tuple[Family, Design], ...] = (
     ("mobilenet_v1", PAPER_DESIGN),
@@ -31,7 +29,7 @@ def recognise(layers: Iterable[LayerRow]) -> tuple[Family, float | None]:
     if not found:
         return "other", None
     _, _, _, _, stem = found[0]
-    for alpha in dict.fromkeys(WIDTHS):
+    for alpha in WIDTHS:
         for family, design in DESIGNS:
             network = define(family, alpha, ANY_SIZE, design=design)
             if next(network.steps()).output_shape[0] != stem:

@@ -10,6 +10,7 @@ import onnx
 from app.card.card import NAME, ModelCard, Preprocessing
 from models.export.graph import InputScaling
 from models.importing.checks import Refused
+from models.importing.options import Classes
 from models.zoo.zoo import zoo
 
 MOST_REPEATED = 3  # names that are told
@@ -71,6 +72,11 @@ def preprocessing_text(cut: Preprocessing) -> str:
     return f"{cut.resize}, crop {cut.crop_fraction:g}, {cut.interpolation}"
 
 
+def classes_text(names: Classes) -> str:
+    count = len(names.labels) + names.background
+    return f"{count} with a background" if names.background else str(count)
+
+
 def labels_text(labels: tuple[str, ...]) -> str:
     """How many, the ends, and a warning of names that several classes have (ImageNet's do)."""
     text = f"{len(labels)}: {labels[0]} ... {labels[-1]}"
@@ -78,9 +84,9 @@ def labels_text(labels: tuple[str, ...]) -> str:
     for name in repeated[:MOST_REPEATED]:
         ids = ", ".join(str(at) for at, label in enumerate(labels) if label == name)
         text += f"\n{name!r} is the name of classes {ids}"
-    return text + (
-        f"\nand {more} more names" if (more := len(repeated) - MOST_REPEATED) > 0 else ""
-    )
+    if (more := len(repeated) - MOST_REPEATED) > 0:
+        text += f"\nand {more} more names"
+    return text
 
 
 def family_text(card: ModelCard) -> str:

@@ -1,6 +1,8 @@
 """Running the foreign graph and the wrapped one side by side, before anything is written."""
 
 from dataclasses import dataclass
+from functools import partial
+from itertools import takewhile
 from typing import Any
 
 import numpy as np
@@ -64,9 +66,7 @@ class Original:
     def _fed(self, pixels: Uint8Array) -> NDArray[Any]:
         fed: NDArray[Any] = pixels if self.image.uint8 else pixels.astype(np.float32)
         if self.scaling is not None:
-            mean, std = (
-                np.array(part, np.float32) for part in (self.scaling.mean, self.scaling.std)
-            )
+            mean, std = np.array((self.scaling.mean, self.scaling.std), np.float32)
             fed = (fed / np.float32(255) - mean) / std
         if self.image.layout == "nchw":
             return np.ascontiguousarray(fed.transpose(0, 3, 1, 2))
@@ -118,20 +118,13 @@ def sizes_that_run(wrapped: Runner, trained: int, outputs: tuple[int, int]) -> l
     if trained not in RESOLUTIONS:
         return [trained]
     at = RESOLUTIONS.index(trained)
-    below: list[int] = []
-    above: list[int] = []
-    for size in reversed(RESOLUTIONS[:at]):
-        if not _runs(wrapped, size, outputs):
-            break
-        below.insert(0, size)
-    for size in RESOLUTIONS[at + 1 :]:
-        if not _runs(wrapped, size, outputs):
-            break
-        above.append(size)
-    return [*below, trained, *above]
+    runs = partial(_runs, wrapped, outputs)
+    below = takewhile(runs, reversed(RESOLUTIONS[:at]))
+    above = takewhile(runs, RESOLUTIONS[at + 1 :])
+    return sorted([*below, trained, *above])
 
 
-def _runs(wrapped: Runner, size: int, outputs: tuple[int, int]) -> bool:
+def _runs(wrapped: Runner, outputs: tuple[int, int], size: int) -> bool:
     black = np.zeros((1, size, size, 3), np.uint8)
     try:
         made = wrapped.run([PROBABILITIES, EMBEDDING], **{INPUT: black})

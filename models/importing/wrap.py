@@ -4,7 +4,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import numpy as np
 import onnx
@@ -12,7 +11,7 @@ from onnx import NodeProto, TensorProto, helper, numpy_helper
 
 from app.card.card import EMBEDDING, FEATURES, INPUT, LOGITS, PROBABILITIES
 from app.model.runtime import save_simplified
-from models.export.graph import IR_VERSION, InputScaling
+from models.export.graph import IR_VERSION, InputScaling, Tape
 from models.importing.inspect_graph import Features, ImageInput, Scores
 from models.importing.optional_outputs import OptionalOutputs
 
@@ -37,9 +36,8 @@ class Plan:
     @property
     def pools_here(self) -> bool:
         """Whether the features are still a map."""
-        return len(self.feature_shape) == 4 and self.feature_shape != (
-            self.feature_shape[0], self.channels, 1, 1,
-        )  # fmt: skip
+        batch = self.feature_shape[0]
+        return len(self.feature_shape) == 4 and self.feature_shape != (batch, self.channels, 1, 1)
 
     @property
     def channels(self) -> int:
@@ -59,22 +57,6 @@ class Plan:
         return shapes
 
 
-class _Nodes:
-    """Nodes and constants in the making, each named after what it puts out."""
-
-    def __init__(self) -> None:
-        self.nodes: list[NodeProto] = []
-        self.constants: list[TensorProto] = []
-
-    def emit(self, op: str, inputs: list[str], output: str, **attributes: Any) -> str:
-        self.nodes.append(helper.make_node(op, inputs, [output], output, **attributes))
-        return output
-
-    def constant(self, name: str, value: Any) -> str:
-        self.constants.append(numpy_helper.from_array(np.asarray(value), TAKEN + name))
-        return TAKEN + name
-
-
 def wrap(foreign: onnx.ModelProto, plan: Plan, *, free_batch: bool) -> onnx.ModelProto:
     """Uint8 `image` [N, H, W, 3] in front, `probabilities` and the other outputs behind.
 
@@ -85,13 +67,15 @@ def wrap(foreign: onnx.ModelProto, plan: Plan, *, free_batch: bool) -> onnx.Mode
     model.CopyFrom(foreign)
     graph = model.graph
     names = _clear_names(graph)
-    front, back = _front(plan, names), _back(plan, names)
+    front, back = Tape(), Tape()
+    _write_front(front, plan, names)
+    _write_back(back, plan, names)
     if plan.image.batch is not None and (free_batch or plan.image.batch > 1):
         _free_reshapes(graph, plan.image.batch)
     batch = "N" if free_batch else 1
     height, width = plan.image.height or "H", plan.image.width or "W"
     nodes = [*front.nodes, *graph.node, *back.nodes]
-    constants = [*graph.initializer, *front.constants, *back.constants]
+    constants = [*graph.initializer, *front.constants.values(), *back.constants.values()]
     nodes = _needed(nodes, set(plan.outputs))
     read = {name for node in nodes for name in node.input}
     wrapped = helper.make_graph(
@@ -126,52 +110,43 @@ def simplify(model: onnx.ModelProto) -> onnx.ModelProto:
     return simple
 
 
-def _front(plan: Plan, names: dict[str, str]) -> _Nodes:
+def _write_front(tape: Tape, plan: Plan, names: dict[str, str]) -> None:
     """From pixels to what the graph takes, in the order in which the field's own code scales.
 
     Nothing is folded into the first convolution: in a quantised graph one more rounding would
     move values over a step.
     """
-    tape, value = _Nodes(), INPUT
-    nchw = plan.image.layout == "nchw"
-    steps: list[tuple[str, str, Any]] = []
-    if nchw:
-        steps.append(("Transpose", "transposed", {"perm": [0, 3, 1, 2]}))
-    if not plan.image.uint8:
-        assert plan.scaling is not None  # noqa: S101  a float input has one
-        shape = (3, 1, 1) if nchw else (3,)
-        steps += [
-            ("Cast", "float", {"to": TensorProto.FLOAT}),
+    value = INPUT
+    shape: tuple[int, ...] = (3,)
+    if plan.image.layout == "nchw":
+        value = tape.emit("Transpose", [value], f"{TAKEN}transposed", perm=[0, 3, 1, 2])
+        shape = (3, 1, 1)
+    if plan.scaling is not None:
+        value = tape.emit("Cast", [value], f"{TAKEN}float", to=TensorProto.FLOAT)
+        for op, name, values in (
             ("Div", "unit", np.float32(255)),
             ("Sub", "centred", np.array(plan.scaling.mean, np.float32).reshape(shape)),
             ("Div", "scaled", np.array(plan.scaling.std, np.float32).reshape(shape)),
-        ]
-    for op, name, detail in steps:
-        if isinstance(detail, dict):
-            value = tape.emit(op, [value], TAKEN + name, **detail)
-        else:
-            value = tape.emit(op, [value, tape.constant(f"{name}_by", detail)], TAKEN + name)
+        ):
+            operand = tape.constant(f"{TAKEN}{name}_by", values)
+            value = tape.emit(op, [value, operand], f"{TAKEN}{name}")
     tape.emit("Identity", [value], names.get(plan.image.name, plan.image.name))
-    return tape
 
 
-def _back(plan: Plan, names: dict[str, str]) -> _Nodes:
+def _write_back(tape: Tape, plan: Plan, names: dict[str, str]) -> None:
     """From scores to `logits` and `probabilities`, from features to `features` and `embedding`."""
-    tape = _Nodes()
     value = names.get(plan.output, plan.output)
     if plan.optional.logits:
         logits = names.get(plan.optional.logits, plan.optional.logits)
         tape.emit("Flatten", [logits], LOGITS, axis=1)
     if plan.scores == "logits":
-        value = LOGITS
+        value = tape.emit("Softmax", [LOGITS], f"{TAKEN}softmax", axis=1)
     elif plan.score_axes > 2:
         value = tape.emit("Flatten", [value], f"{TAKEN}scores", axis=1)
-    if plan.scores == "logits":
-        value = tape.emit("Softmax", [value], f"{TAKEN}softmax", axis=1)
-    elif plan.scores == "log probabilities":
+    if plan.scores == "log probabilities":
         value = tape.emit("Exp", [value], f"{TAKEN}softmax")
     if plan.background:
-        kept = tape.constant("classes", np.arange(1, plan.classes))
+        kept = tape.constant(f"{TAKEN}classes", np.arange(1, plan.classes))
         tape.emit("Gather", [value, kept], PROBABILITIES, axis=1)
     else:
         tape.emit("Identity", [value], PROBABILITIES)
@@ -193,7 +168,6 @@ def _back(plan: Plan, names: dict[str, str]) -> _Nodes:
         else:
             tape.emit("Identity", [feature_map], FEATURES)
     tape.emit("Flatten", [value], EMBEDDING, axis=1)
-    return tape
 
 
 def _clear_names(graph: onnx.GraphProto) -> dict[str, str]:
