@@ -5,7 +5,7 @@ import ssl
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import suppress
 from itertools import islice
-from typing import Any, Self, TypeVar, overload
+from typing import Any, Self, TypeVar, Unpack, overload
 
 import httpx
 
@@ -13,7 +13,7 @@ from mobilenet_gateway_client import _calls as calls
 from mobilenet_gateway_client._errors import Closed
 from mobilenet_gateway_client._exchange import Send, Steps, Wait
 from mobilenet_gateway_client._images import ImageList, ImageSource
-from mobilenet_gateway_client._options import Options
+from mobilenet_gateway_client._options import OptionArguments, Options
 from mobilenet_gateway_client._pace import check_concurrency, pace
 from mobilenet_gateway_client._results import Classification, Info, LayerTable, Model
 from mobilenet_gateway_client._retry import Retry
@@ -57,26 +57,12 @@ class AsyncClient:
 
     @overload
     async def classify(
-        self,
-        images: ImageList,
-        *,
-        model: str | None = None,
-        resolution: int | None = None,
-        top_k: int | None = None,
-        deadline_ms: float | None = None,
-        budget: Mapping[str, float] | None = None,
+        self, images: ImageList, **options: Unpack[OptionArguments]
     ) -> list[Classification]: ...
 
     @overload
     async def classify(
-        self,
-        images: ImageSource,
-        *,
-        model: str | None = None,
-        resolution: int | None = None,
-        top_k: int | None = None,
-        deadline_ms: float | None = None,
-        budget: Mapping[str, float] | None = None,
+        self, images: ImageSource, **options: Unpack[OptionArguments]
     ) -> Classification: ...
 
     async def classify(

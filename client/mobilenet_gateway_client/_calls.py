@@ -30,7 +30,7 @@ RAW_IMAGE = "application/octet-stream"
 
 def info(retry: Retry) -> Steps[Info]:
     """Versions, workers, models and settings."""
-    return (yield from exchange(Send("GET", "/info"), retry, Info.parse))
+    return exchange(Send("GET", "/info"), retry, Info.parse)
 
 
 def models(retry: Retry) -> Steps[list[Model]]:
@@ -39,14 +39,14 @@ def models(retry: Retry) -> Steps[list[Model]]:
     def parse(sent: Any) -> list[Model]:
         return [Model.parse(row) for row in sent["models"]]
 
-    return (yield from exchange(Send("GET", "/models"), retry, parse))
+    return exchange(Send("GET", "/models"), retry, parse)
 
 
 def layers(model: str, resolution: int | None, retry: Retry) -> Steps[LayerTable]:
     """The cost of each layer of a model."""
     query = {} if resolution is None else {"resolution": str(resolution)}
     request = Send("GET", f"/models/{quote(model, safe='')}/layers", query)
-    return (yield from exchange(request, retry, LayerTable.parse))
+    return exchange(request, retry, LayerTable.parse)
 
 
 def classify_one(source: ImageSource, options: Options, retry: Retry) -> Steps[Classification]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from itertools import islice
-from typing import Any, Self, TypeVar, overload
+from typing import Any, Self, TypeVar, Unpack, overload
 
 import httpx
 
@@ -14,7 +14,7 @@ from mobilenet_gateway_client import _calls as calls
 from mobilenet_gateway_client._errors import Closed
 from mobilenet_gateway_client._exchange import Send, Steps, Wait
 from mobilenet_gateway_client._images import ImageList, ImageSource
-from mobilenet_gateway_client._options import Options
+from mobilenet_gateway_client._options import OptionArguments, Options
 from mobilenet_gateway_client._pace import check_concurrency, pace
 from mobilenet_gateway_client._results import Classification, Info, LayerTable, Model
 from mobilenet_gateway_client._retry import Retry
@@ -72,26 +72,12 @@ class Client:
 
     @overload
     def classify(
-        self,
-        images: ImageList,
-        *,
-        model: str | None = None,
-        resolution: int | None = None,
-        top_k: int | None = None,
-        deadline_ms: float | None = None,
-        budget: Mapping[str, float] | None = None,
+        self, images: ImageList, **options: Unpack[OptionArguments]
     ) -> list[Classification]: ...
 
     @overload
     def classify(
-        self,
-        images: ImageSource,
-        *,
-        model: str | None = None,
-        resolution: int | None = None,
-        top_k: int | None = None,
-        deadline_ms: float | None = None,
-        budget: Mapping[str, float] | None = None,
+        self, images: ImageSource, **options: Unpack[OptionArguments]
     ) -> Classification: ...
 
     def classify(

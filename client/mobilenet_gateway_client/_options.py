@@ -2,6 +2,17 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TypedDict
+
+
+class OptionArguments(TypedDict, total=False):
+    """`Options` as keyword arguments."""
+
+    model: str | None
+    resolution: int | None
+    top_k: int | None
+    deadline_ms: float | None
+    budget: Mapping[str, float] | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ import csv
 import io
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Protocol
+from typing import Any, TypeAlias
 
 from mobilenet_gateway_client._command.rows import Row
 from mobilenet_gateway_client._errors import ClientError
@@ -14,25 +14,8 @@ class OutputError(ClientError):
     """The output cannot be written, or belongs to another run."""
 
 
-class RowFormat(Protocol):
-    """How rows are written to a file and read back."""
-
-    def head(self) -> bytes:
-        """The start of a new file."""
-
-    def line(self, row: Row) -> bytes:
-        """One row."""
-
-    def scan(self, lines: Iterable[bytes]) -> Iterator[str | None]:
-        """Yields the file name of each whole row, None for the head; stops at a partial last row.
-
-        Raises:
-            OutputError: the file has anything but such rows.
-        """
-
-
 class JsonLines:
-    """One JSON object per line."""
+    """One JSON object per line; has no head."""
 
     _BEGIN = b'{"file": "'
 
@@ -43,6 +26,11 @@ class JsonLines:
         return json.dumps(row.nested()).encode() + b"\n"
 
     def scan(self, lines: Iterable[bytes]) -> Iterator[str | None]:
+        """Yields the file name of each whole row, None for the head; stops at a partial last row.
+
+        Raises:
+            OutputError: the file has anything but such rows.
+        """
         for number, line in enumerate(lines, start=1):
             if not line.endswith(b"\n") and line.startswith(self._BEGIN[: len(line)]):
                 return
@@ -69,6 +57,7 @@ class Csv:
         return self._encode([flat.get(column, "") for column in self._columns])
 
     def scan(self, lines: Iterable[bytes]) -> Iterator[str | None]:
+        """As `JsonLines.scan`."""
         above, read = 0, list[bytes]()  # lines before the record, and in it
         ended = False
 
@@ -108,6 +97,9 @@ class Csv:
         text = io.StringIO()
         csv.writer(text).writerow(values)  # with \r\n, so that it quotes both inside values
         return text.getvalue().removesuffix("\r\n").encode("utf-8", "surrogateescape") + b"\n"
+
+
+RowFormat: TypeAlias = JsonLines | Csv
 
 
 def _text(line: bytes) -> str:

@@ -82,16 +82,10 @@ def write_parquet(lines: Path, path: Path, top_k: int) -> None:
 def _schema(top_k: int) -> "pyarrow.Schema":
     import pyarrow
 
-    def kind(column: str) -> "pyarrow.DataType":
-        if column == "resolution" or column.startswith("class_id"):
-            return pyarrow.int32()
-        return (
-            pyarrow.float64()
-            if column in TIMES or column.startswith("probability")
-            else pyarrow.string()
-        )
-
-    return pyarrow.schema([(column, kind(column)) for column in columns(top_k)])
+    numbers = {"resolution": pyarrow.int32(), **dict.fromkeys(TIMES, pyarrow.float64())}
+    for rank in range(1, top_k + 1):
+        numbers |= {f"class_id_{rank}": pyarrow.int32(), f"probability_{rank}": pyarrow.float64()}
+    return pyarrow.schema([(name, numbers.get(name, pyarrow.string())) for name in columns(top_k)])
 
 
 def _clean(row: dict[str, Any]) -> dict[str, Any]:

@@ -22,15 +22,13 @@ class Row:
 
     def nested(self) -> dict[str, Any]:
         """With predictions as a list; has either `predictions` or `error`."""
-        error = self.classification.error
-        if error is not None:
+        found = self.classification
+        if error := found.error:
             return {"file": self.file, "error": {"type": error.type, "detail": error.detail}}
         return {
             "file": self.file,
-            "model": self.classification.model,
-            "resolution": self.classification.resolution,
-            **{name: getattr(self.classification, name) for name in TIMES},
-            "predictions": [asdict(one) for one in self.classification.predictions],
+            **{name: getattr(found, name) for name in ("model", "resolution", *TIMES)},
+            "predictions": [asdict(one) for one in found.predictions],
         }
 
     def flat(self) -> dict[str, Any]:

@@ -88,9 +88,12 @@ def classify_folder(
     listing = list_images(folder, recursive=identity.recursive)
     summary = Summary(str(output), len(listing.names), passed_over=listing.skipped)
     options = Options(identity.model, identity.resolution, identity.top_k)
-    if output.suffix == ".parquet":
-        check_table(_rows_path(output), output, identity.top_k)
-    with RunFile(_rows_path(output), _row_format(output, identity.top_k), identity) as rows:
+    row_format: RowFormat = Csv(columns(identity.top_k)) if output.suffix == ".csv" else JsonLines()
+    as_table = output.suffix == ".parquet"  # written at the end, from lines
+    lines = output.with_name(f"{output.name}.rows.jsonl") if as_table else output
+    if as_table:
+        check_table(lines, output, identity.top_k)
+    with RunFile(lines, row_format, identity) as rows:
         remaining = [name for name in listing.names if name not in rows.done]
         summary.done_before = summary.files - len(remaining)
         progress.start(summary.files, summary.done_before)
@@ -105,7 +108,7 @@ def classify_folder(
         summary.stopped = stop.received and summary.classified + summary.failed < len(remaining)
         if summary.took_s:
             summary.images_per_s = round((summary.classified + summary.failed) / summary.took_s, 1)
-        if output.suffix == ".parquet" and not summary.stopped:
+        if as_table and not summary.stopped:
             write_parquet(rows.path, output, identity.top_k)
     return summary
 
@@ -139,12 +142,3 @@ def _stoppable(stop: StopRequest) -> Iterator[StopRequest]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def _row_format(output: Path, top_k: int) -> RowFormat:
-    return Csv(columns(top_k)) if output.suffix == ".csv" else JsonLines()
-
-
-def _rows_path(output: Path) -> Path:
-    """Where rows are appended; Parquet is written from that file at the end."""
-    return output.with_name(f"{output.name}.rows.jsonl") if output.suffix == ".parquet" else output

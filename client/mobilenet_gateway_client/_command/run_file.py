@@ -45,7 +45,7 @@ class RunFile:
         self.path = path
         self.done: set[str] = set()
         self._format = row_format
-        self._since_sync = 0
+        self._appended = 0
         try:
             self._record = _lock_record(path, identity)
             self._file: IO[bytes] = path.open("ab")
@@ -77,10 +77,9 @@ class RunFile:
         try:
             self._file.write(self._format.line(row))
             self._file.flush()
-            self._since_sync += 1
-            if self._since_sync >= SYNC_ROWS:
+            self._appended += 1
+            if self._appended % SYNC_ROWS == 0:
                 os.fsync(self._file.fileno())
-                self._since_sync = 0
         except OSError as error:
             raise OutputError(f"{self.path}: {error.strerror}") from error
         self.done.add(row.file)
@@ -119,13 +118,12 @@ def record_path(path: Path) -> Path:
 
 def _lock_record(path: Path, identity: Identity) -> IO[str]:
     """Open and lock the record of a run, checking that it is the same run, or writing it."""
-    path_of_record = record_path(path)
-    known = path_of_record.exists()
-    if path.exists() and path.stat().st_size and not known:
+    recorded_at = record_path(path)
+    if path.exists() and path.stat().st_size and not recorded_at.exists():
         raise OutputError(
             f"{path} exists and was not written by this command. Name another file or remove it."
         )
-    record = path_of_record.open("a+", encoding="utf-8")
+    record = recorded_at.open("a+", encoding="utf-8")
     try:
         fcntl.flock(record, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
