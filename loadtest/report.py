@@ -38,7 +38,6 @@ def megabytes(size_bytes: float) -> str:
 
 
 def verdict(met: bool) -> str:
-    """Say whether a target was met."""
     return "yes" if met else "**no**"
 
 
@@ -57,7 +56,6 @@ def save(name: str, text: str, result: Any, *, publish: bool) -> None:
 
 
 def publish_block(name: str, text: str, docs: Path = DOCS) -> None:
-    """Write the text into its block of the page."""
     docs.write_text(fill_block(docs.read_text("utf-8"), name, f"\n{text}\n"), "utf-8")
 
 

@@ -29,13 +29,10 @@ RAW_IMAGE = "application/octet-stream"
 
 
 def info(retry: Retry) -> Steps[Info]:
-    """Versions, workers, models and settings."""
     return exchange(Send("GET", "/info"), retry, Info.parse)
 
 
 def models(retry: Retry) -> Steps[list[Model]]:
-    """The loaded models."""
-
     def parse(sent: Any) -> list[Model]:
         return [Model.parse(row) for row in sent["models"]]
 
@@ -43,7 +40,6 @@ def models(retry: Retry) -> Steps[list[Model]]:
 
 
 def layers(model: str, resolution: int | None, retry: Retry) -> Steps[LayerTable]:
-    """The cost of each layer of a model."""
     query = {} if resolution is None else {"resolution": str(resolution)}
     request = Send("GET", f"/models/{quote(model, safe='')}/layers", query)
     return exchange(request, retry, LayerTable.parse)

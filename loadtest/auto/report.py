@@ -17,7 +17,6 @@ MIN_GOOD_PREDICTIONS = 8
 
 
 def render(result: AutoResult) -> str:
-    """Return all tables of a run, in Markdown."""
     return "\n\n".join(
         (
             result.conditions.describe(),

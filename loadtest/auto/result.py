@@ -88,8 +88,6 @@ class Prediction:
 
 @dataclass(frozen=True, slots=True)
 class AutoResult:
-    """One run of this benchmark."""
-
     conditions: Conditions
     budget: BudgetResult
     overload: OverloadResult

@@ -148,7 +148,7 @@ def _run_and_count(
 def _chosen(server: Server) -> Counter[str]:
     """Read from the metrics how many images `auto` has given to each variant so far."""
     found: Counter[str] = Counter()
-    for line in server.get_text("/metrics").splitlines():
+    for line in server.get("/metrics").splitlines():
         if line.startswith("gateway_auto_images_total{"):
             labels, _, value = line.rpartition(" ")
             model, resolution = labels.split('"')[1::2]
@@ -163,7 +163,7 @@ def _capacity(server: Server, path: str, body: BodyFile) -> float:
 
 
 def _variants(server: Server) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = server.get_json("/models/frontier")["variants"]
+    rows: list[dict[str, Any]] = json.loads(server.get("/models/frontier"))["variants"]
     return rows
 
 

@@ -15,7 +15,6 @@ MAX_EXTRA_MS = 1.0
 
 
 def render(result: BenchResult) -> str:
-    """Return all tables of a run, in Markdown."""
     cores = result.conditions.machine.cores
     parts = [
         result.conditions.describe(),
@@ -124,11 +123,7 @@ def _open_loop(models: list[ModelResult]) -> str:
             number(run.answered_per_s),
             run.rejected,
             run.failed + run.unsent,
-            number(run.p50_ms),
-            number(run.p95_ms),
-            number(run.p99_ms),
-            number(run.max_ms),
-            number(run.late_p99_ms),
+            *map(number, (run.p50_ms, run.p95_ms, run.p99_ms, run.max_ms, run.late_p99_ms)),
         )
         for model in models
         for load, run in zip(OPEN_LOOP_LOADS, model.open_loops, strict=True)

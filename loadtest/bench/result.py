@@ -100,8 +100,6 @@ class ModelResult:
 
 @dataclass(frozen=True, slots=True)
 class BenchResult:
-    """One run of the benchmark."""
-
     conditions: Conditions
     plan: Plan
     models: list[ModelResult]

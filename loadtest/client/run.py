@@ -47,15 +47,12 @@ class Rounds:
 
 @dataclass(frozen=True, slots=True)
 class ClientResult:
-    """One run of the benchmark."""
-
     conditions: Conditions
     files: int
     photos: list[Rounds]
 
 
 def measure(files: int, rounds: int) -> ClientResult:
-    """Measure every photo."""
     monitor = MachineMonitor()
     measured = []
     with TemporaryDirectory() as name:
@@ -92,7 +89,6 @@ def _classify(server: Server, folder: Path) -> float:
 
 
 def render(result: ClientResult) -> str:
-    """Return the table, with the target beside the measured ratios."""
     rows = [
         (
             rounds.photo,

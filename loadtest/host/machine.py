@@ -18,8 +18,6 @@ TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """The machine and the software of one run."""
-
     date: str
     cpu: str
     cores: int

@@ -1,7 +1,6 @@
 """A server in a process of its own: started, watched, and stopped with all its child processes."""
 
 import http.client
-import json
 import os
 import signal
 import socket
@@ -9,7 +8,7 @@ import subprocess
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any, Self
+from typing import IO, Self
 
 from loadtest.host import processes
 from loadtest.host.processes import Memory
@@ -90,14 +89,10 @@ class Server:
     def cpu_s(self) -> float:
         return processes.cpu_s(self.pids())
 
-    def get_json(self, path: str) -> Any:
-        return json.loads(self.get_text(path))
-
-    def get_text(self, path: str) -> str:
-        return self.request("GET", path)
+    def get(self, path: str, timeout_s: float = 30) -> str:
+        return self.request("GET", path, timeout_s=timeout_s)
 
     def post(self, path: str, content_type: str, data: bytes) -> str:
-        """Send a body and return the text of the answer; see `request`."""
         return self.request("POST", path, data, {"Content-Type": content_type})
 
     def request(
@@ -153,18 +148,14 @@ class Server:
             time.sleep(POLL_S)
 
     def _is_ready(self, path: str) -> bool:
-        connection = http.client.HTTPConnection(HOST, self.port, timeout=5)
         try:
-            connection.request("GET", path)
-            return connection.getresponse().status == 200
-        except (OSError, http.client.HTTPException):
+            self.get(path, timeout_s=5)
+        except ServerError:
             return False
-        finally:
-            connection.close()
+        return True
 
 
 def free_port() -> int:
-    """Return a TCP port on which nothing listens now."""
     with socket.socket() as probe:
         probe.bind((HOST, 0))
         return int(probe.getsockname()[1])

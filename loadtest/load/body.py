@@ -15,14 +15,8 @@ IMAGE = "@IMAGE@"  # placeholder for the base64 text in a JSON template
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """A request body and its Content-Type."""
-
     content_type: str
     data: bytes
-
-    def write(self, path: Path) -> Path:
-        path.write_bytes(self.data)
-        return path
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,14 +32,15 @@ def raw(image: bytes) -> Body:
     return Body("image/jpeg", image)
 
 
-def multipart(image: bytes, field: str = "image") -> Body:
-    """Make a form with one file."""
+def multipart(*images: bytes, field: str = "image") -> Body:
+    """Make a form with one file per image."""
     head = (
         f"--{BOUNDARY}\r\n"
         f'Content-Disposition: form-data; name="{field}"; filename="photo.jpg"\r\n'
         "Content-Type: image/jpeg\r\n\r\n"
-    )
-    data = head.encode() + image + f"\r\n--{BOUNDARY}--\r\n".encode()
+    ).encode()
+    parts = [head + image + b"\r\n" for image in images]
+    data = b"".join((*parts, f"--{BOUNDARY}--\r\n".encode()))
     return Body(f"multipart/form-data; boundary={BOUNDARY}", data)
 
 
@@ -63,6 +58,7 @@ FORMS: dict[str, Callable[[bytes], Body]] = {"raw": raw, "multipart": multipart,
 
 
 def write_body(photo: Photo, folder: Path, form: str = "raw") -> BodyFile:
-    """Write the request body of a photo in one form."""
     body = FORMS[form](photo.path.read_bytes())
-    return BodyFile(form, body.write(folder / f"{photo.name}.{form}"), body.content_type)
+    path = folder / f"{photo.name}.{form}"
+    path.write_bytes(body.data)
+    return BodyFile(form, path, body.content_type)

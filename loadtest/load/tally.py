@@ -39,7 +39,6 @@ class OpenLoop:
         return self.answered / self.seconds
 
     def answered_within(self, limit_ms: float) -> int:
-        """Count the requests that were answered within a time limit."""
         recorded = HdrHistogram.decode(self.histogram).get_recorded_iterator()
         return sum(
             item.count_added_in_this_iter_step

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tomllib
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from loadtest.host.server import Server, free_port
@@ -62,12 +63,11 @@ class Peer:
         return self.requirements.read_text("utf-8").split("\n", 1)[0].partition("==")[2]
 
     def body(self, image: bytes) -> Body:
-        """Make the request body that this server expects."""
         match self.form:
             case "raw":
                 return raw(image)
             case "multipart":
-                return multipart(image, self.field)
+                return multipart(image, field=self.field)
             case _:
                 return json_from_template(image, self.template)
 
@@ -81,13 +81,17 @@ class Peer:
         wanted = hashlib.sha256(self.requirements.read_bytes()).hexdigest()
         if stamp.is_file() and stamp.read_text() == wanted:
             return
-        python = str(self.venv / "bin" / "python")
+        make = [sys.executable, "-m", "venv", "--clear", self.venv]
+        install = [self.venv / "bin" / "python", "-m", "pip", "install", "--quiet", "-r"]
+        run = partial(subprocess.run, stderr=subprocess.STDOUT, timeout=INSTALL_S, check=True)
         with log.open("wb") as output:
-            for command in (
-                [sys.executable, "-m", "venv", "--clear", str(self.venv)],
-                [python, "-m", "pip", "install", "--quiet", "-r", str(self.requirements)],
-            ):
-                self._run(command, output.fileno(), log)
+            try:
+                run(make, stdout=output)
+                run([*install, self.requirements], stdout=output)
+            except (subprocess.SubprocessError, OSError) as error:
+                lines = log.read_text("utf-8", "replace").splitlines()
+                errors = [line for line in lines if "ERROR" in line] or [str(error)]
+                raise PeerUnavailable(errors[-1][-300:]) from error
         stamp.write_text(wanted)
 
     def serve(self, model: Path, cores: int, log: Path) -> Server:
@@ -119,16 +123,6 @@ class Peer:
             log=log,
             start_timeout_s=START_S,
         )
-
-    def _run(self, command: list[str], output: int, log: Path) -> None:
-        try:
-            subprocess.run(
-                command, stdout=output, stderr=subprocess.STDOUT, timeout=INSTALL_S, check=True
-            )
-        except (subprocess.SubprocessError, OSError) as error:
-            lines = log.read_text("utf-8", "replace").splitlines()
-            errors = [line for line in lines if "ERROR" in line] or [str(error)]
-            raise PeerUnavailable(errors[-1][-300:]) from error
 
 
 def read_peers(folder: Path = PEERS) -> list[Peer]:

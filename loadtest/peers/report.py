@@ -3,8 +3,8 @@
 from collections.abc import Callable, Sequence
 from statistics import median
 
-from loadtest.peers.gateway import GATEWAY_NAME
 from loadtest.peers.result import Comparison, PeerRun, PeersResult
+from loadtest.peers.workload import GATEWAY_NAME
 from loadtest.report import megabytes, number, table, verdict
 
 MIN_SPEEDUP = {"mobilenet_v2_1.0_224": 1.6, "mobilenet_v1_0.25_128": 3.0}
@@ -37,7 +37,6 @@ METRICS: dict[str, tuple[Value, bool]] = {
 
 
 def render(result: PeersResult) -> str:
-    """Return all tables of a run, in Markdown."""
     titles = {name: server.title for name, server in result.servers.items()}
     parts = [
         f"{result.conditions.describe()} {result.rounds} rounds of {result.seconds} s, "

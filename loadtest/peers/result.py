@@ -39,8 +39,6 @@ class ServerDescription:
 
 @dataclass(frozen=True, slots=True)
 class PeersResult:
-    """One run of the comparison."""
-
     conditions: Conditions
     connections: int
     rounds: int

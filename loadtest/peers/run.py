@@ -19,11 +19,10 @@ from loadtest.host.model_store import LARGEST, SMALLEST, STORE, make_store
 from loadtest.host.server import ServerError
 from loadtest.load.photos import prepare_photos
 from loadtest.load.wrk import check_wrk, saturating
-from loadtest.peers.gateway import GATEWAY_NAME, Gateway
 from loadtest.peers.peer import Peer, PeerUnavailable, read_peers
 from loadtest.peers.report import render
 from loadtest.peers.result import Comparison, PeersResult, ServerDescription
-from loadtest.peers.workload import ServerUnderTest, Workload
+from loadtest.peers.workload import GATEWAY_NAME, Gateway, ServerUnderTest, Workload
 from loadtest.report import save
 
 CONSOLE = Console(stderr=True)

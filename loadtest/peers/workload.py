@@ -1,15 +1,37 @@
-"""One run of one server in the comparison."""
+"""One run of one server in the comparison, which is this project's own or a peer."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
-from loadtest.host.server import ServerError
+from loadtest.host.gateway import start_gateway
+from loadtest.host.server import Server, ServerError
+from loadtest.load.body import PATH, Body, raw
 from loadtest.load.wrk import run_wrk, saturating
-from loadtest.peers.gateway import Gateway
 from loadtest.peers.peer import Peer
 from loadtest.peers.result import PeerRun
 
 WARM_UP_S = 2
+GATEWAY_NAME = "mobilenet-gateway"
+
+
+class Gateway:
+    """The service with its default settings."""
+
+    name = GATEWAY_NAME
+    title = f"**{GATEWAY_NAME}**"
+    settings = "the defaults, raw JPEG body; request log off"
+    path = PATH
+
+    def __init__(self, version: str) -> None:
+        self.version = version
+
+    def body(self, image: bytes) -> Body:
+        return raw(image)
+
+    def serve(self, model: Path, cores: int, log: Path) -> Server:
+        return start_gateway(model.parent, model.stem, log)
+
+
 ServerUnderTest = Gateway | Peer
 
 
@@ -31,7 +53,8 @@ class Workload:
             ServerError: the server did not start, or its answer is wrong.
         """
         body = server_under_test.body(self.image)
-        file = body.write(self.folder / "body")
+        file = self.folder / "body"
+        file.write_bytes(body.data)
         log = self.folder / f"{server_under_test.name}.log"
         with server_under_test.serve(self.model, self.cores, log) as server:
             answer = server.post(server_under_test.path, body.content_type, body.data)

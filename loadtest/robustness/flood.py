@@ -67,10 +67,8 @@ class FloodResult:
     @property
     def failed(self) -> int:
         """Requests that were neither answered nor rejected."""
-        others = [
-            count for status, count in self.statuses.items() if status not in EXPECTED_STATUSES
-        ]
-        return sum(others) + self.flood.socket_errors
+        expected = sum(self.statuses.get(status, 0) for status in EXPECTED_STATUSES)
+        return sum(self.statuses.values()) - expected + self.flood.socket_errors
 
     @property
     def max_p99_ms(self) -> float:
@@ -91,11 +89,11 @@ def flood(store: Path, seconds: int) -> FloodResult:
             _capacity(server, body, connections, WARM_UP_S)
             capacity_before = _capacity(server, body, connections, CAPACITY_S)
             CONSOLE.print(f"capacity: {capacity_before:.0f} requests/s; flooding for {seconds} s")
-            earlier = count_statuses(server.get_text("/metrics"))
+            earlier = count_statuses(server.get("/metrics"))
             with MemorySampler(server) as sampler:
                 loop = _flood(server, body, capacity_before, seconds)
             recovered = _capacity(server, body, connections, RECOVERY_S)
-            statuses = count_statuses(server.get_text("/metrics")) - earlier
+            statuses = count_statuses(server.get("/metrics")) - earlier
             capacity_after = _capacity(server, body, connections, CAPACITY_S)
     return FloodResult(
         conditions=monitor.conditions(),
@@ -163,24 +161,16 @@ class MemorySampler:
 
 
 def render(result: FloodResult) -> str:
-    """Return the table, with each target beside its figure."""
     third = max(1, len(result.pss_bytes) // 3)
+    memory = mean(result.pss_bytes[:third]), mean(result.pss_bytes[-third:])
     goodput_ratio = percent(result.goodput / result.capacity)
+    max_p99 = f"{result.max_p99_ms:.0f} ms"
     rows = [
         ("capacity before and after", f"{result.capacity:.0f} requests/s", ""),
         ("offered", f"{result.offered:.0f} requests/s", f"about {OVERLOAD} x capacity"),
         ("goodput", f"{result.goodput:.0f} requests/s, {goodput_ratio}", "90 % of capacity"),
-        (
-            "p99 of accepted requests",
-            f"{result.flood.p99_ms:.0f} ms",
-            f"{result.max_p99_ms:.0f} ms",
-        ),
-        (
-            "memory, first and last third",
-            f"{megabytes(mean(result.pss_bytes[:third]))}, "
-            f"{megabytes(mean(result.pss_bytes[-third:]))}",
-            "flat",
-        ),
+        ("p99 of accepted requests", f"{result.flood.p99_ms:.0f} ms", max_p99),
+        ("memory, first and last third", ", ".join(map(megabytes, memory)), "flat"),
         ("capacity in the second after", f"{result.recovered:.0f} requests/s", "back within 1 s"),
         ("failed, neither answered nor rejected", str(result.failed), "0"),
     ]

@@ -53,7 +53,6 @@ class FuzzResult:
         return self.last_bytes / self.warm_bytes - 1 if self.last_bytes else 0.0
 
     def failures(self) -> Iterator[str]:
-        """Yield every reason why the run failed."""
         for number, fault in sorted(self.faults.items()):
             yield (
                 f"case {number}: {fault}; "
@@ -91,7 +90,6 @@ def fuzz(server: Server, seed: int, numbers: range, *, show_progress: bool) -> F
 
 
 def resident_bytes(server: Server) -> int:
-    """Return the resident memory of the service."""
     pages = (Path(f"/proc/{pid}/statm").read_text().split()[1] for pid in server.pids())
     return sum(map(int, pages)) * resource.getpagesize()
 
@@ -144,7 +142,6 @@ def outcome_table(result: FuzzResult) -> Table:
 
 
 def save_case(seed: int, number: int) -> Path:
-    """Write the bytes of a case to a file."""
     path = FAULTS / f"{seed}-{number}.http"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(make_case(seed, number).request)

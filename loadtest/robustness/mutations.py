@@ -132,7 +132,6 @@ MUTATIONS: tuple[Mutation, ...] = (
 
 
 def _block(random: Random, data: bytearray) -> tuple[int, int]:
-    """Choose the start and the size of a block."""
     return random.randrange(len(data)), random.randrange(1, MAX_BLOCK_BYTES)
 
 

@@ -49,7 +49,6 @@ class RawClient:
         return outcome
 
     def close(self) -> None:
-        """Close the connections of all threads."""
         for connection in self._connections:
             connection.close()
 

@@ -23,15 +23,12 @@ from typing import Any
 from locust import FastHttpUser, between, constant_pacing, constant_throughput, events, task
 from locust.env import Environment
 
-from loadtest.load.body import BOUNDARY
+from loadtest.load.body import multipart
 from loadtest.load.photos import prepare_photos
 
-JPEG = {"Content-Type": "image/jpeg"}
-FORM = {"Content-Type": f"multipart/form-data; boundary={BOUNDARY}"}
 CAMERA, PHONE = "camera: POST /predict", "phone: POST /predict"
 DASHBOARD = ("dashboard: GET /models", "dashboard: GET /models/frontier", "dashboard: GET /metrics")
 MIN_RETRY_S = 0.1
-PREDICTIONS: list[str] = [CAMERA, PHONE]
 photos: dict[str, bytes] = {}  # by name, the same for all users
 rejected: dict[str, int] = {}  # 503s by name of the request
 
@@ -57,10 +54,13 @@ class GatewayUser(FastHttpUser):
     abstract = True
     network_timeout = 30.0
 
-    def predict(self, name: str, body: Any, headers: dict[str, str], images: int) -> None:
-        """Send one prediction request."""
+    def predict(self, name: str, body: Any, content_type: str, images: int) -> None:
         request: AbstractContextManager[Any] = self.client.post(
-            "/predict?top_k=3", data=body, headers=headers, name=name, catch_response=True
+            "/predict?top_k=3",
+            data=body,
+            headers={"Content-Type": content_type},
+            name=name,
+            catch_response=True,
         )
         with request as answer:
             if answer.status_code == 503:
@@ -70,9 +70,8 @@ class GatewayUser(FastHttpUser):
                     return
                 rejected[name] = rejected.get(name, 0) + 1
                 answer.success()
-                time.sleep(
-                    max(MIN_RETRY_S, float(retry_after))
-                )  # with gevent, only this user waits
+                # with gevent, only this user waits
+                time.sleep(max(MIN_RETRY_S, float(retry_after)))
                 return
             if answer.status_code != 200:
                 answer.failure(f"status {answer.status_code}: {(answer.text or '')[:200]}")
@@ -90,7 +89,7 @@ class Camera(GatewayUser):
 
     @task
     def frame(self) -> None:
-        self.predict(CAMERA, photos["720p"], JPEG, 1)
+        self.predict(CAMERA, photos["720p"], "image/jpeg", 1)
 
 
 class Phone(GatewayUser):
@@ -102,8 +101,8 @@ class Phone(GatewayUser):
     @task
     def burst(self) -> None:
         images = random.randint(2, 6)  # noqa: S311  not a secret
-        body = form([photos["1080p"]] * images)
-        self.predict(PHONE, body, FORM, images)
+        form = multipart(*[photos["1080p"]] * images)
+        self.predict(PHONE, form.data, form.content_type, images)
 
 
 class Dashboard(FastHttpUser):
@@ -116,15 +115,6 @@ class Dashboard(FastHttpUser):
     def poll(self) -> None:
         for name in DASHBOARD:
             self.client.get(name.rpartition(" ")[2], name=name)
-
-
-def form(images: list[bytes]) -> bytes:
-    """Make a multipart form with several photos."""
-    parts = []
-    for number, image in enumerate(images):
-        head = f'Content-Disposition: form-data; name="{number}"; filename="{number}.jpg"'
-        parts += [f"--{BOUNDARY}\r\n{head}\r\n\r\n".encode(), image, b"\r\n"]
-    return b"".join([*parts, f"--{BOUNDARY}--\r\n".encode()])
 
 
 def judge(environment: Environment, **_: Any) -> None:
@@ -145,23 +135,22 @@ def find_failures(
 ) -> list[str]:
     """Return the conditions that do not hold."""
     found = []
-    predictions = [stats(name, "POST") for name in PREDICTIONS]
+    predictions = [stats(name, "POST") for name in (CAMERA, PHONE)]
     for entry in (*predictions, *(stats(name, "GET") for name in DASHBOARD)):
         if entry.num_failures:
             found.append(f"{entry.name}: {entry.num_failures} of {entry.num_requests} failed")
         if not entry.num_requests - entry.num_failures - rejected.get(entry.name, 0):
             found.append(f"{entry.name}: no answer")
-        elif entry in predictions and (p95_ms := _p95_ms(entry)) > max_p95_ms:
-            found.append(f"{entry.name}: p95 is {p95_ms:.0f} ms, the maximum is {max_p95_ms:g} ms")
+        elif entry in predictions:
+            p95_ms = float(entry.get_response_time_percentile(0.95))
+            if p95_ms > max_p95_ms:
+                limit = f"the maximum is {max_p95_ms:g} ms"
+                found.append(f"{entry.name}: p95 is {p95_ms:.0f} ms, {limit}")
     requests = sum(entry.num_requests for entry in predictions)
     if requests and 100 * sum(rejected.values()) / requests > max_refused_percent:
         share = f"{sum(rejected.values())} of {requests}"
         found.append(f"{share} requests were rejected, the maximum is {max_refused_percent:g} %")
     return found
-
-
-def _p95_ms(entry: Any) -> float:
-    return float(entry.get_response_time_percentile(0.95))
 
 
 events.init_command_line_parser.add_listener(add_options)

@@ -44,7 +44,6 @@ class Parser(argparse.ArgumentParser):
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add every argument of `classify`."""
     parser.set_defaults(parser=parser)
     add = parser.add_argument
     add("folder", type=Path, help="Folder of images.")

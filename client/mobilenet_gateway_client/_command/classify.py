@@ -26,7 +26,6 @@ INTERRUPTED = 130  # the status that a shell reports for SIGINT
 
 
 def classify(program: str, arguments: Sequence[str]) -> int:
-    """Classify a folder through a running gateway."""
     parser = Parser(program, description=DESCRIPTION)
     add_arguments(parser)
     return run(parser.parse_args(arguments, Arguments()))

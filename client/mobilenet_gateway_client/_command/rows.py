@@ -37,7 +37,6 @@ class Row:
 
 
 def flatten(nested: Mapping[str, Any]) -> dict[str, Any]:
-    """The flat form of a nested row."""
     flat = {key: value for key, value in nested.items() if key not in ("predictions", "error")}
     if error := nested.get("error"):
         flat |= {"error": error["type"], "error_detail": error["detail"]}
@@ -47,7 +46,6 @@ def flatten(nested: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def columns(top_k: int) -> list[str]:
-    """The columns of flat rows."""
     ranks = [
         f"{key}_{rank}"
         for rank in range(1, top_k + 1)
