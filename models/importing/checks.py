@@ -29,9 +29,7 @@ def admit(path: Path) -> onnx.ModelProto:
         Refused: it is not ONNX, damaged, too large, or nothing that classifies photos here.
     """
     try:
-        model = read_model(path, external_data=False)
-        data = external_files(model, path.parent)
-        if sum(file.stat().st_size for file in [path, *data]) > MAX_BYTES:
+        if sum(file.stat().st_size for file in _files(path)) > MAX_BYTES:
             raise Refused(
                 f"{path} and its weights are larger than 2 GB, the maximum of an ONNX file."
             )
@@ -46,22 +44,22 @@ def admit(path: Path) -> onnx.ModelProto:
     return model
 
 
-def external_files(model: onnx.ModelProto, folder: Path) -> list[Path]:
-    """The files beside a model that hold its weights.
+def _files(path: Path) -> list[Path]:
+    """The file of a model, and those beside it that hold its weights.
 
     Raises:
         Refused: one of them lies outside of the folder, or is not there.
     """
     names = {
         item.value
-        for tensor in _tensors(model.graph)
+        for tensor in _tensors(read_model(path, external_data=False).graph)
         for item in tensor.external_data
         if item.key == "location"
     }
-    files = []
+    files, folder = [path], path.parent.resolve()
     for name in sorted(names):
         file = (folder / name).resolve()
-        if not file.is_relative_to(folder.resolve()):
+        if not file.is_relative_to(folder):
             raise Refused(f"The weights are in {name!r}, outside the folder of the model.")
         if not file.is_file():
             raise Refused(f"The weights file {name!r} is missing.")
@@ -71,8 +69,7 @@ def external_files(model: onnx.ModelProto, folder: Path) -> list[Path]:
 
 def source_files(path: Path) -> tuple[SourceFile, ...]:
     """Name and hash of a file and of those that hold its weights."""
-    data = external_files(read_model(path, external_data=False), path.parent)
-    return tuple(SourceFile(name=file.name, sha256=sha256_of(file)) for file in [path, *data])
+    return tuple(SourceFile(name=file.name, sha256=sha256_of(file)) for file in _files(path))
 
 
 def _tensors(graph: onnx.GraphProto) -> Iterable[TensorProto]:
@@ -110,9 +107,9 @@ def _check_training(model: onnx.ModelProto) -> None:
     if model.training_info:
         raise Refused("The graph is for training (it has training_info).")
     for node in model.graph.node:
-        modes = [item.i for item in node.attribute if item.name == "training_mode"]
-        norm_outputs = [name for name in node.output if name]
-        if any(modes) or (node.op_type == "BatchNormalization" and len(norm_outputs) > 1):
+        training = any(item.i for item in node.attribute if item.name == "training_mode")
+        statistics = node.op_type == "BatchNormalization" and any(node.output[1:])
+        if training or statistics:
             raise Refused(
                 f"The graph is for training ({node.op_type} in training mode). "
                 "Export it in evaluation mode."

@@ -199,32 +199,24 @@ def _similar_width(graph: Graph, family: Family) -> float:
 
 
 def _by_depthwise(path: Path, found: int) -> Family:
-    counts: dict[Family, int] = {
-        family: sum(node.layer.kind == "depthwise" for node in template(family).nodes)
+    families: dict[int, Family] = {
+        sum(node.layer.kind == "depthwise" for node in template(family).nodes): family
         for family, design in DESIGNS
         if design == PAPER_DESIGN
     }
-    for family, wanted in counts.items():
-        if found == wanted:
-            return family
-    known = ", ".join(f"{family} has {wanted}" for family, wanted in counts.items())
+    if found in families:
+        return families[found]
+    known = ", ".join(f"{family} has {wanted}" for wanted, family in families.items())
     raise CheckpointError(f"{path.name}: has {found} depthwise convolutions; {known}")
 
 
 def _network(
-    path: Path,
-    checkpoint: Checkpoint,
-    family: Family,
-    design: Design,
-    form: str,
+    path: Path, checkpoint: Checkpoint, family: Family, design: Design, form: str
 ) -> IdentifiedWeights:
     """With the width multiplier that gives just these layers."""
     found = {name: layer.kernel.shape for name, layer in checkpoint.layers.items()}
     for alpha in WIDTHS:
         network = define(family, alpha, ANY_SIZE, design=design)
-        first = network.nodes[0]
-        if found[first.name][0] != next(network.steps()).output_shape[0]:
-            continue
         wanted = kernel_shapes(network)
         if all(found[name] == shape for name, shape in wanted.items() if name != "classifier"):
             return IdentifiedWeights(checkpoint, family, alpha, design, form)

@@ -15,6 +15,15 @@ from models.zoo.imagenet import imagenet_labels
 from models.zoo.zoo import formats
 
 IMAGENET = "imagenet"
+PRESET_FORMATS = {  # names of --like: formats of the zoo
+    "torchvision": "torchvision",
+    "torchvision_v2": "torchvision_v2",
+    "keras": "keras",
+    "tflite": "tflite_float",
+    "timm": "timm_v2",
+    "timm_v1": "timm_v1",
+}
+PRESETS = ", ".join(PRESET_FORMATS)
 BACKGROUND_NAMES = {"background", "dummy", "__background__"}
 
 
@@ -29,19 +38,6 @@ class Preset:
     scaling: InputScaling
     preprocessing: Preprocessing
     background: bool
-
-
-def presets() -> dict[str, Preset]:
-    """By the name that `--like` takes."""
-    names = {
-        "torchvision": "torchvision",
-        "torchvision_v2": "torchvision_v2",
-        "keras": "keras",
-        "tflite": "tflite_float",
-        "timm": "timm_v2",
-        "timm_v1": "timm_v1",
-    }
-    return {name: preset_of(record, f"--like {name}") for name, record in names.items()}
 
 
 def preset_of(record: str, said_by: str) -> Preset:
@@ -79,9 +75,9 @@ class Choices:
         """
         if self.like is None:
             return self.file
-        if self.like not in presets():
-            raise Refused(f"Unknown preset {self.like!r}. Supported: {', '.join(presets())}.")
-        return presets()[self.like]
+        if self.like not in PRESET_FORMATS:
+            raise Refused(f"Unknown preset {self.like!r}. Supported: {PRESETS}.")
+        return preset_of(PRESET_FORMATS[self.like], f"--like {self.like}")
 
     def by(self, *names: str) -> str:
         """Who says so: the options that were given, and the preset for the others."""
@@ -110,7 +106,7 @@ def choose_scaling(choices: Choices, uint8: bool) -> InputScaling | None:
     if preset is None and len(named) < 2:
         raise Refused(
             "A graph does not state the scaling of its float input. Give --like "
-            f"({', '.join(presets())}), or --mean and --std of pixel / 255."
+            f"({PRESETS}), or --mean and --std of pixel / 255."
         )
     own = {name: _channels(name, value) for name, value in given.items() if value is not None}
     scaling = replace(preset.scaling, **own) if preset else InputScaling(**own)
@@ -135,7 +131,7 @@ def choose_preprocessing(choices: Choices) -> Preprocessing:
     known: dict[str, Any] = preset.preprocessing.model_dump() if preset else {}
     if missing := [f"--{name.replace('_', '-')}" for name in fields if name not in known | given]:
         raise Refused(
-            f"A graph does not state its preprocessing. Give --like ({', '.join(presets())}), "
+            f"A graph does not state its preprocessing. Give --like ({PRESETS}), "
             f"or {', '.join(missing)}."
         )
     try:
