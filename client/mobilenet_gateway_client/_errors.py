@@ -1,18 +1,4 @@
-"""The errors of this client.
-
-ClientError
-├── Closed               the client was closed before the answer arrived
-├── Unreachable          no connection, or no answer in time, after all retries
-├── NotAGateway          another service answered
-├── UnreadableImage      the file cannot be read, or the object is not an image
-└── Problem              the gateway answered with a problem (RFC 9457)
-    ├── ImageProblem     this image cannot be classified; others may be
-    ├── BadQuery         a parameter is unknown or out of range, or no model fits the budget
-    ├── DeadlineExceeded the answer would have come after the deadline
-    ├── Unauthorized     the API key is missing or not accepted
-    ├── Unavailable      the gateway is overloaded or shutting down, after all retries
-    └── UnknownModel     no loaded model has that name
-"""
+"""The errors of this client; a `Problem` (RFC 9457) is the gateway's own answer."""
 
 from collections.abc import Mapping
 from typing import Any

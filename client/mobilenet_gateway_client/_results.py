@@ -91,11 +91,7 @@ class Layer:
     @classmethod
     def parse(cls, sent: Mapping[str, Any]) -> Self:
         """From a row of /models/NAME/layers."""
-        known: dict[str, Any] = {
-            name: tuple(value) if isinstance(value, list) else value
-            for name, value in _known(cls, sent).items()
-        }
-        return cls(**known)
+        return cls(**_known(cls, sent))
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,9 +145,12 @@ def to_classifications(sent: Mapping[str, Any]) -> list[Classification]:
 
 
 def _known(kind: type[Any], sent: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of a dataclass.
+    """The fields of a dataclass, with tuples for lists.
 
     Raises:
         KeyError: one was not sent.
     """
-    return {field.name: sent[field.name] for field in fields(kind)}
+    known = {field.name: sent[field.name] for field in fields(kind)}
+    return {
+        name: tuple(value) if isinstance(value, list) else value for name, value in known.items()
+    }

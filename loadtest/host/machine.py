@@ -10,10 +10,9 @@ from importlib.metadata import version
 from pathlib import Path
 
 from app.system.cores import usable_cores
+from loadtest.host.processes import TICKS_PER_S
 
 PACKAGES = ("mobilenet-gateway", "onnxruntime", "pillow", "numpy", "fastapi", "uvicorn", "uvloop")
-STAT = Path("/proc/stat")
-TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +106,7 @@ def this_machine() -> Machine:
 def cpu_times() -> CpuTimes:
     usages = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     own_s = sum(usage.ru_utime + usage.ru_stime for usage in usages)
-    return parse_cpu_times(STAT.read_text("utf-8"), own_s)
+    return parse_cpu_times(Path("/proc/stat").read_text("utf-8"), own_s)
 
 
 def parse_cpu_times(stat: str, own_s: float) -> CpuTimes:

@@ -14,7 +14,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import IO, TYPE_CHECKING, Self, cast
 
 if TYPE_CHECKING:
     from app.model.model import Model
@@ -52,13 +52,9 @@ class BareLoop:
         self._process.communicate()
 
     def run(self, photo: Path, threads: int, seconds: float) -> BareRun:
-        requests, answers = self._process.stdin, self._process.stdout
-        if requests is None or answers is None:
-            raise RuntimeError("the bare loop has no pipes")
         request = {"photo": str(photo), "threads": threads, "seconds": seconds}
-        requests.write(json.dumps(request) + "\n")
-        requests.flush()
-        answer = answers.readline()
+        print(json.dumps(request), file=self._process.stdin, flush=True)
+        answer = cast(IO[str], self._process.stdout).readline()
         if not answer:
             raise RuntimeError(f"the bare loop exited with status {self._process.wait()}")
         return BareRun(**json.loads(answer))

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, TypeAlias
 
-from mobilenet_gateway_client._command.rows import Row
+from mobilenet_gateway_client._command.rows import Row, flatten
 from mobilenet_gateway_client._errors import ClientError
 
 
@@ -53,7 +53,7 @@ class Csv:
         return self._encode(self._columns)
 
     def line(self, row: Row) -> bytes:
-        flat = row.flat()
+        flat = flatten(row.nested())
         return self._encode([flat.get(column, "") for column in self._columns])
 
     def scan(self, lines: Iterable[bytes]) -> Iterator[str | None]:

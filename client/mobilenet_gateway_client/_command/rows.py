@@ -31,12 +31,9 @@ class Row:
             "predictions": [asdict(one) for one in found.predictions],
         }
 
-    def flat(self) -> dict[str, Any]:
-        """With columns for each rank; leaves out those that do not apply."""
-        return flatten(self.nested())
-
 
 def flatten(nested: Mapping[str, Any]) -> dict[str, Any]:
+    """With columns for each rank; leaves out those that do not apply."""
     flat = {key: value for key, value in nested.items() if key not in ("predictions", "error")}
     if error := nested.get("error"):
         flat |= {"error": error["type"], "error_detail": error["detail"]}

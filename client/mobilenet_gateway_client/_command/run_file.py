@@ -8,7 +8,6 @@ changed in between, for example by a spreadsheet, is rejected.
 import fcntl
 import json
 import os
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Self
@@ -86,20 +85,13 @@ class RunFile:
 
     def _resume(self) -> None:
         """Read which images are done, and cut off a partial last row."""
-        position = whole = 0
-
-        def lines() -> Iterator[bytes]:
-            nonlocal position
-            with self.path.open("rb") as file:
-                for line in file:
-                    position += len(line)
-                    yield line
-
+        whole = 0
         try:
-            for name in self._format.scan(lines()):
-                whole = position
-                if name is not None:
-                    self.done.add(name)
+            with self.path.open("rb") as file:
+                for name in self._format.scan(file):
+                    whole = file.tell()
+                    if name is not None:
+                        self.done.add(name)
         except OutputError as error:
             raise OutputError(
                 f"{self.path} was changed: {error}. Undo the change, name another file, "
