@@ -6,7 +6,6 @@ Only the text of these errors reaches a client; any other exception becomes a pl
 from collections.abc import Mapping
 from math import ceil
 
-INTERNAL_ERROR_DETAIL = "Internal error. The server's log has the details."
 CLOSE = {"Connection": "close"}  # so that the rest of the body is not read
 RETRY = {"Retry-After": "1"}
 
@@ -132,6 +131,9 @@ class StoreUnusable(RequestError, status=500, type="store-unusable"):
 
 class InternalError(RequestError, status=500, type="internal-error"):
     """The server failed; its log has the details."""
+
+    def __init__(self, detail: str = "Internal error. The server's log has the details.") -> None:
+        super().__init__(detail)
 
 
 class Overloaded(RequestError, status=503, type="overloaded"):

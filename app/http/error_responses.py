@@ -10,14 +10,7 @@ from pydantic_core import from_json
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from app.errors import (
-    INTERNAL_ERROR_DETAIL,
-    BadQuery,
-    InternalError,
-    MethodNotAllowed,
-    NotFound,
-    RequestError,
-)
+from app.errors import BadQuery, InternalError, MethodNotAllowed, NotFound, RequestError
 from app.oip.rest_codec import oip_error_response
 from app.oip.schemas import ErrorResponse
 from app.paths import speaks_oip
@@ -61,7 +54,7 @@ def install(app: FastAPI, reference: str = "/docs") -> None:
 
     @app.exception_handler(Exception)  # the middleware logs it
     async def on_unexpected(request: Request, _: Exception) -> Response:
-        return error_response(InternalError(INTERNAL_ERROR_DETAIL), request.scope["path"])
+        return error_response(InternalError(), request.scope["path"])
 
 
 def documented(

@@ -13,7 +13,7 @@ from typing import Protocol
 from starlette.responses import Response
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
-from app.errors import INTERNAL_ERROR_DETAIL, InternalError, RequestError
+from app.errors import InternalError, RequestError
 from app.inference.results import ImageResult
 from app.inference.scheduler import Ticket
 from app.paths import PREDICT
@@ -120,7 +120,7 @@ class FastPredict:
 
     def _fail(self, error: Exception) -> None:
         log.error("Unexpected error on %s", PREDICT, exc_info=error)
-        self.reject(InternalError(INTERNAL_ERROR_DETAIL))
+        self.reject(InternalError())
 
     def _send(self, response: Response) -> None:
         """Write the answer in one piece and release everything."""

@@ -8,7 +8,7 @@ import logging
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.errors import INTERNAL_ERROR_DETAIL, InternalError, RequestError
+from app.errors import InternalError, RequestError
 from app.http.error_responses import error_response
 from app.request.admitted import stopped
 from app.service.gateway import Gateway
@@ -57,7 +57,7 @@ class RequestMiddleware:
                 raise
             log.error("Unexpected error on %s", scope["path"], exc_info=error)
             if not answered:
-                await respond(InternalError(INTERNAL_ERROR_DETAIL))
+                await respond(InternalError())
         finally:
             gateway.request_log.add(record)
 

@@ -17,7 +17,6 @@ from google.protobuf.json_format import ParseDict
 from google.protobuf.message import DecodeError, Message
 
 from app.errors import (
-    INTERNAL_ERROR_DETAIL,
     BadRequest,
     ClientGone,
     InternalError,
@@ -229,7 +228,7 @@ class InferenceService:
             raise
         except Exception as error:
             log.error("Unexpected error on %s", record.path, exc_info=error)
-            await _abort(context, record, InternalError(INTERNAL_ERROR_DETAIL))
+            await _abort(context, record, InternalError())
         finally:
             self.gateway.request_log.add(record)
 
