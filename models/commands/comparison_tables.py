@@ -1,5 +1,7 @@
 """The comparison with the papers as tables: for a terminal and for the documentation."""
 
+from collections.abc import Iterable
+
 from rich.console import Group
 from rich.table import Table
 
@@ -15,18 +17,9 @@ from models.papers.comparison import (
 )
 
 NETWORKS = (
-    "table",
-    "network",
-    "top-1",
-    "MAdds printed",
-    "computed",
-    "params printed",
-    "computed",
-    "",
-)
+    "table", "network", "top-1", "MAdds printed", "computed", "params printed", "computed", "",
+)  # fmt: skip
 MEMORY = ("size", "V1 printed", "computed", "V2 printed", "computed", "")
-AGREES = "agrees"
-FIRST_NUMBER_COLUMN = {NETWORKS: 2, MEMORY: 1}
 
 
 def network_row(row: Comparison) -> tuple[str, ...]:
@@ -57,7 +50,6 @@ def memory_row(row: WidestTensor) -> tuple[str, ...]:
 
 
 def vgg16_memory() -> str:
-    """A sentence about the activations of VGG-16."""
     return (
         f"VGG-16's activations of one image take {megabytes(vgg16_activation_bytes())} in 32-bit "
         "values; the CS231n notes on convolutional networks print "
@@ -71,30 +63,31 @@ def notes() -> list[str]:
     return list(dict.fromkeys(reason for reason in reasons if reason))
 
 
-def comparison() -> Group:
-    """The whole comparison for a terminal."""
-    networks = _table(NETWORKS, "Millions of multiply-adds and of parameters")
-    for row in comparisons():
-        networks.add_row(*network_row(row))
-    memory = _table(MEMORY, "Widest tensor at each size, 16-bit values (V2 paper, Table 3)")
-    for wide in widest_tensors():
-        memory.add_row(*memory_row(wide))
+def comparison_tables() -> Group:
+    title = "Millions of multiply-adds and of parameters"
+    networks = _table(title, NETWORKS, map(network_row, comparisons()), texts=2)
+    title = "Widest tensor at each size, 16-bit values (V2 paper, Table 3)"
+    memory = _table(title, MEMORY, map(memory_row, widest_tensors()), texts=1)
     reasons = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
     for number, reason in enumerate(notes(), start=1):
         reasons.add_row(f"{number}", reason)
     return Group(networks, "", memory, "", reasons, "", vgg16_memory())
 
 
-def _table(headings: tuple[str, ...], title: str) -> Table:
-    """An empty table with figures aligned right."""
+def _table(
+    title: str, headings: tuple[str, ...], rows: Iterable[tuple[str, ...]], texts: int
+) -> Table:
+    """A table with numbers in all columns but the first `texts` and the last."""
     table = Table(
         title=title, title_justify="left", box=None, padding=(0, 2, 0, 0), header_style="bold"
     )
     for at, heading in enumerate(headings):
-        figure = at >= FIRST_NUMBER_COLUMN[headings] and at < len(headings) - 1
-        table.add_column(heading, justify="right" if figure else "left", no_wrap=True)
+        number = texts <= at < len(headings) - 1
+        table.add_column(heading, justify="right" if number else "left", no_wrap=True)
+    for row in rows:
+        table.add_row(*row)
     return table
 
 
 def _note(why: str | None) -> str:
-    return AGREES if why is None else f"note {notes().index(why) + 1}"
+    return "agrees" if why is None else f"note {notes().index(why) + 1}"

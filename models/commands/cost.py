@@ -1,5 +1,6 @@
 """`mobilenet-gateway models cost`: of a network, of a model, or of the papers' networks."""
 
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, cast
@@ -9,7 +10,6 @@ import typer
 from app.card.card import Cost, Precision
 from app.errors import BadQuery
 from models.commands import tables
-from models.commands.compare import compare_with_papers
 from models.commands.named_model import find_model
 from models.commands.terminal import (
     AlphaOption,
@@ -18,6 +18,7 @@ from models.commands.terminal import (
     StoreOption,
     errors_reported,
     print_result,
+    print_status,
     store_folder,
 )
 
@@ -59,7 +60,11 @@ def cost(
         with errors_reported(ValueError, OSError):
             others = sorted(context.params.keys() - COMPARE_OPTIONS)
             _reject_options(context, others, "has no effect with --compare. Remove it.")
-            compare_with_papers(compare=compare, as_csv=as_csv, as_json=as_json, plot=plot)
+            if not compare:
+                raise ValueError("--csv and --plot need --compare.")
+            if as_csv and as_json:
+                raise ValueError("Use either --csv or --json, not both.")
+            _compare_with_papers(as_csv=as_csv, as_json=as_json, plot=plot)
         return
     with errors_reported(ValueError, OverflowError, OSError):
         if model is not None:
@@ -75,6 +80,20 @@ def cost(
             result = _network_cost(family, alpha, resolution, classes, expansion, precision)
     data = {"model": title, **result.model_dump(exclude=set() if layers else {"layers"})}
     print_result(data, lambda: tables.cost_table(title, result, layers=layers), as_json)
+
+
+def _compare_with_papers(*, as_csv: bool, as_json: bool, plot: Path | None) -> None:
+    from models.commands.comparison_tables import comparison_tables
+    from models.papers import comparison
+    from models.papers.accuracy_plot import draw
+
+    if plot is not None:
+        draw(plot)
+        print_status(str(plot))
+    if as_csv:
+        sys.stdout.write(comparison.as_csv())
+    else:
+        print_result(comparison.as_data(), comparison_tables, as_json)
 
 
 def _network_cost(
@@ -107,17 +126,11 @@ def _model_cost(model: str, resolution: int | None, folder: Path) -> tuple[str, 
     except BadQuery:
         if path is None or resolution not in card.resolutions:
             raise
-        return title, graph_cost(
-            path, resolution
-        )  # feature maps of imported models may not scale evenly
+        # Feature maps of imported models may not scale evenly.
+        return title, graph_cost(path, resolution)
 
 
 def _reject_options(context: typer.Context, names: Iterable[str], reason: str) -> None:
-    """Reject options that would be ignored.
-
-    Raises:
-        ValueError: one of `names` is given on the command line.
-    """
     for name in names:
         source = context.get_parameter_source(name)
         if source is not None and source.name == "COMMANDLINE":

@@ -1,7 +1,4 @@
-"""Plot of accuracy over multiply-adds, as in the papers (V1 Figure 4, V2 Figure 5).
-
-Needs matplotlib (extra `plot`), which is imported only for drawing.
-"""
+"""Plot of accuracy over multiply-adds, as in the papers (V1 Figure 4, V2 Figure 5)."""
 
 import hashlib
 import json
@@ -55,7 +52,6 @@ def points() -> tuple[Point, ...]:
 
 
 def points_hash(plotted: Sequence[Point]) -> str:
-    """A hash of the points of a plot."""
     rows = [
         [point.series, point.name, *(f"{x:.3f}" for x in astuple(point)[2:])] for point in plotted
     ]

@@ -21,10 +21,13 @@ from models.network.design import define
 from models.network.mobilenet_v1 import mobilenet_v1
 from models.network.mobilenet_v2 import mobilenet_v2
 from models.network.network import Network
-from models.papers.lecture import bottleneck_module, naive_module
-from models.papers.mobilenets import conv_mobilenet, shallow_mobilenet
-from models.papers.references import REFERENCES
-from models.papers.vgg import vgg16
+from models.papers.references import (
+    REFERENCES,
+    conv_mobilenet,
+    inception_module,
+    shallow_mobilenet,
+    vgg16,
+)
 
 PRINTED = Path(__file__).with_name("printed.csv")
 VGG16_PRINTED_BYTES = 96_000_000
@@ -37,20 +40,20 @@ STAGE_INPUT = (
 )
 # size: channels and kB of V1 and of V2, and the reason where they differ
 PRINTED_MEMORY = {
-    112: (64, 1600, 16, 400, None),
-    56: (128, 800, 32, 200, STAGE_INPUT),
-    28: (256, 400, 64, 100, STAGE_INPUT),
-    14: (512, 200, 160, 62, STAGE_INPUT),
-    7: (1024, 199, 320, 32, "V1: erratum: 7 x 7 x 1024 values of 2 bytes are 100 kB"),
-    1: (1024, 2, 1280, 2, None),
+    112: ((64, 1600, 16, 400), None),
+    56: ((128, 800, 32, 200), STAGE_INPUT),
+    28: ((256, 400, 64, 100), STAGE_INPUT),
+    14: ((512, 200, 160, 62), STAGE_INPUT),
+    7: ((1024, 199, 320, 32), "V1: erratum: 7 x 7 x 1024 values of 2 bytes are 100 kB"),
+    1: ((1024, 2, 1280, 2), None),
 }
 
 FAMILIES: dict[str, Family] = {"MobileNetV1": "mobilenet_v1", "MobileNetV2": "mobilenet_v2"}
 OTHERS: dict[str, Callable[[int], Network]] = REFERENCES | {
     "Conv MobileNet": conv_mobilenet,
     "Shallow MobileNet": shallow_mobilenet,
-    "Inception module": lambda _: naive_module(),
-    "Inception module with bottlenecks": lambda _: bottleneck_module(),
+    "Inception module": lambda _: inception_module(bottlenecks=False),
+    "Inception module with bottlenecks": lambda _: inception_module(bottlenecks=True),
 }
 
 
@@ -91,28 +94,22 @@ class Comparison:
 def agrees(printed: str, computed: float) -> bool:
     """Whether a printed figure is the computed one to the printed number of decimals."""
     unit = 10.0 ** -len(printed.partition(".")[2])
-    truncated = floor(computed / unit) * unit
+    units = computed / unit
     return any(
-        abs(float(printed) - value) < unit / 1000 for value in (truncated, _round(computed, unit))
+        abs(float(printed) - whole * unit) < unit / 1000
+        for whole in (floor(units), floor(units + 0.5))
     )
 
 
 @cache
 def comparisons() -> tuple[Comparison, ...]:
-    """Every row of printed.csv."""
     with PRINTED.open(encoding="utf-8", newline="") as file:
         return tuple(_compare(row) for row in csv.DictReader(file))
 
 
-def as_dicts() -> list[dict[str, Any]]:
-    """The rows with the additional field `agrees`."""
-    return [{**asdict(row), "agrees": row.agrees} for row in comparisons()]
-
-
 def as_data() -> dict[str, Any]:
-    """The whole comparison as data for JSON."""
     return {
-        "networks": as_dicts(),
+        "networks": [{**asdict(row), "agrees": row.agrees} for row in comparisons()],
         "widest_tensors": [asdict(row) for row in widest_tensors()],
         "vgg16_activation_bytes": {
             "printed": VGG16_PRINTED_BYTES, "found": vgg16_activation_bytes(), "why": VGG16_WHY,
@@ -123,7 +120,7 @@ def as_data() -> dict[str, Any]:
 def as_csv() -> str:
     """The networks as CSV."""
     text = StringIO()
-    rows = as_dicts()
+    rows = as_data()["networks"]
     writer = csv.DictWriter(text, rows[0].keys(), lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
@@ -146,13 +143,11 @@ class WidestTensor:
 def widest_tensors() -> tuple[WidestTensor, ...]:
     """Table 3 of the V2 paper."""
     rows = []
-    for size, (*printed, why) in PRINTED_MEMORY.items():
+    for size, (printed, why) in PRINTED_MEMORY.items():
         v1 = _widest(mobilenet_v1(), size, between_blocks=False)
         v2 = _widest(mobilenet_v2(), size, between_blocks=True)
-        kb = [channels * size * size * 2 / 1e3 for channels in (v1, v2)]
-        v1_printed, v1_kb, v2_printed, v2_kb = printed
-        cells = (v1_printed, v1_kb, v2_printed, v2_kb)
-        rows.append(WidestTensor(size, v1, kb[0], v2, kb[1], cells, why))
+        v1_kb, v2_kb = (channels * size * size * 2 / 1e3 for channels in (v1, v2))
+        rows.append(WidestTensor(size, v1, v1_kb, v2, v2_kb, printed, why))
     return tuple(rows)
 
 
@@ -201,7 +196,3 @@ def _widest(network: Network, size: int, *, between_blocks: bool) -> int:
         and step.node.layer.kind != "linear"
         and (not between_blocks or step.node.name.endswith("_project") or size == 1)
     )
-
-
-def _round(value: float, unit: float) -> float:
-    return floor(value / unit + 0.5) * unit

@@ -5,26 +5,29 @@ import pytest
 from models.network.cost import network_cost
 from models.network.layers import Add, Conv, LayerError
 from models.network.network import INPUT, Network
-from models.papers.lecture import bottleneck_module, naive_module
+from models.papers.references import inception_module
 from tests.models.published import Row, agrees, rows
 
-MODULES = {"naive": naive_module, "bottlenecks": bottleneck_module}
+MODULES = {
+    "naive": inception_module(bottlenecks=False),
+    "bottlenecks": inception_module(bottlenecks=True),
+}
 
 
 @pytest.mark.parametrize("row", rows("inception"), ids=lambda row: row["module"])
 def test_an_inception_module_costs_what_the_lecture_says(row: Row) -> None:
-    madds_m = network_cost(MODULES[row["module"]]()).madds / 1e6
+    madds_m = network_cost(MODULES[row["module"]]).madds / 1e6
     assert agrees("inception", row["module"], "madds_M", row["madds_M"], madds_m, 0.5)
 
 
 def test_an_inception_module_puts_its_branches_side_by_side() -> None:
-    assert naive_module().shape_of("out") == (672, 28, 28)
-    assert bottleneck_module().shape_of("out") == (480, 28, 28)
+    assert inception_module(bottlenecks=False).shape_of("module_concat") == (672, 28, 28)
+    assert inception_module(bottlenecks=True).shape_of("module_concat") == (480, 28, 28)
 
 
 def test_the_lectures_358_million_count_one_convolution_twice() -> None:
-    cost = network_cost(bottleneck_module())
-    [twice] = [row.madds for row in cost.layers if row.name == "3x3"]
+    cost = network_cost(inception_module(bottlenecks=True))
+    [twice] = [row.madds for row in cost.layers if row.name == "module_1_1_0"]
     assert cost.madds == 28 * 28 * (256 * (128 + 64 + 64 + 64) + 64 * (9 * 192 + 25 * 96))
     assert round((cost.madds + twice) / 1e6) == 358
 
@@ -56,4 +59,4 @@ def test_a_layer_cannot_be_fed_by_one_that_is_not_there_yet() -> None:
 
 def test_the_shape_of_an_unknown_layer_is_an_error_that_names_it() -> None:
     with pytest.raises(LayerError, match="Unknown layer 'nowhere'"):
-        naive_module().shape_of("nowhere")
+        inception_module(bottlenecks=False).shape_of("nowhere")

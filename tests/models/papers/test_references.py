@@ -5,10 +5,8 @@ import pytest
 from models.network.cost import network_cost
 from models.network.layers import Conv, Linear, LocalResponseNorm
 from models.network.network import Network
-from models.papers.alexnet import alexnet
 from models.papers.comparison import activation_bytes
-from models.papers.mobilenets import conv_mobilenet, shallow_mobilenet
-from models.papers.references import REFERENCES
+from models.papers.references import REFERENCES, alexnet, conv_mobilenet, shallow_mobilenet
 
 # torchvision's num_params (GoogLeNet: of BVLC's Caffe model; Inception-V3: less its auxiliary
 # classifier's 3,326,696), and what leaves the last layer before the classes
