@@ -39,21 +39,19 @@ def recommend(
 
     from app.system.cores import usable_cores
     from models.recommendation import recommend as recommendation
-    from models.recommendation.limits import RecommendationLimits
     from models.recommendation.probe import probe
     from models.zoo.zoo import zoo
 
-    values = {
-        "max_latency_ms": max_latency_ms,
-        "max_service_memory_mb": max_service_memory_mb,
-        "max_madds": max_madds,
-        "max_params": max_params,
-        "min_top1": min_top1,
-    }
     try:
-        limits = RecommendationLimits.model_validate(values)
+        limits = recommendation.RecommendationLimits(
+            max_latency_ms=max_latency_ms,
+            max_service_memory_mb=max_service_memory_mb,
+            max_madds=max_madds,
+            max_params=max_params,
+            min_top1=min_top1,
+        )
     except ValidationError as error:
-        [first, *_] = error.errors()
+        first = error.errors()[0]
         option = _option(str(first["loc"][0]))
         raise CommandError(f"{option}: {first['msg']}, not {first['input']}.") from error
     console = Console(stderr=True)
@@ -69,7 +67,6 @@ def recommend(
 
 
 def _option(limit: str) -> str:
-    """The command line option of a limit."""
     return f"--{limit.replace('service_memory', 'memory').replace('_', '-')}"
 
 

@@ -8,6 +8,7 @@ import io
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -60,8 +61,7 @@ def probe(on_step: Callable[[str], None] = lambda _: None) -> Probe:
             timed += time_network(family, alpha, sides, precision)
         found[precision] = fit(timed, precision)
     on_step("decoding")
-    decode_ms = time_decoding()
-    return Probe(found, decode_ms, time.perf_counter() - began)
+    return Probe(found, time_decoding(), time.perf_counter() - began)
 
 
 def time_network(
@@ -71,33 +71,31 @@ def time_network(
     session = network_session(define(family, alpha, sides[0]), precision)
     for side in sides:
         cost = network_cost(define(family, alpha, side), precision)
-        yield TimedNetwork(cost.layers, fastest_ms(session, side))
+        image = np.random.default_rng(0).integers(0, 256, (1, side, side, 3), dtype=np.uint8)
+        run = partial(session.run, ["probabilities"], {INPUT: image})
+        run()  # warms up
+        yield TimedNetwork(cost.layers, fastest_ms(run, RUNS))
 
 
-def fastest_ms(session: Any, side: int, runs: int = RUNS) -> float:
-    """CPU time of the fastest of several runs on noise.
-
-    Inference runs on the calling thread, so its CPU time excludes other load on the machine, which
-    the wall clock would include.
-    """
-    image = np.random.default_rng(0).integers(0, 256, (1, side, side, 3), dtype=np.uint8)
-    took_s = []
-    for _ in range(1 + runs):
-        began = time.thread_time()
-        session.run(["probabilities"], {INPUT: image})
-        took_s.append(time.thread_time() - began)
-    return min(took_s[1:]) * 1000
-
-
-def time_decoding(size: tuple[int, int] = PHOTO_SIZE) -> float:
+def time_decoding() -> float:
     """Milliseconds to decode a JPEG with the detail of a photo for a model at 224."""
-    coarse = np.random.default_rng(0).integers(0, 256, (90, 160, 3), dtype=np.uint8)
+    coarse = Image.fromarray(np.random.default_rng(0).integers(0, 256, (90, 160, 3), np.uint8))
     file = io.BytesIO()
-    Image.fromarray(coarse).resize(size, Image.Resampling.BICUBIC).save(file, "JPEG", quality=85)
+    coarse.resize(PHOTO_SIZE, Image.Resampling.BICUBIC).save(file, "JPEG", quality=85)
+    decode = partial(load_image, file.getvalue(), 224, PREPROCESSING, ImageLimits())
+    return fastest_ms(decode, DECODES)
+
+
+def fastest_ms(run: Callable[[], object], runs: int) -> float:
+    """CPU time of the fastest of several runs.
+
+    Inference and decoding run on the calling thread, so its CPU time excludes other load on the
+    machine, which the wall clock would include.
+    """
     took_s = []
-    for _ in range(DECODES):
+    for _ in range(runs):
         began = time.thread_time()
-        load_image(file.getvalue(), 224, PREPROCESSING, ImageLimits())
+        run()
         took_s.append(time.thread_time() - began)
     return min(took_s) * 1000
 
@@ -108,12 +106,12 @@ def network_session(network: Network, precision: Precision) -> Any:
         scaling = formats()["torchvision"].scaling
         model = build_graph(network, FloatWriter(untrained(network), scaling), False)
     else:
-        model = build_graph(network, QuantizedWriter(random_integers(network)), False)
+        model = build_graph(network, QuantizedWriter(_random_integers(network)), False)
     return runtime.new_session(model.SerializeToString())
 
 
-def random_integers(network: Network) -> Quantization:
-    """Random integer weights of a network, with scales that avoid saturation."""
+def _random_integers(network: Network) -> Quantization:
+    """Integer weights with scales that avoid saturation."""
     random = np.random.default_rng(0)
     layers = {
         name: QuantizedLayer(

@@ -8,9 +8,13 @@ import pytest
 
 from app.card.card import Precision
 from models.network.network import Network
-from models.recommendation.limits import RecommendationLimits
 from models.recommendation.probe import NETWORKS, RUNS, Probe, network_session, probe, time_network
-from models.recommendation.recommend import Candidate, candidates, recommend
+from models.recommendation.recommend import (
+    Candidate,
+    RecommendationLimits,
+    candidates,
+    recommend,
+)
 from models.zoo.zoo import zoo
 from tests.app.cli_runner import refused, run
 
