@@ -17,11 +17,7 @@ class MalformedRecord(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class HashRecord:
-    """Hashes by file name, in the format that `sha256sum -c` reads.
-
-    It covers files whose publishers give no hash: the first download sets the expected hash, so a
-    later change is noticed.
-    """
+    """Hashes by file name as of the first download, in the format that `sha256sum -c` reads."""
 
     path: Path
 

@@ -7,8 +7,8 @@ work where they mean one class only.
 
 import csv
 import re
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,8 +25,6 @@ class LabelError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class LabelledPhoto:
-    """A photo and the index of its class."""
-
     path: Path
     class_id: int
 
@@ -36,16 +34,15 @@ class LabelIndex:
 
     def __init__(self, labels: Sequence[str]) -> None:
         self.count = len(labels)
-        self._exact: dict[str, set[int]] = {}
-        names: dict[str, set[int]] = {}
-        synonyms: dict[str, set[int]] = {}
+        self._exact: dict[str, set[int]] = defaultdict(set)
+        names: dict[str, set[int]] = defaultdict(set)
+        synonyms: dict[str, set[int]] = defaultdict(set)
+        is_imagenet = tuple(labels) == imagenet_labels()
         for index, name in enumerate(labels):
-            self._exact.setdefault(name, set()).add(index)
-            names.setdefault(_normalized(name), set()).add(index)
-        if tuple(labels) == imagenet_labels():
-            for index in range(self.count):
-                for name in imagenet_names(index):
-                    synonyms.setdefault(_normalized(name), set()).add(index)
+            self._exact[name].add(index)
+            names[_normalized(name)].add(index)
+            for synonym in imagenet_names(index) if is_imagenet else ():
+                synonyms[_normalized(synonym)].add(index)
         self._classes = synonyms | names
 
     def find(self, text: str) -> int:
@@ -83,7 +80,17 @@ def read_labelled(source: Path, labels: Sequence[str]) -> list[LabelledPhoto]:
         raise ValueError(f"{source} is neither a folder nor a CSV file.")
     if not pairs:
         raise ValueError(f"{source} has no rows.")
-    return _resolve(pairs, LabelIndex(labels))
+    index = LabelIndex(labels)
+    found: dict[str, int] = {}
+    errors = []
+    for text in dict.fromkeys(text for _, text in pairs):
+        try:
+            found[text] = index.find(text)
+        except LabelError as error:
+            errors.append(str(error))
+    if errors:
+        raise LabelError(f"Cannot resolve these labels: {_first(errors, '; ')}.")
+    return [LabelledPhoto(path, found[text]) for path, text in pairs]
 
 
 def _read_folder(folder: Path) -> list[tuple[Path, str]]:
@@ -115,23 +122,6 @@ def _read_csv(path: Path) -> list[tuple[Path, str]]:
     if duplicates := [str(file) for file, count in counts.items() if count > 1]:
         raise ValueError(f"{path} names files more than once: {_first(duplicates)}.")
     return pairs
-
-
-def _resolve(pairs: Iterable[tuple[Path, str]], labels: LabelIndex) -> list[LabelledPhoto]:
-    found: dict[str, int] = {}
-    errors: dict[str, str] = {}
-    photos = []
-    for path, text in pairs:
-        if text not in found and text not in errors:
-            try:
-                found[text] = labels.find(text)
-            except LabelError as error:
-                errors[text] = str(error)
-        if text in found:
-            photos.append(LabelledPhoto(path, found[text]))
-    if errors:
-        raise LabelError(f"Cannot resolve these labels: {_first(list(errors.values()), '; ')}.")
-    return photos
 
 
 def _normalized(name: str) -> str:

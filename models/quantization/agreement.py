@@ -1,6 +1,6 @@
 """Agreement between the probabilities of two models."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -34,14 +34,11 @@ class Agreement:
         return self.same_top1 / self.images
 
 
-def probabilities(
-    session: Any, images: Sequence[Uint8Array], on_image: Callable[[], None] = lambda: None
-) -> Float32Array:
+def probabilities(session: Any, images: Sequence[Uint8Array]) -> Float32Array:
     """Run images [1, H, W, 3] on all cores; return [len(images), classes]."""
 
     def run(image: Uint8Array) -> Float32Array:
         [scores] = session.run([PROBABILITIES], {INPUT: image})
-        on_image()
         return scores  # type: ignore[no-any-return]  # onnxruntime has no types
 
     with ThreadPoolExecutor(usable_cores().count) as pool:

@@ -93,8 +93,7 @@ def _statistics(tensor: Float32Array, draws: int, random: np.random.Generator) -
     )
 
 
-def _merge(parts: Iterable[Activations]) -> Activations:
-    parts = list(parts)
+def _merge(parts: Sequence[Activations]) -> Activations:
     return Activations(
         np.min([part.minimum for part in parts], axis=0),
         np.max([part.maximum for part in parts], axis=0),
@@ -104,7 +103,6 @@ def _merge(parts: Iterable[Activations]) -> Activations:
 
 
 def _session_with_outputs(path: Path, names: Iterable[str]) -> Any:
-    """A session of the model with these tensors as additional outputs."""
     model = onnx.load(path)
     outputs = {value.name for value in model.graph.output}
     model.graph.output.extend(

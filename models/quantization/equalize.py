@@ -32,8 +32,6 @@ RELU6_LIMIT = 6.0
 
 @dataclass(frozen=True, slots=True)
 class Equalized:
-    """Weights and statistics of activations after equalization."""
-
     layers: dict[str, LayerWeights]
     activations: dict[str, Activations]
 
@@ -118,9 +116,5 @@ def _scale_output(weights: LayerWeights, factors: Float32Array) -> LayerWeights:
 
 
 def _scale_input(node: Node, weights: LayerWeights, factors: Float32Array) -> LayerWeights:
-    by_channel = (
-        factors[:, None, None, None]
-        if node.layer.kind == "depthwise"
-        else (factors[None, :, None, None])
-    )
-    return LayerWeights(weights.kernel / by_channel, weights.bias)
+    shape = (-1, 1, 1, 1) if node.layer.kind == "depthwise" else (1, -1, 1, 1)
+    return LayerWeights(weights.kernel / factors.reshape(shape), weights.bias)

@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+import numpy as np
+
 from models.checkpoints.checkpoint import Affine, LayerWeights, Quantization
 from models.export.exported import Exported
 from models.network.layers import Conv
@@ -11,7 +13,12 @@ from models.quantization.calibration import Activations
 from models.quantization.equalize import RELU6_LIMIT, equalize
 from models.quantization.quantized_graph import PostTrainingWriter
 from models.quantization.ranges import RULES, RangeRule, affine
-from models.quantization.rounding import image_affine, quantize_weights
+from models.quantization.rounding import (
+    bias_correction,
+    image_affine,
+    image_correction,
+    quantize_layer,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +61,7 @@ class QuantizedWeights:
     quantization: Quantization
     layers: Mapping[str, LayerWeights]
 
-    def writer(self, float_layers: Iterable[str] = ()) -> PostTrainingWriter:
+    def writer(self, float_layers: Iterable[str]) -> PostTrainingWriter:
         """A graph writer that keeps these layers in float."""
         kept = {name: self.layers[name] for name in float_layers}
         return PostTrainingWriter(self.quantization, kept)
@@ -64,16 +71,26 @@ def quantize_model(
     model: Exported, activations: Mapping[str, Activations], method: Method
 ) -> QuantizedWeights:
     """Quantize every layer of a float model by one method."""
-    network, layers = model.network, model.checkpoint.layers
+    layers: Mapping[str, LayerWeights] = model.checkpoint.layers
     if method.migration is not None:
-        equalized = equalize(network, layers, activations, method.migration)
+        equalized = equalize(model.network, layers, activations, method.migration)
         layers, activations = equalized.layers, equalized.activations
     offset = model.scaling.offset.ravel()
     affines = {INPUT: image_affine(offset), **_affines(model, activations, method)}
-    integers = quantize_weights(
-        network, layers, activations, affines, offset,
-        per_channel=method.per_channel, correct_bias=method.correct_bias,
-    )  # fmt: skip
+    integers = {}
+    for node in model.network.nodes:
+        if node.name not in layers:
+            continue
+        weights, [source] = layers[node.name], node.inputs
+        bias_shift = np.zeros_like(weights.bias)
+        if source == INPUT:
+            bias_shift = image_correction(weights, offset, affines[INPUT])
+        elif method.correct_bias:
+            layer = quantize_layer(weights, affines[source], bias_shift, method.per_channel)
+            bias_shift = bias_correction(node, weights, layer, activations[source], affines[source])
+        integers[node.name] = quantize_layer(
+            weights, affines[source], bias_shift, method.per_channel
+        )
     return QuantizedWeights(Quantization(integers, affines), layers)
 
 

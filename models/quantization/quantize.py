@@ -20,7 +20,7 @@ from models.importing.report import free_name
 from models.network.cost import network_cost
 from models.progress import Progress, StepCounter
 from models.quantization.agreement import Agreement, agreement, probabilities
-from models.quantization.calibration import Activations, observe
+from models.quantization.calibration import observe
 from models.quantization.core_time import core_ms
 from models.quantization.methods import METHODS, Method, QuantizedWeights, quantize_model
 from models.quantization.photo_split import PhotoSplit, split_photos
@@ -33,8 +33,6 @@ REQUIRED_IMPROVEMENT = 0.95
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """A method and its agreement with the float model."""
-
     method: Method
     float_layers: tuple[str, ...]
     result: Agreement
@@ -42,8 +40,6 @@ class Trial:
 
 @dataclass(frozen=True, slots=True)
 class Quantized:
-    """The written file, its card, and the trials of all methods."""
-
     path: Path
     card: ModelCard
     trials: tuple[Trial, ...]
@@ -56,9 +52,8 @@ class Quantizer:
         self.model, self.photos, self.progress = model, photos, progress
         self.session = new_session(path)
         images = photos.calibration
-        self.activations: dict[str, Activations] = observe(
-            path, model.network, images, StepCounter(progress, "observing activations", len(images))
-        )
+        on_image = StepCounter(progress, "observing activations", len(images))
+        self.activations = observe(path, model.network, images, on_image)
         self.reference = probabilities(self.session, photos.comparison)
 
     def compare(self, methods: Sequence[Method]) -> Iterator[Trial]:
@@ -165,7 +160,7 @@ def quantize(
 
 def _draft(model: Exported, name: str) -> ModelCard:
     """The card without its report, and without accuracy, which is the float model's."""
-    changes: dict[str, Any] = {
+    changes = {
         "name": name,
         "precision": "int8",
         "precision_origin": "post_training_int8",
@@ -177,7 +172,6 @@ def _draft(model: Exported, name: str) -> ModelCard:
 
 
 def as_data(done: Quantized) -> dict[str, Any]:
-    """The result as data for JSON."""
     assert done.card.quantization is not None  # noqa: S101  it was just written
     return {
         "model": done.card.name,

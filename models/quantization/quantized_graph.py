@@ -35,10 +35,10 @@ class PostTrainingWriter(QuantizedWriter):
         self._quantize(node.name)
 
     def simple(self, node: Node, op: str) -> None:
-        if op != "GlobalAveragePool":
+        if op == "GlobalAveragePool":
+            self.tape.emit(op, list(node.inputs), node.name)
+        else:
             super().simple(node, op)
-            return
-        self.tape.emit(op, list(node.inputs), node.name)
 
     def linear(self, node: Node) -> None:
         tape, source = self.tape, node.inputs[0]

@@ -1,25 +1,21 @@
 """Rounding float weights and biases to integers."""
 
-from collections.abc import Mapping
-
 import numpy as np
 
 from app.arrays import Float32Array, Float64Array
 from models.checkpoints.checkpoint import Affine, LayerWeights, QuantizedLayer
-from models.network.network import INPUT, Network, Node
+from models.network.network import Node
 from models.quantization.calibration import Activations
 from models.quantization.ranges import fake_quantize
 
 WEIGHT_LEVELS = 127
 # A bias shares its int32 accumulator with the products.
 MAX_BIAS = 1 << 30
-# Pixels are integers already.
-PIXEL_SCALE = 1.0
 
 
 def image_affine(offset: Float32Array) -> Affine:
     """The affine of the image; its zero point is the rounded mean of `offset` [3]."""
-    return Affine(PIXEL_SCALE, round(float(offset.mean())))
+    return Affine(1.0, round(float(offset.mean())))  # pixels are integers already
 
 
 def quantize_layer(
@@ -80,32 +76,3 @@ def _mean_output(node: Node, kernel: Float64Array, mean: Float32Array) -> Float6
     if node.layer.kind == "depthwise":
         return np.asarray(summed[:, 0] * mean)
     return np.asarray(summed @ mean)
-
-
-def quantize_weights(
-    network: Network,
-    layers: Mapping[str, LayerWeights],
-    activations: Mapping[str, Activations],
-    affines: Mapping[str, Affine],
-    offset: Float32Array,
-    *,
-    per_channel: bool,
-    correct_bias: bool,
-) -> dict[str, QuantizedLayer]:
-    """Quantize every layer with weights; `offset` [3] is the pixel value that becomes zero."""
-    quantized = {}
-    for node in network.nodes:
-        if node.name not in layers:
-            continue
-        weights, [source] = layers[node.name], node.inputs
-        bias_shift = np.zeros_like(weights.bias)
-        if source == INPUT:
-            bias_shift = image_correction(weights, offset, affines[INPUT])
-        layer = quantize_layer(weights, affines[source], bias_shift, per_channel)
-        if correct_bias and source != INPUT:
-            bias_shift = bias_shift + bias_correction(
-                node, weights, layer, activations[source], affines[source]
-            )
-            layer = quantize_layer(weights, affines[source], bias_shift, per_channel)
-        quantized[node.name] = layer
-    return quantized
