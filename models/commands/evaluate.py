@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console, Group
+from rich.console import Group
 from rich.text import Text
 
 from app.card.card import Measurement
@@ -75,28 +75,25 @@ def evaluate(
     Evaluates every combination of models, resolutions, decodings and preprocessings.
     """
     from app.images import pillow_settings
+    from models.evaluation import evaluate as evaluation
     from models.evaluation.card_accuracy import check_writable
-    from models.evaluation.evaluate import conditions, evaluation_row
-    from models.evaluation.evaluate import evaluate as run
     from models.photos.labelled import read_labelled
 
     pillow_settings.configure()
     folder, limits = store_folder(store), ImageLimits.from_settings(load_settings())
     paths = [model_in_store(folder, name) for name in names]
-    found = []
-    with errors_reported(ValueError, OSError), progress_bars(Console(stderr=True)) as progress:
+    with errors_reported(ValueError, OSError), progress_bars() as progress:
         _check_files(csv_file, plot)
         resolutions = [_resolution(text) for text in _parts(resolution)]
         decodes = _required_parts(decode, "decode")
         preprocessings = _required_parts(preprocessing, "preprocessing")
         if write:
             check_writable(paths, decodes, preprocessings)
-        every = list(conditions(paths, resolutions, decodes, preprocessings))
+        every = list(evaluation.conditions(paths, resolutions, decodes, preprocessings))
         labels = {each.path: each.model.card.labels for each in every}
         labelled = {path: read_labelled(photos, names) for path, names in labels.items()}
-        for condition in every:
-            found.append(run(condition, labelled[condition.path], limits, progress))
-        rows = [evaluation_row(each, found[0]) for each in found]
+        found = [evaluation.evaluate(each, labelled[each.path], limits, progress) for each in every]
+        rows = [evaluation.evaluation_row(each, found[0]) for each in found]
     print_result([asdict(one) for one in rows], lambda: evaluation_table(rows), as_json)
     _print_damaged(found[0].damaged)
     # Last, so that a full disk does not lose the printed results.
@@ -108,7 +105,9 @@ def evaluate(
 
 def evaluation_table(rows: Sequence["EvaluationRow"]) -> Group:
     """One row per condition; values that all rows share are in the title."""
-    varying = [name for name in VARYING if len({getattr(one, name) for one in rows}) > 1]
+    from models.evaluation.evaluate import varying_fields
+
+    varying = varying_fields(rows, VARYING)
     constant = [f"{name} {getattr(rows[0], name)}" for name in VARYING if name not in varying]
     table = plain_table(
         *(varying or ["model"]), "top-1 (95 %)", "top-5 (95 %)", "ECE", "agreement", "img/s",
@@ -147,11 +146,6 @@ def _resolution(text: str) -> int:
 
 
 def _check_files(csv_file: Path | None, plot: Path | None) -> None:
-    """Check before the evaluation that its results can be written.
-
-    Raises:
-        ValueError: a folder is missing, or the plot cannot be drawn.
-    """
     from models.files.plot_file import check_plot
 
     if plot:
@@ -180,7 +174,6 @@ def _write_files(rows: Sequence["EvaluationRow"], csv_file: Path | None, plot: P
 def _write_cards(
     evaluated: Sequence["Condition"], rows: Sequence["EvaluationRow"], photos: str
 ) -> None:
-    """Write the accuracy of every model into its card."""
     from models.evaluation.card_accuracy import write_accuracy
 
     measured: dict[Path, list[Measurement]] = {}

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from models.commands import tables
+from models.commands.tables import plain_table
 from models.commands.terminal import (
     JsonOption,
     StoreOption,
@@ -118,19 +118,14 @@ def import_model(
         "findings": [asdict(finding) for finding in adoption.findings],
         "card": adoption.card.model_dump(mode="json", exclude={"labels": True, "cost": {"layers"}}),
     }
-    print_result(
-        data, lambda: tables.findings_table(adoption.card.name, adoption.findings), as_json
-    )
+    rows = [(each.what, each.value, each.known_by) for each in adoption.findings]
+    table = plain_table(adoption.card.name, "", "known by", rows=rows, numbers=False)
+    print_result(data, lambda: table, as_json)
     if not dry_run:
         print_status(f"{path} ({path.stat().st_size / 1e6:.1f} MB)")
 
 
 def _numbers(option: str, text: str | None) -> tuple[float, ...] | None:
-    """Parse comma-separated numbers.
-
-    Raises:
-        ValueError: a part is not a number.
-    """
     if text is None:
         return None
     try:

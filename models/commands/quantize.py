@@ -4,8 +4,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console, Group
-from rich.table import Table
+from rich.console import Group
 from rich.text import Text
 
 from app.errors import CardError
@@ -59,9 +58,8 @@ def quantize(
     and top-1 agreement of both.
     """
     from app.images import pillow_settings
+    from models.quantization import quantize as quantization
     from models.quantization.methods import METHODS
-    from models.quantization.quantize import as_data
-    from models.quantization.quantize import quantize as run
 
     pillow_settings.configure()
     folder, settings = store_folder(store), load_settings()
@@ -69,11 +67,8 @@ def quantize(
     methods = {each.name: each for each in METHODS}
     if method is not None and method not in methods:
         raise CommandError(f"Unknown method {method!r}. Supported: {', '.join(methods)}.")
-    with (
-        errors_reported(ValueError, CardError, OSError),
-        progress_bars(Console(stderr=True)) as progress,
-    ):
-        done = run(
+    with errors_reported(ValueError, CardError, OSError), progress_bars() as progress:
+        done = quantization.quantize(
             path,
             folder,
             calibration=calibration,
@@ -85,8 +80,7 @@ def quantize(
             limits=ImageLimits.from_settings(settings),
             progress=progress,
         )
-    data = as_data(done)
-    data["float_file_bytes"] = path.stat().st_size
+    data = quantization.as_data(done) | {"float_file_bytes": path.stat().st_size}
     print_result(data, lambda: _report(data), as_json)
 
 
@@ -102,15 +96,11 @@ def _report(data: dict[str, Any]) -> Group:
         )
     images = data["ladder"][0]["compared_images"]
     heading = Text(f"Compared with the float model on {images} images that did not calibrate:")
-    return Group(heading, trials, "", _comparison(data), "", Text(verdict(data)))
-
-
-def _comparison(data: dict[str, Any]) -> Table:
-    table = plain_table("", "float", "int8")
     times = (f"{data[key]:.2f} ms" for key in ("float_ms", "int8_ms"))
-    table.add_row("one image on one core", *times)
-    table.add_row("file", *(megabytes(data[key]) for key in ("float_file_bytes", "file_bytes")))
-    return table
+    sizes = (megabytes(data[key]) for key in ("float_file_bytes", "file_bytes"))
+    rows = [("one image on one core", *times), ("file", *sizes)]
+    comparison = plain_table("", "float", "int8", rows=rows)
+    return Group(heading, trials, "", comparison, "", Text(verdict(data)))
 
 
 def verdict(data: dict[str, Any]) -> str:

@@ -1,22 +1,21 @@
 """Tables for the terminal, and the rows that `--json` prints instead."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Group
 from rich.table import Table
 
-from app.card.card import Cost, ModelCard
+from app.card.card import Cost
 
 if TYPE_CHECKING:
-    from models.importing.report import Finding
     from models.recommendation.recommend import Candidate
+    from models.zoo.zoo import Entry
 
 
-def zoo_row(
-    card: ModelCard, download_bytes: int | None, *, pinned: bool, in_store: bool
-) -> dict[str, Any]:
+def zoo_row(entry: "Entry", *, in_store: bool) -> dict[str, Any]:
     """One model of `models list`."""
+    card = entry.recipe.card(entry.precision)
     accuracy = card.accuracy
     return {
         "name": card.name,
@@ -27,8 +26,8 @@ def zoo_row(
         "top1": accuracy.top1 if accuracy else None,
         "top5": accuracy.top5 if accuracy else None,
         "accuracy_source": accuracy.source if accuracy else None,
-        "download_bytes": download_bytes,
-        "pinned": pinned,
+        "download_bytes": entry.download_bytes,
+        "pinned": entry.pinned,
         "licence": card.origin.licence,
         "in_store": in_store,
     }
@@ -98,10 +97,10 @@ def cost_table(title: str, cost: Cost, *, layers: bool) -> Group:
         totals.add_row(name, f"{actual:,}", f"{standard:,}", saving)
     totals.add_row("stored parameters", f"{cost.stored_params:,}")
     totals.add_row("peak activations", f"{cost.peak_activation_bytes:,} bytes")
-    return Group(*([layer_table(cost)] if layers else []), totals)
+    return Group(*([_layer_table(cost)] if layers else []), totals)
 
 
-def layer_table(cost: Cost) -> Table:
+def _layer_table(cost: Cost) -> Table:
     table = plain_table(
         "layer", "kind", "input", "output", "kernel", "params", "MAdds", "output bytes"
     )
@@ -119,28 +118,19 @@ def layer_table(cost: Cost) -> Table:
     return table
 
 
-def card_table(card: dict[str, Any], prefix: str = "") -> Table:
+def card_table(card: dict[str, Any]) -> Table:
     """All fields of a card, nested names joined by dots."""
-    table = plain_table("field", "value", numbers=False)
-    for name, value in _flat(card, prefix):
-        table.add_row(name, value)
-    return table
+    return plain_table("field", "value", rows=_flat(card, ""), numbers=False)
 
 
-def findings_table(name: str, findings: Iterable["Finding"]) -> Table:
-    """Properties of an imported file, and how each is known."""
-    table = plain_table(name, "", "known by", numbers=False)
-    for finding in findings:
-        table.add_row(finding.what, finding.value, finding.known_by)
-    return table
-
-
-def plain_table(*headings: str, numbers: bool = True) -> Table:
+def plain_table(*headings: str, rows: Iterable[Sequence[str]] = (), numbers: bool = True) -> Table:
     """A table without borders; numbers never wrap, texts may."""
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold")
     for heading in headings:
         number = numbers and heading != headings[0]
         table.add_column(heading, justify="right" if number else "left", no_wrap=numbers)
+    for row in rows:
+        table.add_row(*row)
     return table
 
 

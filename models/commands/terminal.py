@@ -1,7 +1,7 @@
 """Options, output and errors that the commands of `models` share."""
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -36,12 +36,10 @@ class CommandError(GatewayError):
 
 
 def store_folder(option: Path | None) -> Path:
-    """The store of the option, or of the setting."""
     return option or load_settings().store
 
 
 def print_result(data: Any, table: Callable[[], Any], as_json: bool) -> None:
-    """Print data as JSON, or the table that shows them."""
     if as_json:
         print(json.dumps(data, indent=2))
     else:
@@ -65,10 +63,9 @@ def errors_reported(*kinds: type[Exception]) -> Iterator[None]:
 
 
 @contextmanager
-def progress_bars(
-    stderr: Console, columns: Sequence[ProgressColumn] | None = None
-) -> Iterator[ProgressCallback]:
+def progress_bars(*columns: ProgressColumn) -> Iterator[ProgressCallback]:
     """A progress bar for each task; silent if stderr is not a terminal."""
+    stderr = Console(stderr=True)
     details = columns or (MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(
         TextColumn("{task.description}", markup=False), BarColumn(), *details,

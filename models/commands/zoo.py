@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.progress import DownloadColumn, TransferSpeedColumn
 
 from models.commands import tables
@@ -20,8 +19,6 @@ from models.commands.terminal import (
     store_folder,
 )
 
-DEFAULT_CACHE = Path("models/weights")
-
 
 def list_models(
     words: Annotated[
@@ -36,12 +33,7 @@ def list_models(
 
     folder = store_folder(store)
     rows = [
-        tables.zoo_row(
-            entry.recipe.card(entry.precision),
-            entry.download_bytes,
-            pinned=entry.pinned,
-            in_store=(folder / f"{name}.onnx").is_file(),
-        )
+        tables.zoo_row(entry, in_store=(folder / f"{name}.onnx").is_file())
         for name, entry in zoo().items()
         if all(word in name for word in words or [])
     ]
@@ -79,7 +71,7 @@ def pull(
             help="Folder with weight files to use instead of downloads; repeatable.",
         ),
     ] = [],  # noqa: B006  Typer copies it
-    cache: Annotated[Path, typer.Option(help="Folder for downloads.")] = DEFAULT_CACHE,
+    cache: Annotated[Path, typer.Option(help="Folder for downloads.")] = Path("models/weights"),
     offline: Annotated[bool, typer.Option("--offline", help="Do not use the network.")] = False,
     force: Annotated[
         bool, typer.Option("--force", help="Export models again that are in the store.")
@@ -98,11 +90,10 @@ def pull(
         raise CommandError("Give either names or --all, not both.")
     if missing := [str(path) for path in weights if not path.is_dir()]:
         raise CommandError(f"--weights: not a folder: {', '.join(missing)}.")
-    columns = (DownloadColumn(), TransferSpeedColumn())
     failed = []
     with (
         errors_reported(ZooError, OSError),
-        progress_bars(Console(stderr=True), columns) as progress,
+        progress_bars(DownloadColumn(), TransferSpeedColumn()) as progress,
     ):
         fetcher = Fetcher(cache, tuple(weights), progress, offline, _print_waiting)
         # Resolve every name first, so that a typo fails before any download.

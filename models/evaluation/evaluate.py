@@ -10,7 +10,6 @@ from statistics import median
 from typing import Literal, cast, get_args
 
 import numpy as np
-from pydantic import ValidationError
 
 from app.card.card import Interpolation, Measurement, Precision, Preprocessing
 from app.errors import ImageError
@@ -31,8 +30,6 @@ MODEL_PREPROCESSING = "own"
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """A loaded model with a resolution, a way of decoding and a preprocessing."""
-
     model: Model
     path: Path
     resolution: int
@@ -121,7 +118,7 @@ def parse_preprocessing(text: str, own: Preprocessing) -> Preprocessing:
             raise ValueError("wrong number of parts")
         changes = {name: part for name, part in zip(names, parts, strict=False) if part}
         return Preprocessing.model_validate(own.model_dump() | changes)
-    except (ValidationError, ValueError) as error:
+    except ValueError as error:
         raise ValueError(
             f"Unknown preprocessing {text!r}. Supported: {MODEL_PREPROCESSING}, or "
             "RESIZE[:INTERPOLATION[:CROP_FRACTION]] with shortest_edge or central_crop, "
@@ -179,18 +176,10 @@ def evaluate(
 
     started = time.perf_counter()
     with ThreadPoolExecutor(usable_cores().count) as pool:
-        classified = list(pool.map(classify, photos))
+        classified = list(zip(photos, pool.map(classify, photos), strict=True))
     elapsed_s = time.perf_counter() - started
-    results = [
-        (photo, result)
-        for photo, result in zip(photos, classified, strict=True)
-        if isinstance(result, ImageResult)
-    ]
-    damaged = {
-        photo.path: result
-        for photo, result in zip(photos, classified, strict=True)
-        if isinstance(result, str)
-    }
+    results = [(photo, found) for photo, found in classified if isinstance(found, ImageResult)]
+    damaged = {photo.path: found for photo, found in classified if isinstance(found, str)}
     if not results:
         path, reason = next(iter(damaged.items()))
         raise ValueError(f"No photo can be classified; {path}: {reason}")
@@ -242,3 +231,8 @@ def evaluation_row(found: Evaluation, reference: Evaluation) -> EvaluationRow:
         inference_ms=round(found.inference_ms, 3),
         madds=graph_cost(condition.path, condition.resolution).madds,
     )
+
+
+def varying_fields(rows: Sequence[EvaluationRow], names: Iterable[str]) -> list[str]:
+    """Those of the named fields whose values differ between the rows."""
+    return [name for name in names if len({getattr(one, name) for one in rows}) > 1]

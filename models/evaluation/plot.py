@@ -1,13 +1,10 @@
-"""Plot of measured accuracy over cost.
-
-Needs matplotlib (extra `plot`), which is imported only for drawing.
-"""
+"""Plot of measured accuracy over cost."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from models.evaluation.evaluate import EvaluationRow
+from models.evaluation.evaluate import EvaluationRow, varying_fields
 
 Cost = Callable[[EvaluationRow], float]
 AXES: tuple[tuple[Cost, str], ...] = (
@@ -15,7 +12,6 @@ AXES: tuple[tuple[Cost, str], ...] = (
     (lambda row: row.inference_ms, "inference time per image on this machine (ms)"),
 )
 MAX_LEGEND_ENTRIES = 20
-LINE_KEYS = ("model", "decode", "preprocessing")
 
 
 def plot_accuracy(rows: Sequence[EvaluationRow], path: Path) -> None:
@@ -31,14 +27,10 @@ def plot_accuracy(rows: Sequence[EvaluationRow], path: Path) -> None:
 
     figure = Figure(figsize=(11, 5.2), layout="constrained")
     panels = figure.subplots(1, 2, sharey=True)
-    varying = [
-        name
-        for name in LINE_KEYS
-        if name == "model" or len({getattr(one, name) for one in rows}) > 1
-    ]
+    varying = ["model", *varying_fields(rows, ("decode", "preprocessing"))]
     lines: dict[str, list[EvaluationRow]] = {}
     for one in rows:
-        lines.setdefault(", ".join(str(getattr(one, name)) for name in varying), []).append(one)
+        lines.setdefault(", ".join(getattr(one, name) for name in varying), []).append(one)
     for panel, (cost, label) in zip(panels, AXES, strict=True):
         for index, (title, points) in enumerate(lines.items()):
             _draw(panel, title, sorted(points, key=cost), cost, index)
@@ -49,8 +41,7 @@ def plot_accuracy(rows: Sequence[EvaluationRow], path: Path) -> None:
         panel.xaxis.set_major_formatter("{x:g}")
         panel.xaxis.set_minor_formatter("")
     panels[0].set_ylabel("top-1 accuracy (%), 95 % confidence interval")
-    images = max(one.images for one in rows)
-    figure.suptitle(f"{images} labelled photos")
+    figure.suptitle(f"{max(one.images for one in rows)} labelled photos")
     if len(lines) <= MAX_LEGEND_ENTRIES:
         figure.legend(
             *panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=8
