@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
 
 def zoo_row(entry: "Entry", *, in_store: bool) -> dict[str, Any]:
-    """One model of `models list`."""
     card = entry.recipe.card(entry.precision)
     accuracy = card.accuracy
     return {
@@ -49,7 +48,6 @@ def zoo_table(rows: list[dict[str, Any]]) -> Table:
 
 
 def recommendation_row(candidate: "Candidate") -> dict[str, Any]:
-    """One model at a resolution of `models recommend`."""
     variant = candidate.variant
     assert variant.top1 is not None  # noqa: S101  `candidates` has no others
     return {

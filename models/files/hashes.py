@@ -38,7 +38,6 @@ class HashRecord:
         return found
 
     def add(self, hashes: Mapping[str, str]) -> None:
-        """Record more hashes; the file is replaced atomically."""
         lines = [
             f"{sha256}  {name}\n" for name, sha256 in sorted({**self.read(), **hashes}.items())
         ]
@@ -47,6 +46,5 @@ class HashRecord:
 
 
 def sha256_of(path: Path) -> str:
-    """SHA-256 of a file, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

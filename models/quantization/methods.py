@@ -62,7 +62,6 @@ class QuantizedWeights:
     layers: Mapping[str, LayerWeights]
 
     def writer(self, float_layers: Iterable[str]) -> PostTrainingWriter:
-        """A graph writer that keeps these layers in float."""
         kept = {name: self.layers[name] for name in float_layers}
         return PostTrainingWriter(self.quantization, kept)
 
@@ -70,7 +69,6 @@ class QuantizedWeights:
 def quantize_model(
     model: Exported, activations: Mapping[str, Activations], method: Method
 ) -> QuantizedWeights:
-    """Quantize every layer of a float model by one method."""
     layers: Mapping[str, LayerWeights] = model.checkpoint.layers
     if method.migration is not None:
         equalized = equalize(model.network, layers, activations, method.migration)

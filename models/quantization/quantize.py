@@ -57,7 +57,6 @@ class Quantizer:
         self.reference = probabilities(self.session, photos.comparison)
 
     def compare(self, methods: Sequence[Method]) -> Iterator[Trial]:
-        """Try methods one after another."""
         on_method = StepCounter(self.progress, "comparing methods", len(methods))
         for method in methods:
             weights = quantize_model(self.model, self.activations, method)
@@ -67,7 +66,6 @@ class Quantizer:
             on_method()
 
     def graph(self, weights: QuantizedWeights, float_layers: Sequence[str]) -> onnx.ModelProto:
-        """The quantized model with these layers in float."""
         writer = weights.writer(float_layers)
         return build_graph(self.model.network, writer, self.model.background)
 

@@ -34,12 +34,10 @@ def fake_quantize(values: Float32Array, to: Affine) -> Float32Array:
 
 
 def minmax(activations: Activations) -> Affine:
-    """The full range of the calibration."""
     return affine(float(activations.minimum.min()), float(activations.maximum.max()))
 
 
 def percentile(activations: Activations) -> Affine:
-    """The range without the outliers beyond PERCENTILE."""
     low, high = np.percentile(activations.samples, (100 - PERCENTILE, PERCENTILE))
     return affine(float(low), float(high))
 

@@ -43,7 +43,6 @@ def quantize_layer(
 
 
 def dequantized_kernel(layer: QuantizedLayer) -> Float64Array:
-    """The kernel that the integers represent."""
     return layer.kernel * layer.scales.astype(np.float64)[:, None, None, None]
 
 

@@ -43,8 +43,6 @@ DECODES = 5
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """Measured speed of this device."""
-
     models: dict[Precision, LatencyModel]
     decode_ms: float  # of a JPEG of 1280 x 720, for 224
     took_s: float
@@ -67,7 +65,6 @@ def probe(on_step: Callable[[str], None] = lambda _: None) -> Probe:
 def time_network(
     family: Family, alpha: float, sides: tuple[int, ...], precision: Precision
 ) -> Iterator[TimedNetwork]:
-    """Time one network at several resolutions."""
     session = network_session(define(family, alpha, sides[0]), precision)
     for side in sides:
         cost = network_cost(define(family, alpha, side), precision)
