@@ -11,7 +11,7 @@ outputs:
 The output of every layer, after its activation, is a tensor with the layer's name.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -21,7 +21,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from app.arrays import Float32Array
 from app.card.card import EMBEDDING, FEATURES, LOGITS, PROBABILITIES
-from models.checkpoints.checkpoint import Affine, Checkpoint, Quantization
+from models.checkpoints.checkpoint import Affine, Checkpoint, LayerWeights, Quantization
 from models.network.layers import Conv, Linear, pads
 from models.network.network import INPUT, Network, Node, Step
 
@@ -71,6 +71,16 @@ class Tape:
             self.constants[name] = numpy_helper.from_array(np.asarray(value), name)
         return name
 
+    def float_weights(self, node: Node, weights: LayerWeights) -> list[str]:
+        """Add kernel and bias of a layer, a linear kernel as [out, in]; return their names."""
+        kernel = weights.kernel
+        if node.layer.kind == "linear":
+            kernel = kernel.reshape(len(kernel), -1)
+        return [
+            self.constant(f"{node.name}.weight", np.ascontiguousarray(kernel)),
+            self.constant(f"{node.name}.bias", weights.bias),
+        ]
+
 
 class FloatWriter:
     """Writes layers in float32."""
@@ -89,16 +99,11 @@ class FloatWriter:
 
     def conv(self, step: Step, layer: Conv) -> None:
         tape, name = self.tape, step.node.name
-        weights = self.layers[name]
-        source = step.node.inputs[0]
-        kernel = weights.kernel
+        source, weights = step.node.inputs[0], self.layers[name]
         if source == INPUT:
-            source, kernel = IMAGE_SCALED, self.scaling.fold(kernel)
-        inputs = [
-            source,
-            tape.constant(f"{name}.weight", kernel),
-            tape.constant(f"{name}.bias", weights.bias),
-        ]
+            source = IMAGE_SCALED
+            weights = replace(weights, kernel=self.scaling.fold(weights.kernel))
+        inputs = [source, *tape.float_weights(step.node, weights)]
         linear = f"{name}.linear" if layer.activation else name
         tape.emit("Conv", inputs, linear, name, **conv_attributes(step, layer))
         if layer.activation:
@@ -111,11 +116,9 @@ class FloatWriter:
         self.tape.emit(op, list(node.inputs), node.name)
 
     def linear(self, node: Node) -> None:
-        tape, weights = self.tape, self.layers[node.name]
-        tape.emit("Flatten", [node.inputs[0]], EMBEDDING)
-        matrix = tape.constant(f"{node.name}.weight", weights.kernel.reshape(len(weights.bias), -1))
-        bias = tape.constant(f"{node.name}.bias", weights.bias)
-        tape.emit("Gemm", [EMBEDDING, matrix, bias], LOGITS, node.name, transB=1)
+        self.tape.emit("Flatten", [node.inputs[0]], EMBEDDING)
+        weights = self.tape.float_weights(node, self.layers[node.name])
+        self.tape.emit("Gemm", [EMBEDDING, *weights], LOGITS, node.name, transB=1)
 
 
 class QuantizedWriter:

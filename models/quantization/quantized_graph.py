@@ -2,8 +2,6 @@
 
 from collections.abc import Mapping
 
-import numpy as np
-
 from app.card.card import EMBEDDING, LOGITS
 from models.checkpoints.checkpoint import LayerWeights, Quantization
 from models.export.graph import QuantizedWriter, conv_attributes
@@ -30,7 +28,7 @@ class PostTrainingWriter(QuantizedWriter):
             super().conv(step, layer)
             return
         attributes = conv_attributes(step, layer)
-        inputs = [node.inputs[0], *self._float_weights(node)]
+        inputs = [node.inputs[0], *tape.float_weights(node, self.float_layers[node.name])]
         tape.emit("Conv", inputs, f"{node.name}.float", node.name, **attributes)
         self._quantize(node.name)
 
@@ -44,7 +42,7 @@ class PostTrainingWriter(QuantizedWriter):
         tape, source = self.tape, node.inputs[0]
         tape.emit("Flatten", [source], EMBEDDING)
         if node.name in self.float_layers:
-            inputs = [EMBEDDING, *self._float_weights(node)]
+            inputs = [EMBEDDING, *tape.float_weights(node, self.float_layers[node.name])]
         else:
             scale, zero = self._affine(source, self.activations[source])
             tape.emit("QuantizeLinear", [EMBEDDING, scale, zero], f"{source}.quantized")
@@ -52,13 +50,3 @@ class PostTrainingWriter(QuantizedWriter):
             kernel = self.layers[node.name].kernel
             inputs = [f"{source}.rounded", *self._weights(node, kernel.reshape(len(kernel), -1))]
         tape.emit("Gemm", inputs, LOGITS, node.name, transB=1)
-
-    def _float_weights(self, node: Node) -> list[str]:
-        weights = self.float_layers[node.name]
-        kernel = weights.kernel
-        if node.layer.kind == "linear":
-            kernel = kernel.reshape(len(kernel), -1)
-        return [
-            self.tape.constant(f"{node.name}.weight", np.ascontiguousarray(kernel)),
-            self.tape.constant(f"{node.name}.bias", weights.bias),
-        ]
