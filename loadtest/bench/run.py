@@ -31,7 +31,7 @@ from loadtest.host.model_store import LARGEST, SMALLEST, STORE, make_store
 from loadtest.load.bare_loop import BareLoop
 from loadtest.load.body import FORMS, PATH, BodyFile, write_body
 from loadtest.load.open_loop import run_open_loop
-from loadtest.load.photos import SIZES, Photo, prepare_photos
+from loadtest.load.photos import SIZES, prepare_photos
 from loadtest.load.wrk import check_wrk, run_wrk, saturating
 from loadtest.report import percent, save
 
@@ -43,8 +43,8 @@ class Subject:
     """A model file that is alone in its store, and the photos with their bodies."""
 
     file: Path
-    photos: dict[str, Photo]
-    bodies: dict[str, list[BodyFile]]  # by photo
+    photos: dict[str, Path]
+    bodies: dict[str, dict[str, BodyFile]]  # by photo and form
     log: Path
 
     @property
@@ -58,8 +58,8 @@ def measure(subject: Subject, plan: Plan, cores: int, step: Callable[[str], None
     cold_s, warm_s = _start_times(subject, plan.starts)
     step(f"{subject.name}: memory for one request")
     photo = subject.photos[TARGET_PHOTO]
-    request_memory = measure_request_memory(subject.file, photo.path)
-    body = next(body for body in subject.bodies[photo.name] if body.form == TARGET_FORM)
+    request_memory = measure_request_memory(subject.file, photo)
+    body = subject.bodies[TARGET_PHOTO][TARGET_FORM]
     samples: list[Sample] = []
     open_loops = []
     with (
@@ -69,11 +69,11 @@ def measure(subject: Subject, plan: Plan, cores: int, step: Callable[[str], None
         run_wrk(server.url(PATH), body.path, body.content_type, saturating(cores), 1)  # warm up
         rounds = Rounds(server, bare, cores, plan, step)
         for _ in range(plan.rounds):
-            for each in subject.photos.values():
-                samples += rounds.measure(each, subject.bodies[each.name])
+            for name, each in subject.photos.items():
+                samples += rounds.measure(each, subject.bodies[name].values())
         for _ in range(plan.target_rounds):
             samples += rounds.measure(photo, [body])
-        many = select(samples, photo.name, TARGET_FORM, saturating(cores))
+        many = select(samples, TARGET_PHOTO, TARGET_FORM, saturating(cores))
         capacity_per_s = median_of(many, lambda sample: sample.closed.requests_per_s)
         for load in OPEN_LOOP_LOADS:
             step(f"{subject.name}: open loop at {percent(load)}")
@@ -120,14 +120,14 @@ def main(
     models = []
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
     with (
-        TemporaryDirectory() as name,
+        TemporaryDirectory() as temporary,
         Progress(*columns, console=CONSOLE, transient=True) as progress,
     ):
-        folder = Path(name)
+        folder = Path(temporary)
         photos = prepare_photos(folder / "photos")
         bodies = {
-            photo.name: [write_body(photo, folder, form) for form in FORMS]
-            for photo in photos.values()
+            name: {form: write_body(photo, folder, form) for form in FORMS}
+            for name, photo in photos.items()
         }
         files = [make_store(model, store, folder) for model in (LARGEST, SMALLEST)]
         task = progress.add_task("start", total=len(files) * _steps(plan, cores))

@@ -21,7 +21,7 @@ from loadtest.host.machine import Conditions, MachineMonitor
 from loadtest.host.model_store import LARGEST, STORE
 from loadtest.host.server import Server
 from loadtest.load.body import PATH
-from loadtest.load.photos import Photo, prepare_photos
+from loadtest.load.photos import prepare_photos, size_text
 from loadtest.load.wrk import check_wrk, run_wrk
 from loadtest.report import number, percent, save, table
 
@@ -55,25 +55,25 @@ class ClientResult:
 def measure(files: int, rounds: int) -> ClientResult:
     monitor = MachineMonitor()
     measured = []
-    with TemporaryDirectory() as name:
-        work = Path(name)
+    with TemporaryDirectory() as temporary:
+        work = Path(temporary)
         photos = prepare_photos(work)
         with start_gateway(STORE, LARGEST, work / "server.log") as server:
-            for photo in photos.values():
-                folder = work / photo.name
+            for name, photo in photos.items():
+                folder = work / name
                 folder.mkdir()
                 for index in range(files):
-                    os.link(photo.path, folder / f"{index:05}.jpg")
+                    os.link(photo, folder / f"{index:05}.jpg")
                 measured.append(_rounds(server, photo, folder, monitor.machine.cores, rounds))
     return ClientResult(monitor.conditions(), files, measured)
 
 
-def _rounds(server: Server, photo: Photo, folder: Path, cores: int, rounds: int) -> Rounds:
-    found = Rounds(str(photo), [], [])
+def _rounds(server: Server, photo: Path, folder: Path, cores: int, rounds: int) -> Rounds:
+    found = Rounds(size_text(photo.stem), [], [])
     url, connections = server.url(PATH), 2 * cores
-    run_wrk(url, photo.path, "image/jpeg", connections, 1)  # warm up
-    for _ in track(range(rounds), str(photo), console=CONSOLE, transient=True):
-        loop = run_wrk(url, photo.path, "image/jpeg", connections, WRK_S)
+    run_wrk(url, photo, "image/jpeg", connections, 1)  # warm up
+    for _ in track(range(rounds), found.photo, console=CONSOLE, transient=True):
+        loop = run_wrk(url, photo, "image/jpeg", connections, WRK_S)
         found.wrk.append(loop.requests_per_s)
         found.classify.append(_classify(server, folder))
     return found

@@ -6,8 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from loadtest.load.photos import Photo
-
 PATH = "/predict"  # of the service under test
 BOUNDARY = "----loadtest7f3c0a"
 IMAGE = "@IMAGE@"  # placeholder for the base64 text in a JSON template
@@ -57,8 +55,8 @@ def _json(image: bytes) -> Body:
 FORMS: dict[str, Callable[[bytes], Body]] = {"raw": raw, "multipart": multipart, "json": _json}
 
 
-def write_body(photo: Photo, folder: Path, form: str = "raw") -> BodyFile:
-    body = FORMS[form](photo.path.read_bytes())
-    path = folder / f"{photo.name}.{form}"
+def write_body(photo: Path, folder: Path, form: str = "raw") -> BodyFile:
+    body = FORMS[form](photo.read_bytes())
+    path = folder / f"{photo.stem}.{form}"
     path.write_bytes(body.data)
     return BodyFile(form, path, body.content_type)

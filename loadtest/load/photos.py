@@ -6,7 +6,6 @@ with the server that it measures and would lower that server's PSS.
 
 import subprocess
 import sys
-from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
@@ -17,27 +16,16 @@ SIZES = {"720p": (1280, 720), "1080p": (1920, 1080), "500x375": (500, 375)}
 QUALITY = 85
 
 
-@dataclass(frozen=True, slots=True)
-class Photo:
-    """A JPEG file of one of `SIZES`."""
-
-    name: str
-    path: Path
-
-    def __str__(self) -> str:
-        return size_text(self.name)
-
-
 def size_text(name: str) -> str:
     """Return the size of a photo as text, such as "1280x720"."""
     return "x".join(map(str, SIZES[name]))
 
 
-def prepare_photos(folder: Path) -> dict[str, Photo]:
+def prepare_photos(folder: Path) -> dict[str, Path]:
     """Write `NAME.jpg` for every size, and return the photos by name."""
     command = [sys.executable, "-m", "loadtest.load.photos", str(folder)]
     subprocess.run(command, check=True)
-    return {name: Photo(name, folder / f"{name}.jpg") for name in SIZES}
+    return {name: folder / f"{name}.jpg" for name in SIZES}
 
 
 def write_photos(folder: Path) -> None:

@@ -117,7 +117,7 @@ def main(
         Progress(*columns, console=CONSOLE, transient=True) as progress,
     ):
         folder = Path(name)
-        photo = prepare_photos(folder / "photos")["720p"].path
+        photo = prepare_photos(folder / "photos")["720p"]
         progress.add_task("start", total=2 * rounds * len(servers))
         for model in (LARGEST, SMALLEST):
             file = make_store(model, store, folder)

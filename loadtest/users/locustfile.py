@@ -41,7 +41,7 @@ def add_options(parser: ArgumentParser) -> None:
 def read_photos(**_: Any) -> None:
     with TemporaryDirectory() as folder:
         for name, photo in prepare_photos(Path(folder)).items():
-            photos[name] = photo.path.read_bytes()
+            photos[name] = photo.read_bytes()
 
 
 def reset_rejected(**_: Any) -> None:
