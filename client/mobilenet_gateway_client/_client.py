@@ -176,7 +176,6 @@ class Client:
             self._cancels.discard(cancel)
 
     def _run(self, steps: Steps[T], cancel: threading.Event | None = None) -> T:
-        """Carry out steps and return their result."""
         answer: Any = None
         try:
             while True:

@@ -134,16 +134,13 @@ def _is_relu6(node: onnx.NodeProto, constants: Arrays) -> bool:
 
 def _scaling(graph: onnx.GraphProto, constants: Arrays) -> InputScaling:
     """What the import put in front."""
-    found = {}
-    for node in graph.node:
-        step = node.output[0].removeprefix(TAKEN)
-        known = len(node.input) == 2 and node.input[1] in constants
-        if step in ("centred", "scaled") and node.output[0].startswith(TAKEN) and known:
-            values = np.broadcast_to(constants[node.input[1]].reshape(-1), 3).astype(float)
-            found[step] = (float(values[0]), float(values[1]), float(values[2]))
-    if len(found) != 2:
-        raise UnknownLayersError("it scales pixels in its own way")
-    return InputScaling(found["centred"], found["scaled"])
+    nodes = {node.output[0]: node for node in graph.node}
+    try:
+        operands = [constants[nodes[TAKEN + step].input[1]] for step in ("centred", "scaled")]
+    except LookupError as error:
+        raise UnknownLayersError("it scales pixels in its own way") from error
+    mean, std = (np.broadcast_to(operand.reshape(-1), 3).tolist() for operand in operands)
+    return InputScaling((mean[0], mean[1], mean[2]), (std[0], std[1], std[2]))
 
 
 def _prove(model: onnx.ModelProto, found: Exported) -> None:
