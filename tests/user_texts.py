@@ -19,7 +19,7 @@ from tests.conftest import ROOT
 CODE = ("app", "models", "client")
 GENERATED = re.compile(r"<!-- (\w+) -->.*?<!-- /\1 -->", re.DOTALL)
 LOG_LEVELS = ("debug", "info", "warning", "error", "exception", "critical")
-TEXT_CALLS = ("Field", "Counter", "Histogram", "Gauge")  # settings and metrics with their texts
+TEXT_CALLS = ("Field", "_counter", "_histogram", "_gauge")  # settings and metrics with their texts
 
 
 class Text(NamedTuple):

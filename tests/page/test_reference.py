@@ -25,7 +25,7 @@ def test_every_operation_and_schema_is_shown(
             len(document["components"]["schemas"])
         )
         operations.filter(has_text="/predict").first.locator("summary").first.click()
-        expect(page.get_by_text("How many classes to rank.").first).to_be_visible()
+        expect(page.get_by_text("Number of classes to return.").first).to_be_visible()
         seen.shoot(f"{screen.name}-9-reference", whole=True)
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
         assert seen.errors == []
