@@ -22,7 +22,8 @@ def photos() -> list[bytes]:
 @pytest.fixture(scope="module")
 def emulated(arm64_image: str) -> Iterator[Container]:
     options = ("--platform", "linux/arm64", "--read-only", "--cap-drop", "ALL")
-    with running(arm64_image, *EMULATED, *options) as container:
+    patient = ("--env", "GATEWAY_DEADLINE_MS=1000000")  # emulation takes its time
+    with running(arm64_image, *EMULATED, *options, *patient) as container:
         yield container
 
 
