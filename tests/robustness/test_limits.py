@@ -56,7 +56,7 @@ def test_an_endless_chunked_body_is_cut_off_and_memory_stays_flat(strict: Servic
 
 def test_a_body_in_tiny_chunks_takes_no_more_memory_than_is_accounted_for(store: Path) -> None:
     size_bytes = 2_000_000
-    with running(store) as service, connection(service) as opened:
+    with running(store, deadline_ms=1_000_000) as service, connection(service) as opened:
         assert classify(service, light_image()).status_code == 200
         before = service.resident_bytes
         opened.sendall(head(Transfer_Encoding="chunked") + b"2\r\nab\r\n" * (size_bytes // 2))
