@@ -1,12 +1,10 @@
 """A budget: the latency and memory limits that `model=auto` must meet."""
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 
-class Budget(BaseModel):
+class Budget(BaseModel, extra="forbid", frozen=True, allow_inf_nan=False):
     """Budget on the chosen model and resolution; None means no limit."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     max_latency_ms: float | None = Field(
         None,

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
 from app.budget import LIMITS, Budget
 from app.card.accuracy import Basis
@@ -16,8 +16,6 @@ from app.wire import Wire
 
 class PredictQuery(Budget):
     """The query parameters of POST /predict."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     model: str | None = Field(
         None,

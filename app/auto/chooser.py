@@ -19,7 +19,7 @@ from math import inf
 
 from app.auto.brownout import Brownout, Load
 from app.auto.choice import Choice, ChoiceNote, Demand, PredictQuery
-from app.auto.limits import STATIC, explain, meets
+from app.auto.limits import STATIC, explain, meets_all
 from app.budget import Budget
 from app.card.variant import Key, Variant, variants_of
 from app.errors import ImpossibleBudget
@@ -144,17 +144,16 @@ class Chooser:
 
     def _candidates(self, limits: Budget, resolution: int | None) -> list[Variant]:
         """Variants that meet all limits except latency, most accurate first."""
-        static = [(name, value) for name, value in limits.limits().items() if name in STATIC]
+        static = {name: value for name, value in limits.limits().items() if name in STATIC}
         if self._fastest and not static and resolution is None:
             return self._fastest
         found = [
             variant
             for variant in self._ordered
-            if resolution in (None, variant.resolution)
-            and all(meets(name, value, variant) for name, value in static)
+            if resolution in (None, variant.resolution) and meets_all(static, variant)
         ]
         if not found:
-            raise ImpossibleBudget(explain(self._ordered, dict(static), resolution))
+            raise ImpossibleBudget(explain(self._ordered, static, resolution))
         return found
 
     def _allowed(self, candidates: list[Variant], step: int, demand: Demand) -> list[Variant]:
@@ -260,11 +259,11 @@ class Chooser:
         )  # fmt: skip
 
 
-def loaded_variants(models: Iterable[Model], resolutions: Iterable[int]) -> list[Variant]:
-    """The variants of all loaded models."""
-    sides = tuple(resolutions)
+def loaded_variants(models: Iterable[Model], resolutions: Sequence[int]) -> list[Variant]:
     return [
-        variant for model in models for variant in variants_of(model.card, model.file_bytes, sides)
+        variant
+        for model in models
+        for variant in variants_of(model.card, model.file_bytes, resolutions)
     ]
 
 

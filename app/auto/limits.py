@@ -1,30 +1,32 @@
 """The limits of a budget that do not depend on the load, and why no variant meets them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from app.card.variant import Variant
 
 BYTES_PER_MB = 1_000_000
-STATIC = ("max_madds", "max_params", "max_memory_mb", "min_top1")
+FIGURES: dict[str, Callable[[Variant], float]] = {
+    "max_madds": lambda variant: variant.madds,
+    "max_params": lambda variant: variant.params,
+    "max_memory_mb": lambda variant: variant.memory_bytes / BYTES_PER_MB,
+    "min_top1": lambda variant: variant.top1.percent if variant.top1 else 0.0,
+}
+STATIC = tuple(FIGURES)
 
 
 def figure(name: str, variant: Variant) -> float:
     """The figure that a static limit is compared with; unknown accuracy counts as 0."""
-    match name:
-        case "max_madds":
-            return variant.madds
-        case "max_params":
-            return variant.params
-        case "max_memory_mb":
-            return variant.memory_bytes / BYTES_PER_MB
-        case _:
-            return variant.top1.percent if variant.top1 else 0.0
+    return FIGURES[name](variant)
 
 
 def meets(name: str, value: float, variant: Variant) -> bool:
     """Whether a variant meets one static limit."""
     found = figure(name, variant)
     return found >= value if name.startswith("min") else found <= value
+
+
+def meets_all(limits: Mapping[str, float], variant: Variant) -> bool:
+    return all(meets(name, value, variant) for name, value in limits.items())
 
 
 def explain(
@@ -47,7 +49,7 @@ def explain(
     changes = []
     for name in limits:
         others = {other: value for other, value in limits.items() if other != name}
-        possible = [each for each in at_resolution if _meets_all(each, others)]
+        possible = [each for each in at_resolution if meets_all(others, each)]
         if possible:
             best = _closest(name, possible)
             changes.append(f"{name}={figure(name, best):.10g} ({best.name})")
@@ -57,10 +59,6 @@ def explain(
         f"{name}={figure(name, _closest(name, at_resolution)):.10g}" for name in limits
     )
     return f"No loaded variant meets {wanted}. The best for each limit alone: {best_alone}."
-
-
-def _meets_all(variant: Variant, limits: Mapping[str, float]) -> bool:
-    return all(meets(name, value, variant) for name, value in limits.items())
 
 
 def _closest(name: str, variants: Sequence[Variant]) -> Variant:

@@ -65,10 +65,9 @@ def figures(card: ModelCard) -> tuple[Figure, ...]:
             )
             for one in card.measured
         )
-    if card.accuracy is None:
-        return ()
-    own = card.accuracy
-    return (Figure(card.resolution, own.top1, own.top5, "published", own.source),)
+    if own := card.accuracy:
+        return (Figure(card.resolution, own.top1, own.top5, "published", own.source),)
+    return ()
 
 
 def figure_at(card: ModelCard, resolution: int) -> Figure | None:

@@ -12,7 +12,7 @@ of version 3 or older has neither.
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from app.card.older_versions import upgrade
 from app.errors import CardError
@@ -46,10 +46,8 @@ PRECISION_OF: dict[PrecisionOrigin, Precision] = {
 }
 
 
-class CardPart(BaseModel):
+class CardPart(BaseModel, frozen=True, extra="forbid"):
     """A frozen record of the card; an unknown field is an error."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Preprocessing(CardPart):

@@ -1,7 +1,6 @@
 """A variant: a loaded model at one of its resolutions. `model=auto` chooses among them."""
 
 from collections.abc import Iterable
-from contextlib import suppress
 from dataclasses import dataclass
 from math import inf
 
@@ -48,26 +47,6 @@ class Variant:
         return f"{self.model}@{self.resolution}"
 
 
-def variant_of(card: ModelCard, file_bytes: int, resolution: int) -> Variant:
-    """A card's model at `resolution`.
-
-    Raises:
-        BadQuery: the graph does not support it, or its cost there does not follow from the card.
-    """
-    cost = scaled_cost(card, resolution)
-    return Variant(
-        model=card.name,
-        family=card.family,
-        resolution=resolution,
-        precision=card.precision,
-        top1=top1(card, resolution),
-        params=card.cost.params,
-        madds=cost.madds,
-        activation_bytes=cost.activation_bytes,
-        memory_bytes=file_bytes + cost.peak_activation_bytes,
-    )
-
-
 def variants_of(card: ModelCard, file_bytes: int, resolutions: Iterable[int]) -> list[Variant]:
     """A card's model at its trained resolution and at the smaller `resolutions`, largest first.
 
@@ -76,6 +55,20 @@ def variants_of(card: ModelCard, file_bytes: int, resolutions: Iterable[int]) ->
     smaller = {side for side in resolutions if side < card.resolution and side in card.resolutions}
     found = []
     for side in sorted({card.resolution, *smaller}, reverse=True):
-        with suppress(BadQuery):  # the graph may run there, but its cost is unknown
-            found.append(variant_of(card, file_bytes, side))
+        try:
+            cost = scaled_cost(card, side)
+        except BadQuery:  # the graph may run there, but its cost is unknown
+            continue
+        variant = Variant(
+            model=card.name,
+            family=card.family,
+            resolution=side,
+            precision=card.precision,
+            top1=top1(card, side),
+            params=card.cost.params,
+            madds=cost.madds,
+            activation_bytes=cost.activation_bytes,
+            memory_bytes=file_bytes + cost.peak_activation_bytes,
+        )
+        found.append(variant)
     return found

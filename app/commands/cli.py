@@ -58,7 +58,9 @@ def setting_options(command: Callable[..., None]) -> Callable[..., None]:
     config = typer.Option(help="TOML file with any of these settings.", envvar=CONFIG_VARIABLE)
     options: dict[str, Any] = {"config": Annotated[Path | None, config]}
     for name, field in Settings.model_fields.items():
-        options[name] = Annotated[_option_type(field.annotation), _option(name)]
+        # Flags stay flags; the settings validate all other values.
+        kind = bool | None if field.annotation is bool else str | None
+        options[name] = Annotated[kind, _option(name)]
     parameters = [
         inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=option)
         for name, option in options.items()
@@ -74,11 +76,6 @@ def _option(name: str) -> Any:
         default = ",".join(map(str, default))
     shown = "" if default in ("", None) else f" [default: {default}]"
     return typer.Option(help=f"{field.description}{shown} [env: {variable(name)}]")
-
-
-def _option_type(annotation: Any) -> Any:
-    """The type of an option: flags stay flags, other values are validated by the settings."""
-    return bool | None if annotation is bool else str | None
 
 
 @cli.command()

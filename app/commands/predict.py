@@ -56,12 +56,7 @@ def predict(
 
 
 def _load(settings: Settings, name: str | None) -> "Model":
-    """Load only the model of that name, by default the one that a service would use.
-
-    Raises:
-        ModelFileError: it cannot be served, or does not exist.
-        SettingError: it is `auto`, which depends on the load of a service.
-    """
+    """Load only the model of that name, by default the one that a service would use."""
     from app.model.files import find_files
     from app.model.model import load_model
     from app.model.store import Store
@@ -91,11 +86,7 @@ def _answer(
 
 
 def _read(file: Path, limit_bytes: int) -> bytes:
-    """Read a file, within the limit of a service.
-
-    Raises:
-        OSError: it cannot be read, is not a file, or is too large.
-    """
+    """Read a file, within the limit of a service."""
     status = file.stat()
     if S_ISREG(status.st_mode) and status.st_size > limit_bytes:
         raise OSError(f"The file has {status.st_size} bytes; max_body_bytes is {limit_bytes}.")

@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 from app.card.accuracy import Basis, figure_at
 from app.card.card import Family, LayerRow, ModelCard, Precision
 from app.card.variant import Variant
-from app.inference.timings import Observed
+from app.inference.timings import Measured
 from app.request import examples
 from app.settings import Provider
 from app.wire import Wire, with_example
@@ -216,7 +216,7 @@ def summarize(
     )
 
 
-def variant_row(variant: Variant, observed: Observed | None) -> VariantRow:
+def variant_row(variant: Variant, observed: Measured | None) -> VariantRow:
     top1 = variant.top1
     return VariantRow(
         model=variant.model,

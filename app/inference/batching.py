@@ -7,6 +7,7 @@ first image of a batch waits shortly for others, runs all of them, and hands eac
 import logging
 import threading
 from collections.abc import Callable, Hashable
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -24,9 +25,7 @@ Run = Callable[[Uint8Array], Float32Array]
 class _Batch:
     images: list[Uint8Array] = field(default_factory=list)
     full: threading.Event = field(default_factory=threading.Event)
-    done: threading.Event = field(default_factory=threading.Event)
-    rows: Float32Array | None = None
-    error: Exception | None = None
+    rows: Future[Float32Array] = field(default_factory=Future)
 
 
 class Batcher:
@@ -48,12 +47,7 @@ class Batcher:
         if index == 0:
             batch.full.wait(self.window_ms / 1000)
             self._run(group, batch, run)
-        else:
-            batch.done.wait()
-        if batch.error is not None:
-            raise batch.error
-        assert batch.rows is not None  # noqa: S101  done without an error
-        return batch.rows[index]  # type: ignore[no-any-return]  # NumPy's Any
+        return batch.rows.result()[index]  # type: ignore[no-any-return]  # NumPy's Any
 
     def _join(self, group: Hashable, image: Uint8Array) -> tuple[_Batch, int]:
         """Add an image to the open batch of its group; returns its index there."""
@@ -71,11 +65,9 @@ class Batcher:
             if self._open.get(group) is batch:
                 del self._open[group]
         try:
-            batch.rows = run(np.stack(batch.images))
+            batch.rows.set_result(run(np.stack(batch.images)))
         except Exception as error:
-            batch.error = error
-        finally:
-            batch.done.set()
+            batch.rows.set_exception(error)
 
 
 def open_batcher(max_images: int, window_ms: float, workers: int) -> Batcher | None:

@@ -11,9 +11,10 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from random import Random
+from statistics import median_high
 
 import numpy as np
 from PIL import Image
@@ -155,8 +156,7 @@ class Measurer:
 
     def _measure_decoding(self, end_at: float) -> None:
         """Time the decoding of a smooth image in the sizes of cameras, at the middle resolution."""
-        sides = sorted(self._resolutions)
-        side = sides[len(sides) // 2] if sides else 224
+        side = median_high(self._resolutions or (224,))
         noise = _noise(80, 60)
         for size in IMAGE_SIZES:
             data = io.BytesIO()
@@ -184,9 +184,9 @@ class Measurer:
         known = self._timings.measured.copy()  # a reload may drop some
         for model, variants in loaded:
             results = {
-                variant.resolution: asdict(known[variant.key])
+                variant.resolution: {"p50_ms": idle.p50_ms, "p95_ms": idle.p95_ms}
                 for variant in variants
-                if variant.key in known
+                if (idle := known.get(variant.key))
             }
             if not self._store.holds(model):
                 continue

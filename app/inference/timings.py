@@ -66,19 +66,11 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """Idle measurement of one thread: the median of a few runs, and the slowest of them."""
+    """Times of recent requests or, with 0 samples, the median and maximum of a few idle runs."""
 
     p50_ms: float
     p95_ms: float
-
-
-@dataclass(frozen=True, slots=True)
-class Observed:
-    """The known times of a variant; 0 samples means an idle measurement."""
-
-    p50_ms: float
-    p95_ms: float
-    samples: int
+    samples: int = 0
 
 
 class Timings:
@@ -118,14 +110,12 @@ class Timings:
         """Record one image that was decoded for `resolution`."""
         _add(self._decode, (image_bytes.bit_length(), resolution), decode_ms, now_s)
 
-    def observed(self, variant: Variant) -> Observed | None:
+    def observed(self, variant: Variant) -> Measured | None:
         """Times of recent requests, else of the idle measurement; None if there is neither."""
         window = self._inference.get(variant.key)
         if window is not None and len(window) >= MIN_SAMPLES:
             return _observed(window)
-        if idle := self.measured.get(variant.key):
-            return Observed(idle.p50_ms, idle.p95_ms, 0)
-        return None
+        return self.measured.get(variant.key)
 
     def inference_ms(self, variant: Variant) -> float:
         """The expected median time of an inference now.
@@ -171,7 +161,7 @@ class Timings:
         typical = max(self._decode.copy().items(), key=lambda item: len(item[1]))
         return 1 << typical[0][0] >> 1
 
-    def decode_table(self) -> list[tuple[int, int, Observed]]:
+    def decode_table(self) -> list[tuple[int, int, Measured]]:
         """(maximum bytes of an image, resolution, times) of all decoded images, in order."""
         return [
             (2**bits - 1, resolution, _observed(window))
@@ -186,8 +176,8 @@ class Timings:
             self._rates.pop(key, None)
 
 
-def _observed(window: Window) -> Observed:
-    return Observed(window.quantile(0.5), window.quantile(0.95), len(window))
+def _observed(window: Window) -> Measured:
+    return Measured(window.quantile(0.5), window.quantile(0.95), len(window))
 
 
 def _add(windows: dict[Kind, Window], key: Kind, value: float, now_s: float) -> None:

@@ -34,10 +34,6 @@ class GraphCache:
                 return runtime.optimised_session(cached, memory_arena=memory_arena)
             except Exception as error:  # onnxruntime's errors have no common class
                 log.warning("Cannot use %s; optimising the model again: %s", cached, error)
-        return self._optimise(model, cached, memory_arena)
-
-    def _optimise(self, model: Path, cached: Path, memory_arena: bool) -> Any:
-        """Optimise, and store the result if the folder is writable."""
         try:
             self._folder.mkdir(exist_ok=True)
             with signals.workspace(self._folder) as workspace:

@@ -42,7 +42,6 @@ class StoreFolder:
         self._seen = read_stamps(selection.folder)
 
     def changed(self) -> bool:
-        """Whether the folder looks different from when it was last read."""
         return read_stamps(self.selection.folder) != self._seen
 
     def read(self) -> list[Path]:

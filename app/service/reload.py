@@ -69,7 +69,6 @@ class Reloader:
             await self._apply({name})
 
     async def _apply(self, changed: set[str]) -> None:
-        """Update metrics, timings and the chooser after these models changed."""
         self._metrics.describe_models(model.card for model in self._store)
         self._timings.forget(changed)
         await self._chooser.reload(changed)

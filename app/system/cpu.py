@@ -48,7 +48,6 @@ def cpu_identity() -> str:
 
 
 def _read(cpuinfo: Path) -> str:
-    """The text of the file; empty if it cannot be read."""
     try:
         return cpuinfo.read_text("utf-8")
     except OSError:

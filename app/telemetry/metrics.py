@@ -44,7 +44,6 @@ class Metrics:
     """All metrics of one application."""
 
     def __init__(self) -> None:
-        self._described: set[tuple[Gauge, Labels]] = set()
         self._registry = CollectorRegistry()
         ProcessCollector(registry=self._registry)
         PlatformCollector(registry=self._registry)
@@ -113,17 +112,13 @@ class Metrics:
 
     def describe_models(self, cards: Iterable[ModelCard]) -> None:
         """Publish the loaded models, and drop those that are gone."""
-        values: dict[tuple[Gauge, Labels], float] = {}
+        for gauge in (self.models, self.multiply_adds, self.parameters):
+            gauge.clear()
         for card in cards:
             kind = (card.name, card.family, card.precision, str(card.resolution))
-            values[self.models, kind] = 1
-            values[self.multiply_adds, (card.name,)] = card.cost.madds
-            values[self.parameters, (card.name,)] = card.cost.params
-        for gauge, labels in self._described - values.keys():
-            gauge.remove(*labels)
-        for (gauge, labels), value in values.items():
-            gauge.labels(*labels).set(value)
-        self._described = set(values)
+            self.models.labels(*kind).set(1)
+            self.multiply_adds.labels(card.name).set(card.cost.madds)
+            self.parameters.labels(card.name).set(card.cost.params)
 
     def families(self) -> Iterable[Metric]:
         """Every metric with its name, kind and help text."""
