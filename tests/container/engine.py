@@ -17,6 +17,20 @@ EMULATED = ("--init", "--tmpfs", "/sys/devices/system/cpu")  # qemu 7.2 fails on
 
 
 @dataclass(frozen=True, slots=True)
+class Memory:
+    """Resident memory of a process."""
+
+    anonymous_bytes: int
+    """Its own, which the kernel cannot take back."""
+    mapped_bytes: int
+    """Pages of libraries. The kernel maps as many neighbours of a page that is used as it has cached,
+    so the same image shows 42 MB after a boot and 49 MB after its files were read."""
+
+    def __str__(self) -> str:
+        return f"{self.anonymous_bytes / 1e6:.1f} + {self.mapped_bytes / 1e6:.1f} MB"
+
+
+@dataclass(frozen=True, slots=True)
 class Container:
     """A started container."""
 
@@ -43,10 +57,13 @@ class Container:
         return int(self.state["Pid"])
 
     @property
-    def resident_bytes(self) -> int:
+    def memory(self) -> Memory:
         lines = Path(f"/proc/{self.pid}/status").read_text("utf-8").splitlines()
-        [resident] = [line for line in lines if line.startswith("VmRSS:")]
-        return int(resident.split()[1]) * 1024
+        values = dict(line.split(":", 1) for line in lines)
+        return Memory(
+            anonymous_bytes=int(values["RssAnon"].split()[0]) * 1024,
+            mapped_bytes=int(values["RssFile"].split()[0]) * 1024,
+        )
 
     def client(self) -> httpx.Client:
         return httpx.Client(base_url=self.base_url, timeout=LIVELINESS_S, trust_env=False)
