@@ -23,8 +23,8 @@ class Memory:
     anonymous_bytes: int
     """Its own, which the kernel cannot take back."""
     mapped_bytes: int
-    """Pages of libraries. The kernel maps as many neighbours of a page that is used as it has cached,
-    so the same image shows 42 MB after a boot and 49 MB after its files were read."""
+    """Pages of libraries. With a page that is used the kernel maps those neighbours that it has
+    cached, so the same image shows 42 MB after a boot and 49 MB after its files were read."""
 
     def __str__(self) -> str:
         return f"{self.anonymous_bytes / 1e6:.1f} + {self.mapped_bytes / 1e6:.1f} MB"
