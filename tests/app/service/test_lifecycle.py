@@ -2,16 +2,74 @@
 
 import asyncio
 
+import pytest
+
 from app.service.lifecycle import Lifecycle
 
 PATIENCE_S = 30
 
 
-def test_a_stop_without_work_lasts_as_long_as_the_drain() -> None:
+class Clock:
+    """The time of an event loop, which the test moves."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._ahead_s = 0.0
+        actual = loop.time
+        monkeypatch.setattr(loop, "time", lambda: actual() + self._ahead_s)
+
+    async def pass_s(self, seconds: float) -> None:
+        await self._settle()
+        self._ahead_s += seconds
+        await self._settle()
+
+    async def _settle(self) -> None:
+        for _ in range(10):  # so that whatever is due by now has run
+            await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize("requests", [0, 1])
+@pytest.mark.parametrize("drain_s", [100.0, 1000.0])
+def test_a_stop_lasts_as_long_as_the_drain_and_the_last_request(
+    drain_s: float, requests: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def run() -> None:
+        clock = Clock(asyncio.get_running_loop(), monkeypatch)
+        lifecycle = Lifecycle()
+        for _ in range(requests):
+            lifecycle.enter()
+        stop = asyncio.create_task(lifecycle.stop(drain_s, timeout_s=10_000))
+        await asyncio.sleep(0)
+        for _ in range(requests):
+            lifecycle.leave()
+        await clock.pass_s(drain_s - 50)
+        assert not stop.done()
+        await clock.pass_s(51)
+        assert stop.done()
+        assert await stop
+
+    asyncio.run(run())
+
+
+def test_without_a_drain_a_stop_without_work_is_done_at_once() -> None:
     async def run() -> bool:
         return await Lifecycle().stop(drain_s=0, timeout_s=PATIENCE_S)
 
     assert asyncio.run(run())
+
+
+def test_the_time_to_stop_ends_a_stop_whatever_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def run() -> None:
+        clock = Clock(asyncio.get_running_loop(), monkeypatch)
+        lifecycle = Lifecycle()
+        lifecycle.enter()
+        stop = asyncio.create_task(lifecycle.stop(drain_s=0, timeout_s=100))
+        await clock.pass_s(50)
+        assert not stop.done()
+        await clock.pass_s(51)
+        assert stop.done()
+        assert not await stop
+
+    asyncio.run(run())
 
 
 def test_a_stop_waits_for_the_last_request() -> None:
