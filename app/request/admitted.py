@@ -120,9 +120,9 @@ class AdmittedRequest:
         Raises:
             Overloaded: the queue has no place for them.
         """
-        self.record.images = len(jobs)
-        self.record.queued = perf_counter()
+        queued = perf_counter()
         self.ticket = ticket = self.gateway.scheduler.submit(jobs)
+        self.record.images, self.record.queued = len(jobs), queued
         return ticket
 
     def too_late(self) -> SlowBody | DeadlineExceeded:

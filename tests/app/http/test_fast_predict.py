@@ -32,7 +32,9 @@ KEY = "k-1"
 @pytest.fixture(scope="module")
 def both(store: Path) -> Iterator[tuple[httpx.Client, httpx.Client]]:
     """The service on its own connections, and on those of any ASGI server."""
-    settings = Settings(store=store, max_body_bytes=200_000, max_images=3, api_keys=(KEY,))
+    settings = Settings(
+        store=store, max_body_bytes=200_000, max_images=3, api_keys=(KEY,), deadline_ms=10_000_000
+    )
     with served(settings) as short, serving(create_app(settings)) as long:
         yield short, long
 
@@ -136,7 +138,10 @@ def test_a_mistake_of_ours_at_the_head_is_a_500_and_not_bad_http(
 def test_an_answered_request_is_forgotten_without_a_search_for_cycles(
     both: tuple[httpx.Client, httpx.Client], kind: str
 ) -> None:
-    """Else every photo would stay until the collector comes, which stops all for 0.1 s."""
+    """Else every photo would stay until the collector comes, which stops all for 0.1 s.
+
+    The deadline is longer than any wait of a test, so that a timer that still runs is noticed.
+    """
     late = {"content": JPEG, "headers": {"X-Deadline-Ms": "0.01"}}
     request = (REQUESTS | {"too late": late})[kind]
 

@@ -1,5 +1,6 @@
 """The Open Inference Protocol over gRPC, with grpcio and the service's own messages."""
 
+import asyncio
 import signal
 import socket
 import subprocess
@@ -15,6 +16,7 @@ import numpy as np
 import pytest
 
 from app.errors import (
+    DeadlineExceeded,
     Forbidden,
     Overloaded,
     RequestError,
@@ -26,13 +28,18 @@ from app.errors import (
 )
 from app.oip import inference_pb2 as pb
 from app.oip.grpc_codec import MAX_DETAIL_BYTES, STATUS_CODES, status_code
+from app.oip.grpc_limits import GrpcLimits
+from app.oip.grpc_service import GrpcInference, InferenceService
 from app.oip.tensors import pack_bytes
 from app.paths import OIP_SERVICE
+from app.service.gateway import Gateway, open_gateway
 from app.settings import Settings
+from app.telemetry.record import start_record
 from tests.app.http.test_openapi import request_errors
+from tests.app.inference.test_scheduler import blocked
 from tests.app.sample_images import chelsea, encode, noise
 from tests.conftest import SMALL_V1, SMALL_V2
-from tests.processes import failed_start, metric_of, running, until
+from tests.processes import LIVELINESS_S, failed_start, metric_of, running, until
 from tests.serving import served
 
 PHOTO = encode(noise())
@@ -381,6 +388,67 @@ def test_the_deadline_of_the_client_is_kept(store: Path) -> None:
 
         until(lambda: failed() == 1, "the server gives up too")
         until(lambda: metric_of(client.get("/metrics").text, "gateway_permits_in_use") == 0, "rest")
+
+
+@pytest.fixture
+def gateway(store: Path) -> Iterator[Gateway]:
+    opened = open_gateway(Settings(store=store, models=(SMALL_V1,), workers=1, cache=False))
+    yield opened
+    opened.close()
+
+
+@pytest.mark.parametrize(
+    ("remaining_s", "headers", "deadline_ms"),
+    [
+        pytest.param(None, [], 10_000, id="none"),
+        pytest.param(0.25, [], 250, id="sooner"),
+        pytest.param(99.0, [], 10_000, id="later"),
+        pytest.param(-1.0, [], 0, id="passed"),
+        pytest.param(0.25, [(b"x-deadline-ms", b"100")], 100, id="header"),
+        pytest.param(0.25, [(b"x-deadline-ms", b"300")], 250, id="later header"),
+    ],
+)
+def test_the_sooner_of_all_deadlines_holds(
+    gateway: Gateway,
+    remaining_s: float | None,
+    headers: list[tuple[bytes, bytes]],
+    deadline_ms: float,
+) -> None:
+    inference = GrpcInference(gateway, start_record("GRPC", "/", []))
+    inference.open(headers, remaining_s)
+    assert inference.deadline_ms == pytest.approx(deadline_ms)
+    inference.close()
+
+
+class Patient:
+    """A call whose client would wait for ever, but has named a deadline."""
+
+    def time_remaining(self) -> float:
+        return 0.05
+
+    def invocation_metadata(self) -> None:
+        return None
+
+    async def read(self) -> bytes:
+        return asked(PHOTO).SerializeToString()
+
+
+def test_a_call_ends_at_its_deadline_on_the_server_although_nobody_cancels_it(
+    gateway: Gateway,
+) -> None:
+    """With a client the library cancels the call at about the same time."""
+
+    async def run() -> None:
+        service = InferenceService(gateway, GrpcLimits(1, 1, 1))
+        call: Any = Patient()
+        blocker, first = await blocked(gateway.scheduler)
+        async with asyncio.timeout(LIVELINESS_S):
+            with pytest.raises(DeadlineExceeded, match="^The deadline of 50 ms passed: "):
+                await service._infer_one(start_record("GRPC", "/", []), call)
+        blocker.let_go()
+        await first
+
+    asyncio.run(run())
 
 
 def test_overload_is_refused_with_the_time_to_come_back(store: Path) -> None:

@@ -1,5 +1,6 @@
 """What a request holds while it is answered, and that all of it comes back."""
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -7,11 +8,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.errors import BadQuery, EmptyBody, Overloaded, RequestError, TooManyBytes
+from app.errors import (
+    BadQuery,
+    DeadlineExceeded,
+    EmptyBody,
+    Overloaded,
+    RequestError,
+    SlowBody,
+    TooManyBytes,
+)
 from app.request.admitted import AdmittedRequest
 from app.service.gateway import Gateway, open_gateway
 from app.settings import Settings
 from app.telemetry.record import start_record
+from tests.app.inference.test_scheduler import blocked
 
 LIMIT_BYTES = 1024
 
@@ -104,3 +114,46 @@ def test_an_invalid_deadline_is_refused(gateway: Gateway, sent: bytes) -> None:
     with pytest.raises(BadQuery, match="X-Deadline-Ms"):
         begin(gateway, (b"x-deadline-ms", sent))
     assert gateway.lifecycle.active == 0
+
+
+def test_images_count_once_they_are_queued_and_not_when_they_are_rejected(
+    gateway: Gateway,
+) -> None:
+    async def run() -> None:
+        work = begin(gateway)
+        too_many = [lambda _: None] * (gateway.scheduler.permits + 1)
+        with pytest.raises(Overloaded):
+            work.submit(too_many)
+        assert work.record.images == 0
+        await work.submit(too_many[:3])
+        assert work.record.images == 3
+        work.close()
+
+    asyncio.run(run())
+
+
+def test_a_request_that_ends_with_an_error_gives_up_its_images(store: Path) -> None:
+    gateway = open_gateway(Settings(store=store, workers=1, cache=False))
+    ran: list[float] = []
+
+    async def run() -> None:
+        blocker, first = await blocked(gateway.scheduler)
+        work = begin(gateway, (b"x-deadline-ms", b"250"))
+        assert isinstance(work.too_late(), SlowBody)  # its images are not there yet
+        ticket = work.submit([ran.append] * 3)
+        error = work.too_late()
+        assert isinstance(error, DeadlineExceeded)
+        assert error.detail.startswith("The deadline of 250 ms passed: workers started 0 of 3")
+        work.fail(error)
+        work.close()
+        assert ticket.abandoned
+        assert work.record.error == "deadline-exceeded"
+        blocker.let_go()
+        await first
+        await gateway.scheduler.submit([lambda _: None])  # behind them
+        assert ran == []
+
+    try:
+        asyncio.run(run())
+    finally:
+        gateway.close()
