@@ -48,7 +48,7 @@ def save(name: str, text: str, result: Any, *, publish: bool) -> None:
     """
     print(text)
     RESULTS.mkdir(exist_ok=True)
-    document = json.dumps(result, indent=1, default=_to_json)
+    document = json.dumps(dataclasses.asdict(result), indent=1, default=str)
     (RESULTS / f"{name}.json").write_text(f"{document}\n", "utf-8")
     (RESULTS / f"{name}.md").write_text(f"{text}\n", "utf-8")
     if publish:
@@ -69,9 +69,3 @@ def fill_block(page: str, name: str, text: str) -> str:
     if not block.search(page):
         raise MissingMarkers(f"No <!-- {name} --> in the page.")
     return block.sub(lambda found: f"{found[1]}{text}\n{found[2]}", page)
-
-
-def _to_json(value: Any) -> Any:
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return dataclasses.asdict(value)
-    return str(value)

@@ -159,13 +159,7 @@ class AsyncClient:
         if self._http.is_closed:
             raise Closed("The client is closed.")
         try:
-            return await self._http.request(
-                step.method,
-                step.path,
-                params=step.query,
-                headers=step.headers,
-                content=step.content or None,
-            )
+            return await self._http.send(step.request(self._http))
         except httpx.TransportError as error:
             return error
 

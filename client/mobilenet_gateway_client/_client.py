@@ -195,13 +195,7 @@ class Client:
         if self._http.is_closed:
             raise Closed("The client is closed.")
         try:
-            return self._http.request(
-                step.method,
-                step.path,
-                params=step.query,
-                headers=step.headers,
-                content=step.content or None,
-            )
+            return self._http.send(step.request(self._http))
         except httpx.TransportError as error:
             return error
 

@@ -27,7 +27,12 @@ class Send:
     path: str
     query: Mapping[str, str] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
-    content: bytes = b""
+    content: bytes | None = None
+
+    def request(self, http: httpx.Client | httpx.AsyncClient) -> httpx.Request:
+        return http.build_request(
+            self.method, self.path, params=self.query, headers=self.headers, content=self.content
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -88,11 +88,6 @@ class Layer:
     madds: int
     activation_bytes: int
 
-    @classmethod
-    def parse(cls, sent: Mapping[str, Any]) -> Self:
-        """From a row of /models/NAME/layers."""
-        return cls(**_known(cls, sent))
-
 
 @dataclass(frozen=True, slots=True)
 class LayerTable:
@@ -107,7 +102,7 @@ class LayerTable:
     @classmethod
     def parse(cls, sent: Mapping[str, Any]) -> Self:
         """From the answer of /models/NAME/layers."""
-        layers = tuple(Layer.parse(row) for row in sent["layers"])
+        layers = tuple(Layer(**_known(Layer, row)) for row in sent["layers"])
         return cls(**_known(cls, {**sent, "layers": layers}))
 
 

@@ -1,6 +1,5 @@
 """`make plot`: accuracy against inference time of every variant on this machine, as an SVG."""
 
-from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -33,7 +32,7 @@ Point = tuple[float, float]  # milliseconds, percent
 def measure(folder: Path) -> list[Standing]:
     """Time every variant of a store whose accuracy is known."""
     resolutions = Settings.model_fields["auto_resolutions"].default
-    store = Store(Selection(folder), partial(load_model))
+    store = Store(Selection(folder), load_model)
     timings = Timings()
     measurer = Measurer(store, timings, resolutions, busy=lambda: False, store_results=False)
     measurer.measure(MAX_TIMING_S)

@@ -29,7 +29,6 @@ START_S = 30
 
 
 def measure_request_memory(model: Path, photo: Path) -> list[RequestMemory]:
-    """Measure all forms in a child process."""
     command = [sys.executable, "-m", "loadtest.bench.request_memory", str(model), str(photo)]
     done = subprocess.run(command, stdout=subprocess.PIPE, check=True, timeout=120)
     return [RequestMemory(**row) for row in json.loads(done.stdout)]

@@ -77,7 +77,6 @@ class MachineMonitor:
         self._before = cpu_times()
 
     def conditions(self) -> Conditions:
-        """Return the conditions from the start until now."""
         took_s = time.monotonic() - self._started
         return Conditions(self.machine, interference(self._before, cpu_times()), took_s)
 

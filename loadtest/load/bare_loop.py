@@ -81,8 +81,7 @@ def _loop(model: "Model", data: bytes, stop_at: float) -> list[float]:
     from app.settings import Settings
 
     settings = Settings()
-    limits = ImageLimits(settings.max_pixels, settings.min_side_pixels)
-    classifier = Classifier(limits, settings.reduced_decode)
+    classifier = Classifier(ImageLimits.from_settings(settings), settings.reduced_decode)
     resolution = model.card.resolution
     times_s = []
     before = time.perf_counter()
@@ -96,7 +95,6 @@ def _loop(model: "Model", data: bytes, stop_at: float) -> list[float]:
 
 
 def main(file: Path) -> None:
-    """Load the model and answer the lines of standard input."""
     from app.model.model import load_model
 
     model = load_model(file)

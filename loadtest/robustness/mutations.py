@@ -28,7 +28,7 @@ def corpus() -> tuple[bytes, ...]:
     rotated = Image.Exif()
     rotated[0x0112] = 6
     frames = {"save_all": True, "append_images": [photo.rotate(90), photo.rotate(180)]}
-    made = [
+    return (
         _save(photo, "JPEG"),
         _save(photo, "JPEG", progressive=True, quality=95, subsampling=0),
         _save(photo.convert("L"), "JPEG", exif=rotated),
@@ -47,12 +47,11 @@ def corpus() -> tuple[bytes, ...]:
         _save(photo, "GIF", **frames),
         _save(deep, "TIFF"),
         _save(photo.convert("CMYK"), "TIFF", compression="raw"),
-    ]
-    made += [
-        _save(photo, "TIFF", compression=compression)
-        for compression in ("raw", "packbits", "tiff_lzw", "tiff_adobe_deflate", "jpeg")
-    ]
-    return tuple(made)
+        *(
+            _save(photo, "TIFF", compression=compression)
+            for compression in ("raw", "packbits", "tiff_lzw", "tiff_adobe_deflate", "jpeg")
+        ),
+    )
 
 
 def mutated_image(random: Random) -> bytes:
@@ -65,7 +64,6 @@ def mutated_image(random: Random) -> bytes:
 
 
 def mutate(random: Random, data: bytearray, times: int) -> None:
-    """Apply a number of mutations in place."""
     for _ in range(times):
         if len(data) > 1:
             random.choice(MUTATIONS)(random, data)

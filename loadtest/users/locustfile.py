@@ -82,8 +82,6 @@ class GatewayUser(FastHttpUser):
 
 
 class Camera(GatewayUser):
-    """A camera that sends two photos per second."""
-
     weight = 6
     wait_time = constant_throughput(2)
 
@@ -93,8 +91,6 @@ class Camera(GatewayUser):
 
 
 class Phone(GatewayUser):
-    """A phone that sends several photos in one request, then nothing for a few seconds."""
-
     weight = 3
     wait_time = between(2, 8)
 
@@ -106,8 +102,6 @@ class Phone(GatewayUser):
 
 
 class Dashboard(FastHttpUser):
-    """A dashboard that polls the models and the metrics every five seconds."""
-
     fixed_count = 1
     wait_time = constant_pacing(5)
 

@@ -36,7 +36,6 @@ def check_table(lines: Path, path: Path, top_k: int) -> None:
     Raises:
         OutputError: it belongs to another run, or its columns were changed.
     """
-    import pyarrow
     import pyarrow.parquet
 
     if not path.exists() or not path.stat().st_size:
@@ -60,7 +59,6 @@ def write_parquet(lines: Path, path: Path, top_k: int) -> None:
     Raises:
         OSError: it cannot be written, for example because the disk is full. The older one stays.
     """
-    import pyarrow
     import pyarrow.parquet
 
     schema = _schema(top_k)

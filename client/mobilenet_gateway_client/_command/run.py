@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -117,14 +118,8 @@ def _rows(
     client: Client, folder: Path, names: Sequence[str], options: Options, stop: StopRequest
 ) -> Iterator[Row]:
     """The rows of files in the order of their answers, until a stop is requested."""
-
-    def paths() -> Iterator[Path]:
-        for name in names:
-            if stop.received:
-                return
-            yield folder / name
-
-    with closing(client.classify_each(paths(), options)) as answers:
+    paths = (folder / name for name in takewhile(lambda _: not stop.received, names))
+    with closing(client.classify_each(paths, options)) as answers:
         try:
             for path, classification in answers:
                 yield Row(path.relative_to(folder).as_posix(), classification)
