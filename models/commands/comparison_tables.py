@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from rich.console import Group
 from rich.table import Table
 
-from models.commands.tables import megabytes
+from models.commands.tables import megabytes, plain_table
 from models.papers.comparison import (
     VGG16_PRINTED_BYTES,
     VGG16_WHY,
@@ -78,14 +78,10 @@ def _table(
     title: str, headings: tuple[str, ...], rows: Iterable[tuple[str, ...]], texts: int
 ) -> Table:
     """A table with numbers in all columns but the first `texts` and the last."""
-    table = Table(
-        title=title, title_justify="left", box=None, padding=(0, 2, 0, 0), header_style="bold"
-    )
-    for at, heading in enumerate(headings):
-        number = texts <= at < len(headings) - 1
-        table.add_column(heading, justify="right" if number else "left", no_wrap=True)
-    for row in rows:
-        table.add_row(*row)
+    table = plain_table(*headings, rows=rows)
+    table.title, table.title_justify = title, "left"
+    for column in (*table.columns[:texts], table.columns[-1]):
+        column.justify = "left"
     return table
 
 

@@ -25,6 +25,7 @@ from models.commands.terminal import (
     store_folder,
 )
 from models.files.atomic_file import os_errors_with_path
+from models.files.plot_file import check_plot
 
 if TYPE_CHECKING:
     from models.evaluation.evaluate import Condition, EvaluationRow
@@ -146,8 +147,6 @@ def _resolution(text: str) -> int:
 
 
 def _check_files(csv_file: Path | None, plot: Path | None) -> None:
-    from models.files.plot_file import check_plot
-
     if plot:
         check_plot(plot)
     for file in (csv_file, plot):

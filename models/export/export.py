@@ -75,7 +75,6 @@ class Recipe:
         return "_".join(parts)
 
     def card(self, precision: Precision) -> ModelCard:
-        """The card of the exported file."""
         return ModelCard(
             card_version=CARD_VERSION,
             name=self.name(precision),

@@ -83,8 +83,6 @@ class Tape:
 
 
 class FloatWriter:
-    """Writes layers in float32."""
-
     def __init__(self, checkpoint: Checkpoint, scaling: InputScaling) -> None:
         self.tape = Tape()
         self.layers = checkpoint.layers

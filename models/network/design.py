@@ -2,7 +2,7 @@
 
 from typing import cast
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from app.card.card import Family
 from models.network.layers import Padding
@@ -11,7 +11,7 @@ from models.network.mobilenet_v2 import mobilenet_v2
 from models.network.network import Network
 
 
-class Design(BaseModel):
+class Design(BaseModel, frozen=True, extra="forbid"):
     """Departures from the papers; all but `expansion` follow timm (`efficientnet.py`).
 
     expansion   V2: replaces every t of the table except the 1
@@ -19,8 +19,6 @@ class Design(BaseModel):
     fixed_ends  V2: keeps the channels of stem and head and the blocks of the first and last stage
     head        V1: adds a pointwise convolution of 1024 channels before the pooling
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     expansion: int = Field(default=6, ge=1)
     depth: float = Field(default=1.0, gt=0, allow_inf_nan=False)
@@ -45,22 +43,19 @@ def define(
         ValueError: the family is unknown, alpha or resolution is out of range, or the design does
             not apply to the family.
     """
-    if family == "mobilenet_v1":
+    if check_family(family) == "mobilenet_v1":
         if design != Design(head=design.head):
             raise ValueError(
                 "Expansion, depth and fixed_ends apply to mobilenet_v2 only; mobilenet_v1 has head."
             )
         return mobilenet_v1(alpha, resolution, classes, padding, head=design.head)
-    if family == "mobilenet_v2":
-        if design.head:
-            raise ValueError(
-                "Head applies to mobilenet_v1 only; "
-                "mobilenet_v2 has expansion, depth and fixed_ends."
-            )
-        return mobilenet_v2(
-            alpha, resolution, classes, design.expansion, padding, design.depth, design.fixed_ends
+    if design.head:
+        raise ValueError(
+            "Head applies to mobilenet_v1 only; mobilenet_v2 has expansion, depth and fixed_ends."
         )
-    raise _unknown_family(family)
+    return mobilenet_v2(
+        alpha, resolution, classes, design.expansion, padding, design.depth, design.fixed_ends
+    )
 
 
 def check_family(text: str) -> Family:
@@ -70,9 +65,5 @@ def check_family(text: str) -> Family:
         ValueError: it is unknown.
     """
     if text not in ("mobilenet_v1", "mobilenet_v2"):
-        raise _unknown_family(text)
+        raise ValueError(f"Unknown family {text!r}. Supported: mobilenet_v1, mobilenet_v2.")
     return cast(Family, text)
-
-
-def _unknown_family(family: str) -> ValueError:
-    return ValueError(f"Unknown family {family!r}. Supported: mobilenet_v1, mobilenet_v2.")

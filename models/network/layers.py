@@ -7,7 +7,7 @@ activations, pooling, concatenation and residual adds count no MAdds.
 
 from dataclasses import dataclass
 from math import ceil, prod
-from typing import ClassVar, Literal, Protocol
+from typing import ClassVar, Literal
 
 Shape = tuple[int, int, int]
 Nonlinearity = Literal["relu", "relu6"]
@@ -30,28 +30,6 @@ class Parameters:
     weights: int = 0
     biases: int = 0
     batch_norm: int = 0
-
-
-class Layer(Protocol):
-    """The properties that every kind of layer has."""
-
-    @property
-    def kind(self) -> str: ...
-
-    @property
-    def kernel(self) -> tuple[int, int]: ...
-
-    @property
-    def stride(self) -> int: ...
-
-    @property
-    def groups(self) -> int: ...
-
-    def output_shape(self, *inputs: Shape) -> Shape: ...
-
-    def parameters(self, *inputs: Shape) -> Parameters: ...
-
-    def madds(self, *inputs: Shape) -> int: ...
 
 
 def pads(size: int, kernel: int, stride: int, padding: Padding) -> tuple[int, int]:
@@ -84,8 +62,6 @@ def _output_sizes(layer: "Conv | Pool", height: int, width: int) -> tuple[int, i
 
 
 class _UnitKernel:
-    """A layer whose kernel is 1x1."""
-
     kernel: ClassVar[tuple[int, int]] = (1, 1)
     stride: ClassVar[int] = 1
     groups: ClassVar[int] = 1
@@ -174,8 +150,6 @@ class Linear(_UnitKernel):
 
 @dataclass(frozen=True, slots=True)
 class Pool(_WithoutWeights):
-    """Average or maximum pooling."""
-
     reduce: Literal["avg", "max"]
     kernel: tuple[int, int]
     stride: int
@@ -235,7 +209,8 @@ class Concat(_UnitKernel, _WithoutWeights):
 
 @dataclass(frozen=True, slots=True)
 class Activation(_SameShape):
-    """An element-wise nonlinearity as a layer."""
-
     nonlinearity: Nonlinearity
     kind: ClassVar[str] = "activation"
+
+
+Layer = Conv | Linear | Pool | LocalResponseNorm | GlobalPool | Add | Concat | Activation

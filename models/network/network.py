@@ -12,17 +12,13 @@ INPUT = card.INPUT  # the name is the same in the exported graph
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A named layer and the names of its inputs."""
-
     name: str
     layer: Layer
-    inputs: tuple[str, ...]
+    inputs: tuple[str, ...]  # names
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A node with its input and output shapes."""
-
     node: Node
     input_shapes: tuple[Shape, ...]
     output_shape: Shape

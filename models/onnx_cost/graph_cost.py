@@ -54,8 +54,6 @@ class GraphCostError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Tensor:
-    """Shape and element size of a value in the graph."""
-
     shape: tuple[int, ...]
     element_bytes: int
 

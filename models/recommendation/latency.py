@@ -12,8 +12,8 @@ import numpy as np
 
 from app.arrays import Float64Array
 from app.card.card import LayerRow, Precision
+from models.network.cost import ELEMENT_BYTES
 
-WEIGHT_BYTES: dict[Precision, int] = {"fp32": 4, "int8": 1}
 FEATURES = ("dense madds", "depthwise madds", "activation bytes", "weight bytes", "layers")
 
 
@@ -62,7 +62,7 @@ def features(layers: Sequence[LayerRow], precision: Precision) -> Float64Array:
             sum(row.madds for row in weighted) - depthwise,
             depthwise,
             sum(row.activation_bytes for row in layers),
-            sum(row.weights for row in weighted) * WEIGHT_BYTES[precision],
+            sum(row.weights for row in weighted) * ELEMENT_BYTES[precision],
             len(weighted),
         ],
         dtype=np.float64,

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Annotated, Literal, NamedTuple, Self
 
-from pydantic import BaseModel, ConfigDict, Field, HttpUrl, model_validator
+from pydantic import BaseModel, Field, HttpUrl, model_validator
 
 from app.card.card import Family, Percent, Precision, Preprocessing
 from models.export.graph import InputScaling
@@ -15,10 +15,8 @@ RgbValues = tuple[float, float, float]
 Reader = Literal["keras_h5", "tflite", "timm", "torchvision"]
 
 
-class Record(BaseModel):
+class Record(BaseModel, frozen=True, extra="forbid"):
     """A frozen record; an unknown field is an error."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class PackageOrigin(Record):
@@ -143,8 +141,6 @@ class GridRow(NamedTuple):
 
 
 class AccuracyTable(Record):
-    """A published table of accuracies and its source."""
-
     source: str
     rows: tuple[GridRow, ...] = Field(min_length=1)
 

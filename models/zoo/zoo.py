@@ -46,8 +46,6 @@ class WrongWeights(ZooError):
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One model of the zoo with everything known about it."""
-
     name: str
     precision: Precision
     recipe: Recipe
