@@ -2,6 +2,7 @@
 
 from itertools import pairwise
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -11,9 +12,10 @@ STEPS_MS = (10.0, 5.0, 2.0, 1.0)
 
 
 class Machine:
-    """One worker, a clock, and requests that come at a rate."""
+    """Workers, a clock, and requests that come at a rate."""
 
-    def __init__(self) -> None:
+    def __init__(self, workers: int = 1) -> None:
+        self.workers = workers
         self.now_s = 0.0
         self.arrived = 0.0
         self.steps: list[tuple[int, int]] = []
@@ -23,7 +25,7 @@ class Machine:
         for _ in range(round(seconds / INTERVAL_S)):
             self.now_s += INTERVAL_S
             self.arrived += rate * INTERVAL_S
-            self.brownout.update(Load(int(self.arrived), pressure, 1, STEPS_MS))
+            self.brownout.update(Load(round(self.arrived), pressure, self.workers, STEPS_MS))
         return self.brownout.step
 
 
@@ -85,6 +87,112 @@ def test_a_step_up_that_proves_wrong_is_tried_again_later_each_time() -> None:
     assert len(gaps) >= 2
     assert gaps == sorted(gaps)
     assert gaps[-1] > 1.5 * gaps[0]
+
+
+def descended() -> Machine:
+    """At step 2, where 2 ms carry what 5 ms cannot."""
+    machine = Machine()
+    machine.run(3, rate=400, pressure=0.0)
+    assert machine.run(0.1, rate=400, pressure=0.6) == 2
+    return machine
+
+
+# 5 ms an image on one worker: a hundred a second make it half busy.
+@pytest.mark.parametrize(("rate", "step"), [(130, 1), (136, 1), (144, 2), (170, 2)])
+def test_it_comes_back_to_a_step_that_would_be_busy_for_less_than_seven_tenths(
+    rate: float, step: int
+) -> None:
+    assert descended().run(40, rate, pressure=0.0) == step
+
+
+# 2 ms an image: 400 a second make it busy for eight tenths.
+@pytest.mark.parametrize(("rate", "step"), [(400, 2), (420, 2), (430, 3), (460, 3)])
+def test_it_goes_down_to_a_step_that_would_be_busy_for_less_than_85_of_100(
+    rate: float, step: int
+) -> None:
+    machine = Machine()
+    machine.run(3, rate, pressure=0.0)
+    assert machine.run(0.1, rate, pressure=0.6) == step
+
+
+@pytest.mark.parametrize(("pressure", "goes_down"), [(0.24, False), (0.26, True)])
+def test_a_quarter_of_the_deadline_or_the_queue_is_too_much(
+    pressure: float, goes_down: bool
+) -> None:
+    machine = Machine()
+    assert bool(machine.run(1, rate=90, pressure=pressure)) is goes_down
+
+
+def test_it_comes_back_after_three_seconds_of_light_load_and_not_before() -> None:
+    machine = descended()
+    began_s, rises_s = machine.now_s, []
+    while machine.brownout.step:
+        before = machine.brownout.step
+        if machine.run(INTERVAL_S, rate=10, pressure=0.0) < before:
+            rises_s.append(machine.now_s - began_s)
+    # 400 a second are smoothed to below 140 in three intervals.
+    assert rises_s == pytest.approx([3.4, 6.5], abs=0.25)
+
+
+@pytest.mark.parametrize("workers", [1, 2, 4])
+def test_each_worker_carries_as_much(workers: int) -> None:
+    machine = Machine(workers)
+    machine.run(3, rate=190 * workers, pressure=0.0)
+    assert machine.run(0.1, rate=190 * workers, pressure=0.6) == 2  # 95 of 100 at 5 ms
+
+
+def test_the_rate_of_arrivals_follows_by_four_tenths_each_interval() -> None:
+    machine = Machine()
+    machine.run(INTERVAL_S, rate=0, pressure=0.0)
+    rates = []
+    for _ in range(3):
+        machine.run(INTERVAL_S, rate=1000, pressure=0.0)
+        rates.append(machine.brownout.arrivals_per_s)
+    assert rates == pytest.approx([400, 640, 784])
+
+
+@pytest.mark.parametrize("pause_s", [0.5, 2.0, 60.0])
+def test_after_a_pause_little_is_left_of_the_rate_before(pause_s: float) -> None:
+    """As if each interval of the pause had been looked at."""
+    paused, watched = Machine(), Machine()
+    for machine in (paused, watched):
+        machine.run(10, rate=1000, pressure=0.0)
+    watched.run(pause_s, rate=0, pressure=0.0)
+    paused.now_s += pause_s - INTERVAL_S
+    paused.run(INTERVAL_S, rate=0, pressure=0.0)
+    assert paused.brownout.arrivals_per_s == pytest.approx(1000 * 0.6 ** (pause_s / 0.1), abs=1e-6)
+    assert paused.brownout.arrivals_per_s == pytest.approx(watched.brownout.arrivals_per_s)
+
+
+def test_the_first_request_after_a_pause_finds_the_best_step_light_again() -> None:
+    machine = descended()
+    machine.now_s += 600
+    assert machine.run(0.1, rate=10, pressure=0.0) == 2
+    assert machine.run(3.1, rate=10, pressure=0.0) == 1
+
+
+def test_holds_double_up_to_a_minute_and_start_over_after_a_step_that_held() -> None:
+    machine = descended()
+    waits = []
+    for _ in range(8):
+        while machine.brownout.step:  # up to the best step, which proves wrong at once
+            machine.run(INTERVAL_S, rate=10, pressure=0.0)
+        machine.run(INTERVAL_S, rate=90, pressure=0.9)
+        began_s = machine.now_s
+        before = machine.brownout.step
+        while machine.brownout.step == before:
+            machine.run(INTERVAL_S, rate=10, pressure=0.0)
+        waits.append(machine.now_s - began_s)
+    assert waits[:4] == pytest.approx([6, 12, 24, 48], abs=0.5)
+    assert waits[4:] == pytest.approx([60, 60, 60, 60], abs=0.5)
+    while machine.brownout.step:
+        machine.run(INTERVAL_S, rate=10, pressure=0.0)
+    machine.run(11, rate=10, pressure=0.0)  # the step up was right
+    machine.run(INTERVAL_S, rate=90, pressure=0.9)
+    began_s = machine.now_s
+    while machine.brownout.step:
+        machine.run(INTERVAL_S, rate=10, pressure=0.0)
+    assert machine.now_s - began_s == pytest.approx(3, abs=0.5)
 
 
 @given(st.lists(st.tuples(st.integers(0, 2000), st.floats(0, 2)), max_size=60))

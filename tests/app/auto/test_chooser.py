@@ -14,12 +14,12 @@ import httpx
 import pytest
 
 from app.auto.choice import Choice, Demand, PredictQuery, explicit_choice
-from app.auto.chooser import DEFAULT_SPREAD, HOLD_S, HTTP_MS, Chooser
+from app.auto.chooser import Chooser
 from app.budget import Budget, parse_budget
 from app.card.variant import Key
 from app.errors import BadQuery, ImpossibleBudget, UnknownModel
 from app.inference.scheduler import Scheduler
-from app.inference.timings import MAX_AGE_S, MIN_SAMPLES, Measured, Timings
+from app.inference.timings import Measured, Timings
 from app.model.model import load_model
 from app.model.store import Store
 from app.model.store_folder import Selection
@@ -38,6 +38,10 @@ SIDES = (96, 128, 160, 192, 224)
 TIMES_MS = {224: 20.0, 192: 15.0, 160: 10.0, 128: 6.0, 96: 3.0}
 PHOTO = encode(noise())
 DECODE_MS = 1.0
+HTTP_MS, SPREAD = 0.5, 1.3  # reading and answering; what a variant of unknown spread may take
+HOLD_S, MAX_AGE_S = 1.0, 30.0  # a choice is reused; docs/choosing.md: tried again after 30 s
+MIN_SAMPLES = 16
+SERVICE_MS = 10.0  # of one image on a worker that has measured none
 ONE = Demand(1, 60_000)
 
 
@@ -100,7 +104,7 @@ def choosing(store: Store, workers: int = 1, **settings: Any) -> Iterator[Chosen
 
 
 def surely_ms(inference_ms: float) -> float:
-    return (inference_ms + DECODE_MS + HTTP_MS) * DEFAULT_SPREAD
+    return (inference_ms + DECODE_MS + HTTP_MS) * SPREAD
 
 
 def test_without_a_budget_the_most_accurate_variant_answers(models: Store) -> None:
@@ -150,7 +154,7 @@ def test_what_waits_already_counts_against_the_budget(models: Store) -> None:
         blocker, ticket = await blocked(chosen.scheduler)
         waiting = [chosen.scheduler.submit([lambda _: None]) for _ in range(2)]
         wait_ms = 3 * chosen.scheduler.service_ms
-        limit_ms = (6 + DECODE_MS + HTTP_MS + wait_ms) * DEFAULT_SPREAD + 0.1
+        limit_ms = (6 + DECODE_MS + HTTP_MS + wait_ms) * SPREAD + 0.1
         after = chosen.ask(max_latency_ms=limit_ms)
         blocker.let_go()
         await asyncio.gather(ticket, *waiting)
@@ -231,6 +235,135 @@ def test_a_choice_stands_for_a_while_unless_the_queue_breaks_it(models: Store) -
 
     with choosing(models) as chosen:
         asyncio.run(scenario(chosen))
+
+
+@pytest.mark.parametrize(("side", "slower"), [(224, 192), (192, 160), (160, 128), (128, 96)])
+def test_a_limit_decides_by_the_expected_time_and_three_tenths_more(
+    models: Store, side: int, slower: int
+) -> None:
+    wanted = {"max_params": 1_700_000, "max_madds": 10**8}
+    for limit_ms, expected in ((surely_ms(TIMES_MS[side]) - 0.01, slower),
+                               (surely_ms(TIMES_MS[side]) + 0.01, side)):  # fmt: skip
+        with choosing(models) as chosen:
+            fast = next(each for each in chosen.chooser.variants if each.key == (V1, 128))
+            chosen.timings.measure(fast, Measured(900.0, 900.0))  # which would tie with 224
+            chosen.timings.measure(
+                next(each for each in chosen.chooser.variants if each.key == (V1, 96)),
+                Measured(900.0, 900.0),
+            )
+            assert chosen.ask(max_latency_ms=limit_ms, **wanted) == (V2, expected)
+
+
+@pytest.mark.parametrize(
+    ("workers", "images", "rounds"), [(1, 1, 1), (1, 3, 3), (2, 2, 1), (2, 3, 2), (4, 9, 3)]
+)
+def test_the_expected_time_is_told_with_all_its_parts(
+    models: Store, workers: int, images: int, rounds: int
+) -> None:
+    with choosing(models, workers) as chosen:
+        note = chosen.chooser.choose(
+            PredictQuery(resolution=192), Demand(images, ONE.image_bytes), inf
+        ).note
+        assert note is not None
+        assert note.expected_ms == pytest.approx(HTTP_MS + rounds * (15.0 + DECODE_MS))
+
+
+@pytest.mark.parametrize(("images", "ahead"), [(1, 3), (2, 3)])
+def test_the_expected_time_has_that_of_the_queue(models: Store, images: int, ahead: int) -> None:
+    async def scenario(chosen: Chosen) -> None:
+        blocker, ticket = await blocked(chosen.scheduler)
+        waiting = [chosen.scheduler.submit([lambda _: None]) for _ in range(2)]
+        note = chosen.chooser.choose(
+            PredictQuery(resolution=192), Demand(images, ONE.image_bytes), inf
+        ).note
+        assert note is not None
+        own_ms = HTTP_MS + images * (15.0 + DECODE_MS)
+        assert note.expected_ms == pytest.approx(own_ms + ahead * SERVICE_MS)
+        blocker.let_go()
+        await asyncio.gather(ticket, *waiting)
+
+    with choosing(models) as chosen:
+        asyncio.run(scenario(chosen))
+
+
+@pytest.mark.parametrize(("late", "meets"), [(4, True), (6, False)])
+def test_ninety_five_of_a_hundred_requests_have_to_be_in_time(
+    models: Store, late: int, meets: bool
+) -> None:
+    with choosing(models) as chosen:
+        query = PredictQuery(resolution=192, max_latency_ms=HTTP_MS + 15.0 + DECODE_MS + 0.1)
+        choice = chosen.chooser.choose(PredictQuery(resolution=192), ONE, inf)
+        assert choice.note is not None
+        for number in range(100):
+            ratio = 5.0 if number < late else 1.0
+            chosen.chooser.learn(choice, ratio * choice.note.expected_ms)
+        note = chosen.chooser.choose(query, ONE, inf).note
+        assert note is not None
+        assert ("may exceed" not in note.reason) is meets
+
+
+@pytest.mark.parametrize(("after_s", "held"), [(0.9, True), (1.1, False)])
+def test_a_choice_is_reused_for_a_second(models: Store, after_s: float, held: bool) -> None:
+    limit_ms = surely_ms(10) + 0.1
+    with choosing(models) as chosen:
+        choice = chosen.chooser.choose(PredictQuery(max_latency_ms=limit_ms), ONE, inf)
+        assert choice.key == (V2, 160)
+        assert choice.note is not None
+        for _ in range(MIN_SAMPLES):
+            chosen.chooser.learn(choice, 3 * choice.note.expected_ms)
+        chosen.clock.now_s += after_s
+        assert (chosen.ask(max_latency_ms=limit_ms) == (V2, 160)) is held
+
+
+@pytest.mark.parametrize(("after_s", "noticed"), [(0.9, False), (1.1, True)])
+def test_the_order_of_variants_follows_their_times_every_second(
+    models: Store, after_s: float, noticed: bool
+) -> None:
+    with choosing(models) as chosen:
+        assert chosen.ask() == (V1, 128)  # as accurate as V2 at 224, and faster
+        chosen.timings.measure(
+            next(each for each in chosen.chooser.variants if each.key == (V1, 128)),
+            Measured(30.0, 30.0),
+        )
+        chosen.clock.now_s += after_s
+        assert (chosen.ask() == (V2, 224)) is noticed
+
+
+@pytest.mark.parametrize(
+    ("waiting", "deadline_ms", "steps_down"),
+    [
+        pytest.param(2, 100, True, id="3 x 10 ms of 100"),
+        pytest.param(2, 140, False, id="3 x 10 ms of 140"),
+        pytest.param(17, inf, True, id="17 of 64"),
+        pytest.param(15, inf, False, id="15 of 64"),
+    ],
+)
+def test_the_wait_and_the_queue_each_make_a_brownout(
+    models: Store, waiting: int, deadline_ms: float, steps_down: bool
+) -> None:
+    async def scenario(chosen: Chosen) -> None:
+        blocker, ticket = await blocked(chosen.scheduler)
+        others = [chosen.scheduler.submit([lambda _: None]) for _ in range(waiting)]
+        chosen.ask()
+        chosen.clock.now_s += 0.11
+        note = chosen.chooser.choose(PredictQuery(), ONE, deadline_ms).note
+        assert note is not None
+        assert (note.brownout_step > 0) is steps_down
+        blocker.let_go()
+        await asyncio.gather(ticket, *others)
+
+    with choosing(models) as chosen:
+        asyncio.run(scenario(chosen))
+
+
+def test_images_of_auto_are_counted_by_what_answers_them(models: Store) -> None:
+    with choosing(models) as chosen:
+        chosen.ask(Demand(3, ONE.image_bytes), resolution=192)
+        chosen.ask(resolution=160)
+        text = chosen.metrics.render().decode()
+        for side, images in (("192", 3), ("160", 1)):
+            name = "gateway_auto_images_total"
+            assert metric_of(text, name, model=V2, resolution=side) == images
 
 
 def explicit(models: Store, query: PredictQuery, *, auto_by_default: bool = False) -> Choice | None:

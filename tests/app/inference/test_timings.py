@@ -1,19 +1,14 @@
 """Quantiles that follow what requests take."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.inference.timings import (
-    MAX_AGE_S,
-    MIN_SAMPLES,
-    SAMPLES_PER_UPDATE,
-    WINDOW,
-    Measured,
-    Timings,
-    Window,
-)
+from app.inference.timings import SAMPLES_PER_UPDATE, Measured, Timings, Window
 from tests.app.variants import variant
 
+WINDOW, MAX_AGE_S = 128, 30.0  # docs/choosing.md: the latest 128 requests, and 30 s
+MIN_SAMPLES = 16
 SMALL, LARGE = variant("small", madds=1_000_000), variant("large", madds=4_000_000)
 
 
@@ -131,3 +126,61 @@ def test_a_model_that_changed_is_forgotten() -> None:
     timings.forget({SMALL.model})
     assert timings.observed(SMALL) is None
     assert timings.observed(LARGE) is not None
+
+
+@pytest.mark.parametrize(
+    ("older", "newer", "median"), [(128, 64, 9.0), (128, 63, 1.0), (500, 65, 9.0)]
+)
+def test_the_latest_128_samples_count(older: int, newer: int, median: float) -> None:
+    window = Window()
+    for value, count in ((1.0, older), (9.0, newer)):
+        for _ in range(count):
+            window.add(value, 0)
+    assert len(window) == 128
+    assert window.quantile(0.5) == median
+
+
+@pytest.mark.parametrize(
+    ("samples", "age_s", "expected_ms"),
+    [(16, 29.9, 6.0), (16, 30.1, 3.0), (15, 0.0, 3.0)],
+)
+def test_recent_requests_count_if_there_are_sixteen_within_half_a_minute(
+    samples: int, age_s: float, expected_ms: float
+) -> None:
+    clock = Clock()
+    timings = Timings(clock)
+    timings.measure(SMALL, Measured(3.0, 4.0))
+    served(timings, clock, 6.0, samples)
+    clock.now_s += age_s
+    assert timings.inference_ms(SMALL) == expected_ms
+
+
+def test_what_is_guessed_is_a_small_board() -> None:
+    """20 G multiply-adds a second; 2 ms to decode 64 KiB, and twice that for twice the bytes."""
+    timings = Timings(Clock())
+    assert timings.inference_ms(variant("v2", madds=300_000_000)) == pytest.approx(15.0)
+    for size_bytes, decode_ms in ((65_536, 2.0), (131_071, 2.0), (131_072, 4.0), (16_384, 0.5)):
+        assert timings.decode_ms(size_bytes, 224) == pytest.approx(decode_ms)
+
+
+def test_a_machine_is_never_expected_to_be_faster_than_when_it_was_idle() -> None:
+    clock = Clock()
+    timings = Timings(clock)
+    timings.measure(SMALL, Measured(3.0, 4.0))
+    timings.measure(LARGE, Measured(10.0, 11.0))
+    served(timings, clock, 1.5)
+    assert timings.slowdown == 1.0
+    assert timings.inference_ms(LARGE) == 10.0
+
+
+def test_the_slower_times_are_told_beside_the_usual_ones() -> None:
+    clock = Clock()
+    timings = Timings(clock)
+    for number in range(100):
+        timings.record(SMALL.key, 50_000, 1.5, 9.0 if number < 6 else 2.0, clock())
+    found = timings.observed(SMALL)
+    assert found is not None
+    assert (found.p50_ms, found.p95_ms, found.samples) == (2.0, 9.0, 100)
+    [(limit_bytes, resolution, decoding)] = timings.decode_table()
+    assert (limit_bytes, resolution) == (65_535, 224)
+    assert (decoding.p50_ms, decoding.samples) == (1.5, 100)
