@@ -54,7 +54,6 @@ class Brownout:
 
     @property
     def due(self) -> bool:
-        """Whether it is time for an update."""
         return self._clock() - self._updated_s >= INTERVAL_S
 
     def update(self, load: Load) -> int:

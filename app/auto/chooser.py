@@ -182,10 +182,8 @@ class Chooser:
                 f"{fastest.name} with {_percent(fastest):g} % top-1, takes about {alone_ms:.1f} ms "
                 "with an empty queue."
             )
-        return (
-            fastest,
-            f"the fastest of {len(allowed)} variants; the current load may exceed {limit}",
-        )
+        reason = f"the fastest of {len(allowed)} variants; the current load may exceed {limit}"
+        return fastest, reason
 
     def _within_latency(
         self, allowed: list[Variant], limits: Budget, demand: Demand, queue_ms: float

@@ -20,7 +20,6 @@ def figure(name: str, variant: Variant) -> float:
 
 
 def meets(name: str, value: float, variant: Variant) -> bool:
-    """Whether a variant meets one static limit."""
     found = figure(name, variant)
     return found >= value if name.startswith("min") else found <= value
 

@@ -91,7 +91,6 @@ class Timings:
         self._slowdown = Window()  # inference times relative to the idle measurement
 
     def measure(self, variant: Variant, measured: Measured) -> None:
-        """Store an idle measurement."""
         self._rates[variant.key] = measured.p50_ms / variant.madds
         self.measured[variant.key] = measured
 
@@ -107,7 +106,6 @@ class Timings:
     def record_decode(
         self, image_bytes: int, resolution: int, decode_ms: float, now_s: float
     ) -> None:
-        """Record one image that was decoded for `resolution`."""
         _add(self._decode, (image_bytes.bit_length(), resolution), decode_ms, now_s)
 
     def observed(self, variant: Variant) -> Measured | None:
@@ -169,7 +167,6 @@ class Timings:
         ]
 
     def forget(self, models: set[str]) -> None:
-        """Drop the times of models that changed."""
         for key in [key for key in (*self.measured, *self._inference) if key[0] in models]:
             self.measured.pop(key, None)
             self._inference.pop(key, None)
@@ -181,7 +178,6 @@ def _observed(window: Window) -> Measured:
 
 
 def _add(windows: dict[Kind, Window], key: Kind, value: float, now_s: float) -> None:
-    """Add a sample to the window of a key."""
     if (window := windows.get(key)) is not None:
         window.add(value, now_s)
         return

@@ -17,11 +17,6 @@ class FileStamp(NamedTuple):
 
     @classmethod
     def of(cls, path: Path) -> Self:
-        """The stamp of a file.
-
-        Raises:
-            OSError: the file cannot be read.
-        """
         status = path.stat()
         return cls(status.st_ino, status.st_mtime_ns, status.st_ctime_ns, status.st_size)
 

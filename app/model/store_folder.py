@@ -14,8 +14,6 @@ Load = Callable[[Path], Model]
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A model and the file that it came from."""
-
     model: Model
     path: Path
     stamp: FileStamp
@@ -23,8 +21,6 @@ class Loaded:
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Which files of which folder are served."""
-
     folder: Path
     names: tuple[str, ...] = ()
     default: str = ""

@@ -62,7 +62,7 @@ class InferenceService:
             "RepositoryModelUnload": (pb.RepositoryModelUnloadRequest, self._unload),
         }
         unary = {name: self._unary(name, kind, answer) for name, (kind, answer) in calls.items()}
-        unary["ServerLive"] = self._probe("ServerLive", self._live)
+        unary["ServerLive"] = self._probe("ServerLive", lambda: pb.ServerLiveResponse(live=True))
         unary["ServerReady"] = self._probe("ServerReady", self._ready)
         unary["ModelInfer"] = self._infer
         handlers = {
@@ -130,10 +130,7 @@ class InferenceService:
 
     # --- metadata and model repository
 
-    async def _live(self) -> Message:
-        return pb.ServerLiveResponse(live=True)
-
-    async def _ready(self) -> Message:
+    def _ready(self) -> Message:
         return pb.ServerReadyResponse(ready=not self.gateway.lifecycle.stopping)
 
     async def _metadata(self, _: pb.ServerMetadataRequest, __: Headers) -> Message:
@@ -189,10 +186,10 @@ class InferenceService:
 
         return handle
 
-    def _probe(self, name: str, answer: Callable[[], Awaitable[Message]]) -> Handler:
+    def _probe(self, name: str, answer: Callable[[], Message]) -> Handler:
         async def handle(_: object, context: Context) -> Message:
             async with self._call(name, context):
-                return await answer()
+                return answer()
 
         return handle
 
@@ -249,13 +246,11 @@ class GrpcInference(Inference):
             self.deadline_ms = min(self.deadline_ms, max(0.0, remaining_s * 1000))
 
     def start(self) -> Ticket[ImageRun]:
-        """Queue the images of the complete message."""
         message = _parse(pb.ModelInferRequest, self.body())
         self.choose(message.model_name, message.model_version)
         return self.queue(grpc_codec.read_request(message))
 
     def answer(self, outcomes: Sequence[ImageRun | Exception]) -> pb.ModelInferResponse:
-        """Make the response message from the outcome of each image."""
         return grpc_codec.write_answer(self.conclude(outcomes))
 
 

@@ -43,11 +43,6 @@ class Inference(AdmittedRequest):
         self._plan: Plan
 
     def choose(self, name: str, version: str) -> None:
-        """Set the model that is to answer.
-
-        Raises:
-            UnknownModel: no loaded model has this name and version.
-        """
         self.model = find_model(self.gateway, name, version)
         self.record.model = self.model.name
 
@@ -108,13 +103,11 @@ class HttpInference(Inference):
                 )
 
     def start(self) -> Ticket[ImageRun]:
-        """Queue the images of the complete body."""
         return self.queue(
             rest_codec.read_request(self.body(), self._header_length, self.model.name)
         )
 
     def answer(self, outcomes: Sequence[ImageRun | Exception]) -> Response:
-        """Make the response from the outcome of each image."""
         content, headers = rest_codec.write_answer(self.conclude(outcomes))
         return Response(content, headers=headers)
 

@@ -29,8 +29,6 @@ Source = bytes | NDArray[np.uint8]  # an encoded image, or the pixels [H, W, 3]
 
 @dataclass(frozen=True, slots=True)
 class RequestedOutput:
-    """An output that a request names, with its parameters."""
-
     name: str
     parameters: Parameters = field(default_factory=dict)
 

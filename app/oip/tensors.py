@@ -106,7 +106,6 @@ def read_files(tensor: InputTensor) -> list[bytes]:
 
 
 def pack_bytes(elements: Sequence[bytes]) -> bytes:
-    """Write BYTES elements as raw bytes."""
     return b"".join(part for element in elements for part in (_LENGTH.pack(len(element)), element))
 
 

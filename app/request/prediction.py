@@ -51,11 +51,6 @@ class PredictionRequest(AdmittedRequest):
                 self._content_type = value.decode("latin-1")
 
     def start(self) -> Ticket[ImageResult]:
-        """Queue the images of the complete body.
-
-        Raises:
-            RequestError: the body cannot be read, or the queue is full.
-        """
         images = split_images(self.body(), self._content_type, self.gateway.settings.max_images)
         choice = self._choice or self._choose(images)
         self._started = perf_counter()
@@ -68,11 +63,6 @@ class PredictionRequest(AdmittedRequest):
         return self.submit([partial(classify, image) for image in images])
 
     def answer(self, outcomes: Sequence[ImageResult | Exception]) -> Response:
-        """Make the response from the outcome of each image.
-
-        Raises:
-            ImageError: the only image cannot be classified.
-        """
         results = to_results(outcomes)
         self.record.results = [
             ImageRecord(

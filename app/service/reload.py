@@ -27,11 +27,7 @@ class Reloader:
         self.changed = asyncio.Event()
 
     async def reload(self) -> Changes:
-        """Read the store again.
-
-        Raises:
-            ModelFileError: the folder cannot be read or none of its files can be served.
-        """
+        """As `Store.reload`."""
         async with self._changing:
             changes = await asyncio.to_thread(self._store.reload)
             await self._apply({*changes.loaded, *changes.dropped})
@@ -47,23 +43,13 @@ class Reloader:
             log.exception("Reload failed")
 
     async def load(self, name: str) -> None:
-        """Load one model of the store, or load it again.
-
-        Raises:
-            UnknownModel: no file of the store has that name.
-            ModelFileError: the file cannot be served; loaded models stay.
-        """
+        """As `Store.load`."""
         async with self._changing:
             loaded = await asyncio.to_thread(self._store.load, name)
             await self._apply({loaded})
 
     async def unload(self, name: str) -> None:
-        """Stop serving one model; requests that hold it are still answered.
-
-        Raises:
-            UnknownModel: no loaded model has that name.
-            LastModel: it is the only loaded model.
-        """
+        """As `Store.unload`."""
         async with self._changing:
             self._store.unload(name)
             await self._apply({name})

@@ -29,7 +29,6 @@ class RequestLog:
         self._records: list[Record] = []
 
     def add(self, record: Record) -> None:
-        """Add the record of a request that was answered just now."""
         record.ended_s = time.time()
         record.took_ms = (time.perf_counter() - record.began) * 1000
         self._records.append(record)

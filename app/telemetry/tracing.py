@@ -56,7 +56,6 @@ class Tracing:
         record.trace = Trace(span, began_ns, response.encode())
 
     def end(self, record: Record) -> None:
-        """End the span of an answered request, with its outcome."""
         if trace := record.trace:
             if trace.span.is_recording():
                 _describe(trace.span, record)
