@@ -38,7 +38,7 @@ def run_budget(
         accuracies = {_name(row): row["top1"] for row in rows if row["top1"] is not None}
         compared = spaced_variants(rows)
         path = _variant_path(compared[0])
-        run_wrk(server.url(path), body.path, body.content_type, 1, 1)  # warm up
+        run_wrk(server.url(path), body, 1, 1)  # warm up
         rate = BUDGET_LOAD * _capacity(server, path, body)
         seconds = requests / rate
         runs = []
@@ -157,9 +157,7 @@ def _chosen(server: Server) -> Counter[str]:
 
 
 def _capacity(server: Server, path: str, body: BodyFile) -> float:
-    url = server.url(path)
-    loop = run_wrk(url, body.path, body.content_type, CAPACITY_CONNECTIONS, CAPACITY_S)
-    return loop.requests_per_s
+    return run_wrk(server.url(path), body, CAPACITY_CONNECTIONS, CAPACITY_S).requests_per_s
 
 
 def _variants(server: Server) -> list[dict[str, Any]]:

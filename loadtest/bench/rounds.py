@@ -40,8 +40,6 @@ class Rounds:
 
     def _sample(self, photo: str, body: BodyFile, count: int, bare: BareRun) -> Sample:
         before_s = self.server.cpu_s()
-        closed = run_wrk(
-            self.server.url(PATH), body.path, body.content_type, count, self.plan.closed_s
-        )
+        closed = run_wrk(self.server.url(PATH), body, count, self.plan.closed_s)
         used_s = self.server.cpu_s() - before_s
         return Sample(photo, body.form, count, closed, bare, used_s)

@@ -66,7 +66,7 @@ def measure(subject: Subject, plan: Plan, cores: int, step: Callable[[str], None
         BareLoop(subject.file) as bare,
         start_gateway(subject.file.parent, subject.name, subject.log) as server,
     ):
-        run_wrk(server.url(PATH), body.path, body.content_type, saturating(cores), 1)  # warm up
+        run_wrk(server.url(PATH), body, saturating(cores), 1)  # warm up
         rounds = Rounds(server, bare, cores, plan, step)
         for _ in range(plan.rounds):
             for name, each in subject.photos.items():

@@ -20,7 +20,7 @@ from loadtest.host.gateway import GATEWAY, start_gateway
 from loadtest.host.machine import Conditions, MachineMonitor
 from loadtest.host.model_store import LARGEST, STORE
 from loadtest.host.server import Server
-from loadtest.load.body import PATH
+from loadtest.load.body import PATH, BodyFile
 from loadtest.load.photos import prepare_photos, size_text
 from loadtest.load.wrk import check_wrk, run_wrk
 from loadtest.report import number, percent, save, table
@@ -70,10 +70,10 @@ def measure(files: int, rounds: int) -> ClientResult:
 
 def _rounds(server: Server, photo: Path, folder: Path, cores: int, rounds: int) -> Rounds:
     found = Rounds(size_text(photo.stem), [], [])
-    url, connections = server.url(PATH), 2 * cores
-    run_wrk(url, photo, "image/jpeg", connections, 1)  # warm up
+    url, body, connections = server.url(PATH), BodyFile("raw", photo, "image/jpeg"), 2 * cores
+    run_wrk(url, body, connections, 1)  # warm up
     for _ in track(range(rounds), found.photo, console=CONSOLE, transient=True):
-        loop = run_wrk(url, photo, "image/jpeg", connections, WRK_S)
+        loop = run_wrk(url, body, connections, WRK_S)
         found.wrk.append(loop.requests_per_s)
         found.classify.append(_classify(server, folder))
     return found

@@ -80,16 +80,11 @@ def kill(pids: set[int]) -> None:
             os.kill(pid, signal.SIGKILL)
     give_up_at = time.monotonic() + KILL_S
     while pids and time.monotonic() < give_up_at:
-        reap(pids)
+        for pid in pids:
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(pid, os.WNOHANG)
         pids = {pid for pid in pids if _stat(pid)}
         time.sleep(0.02)
-
-
-def reap(pids: set[int]) -> None:
-    """Collect the exit status of the processes that have ended."""
-    for pid in pids:
-        with contextlib.suppress(ChildProcessError):
-            os.waitpid(pid, os.WNOHANG)
 
 
 def _stat(pid: int) -> list[str] | None:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, cast
 
+from loadtest.load.body import BodyFile
+
 POST = Path(__file__).with_name("post.lua")
 DELAYED_POST = Path(__file__).with_name("delayed_post.lua")
 MISSING = "wrk is not installed. On Debian and Ubuntu: apt-get install wrk"
@@ -54,8 +56,7 @@ def check_wrk() -> str:
 
 def run_wrk(
     url: str,
-    body: Path,
-    content_type: str,
+    body: BodyFile,
     connections: int,
     seconds: int,
     script: Path = POST,
@@ -65,7 +66,7 @@ def run_wrk(
     """Post a file over a number of keep-alive connections for whole seconds."""
     command = [check_wrk(), f"-t{threads}", f"-c{connections}", f"-d{seconds}s"]
     command += ["--timeout", "10s"]
-    command += ["-s", str(script), url, "--", str(body), content_type, *arguments]
+    command += ["-s", str(script), url, "--", str(body.path), body.content_type, *arguments]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         output = cast(IO[str], process.stdout).read()
         _, status, usage = os.wait4(process.pid, 0)

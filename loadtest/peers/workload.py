@@ -5,7 +5,7 @@ from pathlib import Path
 
 from loadtest.host.gateway import start_gateway
 from loadtest.host.server import Server, ServerError
-from loadtest.load.body import PATH, Body, raw
+from loadtest.load.body import PATH, Body, BodyFile, raw
 from loadtest.load.wrk import run_wrk, saturating
 from loadtest.peers.peer import Peer
 from loadtest.peers.result import PeerRun
@@ -53,8 +53,8 @@ class Workload:
             ServerError: the server did not start, or its answer is wrong.
         """
         body = server_under_test.body(self.image)
-        file = self.folder / "body"
-        file.write_bytes(body.data)
+        file = BodyFile("body", self.folder / "body", body.content_type)
+        file.path.write_bytes(body.data)
         log = self.folder / f"{server_under_test.name}.log"
         with server_under_test.serve(self.model, self.cores, log) as server:
             answer = server.post(server_under_test.path, body.content_type, body.data)
@@ -62,9 +62,9 @@ class Workload:
             if label != self.ranked[0]:
                 raise ServerError(f"the first label is {label}, not {self.ranked[0]}")
             url, connections = server.url(server_under_test.path), saturating(self.cores)
-            run_wrk(url, file, body.content_type, connections, WARM_UP_S)
+            run_wrk(url, file, connections, WARM_UP_S)
             before_s = server.cpu_s()
-            closed = run_wrk(url, file, body.content_type, connections, self.seconds)
+            closed = run_wrk(url, file, connections, self.seconds)
             cpu_s = server.cpu_s() - before_s
             if closed.requests == closed.bad_statuses:
                 raise ServerError(f"no answer under load: {server.log_tail()}")

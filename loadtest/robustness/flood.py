@@ -108,8 +108,7 @@ def flood(store: Path, seconds: int) -> FloodResult:
 
 def _capacity(server: Server, body: BodyFile, connections: int, seconds: int) -> float:
     """Return the requests per second of clients that send as soon as they have an answer."""
-    loop = run_wrk(server.url(PATH), body.path, body.content_type, connections, seconds)
-    return loop.requests_per_s
+    return run_wrk(server.url(PATH), body, connections, seconds).requests_per_s
 
 
 def _flood(server: Server, body: BodyFile, capacity: float, seconds: int) -> ClosedLoop:
@@ -118,8 +117,7 @@ def _flood(server: Server, body: BodyFile, capacity: float, seconds: int) -> Clo
     clients_per_thread = max(1, round(clients / THREADS))
     return run_wrk(
         server.url(PATH),
-        body.path,
-        body.content_type,
+        body,
         THREADS * clients_per_thread,
         seconds,
         script=DELAYED_POST,

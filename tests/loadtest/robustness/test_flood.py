@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from loadtest.host.machine import Conditions, Interference, this_machine
+from loadtest.load.body import BodyFile
 from loadtest.load.wrk import DELAYED_POST, MISSING, ClosedLoop, run_wrk
 from loadtest.robustness.flood import FloodResult, count_statuses, render
 
@@ -101,13 +102,11 @@ def test_answers_are_counted_by_status_over_all_methods() -> None:
 
 @pytest.mark.skipif(not shutil.which("wrk"), reason=MISSING)
 def test_percentiles_are_of_accepted_requests_only(tmp_path: Path) -> None:
-    body = tmp_path / "body"
-    body.write_bytes(b"x" * 1000)
+    body = BodyFile("raw", tmp_path / "body", "image/jpeg")
+    body.path.write_bytes(b"x" * 1000)
     with one_in_five_accepted() as url:
-        everything = run_wrk(url, body, "image/jpeg", 8, 2)
-        accepted = run_wrk(
-            url, body, "image/jpeg", 8, 2, script=DELAYED_POST, arguments=("20",), threads=2
-        )
+        everything = run_wrk(url, body, 8, 2)
+        accepted = run_wrk(url, body, 8, 2, script=DELAYED_POST, arguments=("20",), threads=2)
     assert everything.bad_statuses > everything.requests / 2
     assert everything.p50_ms < SLOW_S * 1000
     assert accepted.p50_ms > SLOW_S * 1000 * 0.99  # within the precision of the histogram
