@@ -9,18 +9,8 @@ import typer
 
 from app.card.card import Cost, Precision
 from app.errors import BadQuery
-from models.commands import tables
+from models.commands import tables, terminal
 from models.commands.named_model import find_model
-from models.commands.terminal import (
-    AlphaOption,
-    FamilyOption,
-    JsonOption,
-    StoreOption,
-    errors_reported,
-    print_result,
-    print_status,
-    store_folder,
-)
 
 NETWORK_OPTIONS = ("family", "alpha", "classes", "expansion", "precision")
 COMPARE_OPTIONS = {"compare", "as_csv", "plot", "as_json"}
@@ -31,8 +21,8 @@ def cost(
     model: Annotated[
         str | None, typer.Argument(help="Model of the store or the zoo, or any .onnx file.")
     ] = None,
-    family: FamilyOption = "mobilenet_v2",
-    alpha: AlphaOption = 1.0,
+    family: terminal.FamilyOption = "mobilenet_v2",
+    alpha: terminal.AlphaOption = 1.0,
     resolution: Annotated[
         int | None, typer.Option(help="Resolution. [default: the model's, or 224]")
     ] = None,
@@ -48,8 +38,8 @@ def cost(
         Path | None,
         typer.Option(help="With --compare: draw accuracy over MAdds into this file."),
     ] = None,
-    store: StoreOption = None,
-    as_json: JsonOption = False,
+    store: terminal.StoreOption = None,
+    as_json: terminal.JsonOption = False,
 ) -> None:
     """Print the parameters, multiply-adds and memory of a model.
 
@@ -57,7 +47,7 @@ def cost(
     All figures are for one image and need no download.
     """
     if compare or as_csv or plot:
-        with errors_reported(ValueError, OSError):
+        with terminal.errors_reported(ValueError, OSError):
             others = sorted(context.params.keys() - COMPARE_OPTIONS)
             _reject_options(context, others, "has no effect with --compare. Remove it.")
             if not compare:
@@ -66,12 +56,12 @@ def cost(
                 raise ValueError("Use either --csv or --json, not both.")
             _compare_with_papers(as_csv=as_csv, as_json=as_json, plot=plot)
         return
-    with errors_reported(ValueError, OverflowError, OSError):
+    with terminal.errors_reported(ValueError, OverflowError, OSError):
         if model is not None:
             _reject_options(
                 context, NETWORK_OPTIONS, f"is fixed by {model}. Remove one of the two."
             )
-            title, result = _model_cost(model, resolution, store_folder(store))
+            title, result = _model_cost(model, resolution, terminal.store_folder(store))
         else:
             if family == "mobilenet_v1":
                 _reject_options(context, ("expansion",), "applies to mobilenet_v2 only. Remove it.")
@@ -79,7 +69,7 @@ def cost(
             title = f"{family}_{alpha}_{resolution}"
             result = _network_cost(family, alpha, resolution, classes, expansion, precision)
     data = {"model": title, **result.model_dump(exclude=set() if layers else {"layers"})}
-    print_result(data, lambda: tables.cost_table(title, result, layers=layers), as_json)
+    terminal.print_result(data, lambda: tables.cost_table(title, result, layers=layers), as_json)
 
 
 def _compare_with_papers(*, as_csv: bool, as_json: bool, plot: Path | None) -> None:
@@ -89,11 +79,11 @@ def _compare_with_papers(*, as_csv: bool, as_json: bool, plot: Path | None) -> N
 
     if plot is not None:
         draw(plot)
-        print_status(str(plot))
+        terminal.print_status(str(plot))
     if as_csv:
         sys.stdout.write(comparison.as_csv())
     else:
-        print_result(comparison.as_data(), comparison_tables, as_json)
+        terminal.print_result(comparison.as_data(), comparison_tables, as_json)
 
 
 def _network_cost(

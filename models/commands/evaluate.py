@@ -13,17 +13,9 @@ from rich.text import Text
 from app.card.card import Measurement
 from app.images.limits import ImageLimits
 from app.settings import load_settings
+from models.commands import terminal
 from models.commands.named_model import model_in_store
 from models.commands.tables import millions, plain_table
-from models.commands.terminal import (
-    JsonOption,
-    StoreOption,
-    errors_reported,
-    print_result,
-    print_status,
-    progress_bars,
-    store_folder,
-)
 from models.files.atomic_file import os_errors_with_path
 from models.files.plot_file import check_plot
 
@@ -68,8 +60,8 @@ def evaluate(
         bool,
         typer.Option("--write", help="Store the accuracy in the model cards, where auto reads it."),
     ] = False,
-    store: StoreOption = None,
-    as_json: JsonOption = False,
+    store: terminal.StoreOption = None,
+    as_json: terminal.JsonOption = False,
 ) -> None:
     """Measure accuracy and speed of models on labelled photos.
 
@@ -81,9 +73,9 @@ def evaluate(
     from models.photos.labelled import read_labelled
 
     pillow_settings.configure()
-    folder, limits = store_folder(store), ImageLimits.from_settings(load_settings())
+    folder, limits = terminal.store_folder(store), ImageLimits.from_settings(load_settings())
     paths = [model_in_store(folder, name) for name in names]
-    with errors_reported(ValueError, OSError), progress_bars() as progress:
+    with terminal.errors_reported(ValueError, OSError), terminal.progress_bars() as progress:
         _check_files(csv_file, plot)
         resolutions = [_resolution(text) for text in _parts(resolution)]
         decodes = _required_parts(decode, "decode")
@@ -95,10 +87,10 @@ def evaluate(
         labelled = {path: read_labelled(photos, names) for path, names in labels.items()}
         found = [evaluation.evaluate(each, labelled[each.path], limits, progress) for each in every]
         rows = [evaluation.evaluation_row(each, found[0]) for each in found]
-    print_result([asdict(one) for one in rows], lambda: evaluation_table(rows), as_json)
+    terminal.print_result([asdict(one) for one in rows], lambda: evaluation_table(rows), as_json)
     _print_damaged(found[0].damaged)
     # Last, so that a full disk does not lose the printed results.
-    with errors_reported(ValueError, OSError):
+    with terminal.errors_reported(ValueError, OSError):
         _write_files(rows, csv_file, plot)
         if write:
             _write_cards(every, rows, photos.resolve().name)
@@ -181,18 +173,18 @@ def _write_cards(
     for path, measurements in measured.items():
         write_accuracy(path, measurements)
     for one in rows:
-        print_status(
+        terminal.print_status(
             f"Card of {one.model}: top-1 {one.top1:g} % on {one.images} photos at resolution "
             f"{one.resolution}"
         )
-    print_status("A running service uses the new accuracy after it reloads the store.")
+    terminal.print_status("A running service uses the new accuracy after it reloads the store.")
 
 
 def _print_damaged(damaged: dict[Path, str]) -> None:
     if not damaged:
         return
-    print_status(f"{len(damaged)} photos could not be classified and are excluded:")
+    terminal.print_status(f"{len(damaged)} photos could not be classified and are excluded:")
     for path, reason in list(damaged.items())[:MAX_LISTED]:
-        print_status(f"  {path}: {reason}")
+        terminal.print_status(f"  {path}: {reason}")
     if len(damaged) > MAX_LISTED:
-        print_status(f"  and {len(damaged) - MAX_LISTED} more")
+        terminal.print_status(f"  and {len(damaged) - MAX_LISTED} more")

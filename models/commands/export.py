@@ -6,21 +6,14 @@ import typer
 from rich.console import Console
 
 from app.card.card import Origin
-from models.commands.terminal import (
-    AlphaOption,
-    FamilyOption,
-    StoreOption,
-    errors_reported,
-    print_status,
-    store_folder,
-)
+from models.commands import terminal
 
 
 def export_untrained(
-    family: FamilyOption = "mobilenet_v2",
-    alpha: AlphaOption = 1.0,
+    family: terminal.FamilyOption = "mobilenet_v2",
+    alpha: terminal.AlphaOption = 1.0,
     resolution: Annotated[int, typer.Option(help="Resolution, a multiple of 32.")] = 224,
-    store: StoreOption = None,
+    store: terminal.StoreOption = None,
 ) -> None:
     """Export a model of any width and resolution with random weights.
 
@@ -33,7 +26,7 @@ def export_untrained(
     from models.zoo.zoo import formats
 
     kind = formats()["tflite_float" if family == "mobilenet_v1" else "torchvision"]
-    with errors_reported(ValueError, OverflowError, OSError):
+    with terminal.errors_reported(ValueError, OverflowError, OSError):
         recipe = Recipe(
             family=check_family(family),
             alpha=alpha,
@@ -49,5 +42,5 @@ def export_untrained(
         )
         check_size(recipe, "fp32")
         with Console(stderr=True).status("writing random weights"):
-            path = export(recipe, untrained(recipe.network()), "fp32", store_folder(store))
-    print_status(f"{path} ({path.stat().st_size / 1e6:.1f} MB)")
+            path = export(recipe, untrained(recipe.network()), "fp32", terminal.store_folder(store))
+    terminal.print_status(f"{path} ({path.stat().st_size / 1e6:.1f} MB)")

@@ -6,15 +6,8 @@ from typing import Annotated
 
 import typer
 
+from models.commands import terminal
 from models.commands.tables import plain_table
-from models.commands.terminal import (
-    JsonOption,
-    StoreOption,
-    errors_reported,
-    print_result,
-    print_status,
-    store_folder,
-)
 
 
 def import_model(
@@ -66,12 +59,12 @@ def import_model(
     ] = None,
     source: Annotated[str | None, typer.Option(help="Origin of the model, for the card.")] = None,
     licence: Annotated[str | None, typer.Option(help="Licence of the model, for the card.")] = None,
-    store: StoreOption = None,
+    store: terminal.StoreOption = None,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing model.")] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the findings without writing the model.")
     ] = False,
-    as_json: JsonOption = False,
+    as_json: terminal.JsonOption = False,
 ) -> None:
     """Import an ONNX classifier or the weights of a MobileNet.
 
@@ -86,8 +79,8 @@ def import_model(
     from models.importing.import_weights import adopt_checkpoint
     from models.importing.options import Choices
 
-    folder = store_folder(store)
-    with errors_reported(ValueError, OSError):
+    folder = terminal.store_folder(store)
+    with terminal.errors_reported(ValueError, OSError):
         choices = Choices(
             like=like,
             mean=_numbers("mean", mean),
@@ -120,9 +113,9 @@ def import_model(
     }
     rows = [(each.what, each.value, each.known_by) for each in adoption.findings]
     table = plain_table(adoption.card.name, "", "known by", rows=rows, numbers=False)
-    print_result(data, lambda: table, as_json)
+    terminal.print_result(data, lambda: table, as_json)
     if not dry_run:
-        print_status(f"{path} ({path.stat().st_size / 1e6:.1f} MB)")
+        terminal.print_status(f"{path} ({path.stat().st_size / 1e6:.1f} MB)")
 
 
 def _numbers(option: str, text: str | None) -> tuple[float, ...] | None:

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from app.card.card import CARD_KEY, ModelCard, parse_card
-from models.commands.terminal import CommandError, errors_reported
+from models.commands import terminal
 
 
 def model_in_store(store: Path, name: str) -> Path:
@@ -23,7 +23,7 @@ def model_in_store(store: Path, name: str) -> Path:
         hint = f"Models in the store: {', '.join(names)}."
     else:
         hint = "The store is empty."
-    raise CommandError(f"Model {name!r} is not in {store}. {hint}")
+    raise terminal.CommandError(f"Model {name!r} is not in {store}. {hint}")
 
 
 def find_model(name: str, store: Path) -> tuple[Path | None, ModelCard | None]:
@@ -37,11 +37,11 @@ def find_model(name: str, store: Path) -> tuple[Path | None, ModelCard | None]:
     from models.zoo.zoo import ZooError, find
 
     path = Path(name) if name.endswith(".onnx") else store / f"{name}.onnx"
-    with errors_reported(ZooError, ValueError, OSError):
+    with terminal.errors_reported(ZooError, ValueError, OSError):
         if path.is_file():
             text = read_metadata(path).get(CARD_KEY)
             return path, parse_card(text) if text else None
         if name.endswith(".onnx"):
-            raise CommandError(f"{path} is not a file.")
+            raise terminal.CommandError(f"{path} is not a file.")
         entry = find(name)
     return None, entry.recipe.card(entry.precision)

@@ -10,17 +10,9 @@ from rich.text import Text
 from app.errors import CardError
 from app.images.limits import ImageLimits
 from app.settings import load_settings
+from models.commands import terminal
 from models.commands.named_model import model_in_store
 from models.commands.tables import megabytes, plain_table
-from models.commands.terminal import (
-    CommandError,
-    JsonOption,
-    StoreOption,
-    errors_reported,
-    print_result,
-    progress_bars,
-    store_folder,
-)
 
 # INT8 is worth it if it takes at most this share of the float model's time.
 WORTH_IT_BELOW = 0.95
@@ -49,8 +41,8 @@ def quantize(
         typer.Option("--name", help="Name of the INT8 model. [default: NAME_ptq]"),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing model.")] = False,
-    store: StoreOption = None,
-    as_json: JsonOption = False,
+    store: terminal.StoreOption = None,
+    as_json: terminal.JsonOption = False,
 ) -> None:
     """Quantize a float model to INT8, calibrated on your photos.
 
@@ -62,13 +54,16 @@ def quantize(
     from models.quantization.methods import METHODS
 
     pillow_settings.configure()
-    folder, settings = store_folder(store), load_settings()
+    folder, settings = terminal.store_folder(store), load_settings()
     path = model_in_store(folder, name)
     methods = {each.name: each for each in METHODS}
     if method is not None and method not in methods:
-        raise CommandError(f"Unknown method {method!r}. Supported: {', '.join(methods)}.")
-    with errors_reported(ValueError, CardError, OSError), progress_bars() as progress:
-        done = quantization.quantize(
+        raise terminal.CommandError(f"Unknown method {method!r}. Supported: {', '.join(methods)}.")
+    with (
+        terminal.errors_reported(ValueError, CardError, OSError),
+        terminal.progress_bars() as progress,
+    ):
+        data = quantization.quantize(
             path,
             folder,
             calibration=calibration,
@@ -80,8 +75,8 @@ def quantize(
             limits=ImageLimits.from_settings(settings),
             progress=progress,
         )
-    data = quantization.as_data(done) | {"float_file_bytes": path.stat().st_size}
-    print_result(data, lambda: _report(data), as_json)
+    data["float_file_bytes"] = path.stat().st_size
+    terminal.print_result(data, lambda: _report(data), as_json)
 
 
 def _report(data: dict[str, Any]) -> Group:

@@ -5,8 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from models.commands import tables
-from models.commands.terminal import CommandError, JsonOption, print_result
+from models.commands import tables, terminal
 
 if TYPE_CHECKING:
     from models.recommendation.recommend import Candidate
@@ -28,7 +27,7 @@ def recommend(
     max_madds: Annotated[int | None, typer.Option(help="Maximum multiply-adds per image.")] = None,
     max_params: Annotated[int | None, typer.Option(help="Maximum number of parameters.")] = None,
     min_top1: Annotated[float | None, typer.Option(help="Minimum top-1 accuracy in %.")] = None,
-    as_json: JsonOption = False,
+    as_json: terminal.JsonOption = False,
 ) -> None:
     """Recommend models that meet your limits on this machine.
 
@@ -53,17 +52,17 @@ def recommend(
     except ValidationError as error:
         first = error.errors()[0]
         option = _option(str(first["loc"][0]))
-        raise CommandError(f"{option}: {first['msg']}, not {first['input']}.") from error
+        raise terminal.CommandError(f"{option}: {first['msg']}, not {first['input']}.") from error
     console = Console(stderr=True)
     with console.status("probing this machine") as status:
         probed = probe(lambda step: status.update(f"probing this machine: {step}"))
     offered = recommendation.candidates(zoo().values(), probed, usable_cores().count)
     chosen = recommendation.recommend(offered, limits)
     if not chosen:
-        raise CommandError(_no_match(recommendation.best_for_each_limit(offered, limits)))
+        raise terminal.CommandError(_no_match(recommendation.best_for_each_limit(offered, limits)))
     rows = [tables.recommendation_row(each) for each in chosen]
     data = {"probe_s": round(probed.took_s, 3), "recommended": rows[0], "faster": rows[1:]}
-    print_result(data, lambda: tables.recommendation_table(rows), as_json)
+    terminal.print_result(data, lambda: tables.recommendation_table(rows), as_json)
 
 
 def _option(limit: str) -> str:

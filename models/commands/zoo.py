@@ -6,18 +6,8 @@ from typing import Annotated
 import typer
 from rich.progress import DownloadColumn, TransferSpeedColumn
 
-from models.commands import tables
+from models.commands import tables, terminal
 from models.commands.named_model import find_model
-from models.commands.terminal import (
-    CommandError,
-    JsonOption,
-    StoreOption,
-    errors_reported,
-    print_result,
-    print_status,
-    progress_bars,
-    store_folder,
-)
 
 
 def list_models(
@@ -25,37 +15,37 @@ def list_models(
         list[str] | None,
         typer.Argument(help="List only names that contain all of these, such as keras."),
     ] = None,
-    store: StoreOption = None,
-    as_json: JsonOption = False,
+    store: terminal.StoreOption = None,
+    as_json: terminal.JsonOption = False,
 ) -> None:
     """List published models, their cost, and which are in the store."""
     from models.zoo.zoo import zoo
 
-    folder = store_folder(store)
+    folder = terminal.store_folder(store)
     rows = [
         tables.zoo_row(entry, in_store=(folder / f"{name}.onnx").is_file())
         for name, entry in zoo().items()
         if all(word in name for word in words or [])
     ]
     if not rows:
-        raise CommandError(
+        raise terminal.CommandError(
             f"No model name contains {' and '.join(words or [])}. "
             "`mobilenet-gateway models list` lists all models."
         )
-    print_result(rows, lambda: tables.zoo_table(rows), as_json)
+    terminal.print_result(rows, lambda: tables.zoo_table(rows), as_json)
 
 
 def show_model(
     name: Annotated[str, typer.Argument(help="Model of the store or the zoo, or any .onnx file.")],
-    store: StoreOption = None,
-    as_json: JsonOption = False,
+    store: terminal.StoreOption = None,
+    as_json: terminal.JsonOption = False,
 ) -> None:
     """Print a model card: origin, licence, accuracy and cost."""
-    path, card = find_model(name, store_folder(store))
+    path, card = find_model(name, terminal.store_folder(store))
     if card is None:
-        raise CommandError(f"{path} has no model card.")
+        raise terminal.CommandError(f"{path} has no model card.")
     data = card.model_dump(mode="json", exclude={"labels": True, "cost": {"layers"}})
-    print_result(data, lambda: tables.card_table(data), as_json)
+    terminal.print_result(data, lambda: tables.card_table(data), as_json)
 
 
 def pull(
@@ -63,7 +53,7 @@ def pull(
         list[str] | None, typer.Argument(help="Models of the zoo. [default: mobilenet_v2_1.0_224]")
     ] = None,
     everything: Annotated[bool, typer.Option("--all", help="Pull all models of the zoo.")] = False,
-    store: StoreOption = None,
+    store: terminal.StoreOption = None,
     weights: Annotated[
         list[Path],
         typer.Option(
@@ -85,22 +75,22 @@ def pull(
     from models.zoo.fetch import Fetcher
     from models.zoo.zoo import DEFAULT_MODEL, ZooError, export_entry, find, is_current, zoo
 
-    folder = store_folder(store)
+    folder = terminal.store_folder(store)
     if everything and names:
-        raise CommandError("Give either names or --all, not both.")
+        raise terminal.CommandError("Give either names or --all, not both.")
     if missing := [str(path) for path in weights if not path.is_dir()]:
-        raise CommandError(f"--weights: not a folder: {', '.join(missing)}.")
+        raise terminal.CommandError(f"--weights: not a folder: {', '.join(missing)}.")
     failed = []
     with (
-        errors_reported(ZooError, OSError),
-        progress_bars(DownloadColumn(), TransferSpeedColumn()) as progress,
+        terminal.errors_reported(ZooError, OSError),
+        terminal.progress_bars(DownloadColumn(), TransferSpeedColumn()) as progress,
     ):
         fetcher = Fetcher(cache, tuple(weights), progress, offline, _print_waiting)
         # Resolve every name first, so that a typo fails before any download.
         entries = [find(name) for name in (zoo() if everything else names or [DEFAULT_MODEL])]
         for entry in entries:
             if not force and is_current(entry, folder):
-                print_status(f"{entry.name}: already in {folder}")
+                terminal.print_status(f"{entry.name}: already in {folder}")
                 continue
             try:
                 with fetcher.recording_hashes(entry):
@@ -110,10 +100,10 @@ def pull(
                     raise
                 failed.append(f"{entry.name}: {error}")
                 continue
-            print_status(f"{entry.name}: {path} ({path.stat().st_size / 1e6:.1f} MB)")
+            terminal.print_status(f"{entry.name}: {path} ({path.stat().st_size / 1e6:.1f} MB)")
     if failed:
-        raise CommandError("\n".join(["Some models could not be pulled:", *failed]))
+        raise terminal.CommandError("\n".join(["Some models could not be pulled:", *failed]))
 
 
 def _print_waiting(cache: Path) -> None:
-    print_status(f"Waiting for another pull that downloads into {cache}.")
+    terminal.print_status(f"Waiting for another pull that downloads into {cache}.")

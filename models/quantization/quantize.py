@@ -37,12 +37,15 @@ class Trial:
     float_layers: tuple[str, ...]
     result: Agreement
 
-
-@dataclass(frozen=True, slots=True)
-class Quantized:
-    path: Path
-    card: ModelCard
-    trials: tuple[Trial, ...]
+    def as_data(self) -> dict[str, Any]:
+        return {
+            "method": self.method.name,
+            "compared_images": self.result.images,
+            "float_layers": list(self.float_layers),
+            "top1_agreement": round(100 * self.result.top1_agreement, 2),
+            "probability_difference": round(self.result.probability_difference, 5),
+            "divergence": round(self.result.divergence, 5),
+        }
 
 
 class Quantizer:
@@ -112,8 +115,8 @@ def quantize(
     force: bool = False,
     limits: ImageLimits,
     progress: Progress,
-) -> Quantized:
-    """Quantize the float model at `path` and write it into `folder`.
+) -> dict[str, Any]:
+    """Quantize the float model at `path`, write it into `folder`, and return the report.
 
     `force` replaces an existing model of the same name.
 
@@ -131,7 +134,7 @@ def quantize(
             )
         photos = split_photos(model.card, calibration, holdout, images, limits, progress)
         quantizer = Quantizer(file, model, photos, progress)
-    trials = tuple(quantizer.compare([method] if method else METHODS))
+    trials = list(quantizer.compare([method] if method else METHODS))
     best = choose_trial(trials)
     weights = quantize_model(model, quantizer.activations, best.method)
     graph = quantizer.graph(weights, best.float_layers)
@@ -152,8 +155,14 @@ def quantize(
         int8_ms=round(int8_ms, 3),
         device=device(),
     )
-    card = draft.model_copy(update={"quantization": report})
-    return Quantized(write_checked(graph, card, folder), card, trials)
+    write_checked(graph, draft.model_copy(update={"quantization": report}), folder)
+    return {
+        "model": draft.name,
+        "file": str(target),
+        "file_bytes": target.stat().st_size,
+        **report.model_dump(mode="json"),
+        "ladder": [trial.as_data() for trial in trials],
+    }
 
 
 def _draft(model: Exported, name: str) -> ModelCard:
@@ -167,24 +176,3 @@ def _draft(model: Exported, name: str) -> ModelCard:
         "cost": network_cost(model.network, "int8"),
     }
     return ModelCard.model_validate(dict(model.card) | changes)
-
-
-def as_data(done: Quantized) -> dict[str, Any]:
-    assert done.card.quantization is not None  # noqa: S101  it was just written
-    return {
-        "model": done.card.name,
-        "file": str(done.path),
-        "file_bytes": done.path.stat().st_size,
-        **done.card.quantization.model_dump(mode="json"),
-        "ladder": [
-            {
-                "method": trial.method.name,
-                "compared_images": trial.result.images,
-                "float_layers": list(trial.float_layers),
-                "top1_agreement": round(100 * trial.result.top1_agreement, 2),
-                "probability_difference": round(trial.result.probability_difference, 5),
-                "divergence": round(trial.result.divergence, 5),
-            }
-            for trial in done.trials
-        ],
-    }
