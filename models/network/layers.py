@@ -61,32 +61,29 @@ def _output_sizes(layer: "Conv | Pool", height: int, width: int) -> tuple[int, i
     )
 
 
-class _UnitKernel:
-    kernel: ClassVar[tuple[int, int]] = (1, 1)
-    stride: ClassVar[int] = 1
-    groups: ClassVar[int] = 1
-
-
-class _WithoutWeights:
-    """A layer without parameters and without multiply-adds."""
-
-    def parameters(self, *inputs: Shape) -> Parameters:
-        return Parameters()
-
-    def madds(self, *inputs: Shape) -> int:
-        return 0
-
-
-class _SameShape(_UnitKernel, _WithoutWeights):
-    """A layer without weights that keeps the shape of its only input."""
+class _Layer:
+    """A layer; by default without weights, and of the same shape as its only input."""
 
     def output_shape(self, *inputs: Shape) -> Shape:
         [shape] = inputs
         return shape
 
+    def parameters(self, *inputs: Shape) -> Parameters:
+        return Parameters()
+
+    def madds(self, *inputs: Shape) -> int:
+        _, height, width = self.output_shape(*inputs)
+        return self.parameters(*inputs).weights * height * width
+
+
+class _UnitKernel(_Layer):
+    kernel: ClassVar[tuple[int, int]] = (1, 1)
+    stride: ClassVar[int] = 1
+    groups: ClassVar[int] = 1
+
 
 @dataclass(frozen=True, slots=True)
-class Conv:
+class Conv(_Layer):
     """A convolution with the batch norm and the activation that follow it.
 
     `groups` equal to the input channels is a depthwise convolution (V1 paper, section 3.1).
@@ -124,10 +121,6 @@ class Conv:
             batch_norm=2 * self.out_channels if self.batch_norm else 0,
         )
 
-    def madds(self, *inputs: Shape) -> int:
-        _, height, width = self.output_shape(*inputs)
-        return self.parameters(*inputs).weights * height * width
-
 
 @dataclass(frozen=True, slots=True)
 class Linear(_UnitKernel):
@@ -144,12 +137,9 @@ class Linear(_UnitKernel):
         [shape] = inputs
         return Parameters(prod(shape) * self.out_features, self.out_features if self.bias else 0)
 
-    def madds(self, *inputs: Shape) -> int:
-        return self.parameters(*inputs).weights
-
 
 @dataclass(frozen=True, slots=True)
-class Pool(_WithoutWeights):
+class Pool(_Layer):
     reduce: Literal["avg", "max"]
     kernel: tuple[int, int]
     stride: int
@@ -166,14 +156,14 @@ class Pool(_WithoutWeights):
 
 
 @dataclass(frozen=True, slots=True)
-class LocalResponseNorm(_SameShape):
+class LocalResponseNorm(_UnitKernel):
     """Normalisation across neighbouring channels (AlexNet paper, section 3.3)."""
 
     kind: ClassVar[str] = "local_response_norm"
 
 
 @dataclass(frozen=True, slots=True)
-class GlobalPool(_UnitKernel, _WithoutWeights):
+class GlobalPool(_UnitKernel):
     """The mean over the whole feature map."""
 
     kind: ClassVar[str] = "global_pool"
@@ -184,7 +174,7 @@ class GlobalPool(_UnitKernel, _WithoutWeights):
 
 
 @dataclass(frozen=True, slots=True)
-class Add(_UnitKernel, _WithoutWeights):
+class Add(_UnitKernel):
     """The residual sum of two equal shapes."""
 
     kind: ClassVar[str] = "add"
@@ -196,7 +186,7 @@ class Add(_UnitKernel, _WithoutWeights):
 
 
 @dataclass(frozen=True, slots=True)
-class Concat(_UnitKernel, _WithoutWeights):
+class Concat(_UnitKernel):
     """Concatenation of the channels of feature maps of one size."""
 
     kind: ClassVar[str] = "concat"
@@ -208,7 +198,7 @@ class Concat(_UnitKernel, _WithoutWeights):
 
 
 @dataclass(frozen=True, slots=True)
-class Activation(_SameShape):
+class Activation(_UnitKernel):
     nonlinearity: Nonlinearity
     kind: ClassVar[str] = "activation"
 
