@@ -16,14 +16,7 @@ import grpc
 from google.protobuf.json_format import ParseDict
 from google.protobuf.message import DecodeError, Message
 
-from app.errors import (
-    BadRequest,
-    ClientGone,
-    InternalError,
-    RequestError,
-    SlowBody,
-    UnknownModel,
-)
+from app.errors import BadRequest, ClientGone, InternalError, RequestError, SlowBody, UnknownModel
 from app.inference.classify import ImageRun
 from app.inference.scheduler import Ticket
 from app.oip import grpc_codec, metadata, repository

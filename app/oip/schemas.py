@@ -6,15 +6,7 @@ Triton's extensions of it (model configuration, model repository, statistics).
 
 from typing import Annotated, Any, Literal
 
-from pydantic import (
-    BaseModel,
-    Field,
-    RootModel,
-    StrictBool,
-    StrictFloat,
-    StrictInt,
-    StrictStr,
-)
+from pydantic import BaseModel, Field, RootModel, StrictBool, StrictFloat, StrictInt, StrictStr
 
 from app.oip import examples
 from app.oip.request import MAX_DIMENSIONS, MAX_PARAMETERS, MAX_TENSORS
