@@ -44,7 +44,7 @@ def load(data: bytes, resolution: int = 32, preprocessing: Preprocessing = TORCH
 
 def reference(image: Image.Image, resolution: int, preprocessing: Preprocessing) -> Pixels:
     """Crop and resize in plain steps: Resize and CenterCrop of torchvision, or slim's crop."""
-    resample = RESAMPLING[preprocessing.interpolation]
+    resample = Image.Resampling[preprocessing.interpolation.upper()]  # by the name, not our table
     width, height = image.size
     if preprocessing.resize == "central_crop":
         left = int((width - width * preprocessing.crop_fraction) / 2)

@@ -443,7 +443,7 @@ def test_a_call_ends_at_its_deadline_on_the_server_although_nobody_cancels_it(
         call: Any = Patient()
         blocker, first = await blocked(gateway.scheduler)
         async with asyncio.timeout(LIVELINESS_S):
-            with pytest.raises(DeadlineExceeded, match="^The deadline of 50 ms passed: "):
+            with pytest.raises(DeadlineExceeded, match=r"^The deadline of 50 ms passed: "):
                 await service._infer_one(start_record("GRPC", "/", []), call)
         blocker.let_go()
         await first

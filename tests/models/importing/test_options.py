@@ -3,13 +3,17 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from app.model.runtime import new_session
 from models.importing.checks import Refused
 from models.importing.import_onnx import adopt
-from models.importing.options import Choices, read_labels
-from tests.models.importing.exported import KERAS, TORCH, TORCH_SCRIPT, write_labels
+from models.importing.options import Choices, choose_classes, read_labels
+from tests.models.graph_builder import GraphBuilder
+from tests.models.importing.exported import KERAS, TORCH, TORCH_SCRIPT, run, write_labels
 from tests.models.importing.graphs import saved, small
+from tests.models.importing.inputs import images, scaled
 
 
 @pytest.mark.parametrize(
@@ -115,3 +119,49 @@ def test_a_list_without_names_is_rejected(
     path.write_text(text)
     with pytest.raises(Refused, match=reason):
         read_labels(path)
+
+
+@pytest.mark.parametrize(
+    ("like", "classes", "background"),
+    [("tflite", 1001, True), ("tflite", 1000, False), ("keras", 1000, False),
+     ("torchvision", 1000, False), ("timm", 1000, False)],
+)  # fmt: skip
+def test_the_background_of_1001_classes_is_left_out_where_the_publisher_has_one(
+    like: str, classes: int, background: bool
+) -> None:
+    found = choose_classes(Choices(like=like), classes)
+    assert (len(found.labels), found.background) == (1000, background)
+    assert found.labels[0] == "tench"  # class 0 of ImageNet in every one of them
+
+
+@pytest.mark.parametrize("like", ["keras", "torchvision", "timm_v1"])
+def test_where_the_publisher_has_none_1001_classes_have_no_names(like: str) -> None:
+    with pytest.raises(Refused, match=r"1001 classes, imagenet has 1000 names.* add --background"):
+        choose_classes(Choices(like=like), 1001)
+
+
+def test_a_choice_of_ones_own_comes_before_that_of_the_publisher(tmp_path: Path) -> None:
+    with pytest.raises(Refused, match="1001 classes, imagenet has 1000 names"):
+        choose_classes(Choices(like="tflite", background=False), 1001)
+    names = tmp_path / "names.txt"
+    names.write_text("\n".join(["background", *(f"thing {number}" for number in range(1000))]))
+    found = choose_classes(Choices(like="tflite", labels=str(names)), 1001)
+    assert (found.labels[0], len(found.labels), found.background) == ("thing 0", 1000, True)
+
+
+def test_a_graph_of_1001_classes_loses_its_first_one(tmp_path: Path) -> None:
+    builder = GraphBuilder(["N", 3, 32, 32])
+    builder.node("Conv", ["x", builder.const("kernel", 8, 3, 3, 3)], "conv", strides=[2, 2])
+    builder.node("GlobalAveragePool", ["conv"], "pooled")
+    builder.node("Flatten", ["pooled"], "flat")
+    builder.node("MatMul", ["flat", builder.const("matrix", 8, 1001)], "scores")
+    builder.node("Softmax", ["scores"], "out", axis=1)
+    path = saved(builder.model("out"), tmp_path)
+    pixels = images(2, 96)[:, :32, :32]
+    adoption = adopt(path, Choices(like="tflite"))
+    [expected] = new_session(path).run(
+        None, {"x": scaled(pixels, 0.5, 0.5).transpose(0, 3, 1, 2).copy()}
+    )
+    [found, _] = run(adoption.model, pixels)
+    assert adoption.card.labels[0] == "tench"
+    assert np.abs(found - expected[:, 1:]).max() < 1e-5
