@@ -84,7 +84,7 @@ def exchange(request: Send, retry: Retry, parse: Callable[[Any], T]) -> Steps[T]
 def _unreachable(error: httpx.TransportError) -> Unreachable:
     url = error.request.url
     address = f"{url.scheme}://{url.netloc.decode()}"
-    reason = _tls_reason(error) or f"does not answer: {error or type(error).__name__}"
+    reason = _tls_reason(error) or f"does not answer: {str(error) or type(error).__name__}"
     return Unreachable(f"{address} {reason}")
 
 

@@ -45,12 +45,13 @@ class Script:
     url: str
     seen: list[float]
     headers: list[dict[str, str]]
+    paths: list[str]
 
 
 @contextmanager
 def scripted(replies: Sequence[Reply]) -> Iterator[Script]:
     """A server that answers with these, whatever is asked."""
-    script = Script("", [], [])
+    script = Script("", [], [], [])
     over = Event()
 
     class Handler(BaseHTTPRequestHandler):
@@ -61,6 +62,7 @@ def scripted(replies: Sequence[Reply]) -> Iterator[Script]:
             reply = replies[min(len(script.seen), len(replies) - 1)]
             script.seen.append(monotonic())
             script.headers.append(dict(self.headers))
+            script.paths.append(self.path)
             if reply.status is None:
                 over.wait()
             if reply.after_requests:

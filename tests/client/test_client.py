@@ -32,6 +32,7 @@ from mobilenet_gateway_client import (
     Unreachable,
     UnreadableImage,
 )
+from mobilenet_gateway_client._calls import _bodies
 from mobilenet_gateway_client._images import encode as encode_source
 from mobilenet_gateway_client._pace import pace
 from mobilenet_gateway_client._results import Info
@@ -42,21 +43,35 @@ from app.settings import Settings
 from tests.app.sample_images import encode, noise
 from tests.client.scripted import GOOD, INFO, Reply, overloaded, scripted
 from tests.conftest import SMALL_V1, SMALL_V2
-from tests.processes import running
+from tests.processes import LIVELINESS_S, running
 from tests.serving import served
 
 NEVER = Retry(patience_s=0)
 Do = Callable[..., Any]
 
 
-def do_sync(url: str, method: str, *arguments: Any, retry: Retry = NEVER, **options: Any) -> Any:
-    with Client(url, retry=retry) as client:
+def do_sync(
+    url: str,
+    method: str,
+    *arguments: Any,
+    retry: Retry = NEVER,
+    timeout_s: float = LIVELINESS_S,
+    **options: Any,
+) -> Any:
+    with Client(url, retry=retry, timeout_s=timeout_s) as client:
         return getattr(client, method)(*arguments, **options)
 
 
-def do_async(url: str, method: str, *arguments: Any, retry: Retry = NEVER, **options: Any) -> Any:
+def do_async(
+    url: str,
+    method: str,
+    *arguments: Any,
+    retry: Retry = NEVER,
+    timeout_s: float = LIVELINESS_S,
+    **options: Any,
+) -> Any:
     async def run() -> Any:
-        async with AsyncClient(url, retry=retry) as client:
+        async with AsyncClient(url, retry=retry, timeout_s=timeout_s) as client:
             return await getattr(client, method)(*arguments, **options)
 
     return asyncio.run(run())
@@ -210,10 +225,21 @@ def test_a_broken_connection_is_retried(do: Do) -> None:
 
 
 @both
-def test_no_other_error_is_retried(do: Do) -> None:
-    with scripted([Reply(500, {})]) as script, pytest.raises(Problem, match="500"):
-        do(script.url, "classify", b"x", retry=Retry())
-    assert len(script.seen) == 1
+@pytest.mark.parametrize("status", [400, 401, 404, 408, 413, 422, 429, 499, 500, 501, 502, 504])
+def test_no_other_error_is_retried(do: Do, status: int) -> None:
+    """Not a 504 either: whoever waited for its deadline has waited long enough."""
+    with scripted([Reply(status, {}, {"Retry-After": "0"}), GOOD]) as script:
+        with pytest.raises(Problem, match=str(status)):
+            do(script.url, "classify", b"x", retry=Retry(first_s=0.01))
+        assert len(script.seen) == 1
+
+
+@both
+def test_an_answer_that_does_not_come_is_not_waited_for_again(do: Do) -> None:
+    with scripted([Reply(None)]) as script:
+        with pytest.raises(Unreachable, match=r"does not answer: (timed out|ReadTimeout)$"):
+            do(script.url, "classify", b"x", retry=Retry(first_s=0.01), timeout_s=0.3)
+        assert len(script.seen) == 1
 
 
 @both
@@ -456,6 +482,65 @@ def test_waits_are_bounded_from_both_sides(
     if wait_s is not None:
         assert floor_s <= wait_s <= floor_s + 5
         assert spent_s + wait_s <= patience_s
+
+
+@pytest.mark.parametrize(
+    ("failures", "low_s", "high_s"),
+    [(1, 0.05, 0.1), (2, 0.1, 0.2), (3, 0.2, 0.4), (6, 1.6, 3.2), (7, 2.5, 5.0), (99, 2.5, 5.0)],
+)
+def test_waits_double_from_a_tenth_to_five_seconds_and_are_shortened_by_up_to_half(
+    failures: int, low_s: float, high_s: float
+) -> None:
+    waits = [Retry(3600).wait_s(failures, 0, 0) for _ in range(200)]
+    assert all(wait_s is not None and low_s <= wait_s <= high_s for wait_s in waits)
+    known = [wait_s for wait_s in waits if wait_s is not None]
+    assert min(known) < low_s + (high_s - low_s) / 4  # spread over all of it
+    assert max(known) > high_s - (high_s - low_s) / 4
+
+
+def test_patience_is_thirty_seconds_from_the_start_of_the_call() -> None:
+    assert Retry().wait_s(1, 0, 29.8) is not None
+    assert Retry().wait_s(1, 0, 29.99) is None
+    assert Retry().wait_s(1, 28.0, 1.0) is not None
+    assert Retry().wait_s(1, 30.0, 0.1) is None
+
+
+@pytest.mark.parametrize(
+    ("workers", "queue_limit", "asked", "requests", "images"),
+    [
+        pytest.param(1, 64, None, 2, 8, id="one worker"),
+        pytest.param(4, 64, None, 5, 6, id="half of the queue"),
+        pytest.param(16, 1024, None, 17, 8, id="many workers"),
+        pytest.param(4, 1, None, 1, 1, id="no queue"),
+        pytest.param(4, 64, 1, 1, 8, id="one by one"),
+        pytest.param(4, 64, 16, 16, 2, id="as asked"),
+    ],
+)
+def test_one_request_more_than_workers_with_eight_images_each(
+    workers: int, queue_limit: int, asked: int | None, requests: int, images: int
+) -> None:
+    info = Info("", workers, (), "", {"queue_limit": queue_limit, "max_images": 32})
+    found = pace(info, asked)
+    assert (found.requests, found.images) == (requests, images)
+
+
+@both
+def test_options_arrive_in_the_units_of_the_api(do: Do) -> None:
+    budget = {"max_latency_ms": 12.5, "min_top1": 60}
+    with scripted([GOOD]) as script:
+        do(script.url, "classify", b"x", model="auto", top_k=3, deadline_ms=1500, budget=budget)
+    [path], [headers] = script.paths, script.headers
+    assert headers["X-Deadline-Ms"] == "1500"
+    assert headers["Content-Type"] == "application/octet-stream"
+    assert httpx.URL(path).params == httpx.QueryParams(
+        {"model": "auto", "top_k": "3", "max_latency_ms": "12.5", "min_top1": "60"}
+    )
+
+
+def test_a_body_of_several_images_has_at_most_four_megabytes() -> None:
+    sizes = [3 * 2**20, 2**20, 1, 5 * 2**20, 1, 4 * 2**20]
+    bodies = [[len(image) for image in body] for body in _bodies([bytes(n) for n in sizes])]
+    assert bodies == [[3 * 2**20, 2**20], [1], [5 * 2**20], [1], [4 * 2**20]]
 
 
 def test_pixels_of_any_mode_arrive(url: str) -> None:

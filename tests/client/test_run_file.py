@@ -4,6 +4,7 @@ import csv
 import errno
 import fcntl
 import json
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -59,6 +60,31 @@ def test_a_file_cut_off_anywhere_is_continued_after_its_last_whole_row(
             if name not in rows.done:
                 rows.append(row(name))
     assert path.read_bytes() == whole
+
+
+@pytest.mark.parametrize("row_format", FORMATS.values(), ids=FORMATS)
+def test_a_power_cut_costs_at_most_256_rows(
+    row_format: RowFormat, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is on the disk is what the file had when it was last synced."""
+    path, on_disk = tmp_path / "rows", [0]
+    actual = os.fsync
+
+    def watched(descriptor: int) -> None:
+        actual(descriptor)
+        if os.path.samestat(os.fstat(descriptor), path.stat()):
+            on_disk.append(os.fstat(descriptor).st_size)
+
+    monkeypatch.setattr(os, "fsync", watched)
+    ends = [0]
+    with RunFile(path, row_format, RUN) as rows:
+        for number in range(1000):
+            rows.append(row(f"{number}.jpg"))
+            ends.append(path.stat().st_size)  # a row is handed to the system at once
+            lost = sum(end > on_disk[-1] for end in ends)
+            assert lost <= 256
+    assert ends == sorted(set(ends))
+    assert 3 <= len(on_disk) - 1 <= 20  # and not for each row, which would be slow
 
 
 @pytest.mark.parametrize("row_format", FORMATS.values(), ids=FORMATS)

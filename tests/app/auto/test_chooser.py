@@ -241,7 +241,7 @@ def test_a_choice_stands_for_a_while_unless_the_queue_breaks_it(models: Store) -
 def test_a_limit_decides_by_the_expected_time_and_three_tenths_more(
     models: Store, side: int, slower: int
 ) -> None:
-    wanted = {"max_params": 1_700_000, "max_madds": 10**8}
+    wanted: dict[str, Any] = {"max_params": 1_700_000, "max_madds": 10**8}
     for limit_ms, expected in ((surely_ms(TIMES_MS[side]) - 0.01, slower),
                                (surely_ms(TIMES_MS[side]) + 0.01, side)):  # fmt: skip
         with choosing(models) as chosen:

@@ -35,18 +35,21 @@ def load(data: bytes, interpolation: str = "bilinear") -> Pixels:
 
 
 def triangle(x: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.maximum(0, 1 - np.abs(x))
+    found: NDArray[np.float64] = np.maximum(0, 1 - np.abs(x))
+    return found
 
 
 def cubic(x: NDArray[np.float64]) -> NDArray[np.float64]:
     """Keys (1981), equation 4 with a = -1/2."""
     x = np.abs(x)
     near, far = 1.5 * x**3 - 2.5 * x**2 + 1, -0.5 * x**3 + 2.5 * x**2 - 4 * x + 2
-    return np.where(x < 1, near, np.where(x < 2, far, 0))
+    found: NDArray[np.float64] = np.where(x < 1, near, np.where(x < 2, far, 0))
+    return found
 
 
 def lanczos(x: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.where(np.abs(x) < 3, np.sinc(x) * np.sinc(x / 3), 0)
+    found: NDArray[np.float64] = np.where(np.abs(x) < 3, np.sinc(x) * np.sinc(x / 3), 0)
+    return found
 
 
 def resized_row(row: NDArray[np.float64], kernel: Kernel) -> NDArray[np.float64]:

@@ -2,6 +2,7 @@
 
 import errno
 import fcntl
+import os
 import re
 from pathlib import Path
 from queue import SimpleQueue
@@ -20,6 +21,23 @@ def test_a_file_is_there_when_it_is_whole(tmp_path: Path) -> None:
         assert not path.exists()
     assert path.read_bytes() == b"whole"
     assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_file_is_on_the_disk_before_it_gets_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A power cut right after the rename would leave an empty file."""
+    path, synced = tmp_path / "file", []
+    actual = os.fsync
+
+    def watched(descriptor: int) -> None:
+        actual(descriptor)
+        synced.append((os.fstat(descriptor).st_size, path.exists()))
+
+    monkeypatch.setattr(os, "fsync", watched)
+    with atomic_write(path) as file:
+        file.write(b"whole")
+    assert synced == [(5, False)]
 
 
 @pytest.mark.parametrize("end", [ValueError, KeyboardInterrupt])
