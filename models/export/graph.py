@@ -27,6 +27,7 @@ from models.network.network import INPUT, Network, Node, Step
 
 OPSET = 17
 IR_VERSION = 8  # the newest that onnxruntime 1.14 and other runtimes of its time read
+OUTPUTS = {PROBABILITIES, EMBEDDING, LOGITS, FEATURES}
 IMAGE_OFFSET = "image_offset"
 IMAGE_SCALED = "image_scaled"
 

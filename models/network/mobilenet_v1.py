@@ -4,7 +4,7 @@ The table prints stride 2 for the last depthwise layer. Its sizes (7x7 in, 7x7 o
 authors' code say 1, which is used here.
 """
 
-from models.network.layers import Conv, GlobalPool, Linear, Padding
+from models.network.layers import Conv, Padding
 from models.network.network import Network
 from models.network.resolution import check_alpha, check_resolution
 
@@ -63,6 +63,4 @@ def mobilenet_v1(
         network.add(f"Conv2d_{index}_pointwise", Conv(channels, padding=padding))
     if head:
         network.add("head", Conv(max(HEAD_CHANNELS, width(HEAD_CHANNELS, alpha)), padding=padding))
-    network.add("pool", GlobalPool())
-    network.add("classifier", Linear(classes))
-    return network
+    return network.add_classifier(classes)

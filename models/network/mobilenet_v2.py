@@ -7,7 +7,7 @@ channels match. A block with t = 1 starts at its depthwise layer.
 
 from math import ceil, inf
 
-from models.network.layers import Add, Conv, GlobalPool, Linear, Padding
+from models.network.layers import Add, Conv, Padding
 from models.network.network import Network
 from models.network.resolution import check_alpha, check_resolution
 
@@ -92,9 +92,7 @@ def mobilenet_v2(
             )
             index += 1
     network.add("head", Conv(make_divisible(HEAD_CHANNELS * max(1.0, ends_alpha)), padding=padding))
-    network.add("pool", GlobalPool())
-    network.add("classifier", Linear(classes))
-    return network
+    return network.add_classifier(classes)
 
 
 def _add_block(

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from app.card import card
 from app.card.card import Family
-from models.network.layers import Layer, LayerError, Shape
+from models.network.layers import GlobalPool, Layer, LayerError, Linear, Shape
 
 INPUT = card.INPUT  # the name is the same in the exported graph
 
@@ -48,6 +48,12 @@ class Network:
                 raise LayerError(f"Layer {name!r} reads {source!r}, which does not exist yet.")
         self.nodes.append(Node(name, layer, sources))
         return name
+
+    def add_classifier(self, classes: int) -> "Network":
+        """Append the pooling and the linear layer that most networks end in; return the network."""
+        self.add("pool", GlobalPool())
+        self.add("classifier", Linear(classes))
+        return self
 
     @property
     def last(self) -> str:

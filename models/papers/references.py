@@ -103,9 +103,7 @@ def googlenet(classes: int = 1000) -> Network:
         )
         if name in ("3b", "4e"):
             network.add(f"pool_{name}", halve)
-    network.add("pool", GlobalPool())
-    network.add("classifier", Linear(classes))
-    return network
+    return network.add_classifier(classes)
 
 
 def resnet50(classes: int = 1000) -> Network:
@@ -120,9 +118,7 @@ def resnet50(classes: int = 1000) -> Network:
     for stage, (channels, blocks, first_stride) in enumerate(RESNET50, start=2):
         for block in range(blocks):
             _add_bottleneck(network, f"{stage}_{block}", channels, 1 if block else first_stride)
-    network.add("pool", GlobalPool())
-    network.add("classifier", Linear(classes))
-    return network
+    return network.add_classifier(classes)
 
 
 def squeezenet(classes: int = 1000) -> Network:
@@ -226,9 +222,7 @@ def inception_v3(classes: int = 1000) -> Network:
             [conv(448), conv(384, 3, 3), (conv(384, 1, 3), conv(384, 3, 1))],
             [average, conv(192)],
         )
-    network.add("pool", GlobalPool())
-    network.add("classifier", Linear(classes))
-    return network
+    return network.add_classifier(classes)
 
 
 def _conv(

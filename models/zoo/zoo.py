@@ -8,24 +8,14 @@ from functools import cache
 from pathlib import Path
 
 from app import __version__
-from app.card.card import (
-    CARD_KEY,
-    EMBEDDING,
-    FEATURES,
-    LOGITS,
-    PROBABILITIES,
-    Accuracy,
-    Origin,
-    Precision,
-    SourceFile,
-    parse_card,
-)
+from app.card.card import CARD_KEY, Accuracy, Origin, Precision, SourceFile, parse_card
 from app.errors import CardError
 from models.checkpoints.checkpoint import Checkpoint, CheckpointError
 from models.checkpoints.keras import keras_h5
 from models.checkpoints.tflite import tflite
 from models.checkpoints.torch import timm, torchvision
 from models.export.export import Recipe, export
+from models.export.graph import OUTPUTS
 from models.files.hashes import sha256_of
 from models.files.onnx_file import read_model
 from models.zoo.imagenet import imagenet_labels
@@ -33,7 +23,6 @@ from models.zoo.records import Format, Zoo, ZooCheckpoint, ZooFile, ZooModel
 
 ZOO_FILE = Path(__file__).with_name("zoo.toml")
 DEFAULT_MODEL = "mobilenet_v2_1.0_224"
-OUTPUTS = {PROBABILITIES, EMBEDDING, LOGITS, FEATURES}
 
 
 class ZooError(Exception):
