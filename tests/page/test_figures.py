@@ -1,0 +1,213 @@
+"""Known answers and metrics, and what the page makes of them for people."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, FilePayload, Page, Route, expect
+
+from tests.conftest import REAL_MODEL, SMALL_V1
+from tests.page.browser import DESK, visit
+
+IMAGE = FilePayload(name="a.jpg", mimeType="image/jpeg", buffer=b"the service does not see it")
+ANSWER = {
+    "model": REAL_MODEL,
+    "resolution": 224,
+    "results": [
+        {
+            "predictions": [
+                {"class_id": 285, "label": "Egyptian cat", "probability": 0.8734},
+                {"class_id": 281, "label": "tabby", "probability": 0.0567},
+                {"class_id": 1, "label": "goldfish", "probability": 0.0004},
+            ],
+            "queue_ms": 1.25,
+            "decode_ms": 12.34,
+            "inference_ms": 123.4,
+        }
+    ],
+}
+METRICS = """\
+# TYPE gateway_images_total counter
+gateway_images_total{{model="a",outcome="ok"}} {ok}
+gateway_images_total{{model="b",outcome="ok"}} 100.0
+gateway_images_total{{model="b",outcome="not-an-image"}} 7.0
+gateway_requests_total{{method="GET",route="/models",status="200"}} 3.0
+gateway_queue_seconds_sum{{model="a"}} {queue}
+gateway_decode_seconds_sum{{model="a"}} {decode}
+gateway_inference_seconds_sum{{model="a"}} {inference}
+gateway_queue_images 17.0
+process_cpu_seconds_total 9.5
+process_resident_memory_bytes 1.375e+08
+"""
+
+
+def answered(status: int, body: Any, retry_after: str = "") -> Callable[[Route], None]:
+    def answer(route: Route) -> None:
+        headers = {"Retry-After": retry_after} if retry_after else {}
+        route.fulfill(
+            status=status,
+            headers={"Content-Type": "application/json", **headers},
+            body=json.dumps(body),
+        )
+
+    return answer
+
+
+def problem(status: int) -> dict[str, Any]:
+    return {"type": "urn:x", "title": f"Title {status}", "status": status, "detail": "Why."}
+
+
+def choose(page: Page) -> None:
+    expect(page.locator("#state")).to_have_text("ready")
+    page.locator("#files").set_input_files([IMAGE])
+
+
+def test_shares_bars_and_times_are_those_of_the_answer(browser: Browser, address: str) -> None:
+    with visit(browser, f"{address}/", DESK) as seen:
+        page = seen.page
+        page.route("**/predict?*", answered(200, ANSWER))
+        choose(page)
+        rows = page.locator(".labels li")
+        expect(rows).to_have_count(3)
+        shares = page.locator(".labels .share").all_inner_texts()
+        assert [share.replace("\u00a0", " ") for share in shares] == ["87.3 %", "5.7 %", "0.0 %"]
+        widths = [
+            bar.evaluate("one => parseFloat(one.style.width)")
+            for bar in page.locator(".labels .fill").all()
+        ]
+        assert widths == pytest.approx([87.34, 5.67, 0.04])
+        times = page.locator(".times .key").all_inner_texts()
+        assert times == ["queue 1.25 ms", "decode 12.3 ms", "inference 123 ms"]
+        parts = [
+            part.evaluate("one => parseFloat(one.style.flexGrow)")
+            for part in page.locator(".strip span").all()
+        ]
+        assert parts == pytest.approx([1.25 / 136.99, 12.34 / 136.99, 123.4 / 136.99])
+        expect(page.locator(".answer")).to_contain_text(f"{REAL_MODEL} at 224 px")
+
+
+@pytest.mark.parametrize(("busy_times", "tries"), [(2, 3), (99, 5)])
+def test_an_overloaded_service_is_asked_again_when_it_says_so_and_five_times(
+    browser: Browser, address: str, busy_times: int, tries: int
+) -> None:
+    asked: list[str] = []
+
+    def busy_at_first(route: Route) -> None:
+        asked.append(route.request.url)
+        if len(asked) <= busy_times:
+            answered(503, problem(503), "30")(route)
+        else:
+            answered(200, ANSWER)(route)
+
+    with visit(browser, f"{address}/", DESK) as seen:
+        page = seen.page
+        page.clock.install()
+        page.route("**/predict?*", busy_at_first)
+        with page.expect_request("**/predict?*"):
+            choose(page)
+        for already in range(1, tries):
+            seconds = 0
+            while len(asked) <= already:
+                page.wait_for_timeout(5)
+                page.clock.run_for(1000)
+                seconds += 1
+                assert seconds < 2000
+            assert seconds >= 29  # one may pass before the timer is set
+        shown = page.locator(".labels" if busy_times < tries else ".error")
+        expect(shown).to_have_count(1)
+        page.clock.run_for(60_000)
+        assert len(asked) == tries
+
+
+def test_no_other_error_is_asked_again(browser: Browser, address: str) -> None:
+    asked: list[int] = []
+
+    def fails(route: Route) -> None:
+        asked.append(status)
+        answered(status, problem(status), "1")(route)
+
+    with visit(browser, f"{address}/", DESK) as seen:
+        seen.page.clock.install()
+        seen.page.route("**/predict?*", fails)
+        statuses = [400, 413, 500, 502, 504]
+        for status in statuses:
+            choose(seen.page)
+            expect(seen.page.locator(".error")).to_contain_text(f"Title {status}")
+            seen.page.clock.run_for(60_000)
+        assert asked == statuses
+
+
+def test_live_figures_are_means_of_what_was_added(browser: Browser, address: str) -> None:
+    readings = [
+        METRICS.format(ok=10.0, queue=5.0, decode=1.0, inference=2.0),
+        METRICS.format(ok=30.0, queue=5.2, decode=1.05, inference=2.5),  # 10, 2.5, 25 ms each
+    ]
+    read: list[int] = []
+
+    def metrics(route: Route) -> None:
+        read.append(1)
+        route.fulfill(content_type="text/plain", body=readings[min(len(read), 2) - 1])
+
+    with visit(browser, "about:blank", DESK) as seen:
+        page = seen.page
+        page.route("**/metrics", metrics)
+        page.goto(f"{address}/")
+        page.locator("#live").scroll_into_view_if_needed()
+        expect(page.locator("#live-figures")).to_contain_text("37.5 ms")
+        texts = dict(
+            zip(
+                page.locator("#live-figures dt").all_inner_texts(),
+                page.locator("#live-figures dd").all_inner_texts(),
+                strict=True,
+            )
+        )
+        assert texts["Time per image"] == "37.5 ms"
+        assert texts["In the queue"] == "17.0"
+        assert texts["Memory"] == "137.5 MB"
+        assert texts["Images so far"] == "130"
+        assert float(texts["Images per second"]) > 0
+        assert texts["Errors per second"] == texts["Cores in use"] == "0"
+
+
+WRITTEN: list[tuple[str, list[float | str], str]] = [
+    ("percent", [0.8734], "87.3\u00a0%"),
+    ("percent", [1], "100.0\u00a0%"),
+    ("ms", [4.368], "4.37 ms"),
+    ("ms", [43.68], "43.7 ms"),
+    ("ms", [436.8], "437 ms"),
+    ("digits", [0], "0"),
+    ("digits", [-12.34], "-12.3"),
+    ("count", [999], "999"),
+    ("count", [1280], "1.3 k"),
+    ("count", [3504872], "3.50 M"),
+    ("count", [13600000], "13.6 M"),
+    ("count", [300774272], "301 M"),
+    ("count", [1234567890], "1.23 G"),
+    ("bytes", [1500], "1.5 kB"),
+    ("bytes", [14e6], "14.0 MB"),
+    ("bytes", [1.5e9], "1.50 GB"),
+    ("ratio", [300, 100], "3.00 \u00d7 more"),
+    ("ratio", [100, 400], "4.00 \u00d7 less"),
+    ("ratio", [100, 100], ""),
+    ("ratio", [100, 0], ""),
+    ("shortName", ["mobilenet_v2_1.0_224_int8", 192], "v2 1.0/224 int8 @192"),
+    ("shortName", ["mobilenet_v1_0.25_128", 128], "v1 0.25/128"),
+    ("shortName", ["flowers", 96], "flowers @96"),
+]
+
+
+def test_numbers_are_written_for_people(browser: Browser, address: str) -> None:
+    with visit(browser, f"{address}/", DESK) as seen:
+        found = seen.page.evaluate(
+            """async (calls) => {
+                const format = await import("./static/format.js");
+                return calls.map(([name, values]) => format[name](...values));
+            }""",
+            [[name, values] for name, values, _ in WRITTEN],
+        )
+        assert found == [text for _, _, text in WRITTEN]
+        # The published cost of MobileNetV1 0.25/128, and the accuracy that its card has.
+        row = seen.page.locator("#model-table tbody tr", has_text=SMALL_V1)
+        expect(row).to_contain_text("13.6 M")
+        expect(row).to_contain_text("50.5 %")
