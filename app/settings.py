@@ -104,10 +104,23 @@ class Settings(BaseSettings):
         description="Maximum pixels of an image, from its header; more is a 413.",
     )
     max_decode_bytes: int = Field(
-        256 * 2**20,
+        64 * 2**20,
         ge=1,
-        description="Maximum memory of all images being decoded; an image that needs more is "
-        "decoded alone.",
+        description="Maximum memory of all images that the workers decode at once; the helper "
+        "process decodes an image that may need more.",
+    )
+    helper_memory_bytes: int = Field(
+        680 * 10**6,
+        ge=2**20,
+        description="Maximum memory of the image that the helper process decodes; one that may "
+        "need more is a 413.",
+    )
+    helper_cpu_s: float = Field(
+        2,
+        gt=0,
+        le=600,
+        description="Maximum seconds of processor time that the helper process spends on an "
+        "image; more is a 415.",
     )
     min_side_pixels: int = Field(
         8, ge=1, description="Minimum of the shorter side of an image; less is a 422."

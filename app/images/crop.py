@@ -5,11 +5,20 @@ Pure geometry: the square crop of the evaluation pipelines, and the eight orient
 
 import math
 import struct
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from PIL import Image
 
-from app.card.card import Preprocessing
+
+class CropRule(Protocol):
+    """How an image becomes a square: the fields of `app.card.card.Preprocessing`."""
+
+    @property
+    def resize(self) -> str: ...
+    @property
+    def crop_fraction(self) -> float: ...
+    @property
+    def interpolation(self) -> str: ...
 
 
 class Box(NamedTuple):
@@ -63,7 +72,7 @@ ORIENTATIONS = (
 )
 
 
-def crop_box(width: int, height: int, resolution: int, preprocessing: Preprocessing) -> Box:
+def crop_box(width: int, height: int, resolution: int, preprocessing: CropRule) -> Box:
     """Return the region of a displayed image that becomes the square input of the model.
 
     Resizing this region to `resolution` squared gives the result of the evaluation pipeline of the
@@ -87,7 +96,7 @@ def crop_box(width: int, height: int, resolution: int, preprocessing: Preprocess
     )
 
 
-def needed_side(resolution: int, preprocessing: Preprocessing) -> int:
+def needed_side(resolution: int, preprocessing: CropRule) -> int:
     """Return the shorter side, in pixels, that an image needs so that nothing is enlarged."""
     side = resolution / preprocessing.crop_fraction
     if preprocessing.resize == "central_crop":

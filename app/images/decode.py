@@ -16,15 +16,14 @@ published weights.
 import io
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from math import inf
+from typing import TYPE_CHECKING
 
-import numpy as np
 from PIL import Image
 from PIL.ImageFile import ImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 
-from app.arrays import Uint8Array
-from app.card.card import Preprocessing
 from app.errors import (
     DamagedImage,
     ImageError,
@@ -33,10 +32,15 @@ from app.errors import (
     TooManyPixels,
     UnsupportedFormat,
 )
-from app.images.crop import crop_box, exif_orientation, needed_side
+from app.images.chunk_bound import png_bound_ns, webp_bound_ns
+from app.images.crop import CropRule, crop_box, exif_orientation, needed_side
 from app.images.decode_memory import SMALL_BYTES, UNLIMITED, DecodeMemory
 from app.images.formats import PLUGINS, sniff
+from app.images.jpeg_bound import jpeg_bound_ns
 from app.images.limits import ImageLimits
+
+if TYPE_CHECKING:
+    from app.arrays import Uint8Array
 
 log = logging.getLogger(__name__)
 
@@ -56,9 +60,9 @@ TIFF_COMPRESSIONS = frozenset(
 # The maximum measured for each format; docs/operations.md has the table, and a test repeats it.
 BYTES_PER_PIXEL = {"PNG": 17, "WebP": 16, "TIFF": 12, "GIF": 9, "BMP": 4}
 
-# A progressive JPEG usually has ten scans. Each scan processes the whole image, and an empty one
-# takes 60 bytes: without a limit, a file of 1 MB can keep a core busy for minutes.
-MAX_JPEG_SCANS = 100
+# A decoder cannot be interrupted, so what a worker decodes is bounded beforehand. Bounds are sums
+# of maxima: images at this limit take 60 to 110 ms.
+MAX_BOUND_NS = 150e6
 
 RESAMPLING = {
     "nearest": Image.Resampling.NEAREST,
@@ -68,29 +72,74 @@ RESAMPLING = {
 }
 
 
+class BeyondBounds(Exception):
+    """Decoding the image may take more time or memory than is allowed here."""
+
+
 def load_image(
     data: bytes,
     resolution: int,
-    preprocessing: Preprocessing,
+    preprocessing: CropRule,
     limits: ImageLimits,
     *,
     reduced_decode: bool = True,
     memory: DecodeMemory = UNLIMITED,
-) -> Uint8Array:
+    bounded: bool = False,
+) -> "Uint8Array":
     """Decode an image file to the input of a model.
 
-    Returns a C-contiguous, read-only array `[resolution, resolution, 3]`, RGB, 0 to 255. With
-    `reduced_decode` a JPEG is decoded at 1/2, 1/4 or 1/8 of its size where that leaves at least
-    as many pixels as the resize needs. Waits until `memory` has enough for the image. Thread-safe;
-    Pillow releases the GIL in the heavy steps.
+    Returns a C-contiguous, read-only array `[resolution, resolution, 3]`, RGB, 0 to 255. The
+    arguments are those of `decode_square`.
 
     Raises:
         ImageError: the bytes are not an image that can be decoded; see `app.errors` for the kinds.
-        OutOfMemory: there is not enough memory for the pixels. Nothing else is raised.
+        OutOfMemory: there is not enough memory for the pixels.
+        BeyondBounds: the image may take too long, or more than all of `memory`.
+            Nothing else is raised.
+    """
+    import numpy as np  # here, because the helper process does without: 15 MB and 60 ms
+
+    square = decode_square(
+        data,
+        resolution,
+        preprocessing,
+        limits,
+        reduced_decode=reduced_decode,
+        memory=memory,
+        bounded=bounded,
+    )
+    return np.asarray(square)
+
+
+def decode_square(
+    data: bytes,
+    resolution: int,
+    preprocessing: CropRule,
+    limits: ImageLimits,
+    *,
+    reduced_decode: bool = True,
+    memory: DecodeMemory = UNLIMITED,
+    bounded: bool = False,
+) -> Image.Image:
+    """Decode an image file to an RGB image of `resolution` squared.
+
+    With `reduced_decode` a JPEG is decoded at 1/2, 1/4 or 1/8 of its size where that leaves at
+    least as many pixels as the resize needs. Waits until `memory` has enough for the image. With
+    `bounded` only an image whose structure bounds time and memory is opened. Thread-safe; Pillow
+    releases the GIL in the heavy steps.
+
+    Raises:
+        ImageError: the bytes are not an image that can be decoded; see `app.errors` for the kinds.
+        OutOfMemory: there is not enough memory for the pixels.
+        BeyondBounds: the image may take too long, or more than all of `memory`.
+            Nothing else is raised.
     """
     name = sniff(data)
     side = needed_side(resolution, preprocessing) if reduced_decode else None
-    with _damage_reported(name), _opened(name, data, limits, side, memory) as (image, size, factor):
+    if bounded and _bound_ns(name, data, side) > MAX_BOUND_NS:
+        raise BeyondBounds
+    opened = _opened(name, data, limits, side, memory)
+    with _damage_reported(name), opened as (image, size, factor):
         width, height = size
         image.load()
         orientation = exif_orientation(image.info.get("exif"))
@@ -100,7 +149,18 @@ def load_image(
         small = _resizable(image).resize((resolution, resolution), resample, box)
         if orientation.transpose is not None:
             small = small.transpose(orientation.transpose)
-        return np.asarray(_rgb(small))
+        return _rgb(small)
+
+
+def _bound_ns(name: str, data: bytes, side: int | None) -> float:
+    """Return the maximum time of opening and decoding, by the structure of the file."""
+    if name == "JPEG":
+        return jpeg_bound_ns(data, side, MAX_BOUND_NS)
+    if name == "PNG":
+        return png_bound_ns(data, MAX_BOUND_NS)
+    if name == "WebP":
+        return webp_bound_ns(data, _webp_canvas(data), MAX_BOUND_NS)
+    return inf  # TIFF, BMP and GIF set no limit to what they make a decoder do
 
 
 @contextmanager
@@ -108,7 +168,7 @@ def _damage_reported(name: str) -> Iterator[None]:
     """Turn any exception of Pillow into an error without internal details."""
     try:
         yield
-    except ImageError:
+    except (ImageError, BeyondBounds):
         raise
     except MemoryError as error:
         log.error("Not enough memory to decode a %s image.", name)
@@ -126,7 +186,11 @@ def _damage_reported(name: str) -> Iterator[None]:
 
 @contextmanager
 def _opened(
-    name: str, data: bytes, limits: ImageLimits, side: int | None, memory: DecodeMemory
+    name: str,
+    data: bytes,
+    limits: ImageLimits,
+    side: int | None,
+    memory: DecodeMemory,
 ) -> Iterator[tuple[ImageFile, tuple[int, int], float]]:
     """Open an image once its memory is free; its full size, and the scale of the decoded image.
 
@@ -135,16 +199,26 @@ def _opened(
     if name == "WebP":  # opening it allocates the canvas
         canvas = _webp_canvas(data)
         _check_pixels(name, canvas, limits)
-        with memory.hold(canvas[0] * canvas[1] * BYTES_PER_PIXEL[name]):
+        with _held(memory, canvas[0] * canvas[1] * BYTES_PER_PIXEL[name]):
             yield _open(name, data, limits), canvas, 1
         return
     image = _open(name, data, limits)
     size = image.size
     factor = _reduce(image, side) if side else 1
     across, down = _tiled_size(image) if isinstance(image, TiffImageFile) else size
-    needed_bytes = across * down * _bytes_per_pixel(name, image, factor)
-    with memory.hold(needed_bytes) if needed_bytes > SMALL_BYTES else nullcontext():
+    with _held(memory, across * down * _bytes_per_pixel(name, image, factor)):
         yield image, size, factor
+
+
+def _held(memory: DecodeMemory, needed_bytes: int) -> AbstractContextManager[None]:
+    """Hold what decoding takes at most; small images do not count.
+
+    Raises:
+        BeyondBounds: it is more than all of `memory`.
+    """
+    if needed_bytes > memory.limit_bytes:
+        raise BeyondBounds
+    return memory.hold(needed_bytes) if needed_bytes > SMALL_BYTES else nullcontext()
 
 
 def _bytes_per_pixel(name: str, image: ImageFile, factor: float) -> int:
@@ -153,7 +227,7 @@ def _bytes_per_pixel(name: str, image: ImageFile, factor: float) -> int:
         return BYTES_PER_PIXEL[name]
     reduced = factor < 1
     if "progressive" in image.info:
-        return 7 if reduced else 12
+        return 7 if reduced and image.mode != "CMYK" else 12
     return 1 if reduced else 4
 
 
@@ -175,8 +249,6 @@ def _open(name: str, data: bytes, limits: ImageLimits) -> ImageFile:
     if image.mode in UNSUPPORTED_MODES:
         pixels = UNSUPPORTED_MODES[image.mode]
         raise UnsupportedFormat(f"{name} images with {pixels} pixels are not supported.")
-    if "progressive" in image.info and data.count(b"\xff\xda") > MAX_JPEG_SCANS:
-        raise DamagedImage(f"The {name} image has more than {MAX_JPEG_SCANS} scans.")
     return image
 
 
@@ -239,8 +311,9 @@ def _rgb(image: Image.Image) -> Image.Image:
     if image.mode == "RGB":
         return image
     if image.mode.startswith("I;16"):
-        levels = (np.asarray(image).astype(np.uint32) + 128) // 257
-        image = Image.fromarray(levels.astype(np.uint8))
+        # (level + 128) // 257; half a level more keeps it right in floating point
+        image = image.convert("I").point(lambda level: level * (1 / 257) + 128.5 / 257)
+        image = image.convert("L")
     if image.mode in {"LA", "RGBA", "RGBa"}:
         white = Image.new("RGBA", image.size, "white")
         image = Image.alpha_composite(white, image.convert("RGBA"))

@@ -16,14 +16,14 @@ class DecodeMemory:
     """Bytes for all images being decoded; an image that needs more is decoded alone."""
 
     def __init__(self, limit_bytes: int) -> None:
-        self._limit_bytes = self._free_bytes = limit_bytes
+        self.limit_bytes = self._free_bytes = limit_bytes
         self._freed = threading.Condition()
         self._turn = threading.Lock()  # keeps small images from starving a large one
 
     @contextmanager
     def hold(self, size_bytes: int) -> Iterator[None]:
         """Wait until the memory for an image is free, and hold it during the block."""
-        held_bytes = min(size_bytes, self._limit_bytes)
+        held_bytes = min(size_bytes, self.limit_bytes)
         with self._turn, self._freed:
             self._freed.wait_for(lambda: self._free_bytes >= held_bytes)
             self._free_bytes -= held_bytes

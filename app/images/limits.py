@@ -1,9 +1,10 @@
 """Limits on the headers of images."""
 
 from dataclasses import dataclass
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
-from app.settings import Settings
+if TYPE_CHECKING:  # the helper process does without pydantic
+    from app.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,5 +15,5 @@ class ImageLimits:
     min_side: int = 8
 
     @classmethod
-    def from_settings(cls, settings: Settings) -> Self:
+    def from_settings(cls, settings: "Settings") -> Self:
         return cls(settings.max_pixels, settings.min_side_pixels)

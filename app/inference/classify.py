@@ -1,19 +1,23 @@
 """Classification of an encoded image: its classes in descending order of probability."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 
 from app.arrays import Float32Array, Uint8Array
 from app.card.card import PROBABILITIES
 from app.errors import RequestError
-from app.images.decode import load_image
+from app.images.decode import BeyondBounds, load_image
 from app.images.decode_memory import UNLIMITED, DecodeMemory
+from app.images.helper_process import HelperProcess
+from app.images.helper_protocol import Job
 from app.images.limits import ImageLimits
 from app.inference.batching import Batcher
+from app.inference.helper_queue import Deferred
 from app.inference.results import ClassScore, ImageResult
 from app.inference.timings import Timings
 from app.model.model import Model
@@ -33,25 +37,44 @@ class ImageRun:
     inference_ms: float
 
 
+class Decoded(NamedTuple):
+    """The pixels [resolution, resolution, 3] that the helper process made, and the time it took."""
+
+    pixels: Uint8Array
+    decode_ms: float
+
+
 @dataclass(frozen=True, slots=True)
 class Classifier:
-    """Classifies encoded images, one at a time, on the calling thread."""
+    """Classifies encoded images, one at a time, on the calling thread.
+
+    With a `helper` it decodes only images whose structure bounds the time, and defers the others.
+    """
 
     limits: ImageLimits
     reduced_decode: bool = True
     batcher: Batcher | None = None
     timings: Timings | None = None
     memory: DecodeMemory = UNLIMITED
+    helper: HelperProcess | None = None
 
     def classify(
-        self, data: bytes, queue_ms: float = 0.0, *, model: Model, resolution: int, top_k: int
+        self,
+        data: bytes,
+        queue_ms: float = 0.0,
+        decoded: Decoded | None = None,
+        *,
+        model: Model,
+        resolution: int,
+        top_k: int,
     ) -> ImageResult:
         """Decode, crop, resize, infer and rank one encoded image.
 
         Raises:
             ImageError: the bytes are not an image that can be classified.
+            Deferred: the helper process has to decode it first.
         """
-        run = self.run(data, queue_ms, model=model, resolution=resolution)
+        run = self.run(data, queue_ms, decoded, model=model, resolution=resolution)
         return ImageResult(
             predictions=rank(run.outputs[0], model.card.labels, top_k),
             queue_ms=round(run.queue_ms, 3),
@@ -63,6 +86,7 @@ class Classifier:
         self,
         source: bytes | Uint8Array,
         queue_ms: float = 0.0,
+        decoded: Decoded | None = None,
         *,
         model: Model,
         resolution: int,
@@ -72,31 +96,62 @@ class Classifier:
 
         Raises:
             ImageError: the bytes are not an image that can be classified.
+            Deferred: the helper process has to decode it first.
         """
         started = time.perf_counter()
-        pixels = self._decode(source, model, resolution) if isinstance(source, bytes) else source
-        decoded = time.perf_counter()
+        if decoded is not None:
+            pixels = decoded.pixels
+        elif isinstance(source, bytes):
+            pixels = self._decode(source, model, resolution)
+        else:
+            pixels = source
+        ready = time.perf_counter()
         if self.batcher is None or not model.any_batch:
             row = model.run(outputs, pixels[np.newaxis])[0]
         else:
             group = (model.session, resolution, outputs)
             row = self.batcher.infer(group, pixels, partial(model.run, outputs))
         inferred = time.perf_counter()
-        decode_ms, inference_ms = (decoded - started) * 1000, (inferred - decoded) * 1000
+        decode_ms, inference_ms = (ready - started) * 1000, (inferred - ready) * 1000
+        if decoded is not None:  # not a worker's time, which `auto` reckons with
+            return ImageRun(
+                model.split(outputs, row),
+                queue_ms - decoded.decode_ms,
+                decoded.decode_ms,
+                inference_ms,
+            )
         if self.timings is not None and isinstance(source, bytes):
             variant = (model.card.name, resolution)
             self.timings.record(variant, len(source), decode_ms, inference_ms, inferred)
         return ImageRun(model.split(outputs, row), queue_ms, decode_ms, inference_ms)
 
     def _decode(self, data: bytes, model: Model, resolution: int) -> Uint8Array:
-        return load_image(
-            data,
-            resolution,
-            model.card.preprocessing,
-            self.limits,
-            reduced_decode=self.reduced_decode,
-            memory=self.memory,
+        try:
+            return load_image(
+                data,
+                resolution,
+                model.card.preprocessing,
+                self.limits,
+                reduced_decode=self.reduced_decode,
+                memory=self.memory,
+                bounded=self.helper is not None,
+            )
+        except BeyondBounds:
+            raise Deferred(partial(self._decode_in_helper, data, model, resolution)) from None
+
+    def _decode_in_helper(
+        self, data: bytes, model: Model, resolution: int, abandoned: Callable[[], bool]
+    ) -> Decoded:
+        assert self.helper is not None  # noqa: S101  nothing is deferred without
+        rule = model.card.preprocessing
+        job = Job(
+            resolution, rule.resize, rule.crop_fraction, rule.interpolation, self.reduced_decode
         )
+        started = time.perf_counter()
+        square = self.helper.decode(data, job, abandoned)
+        decode_ms = (time.perf_counter() - started) * 1000
+        pixels = np.frombuffer(square, np.uint8).reshape(resolution, resolution, 3)
+        return Decoded(pixels, decode_ms)
 
 
 def to_results(outcomes: Sequence[ImageResult | Exception]) -> list[ImageResult]:

@@ -6,6 +6,9 @@ ticket per request. A worker takes a ticket, takes one image from it, and puts t
 the end of the queue before it starts on the image. So the images of a request spread over all
 workers, and a large request delays others no more than they delay it.
 
+An image whose decoding has no bound leaves its worker: its job raises `Deferred`, the image waits
+for the helper process in a queue of its own, and then comes back to be inferred.
+
 A permit is a place on a worker or in the queue. Images beyond that are rejected at once.
 """
 
@@ -13,14 +16,18 @@ import asyncio
 import itertools
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Generator, Sequence
+from contextlib import suppress
 from queue import SimpleQueue
 from typing import Any, Generic, TypeVar
 
 from app.errors import Overloaded, RequestError
+from app.inference.helper_queue import Deferred, HelperQueue, Prepared, Waiting
 
 Result = TypeVar("Result")
-Job = Callable[[float], Result]  # its argument is the time in the queue in milliseconds
+# Its arguments: the time in the queue in milliseconds and, once it was deferred, what was prepared.
+Job = Callable[..., Result]
 
 INITIAL_SERVICE_S = 0.01  # until the first image is measured
 CLOSE_TIMEOUT_S = 2.0  # longer than a typical image takes
@@ -40,10 +47,20 @@ class Ticket(Generic[Result]):
         "_next",
         "_queued_at",
         "_results",
+        "_resume",
         "_settled",
+        "deferred",
     )
 
-    def __init__(self, jobs: Sequence[Job[Result]], loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self,
+        jobs: Sequence[Job[Result]],
+        loop: asyncio.AbstractEventLoop,
+        resume: Callable[[Prepared], None],
+    ) -> None:
+        """`resume` queues a deferred image for the workers; it runs in the event loop."""
+        self.deferred: deque[tuple[int, Deferred]] = deque()
+        self._resume = resume
         self._jobs = jobs
         self._count = len(jobs)
         self._results: list[Any] = [None] * len(jobs)
@@ -98,19 +115,45 @@ class Ticket(Generic[Result]):
         waited_ms = (time.perf_counter() - self._queued_at) * 1000
         return f"workers started {self._next} of {self._count} images within {waited_ms:.0f} ms"
 
-    def run(self, index: int) -> None:
-        """Run the job of one image and, if it was the last, wake the request."""
+    def run(self, index: int, *prepared: Any) -> None:
+        """Run the job of one image and, if it was the last, wake the request.
+
+        Raises:
+            Deferred: the job needs something that must not hold a worker.
+        """
         queue_ms = (time.perf_counter() - self._queued_at) * 1000
         try:
-            self._results[index] = self._jobs[index](queue_ms)
-        except RequestError as error:
-            # Its frames would keep the pixels in memory until the next garbage collection.
-            error.__traceback__ = error.__cause__ = error.__context__ = None
-            self._results[index] = error
+            result: Any = self._jobs[index](queue_ms, *prepared)
+        except Deferred:
+            raise
         except Exception as error:
-            self._results[index] = error
+            result = error
+        self.finish(index, result)
+
+    def finish(self, index: int, result: Result | Exception) -> None:
+        """Set the outcome of one image and, if it was the last, wake the request."""
+        if isinstance(result, RequestError):
+            # Its frames would keep the pixels in memory until the next garbage collection.
+            result.__traceback__ = result.__cause__ = result.__context__ = None
+        self._results[index] = result
         if next(self._finished) == self._count:
-            self._loop.call_soon_threadsafe(self._settle)
+            self._call_in_loop(self._settle)
+
+    def prepare(self, index: int, deferred: Deferred) -> None:
+        """Do what a deferred image needs, and queue it for the workers again."""
+        if self.abandoned:
+            return
+        try:
+            prepared = deferred.prepare(lambda: self.abandoned)
+        except Exception as error:
+            if not self.abandoned:
+                self.finish(index, error)
+        else:
+            self._call_in_loop(self._resume, Prepared(self, index, prepared))
+
+    def _call_in_loop(self, call: Callable[..., None], *arguments: Any) -> None:
+        with suppress(RuntimeError):  # the loop is closed: the service has stopped
+            self._loop.call_soon_threadsafe(call, *arguments)
 
     def __await__(self) -> Generator[Any, None, list[Result | Exception]]:
         """Wait for the outcomes; a cancelled wait abandons the remaining images."""
@@ -129,7 +172,8 @@ class Ticket(Generic[Result]):
             return
         self._settled = True
         self._error = error
-        self._jobs = ()  # frees the images even if the ticket is still in the queue
+        self._jobs = ()  # frees the images even if the ticket is still in a queue
+        self.deferred.clear()
         callback, self._callback = self._callback, None  # breaks a reference cycle
         if callback is not None:
             callback(self)
@@ -147,16 +191,21 @@ class Scheduler:
         workers: int,
         queue_limit: int,
         clock: Callable[[], float] = time.perf_counter,
+        on_helper_idle: Callable[[], None] = lambda: None,
     ) -> None:
-        """Start the workers. `clock`, in seconds, measures the service time."""
+        """Start the workers. `clock`, in seconds, measures the service time.
+
+        `on_helper_idle` is called when no image was deferred for a while.
+        """
         self.workers = workers
         self.queue_limit = queue_limit
+        self.helper_queue = HelperQueue(queue_limit, on_helper_idle)
         self._clock = clock
         self._admitted = 0
         self._started = [0] * workers
         self._finished = [0] * workers
         self._service_s = [INITIAL_SERVICE_S] * workers
-        self._queue: SimpleQueue[Ticket[Any] | None] = SimpleQueue()
+        self._queue: SimpleQueue[Ticket[Any] | Prepared | None] = SimpleQueue()
         self._threads = [
             threading.Thread(target=self._work, args=(slot,), name=f"worker-{slot}", daemon=True)
             for slot in range(workers)
@@ -203,7 +252,7 @@ class Scheduler:
         if self.unfinished + len(jobs) > self.permits:
             raise self.overloaded()
         self._admitted += len(jobs)
-        ticket = Ticket(jobs, asyncio.get_running_loop())
+        ticket = Ticket(jobs, asyncio.get_running_loop(), self._resume)
         self._queue.put(ticket)
         return ticket
 
@@ -216,23 +265,35 @@ class Scheduler:
     def close(self, timeout_s: float = CLOSE_TIMEOUT_S) -> None:
         """Finish the queue and end the threads; those that exceed the timeout are left behind.
 
-        Abandoned tickets take no time.
+        Abandoned tickets take no time. Images that wait for the helper process are dropped.
         """
+        self.helper_queue.close(timeout_s)
         self._queue.put(None)
         end_at = time.monotonic() + timeout_s
         for thread in self._threads:
             thread.join(max(0, end_at - time.monotonic()))
 
+    def _resume(self, prepared: Prepared) -> None:
+        """Queue an image that was admitted before, whatever the limit is now."""
+        self._admitted += 1
+        self._queue.put(prepared)
+
     def _work(self, slot: int) -> None:
         while True:
-            ticket = self._queue.get()
-            if ticket is None:
+            item = self._queue.get()
+            if item is None:
                 nothing_left = self._queue.empty()
                 self._queue.put(None)  # for the other threads, behind tickets that were put back
                 if nothing_left:
                     return
-                continue
-            self._run_next(ticket, slot)
+            elif isinstance(item, Prepared):
+                self._started[slot] += 1
+                if not item.ticket.abandoned:
+                    self._run(slot, item.ticket, item.index, item.value)
+                self._finished[slot] += 1
+            else:
+                self._run_next(item, slot)
+            item = None  # would keep pixels in memory
 
     def _run_next(self, ticket: Ticket[Any], slot: int) -> None:
         """Run the next image of a ticket, or drop all remaining ones if it is abandoned."""
@@ -248,8 +309,20 @@ class Scheduler:
         if ticket.has_more:
             self._queue.put(ticket)
         self._started[slot] += 1
+        self._run(slot, ticket, index)
+        self._finished[slot] += 1
+
+    def _run(self, slot: int, ticket: Waiting, index: int, *prepared: Any) -> None:
+        """Run one image and measure it, unless it is deferred."""
         began = self._clock()
-        ticket.run(index)
+        try:
+            ticket.run(index, *prepared)
+        except Deferred as deferred:
+            deferred.__traceback__ = None
+            try:
+                self.helper_queue.put(ticket, index, deferred)
+            except Overloaded as error:
+                ticket.finish(index, error)
+            return
         took = self._clock() - began
         self._service_s[slot] += SMOOTHING * (took - self._service_s[slot])
-        self._finished[slot] += 1

@@ -9,6 +9,7 @@ from app.budget import parse_budget
 from app.errors import SettingError
 from app.images import pillow_settings
 from app.images.decode_memory import DecodeMemory
+from app.images.helper_process import HelperLimits, HelperProcess
 from app.images.limits import ImageLimits
 from app.inference.batching import open_batcher
 from app.inference.classify import Classifier
@@ -43,6 +44,7 @@ class Gateway:
     store: Store
     scheduler: Scheduler
     classifier: Classifier
+    helper: HelperProcess
     body_quota: BodyQuota
     lifecycle: Lifecycle
     metrics: Metrics
@@ -63,13 +65,15 @@ class Gateway:
     def current_metrics(self) -> Metrics:
         """The metrics, with those of all answered and in-flight requests."""
         self.request_log.write()
-        self.metrics.queue_depth.set(self.scheduler.waiting)
-        self.metrics.permits.set(self.scheduler.unfinished)
+        helper_queue = self.scheduler.helper_queue
+        self.metrics.queue_depth.set(self.scheduler.waiting + helper_queue.waiting)
+        self.metrics.permits.set(self.scheduler.unfinished + helper_queue.unfinished)
         self.metrics.body_bytes.set(self.body_quota.held_bytes)
         return self.metrics
 
     def close(self) -> None:
         self.measurer.stop()
+        self.helper.close()
         self.scheduler.close()
         self.request_log.write()
         if self.tracing:
@@ -95,8 +99,14 @@ def open_gateway(settings: Settings) -> Gateway:
     )
     store = Store(selection, load)
     cores = usable_cores()
-    scheduler = Scheduler(settings.workers or cores.count, settings.queue_limit)
     limits = ImageLimits.from_settings(settings)
+    helper = HelperProcess(
+        limits,
+        HelperLimits(settings.helper_cpu_s, settings.helper_memory_bytes, settings.max_body_bytes),
+    )
+    scheduler = Scheduler(
+        settings.workers or cores.count, settings.queue_limit, on_helper_idle=helper.stop
+    )
     decode_memory = DecodeMemory(settings.max_decode_bytes)
     batcher = open_batcher(settings.batch_max, settings.batch_window_ms, scheduler.workers)
     timings = Timings()
@@ -127,7 +137,10 @@ def open_gateway(settings: Settings) -> Gateway:
         cores=cores,
         store=store,
         scheduler=scheduler,
-        classifier=Classifier(limits, settings.reduced_decode, batcher, timings, decode_memory),
+        classifier=Classifier(
+            limits, settings.reduced_decode, batcher, timings, decode_memory, helper
+        ),
+        helper=helper,
         body_quota=BodyQuota(settings.max_inflight_bytes),
         lifecycle=Lifecycle(),
         metrics=metrics,

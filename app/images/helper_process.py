@@ -1,0 +1,242 @@
+"""The service's side of the helper process, which decodes what its structure does not bound.
+
+The helper is started for the first image and again after it was killed. It is killed when its image
+is not wanted any more, when it exceeds its processor time (by the kernel), and when it answers
+something that is no answer. `docs/operations.md` says how much memory it may take.
+"""
+
+import fcntl
+import json
+import logging
+import os
+import select
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+
+from app.errors import DamagedImage, InternalError, OutOfMemory, RequestError, UnsupportedFormat
+from app.images.helper_protocol import ANSWER, ERRORS, MAX_TEXT_BYTES, PIXELS, READY, Job
+from app.images.limits import ImageLimits
+
+log = logging.getLogger(__name__)
+
+LOOK_MS = 25  # how often it looks whether the image is still wanted
+READ_BYTES = 2**16
+PIPE_BYTES = 2**20  # 64 kB would take 40 turns of both processes for an uncompressed photo
+SLACK_BYTES = 16 * 2**20  # of address space, for Python and the C library
+# Secrets stay here: what the helper decodes may take it over.
+PASSED_ON = ("PYTHON", "LD_", "LC_", "LANG", "MALLOC_", "COVERAGE_", "PATH", "TZ")
+
+
+@dataclass(frozen=True, slots=True)
+class HelperLimits:
+    """What the helper process may take for one image."""
+
+    cpu_s: float = 2.0
+    memory_bytes: int = 680 * 10**6
+    file_bytes: int = 16 * 2**20
+
+
+class Abandoned(Exception):
+    """Nobody waits for the image any more."""
+
+
+class _Died(Exception):
+    """The helper closed its output."""
+
+
+class HelperProcess:
+    """Decodes one image at a time in another process; `decode` is for one thread."""
+
+    def __init__(self, limits: ImageLimits, helper_limits: HelperLimits) -> None:
+        self._cpu_s = helper_limits.cpu_s
+        self._arguments = json.dumps(
+            {
+                "max_pixels": limits.max_pixels,
+                "min_side": limits.min_side,
+                "cpu_s": helper_limits.cpu_s,
+                "memory_bytes": helper_limits.memory_bytes,
+                "address_bytes": helper_limits.memory_bytes
+                + helper_limits.file_bytes
+                + SLACK_BYTES,
+            }
+        )
+        self._process: subprocess.Popen[bytes] | None = None
+        self._lock = threading.Lock()  # of the one above, for `close` on another thread
+        self._closed = False
+
+    @property
+    def pid(self) -> int | None:
+        """The process, while one runs."""
+        process = self._process
+        return process.pid if process else None
+
+    def decode(self, data: bytes, job: Job, abandoned: Callable[[], bool]) -> bytes:
+        """Return the pixels of the square, RGB.
+
+        Raises:
+            RequestError: the image cannot be decoded within the limits.
+            Abandoned: `abandoned()` became true, or the helper was closed.
+        """
+        process = self._running()
+        try:
+            if process is None:
+                process = self._start(abandoned)
+            answer = self._ask(process, data, job, abandoned)
+            kind, size = ANSWER.unpack_from(answer)
+            return _opened_answer(kind, answer[ANSWER.size : ANSWER.size + size], job)
+        except _Died:
+            raise self._cause_of_death() from None
+        except Abandoned:
+            self.stop()
+            raise
+
+    def stop(self) -> None:
+        """End the process, if one runs."""
+        with self._lock:
+            process, self._process = self._process, None
+        if process is not None:
+            process.kill()
+            process.wait()
+            for pipe in (process.stdin, process.stdout):
+                if pipe is not None:
+                    with suppress(OSError):  # bytes that it did not read
+                        pipe.close()
+
+    def close(self) -> None:
+        """End the process for good, on any thread."""
+        self._closed = True
+        process = self._process
+        if process is not None:
+            process.kill()  # `decode` sees it; nobody else closes the pipes that it reads
+
+    def _running(self) -> subprocess.Popen[bytes] | None:
+        """The process, if it lives; one that died between two images is replaced."""
+        if self._process is not None and self._process.poll() is not None:
+            self.stop()
+        return self._process
+
+    def _start(self, abandoned: Callable[[], bool]) -> subprocess.Popen[bytes]:
+        """Start a process and wait until it is ready."""
+        environment = {
+            name: text for name, text in os.environ.items() if name.startswith(PASSED_ON)
+        }
+        environment["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))
+        with self._lock:
+            if self._closed:
+                raise Abandoned
+            # subprocess uses vfork: no copy of the service, whose threads would not survive a fork.
+            self._process = process = subprocess.Popen(  # noqa: S603
+                [sys.executable, "-P", "-m", "app.images.helper_main", self._arguments],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,  # libtiff and libjpeg write to it
+                bufsize=0,
+                env=environment,
+            )
+        assert process.stdin is not None  # noqa: S101
+        os.set_blocking(process.stdin.fileno(), False)
+        with suppress(OSError):  # a user's pipes may be limited
+            fcntl.fcntl(process.stdin, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
+        try:
+            if self._read(process, len(READY), abandoned) == READY:
+                return process
+        except _Died:
+            pass
+        self.stop()
+        log.error("The helper process did not start: %s -m app.images.helper_main", sys.executable)
+        raise InternalError("Images of this kind cannot be decoded now. See the server's log.")
+
+    def _ask(
+        self, process: subprocess.Popen[bytes], data: bytes, job: Job, abandoned: Callable[[], bool]
+    ) -> bytes:
+        """Send one job and read its answer."""
+        for part in (job.pack(len(data)), data):
+            self._write(process, part, abandoned)
+        head = self._read(process, ANSWER.size, abandoned)
+        kind, size = ANSWER.unpack(head)
+        if size > (job.pixel_bytes if kind == PIXELS else MAX_TEXT_BYTES):
+            raise _Died
+        return head + self._read(process, size, abandoned)
+
+    def _write(
+        self, process: subprocess.Popen[bytes], data: bytes, abandoned: Callable[[], bool]
+    ) -> None:
+        assert process.stdin is not None  # noqa: S101
+        left, ready = memoryview(data), select.poll()
+        ready.register(process.stdin, select.POLLOUT)
+        while left:
+            if not self._ready(ready, abandoned):
+                continue
+            try:
+                left = left[os.write(process.stdin.fileno(), left) :]
+            except BlockingIOError:
+                continue
+            except BrokenPipeError:
+                raise _Died from None
+
+    def _read(
+        self, process: subprocess.Popen[bytes], size: int, abandoned: Callable[[], bool]
+    ) -> bytes:
+        assert process.stdout is not None  # noqa: S101
+        parts, ready = bytearray(), select.poll()
+        ready.register(process.stdout, select.POLLIN)
+        while len(parts) < size:
+            if not self._ready(ready, abandoned):
+                continue
+            part = os.read(process.stdout.fileno(), min(size - len(parts), READ_BYTES))
+            if not part:
+                raise _Died
+            parts += part
+        return bytes(parts)
+
+    def _ready(self, poll: select.poll, abandoned: Callable[[], bool]) -> bool:
+        """Wait a moment for a pipe.
+
+        Raises:
+            Abandoned: nobody waits for the image any more.
+        """
+        if self._closed or abandoned():
+            raise Abandoned
+        return bool(poll.poll(LOOK_MS))
+
+    def _cause_of_death(self) -> RequestError:
+        """Bury the process and say what that means for its image."""
+        process = self._process
+        if self._closed or process is None:
+            raise Abandoned
+        with suppress(subprocess.TimeoutExpired):  # it lives: what it said is no answer
+            process.wait(LOOK_MS / 1000)
+        status = process.returncode
+        self.stop()
+        if status in (-signal.SIGPROF, -signal.SIGXCPU):
+            return UnsupportedFormat(
+                f"Decoding this image takes longer than the limit of {self._cpu_s:g} s of "
+                "processor time (helper_cpu_s). Send it in a simpler form, such as JPEG."
+            )
+        if status == -signal.SIGKILL:  # by the kernel, for the memory of the machine or container
+            log.error("The helper process was killed while it decoded an image.")
+            return OutOfMemory(
+                "Not enough memory to decode this image right now. "
+                "Retry later or send fewer images at once."
+            )
+        log.warning("The helper process failed on an image; its status is %s.", status)
+        return DamagedImage("The image is damaged and does not decode.")
+
+
+def _opened_answer(kind: int, payload: bytes, job: Job) -> bytes:
+    """The pixels.
+
+    Raises:
+        RequestError: the answer is an error.
+        _Died: it is none.
+    """
+    if kind == PIXELS and len(payload) == job.pixel_bytes:
+        return payload
+    if 1 <= kind <= len(ERRORS):
+        raise ERRORS[kind - 1](payload.decode("utf-8", "replace"))
+    raise _Died

@@ -1,0 +1,74 @@
+"""The bytes between the service and its helper process.
+
+The helper writes READY once. A job is JOB and the file; its answer is ANSWER and the payload: the
+pixels of the square, RGB, or the text of an error.
+"""
+
+import struct
+from typing import NamedTuple
+
+from app.errors import (
+    DamagedImage,
+    EmptyBody,
+    ImageTooSmall,
+    NotAnImage,
+    OutOfMemory,
+    RequestError,
+    TooManyPixels,
+    UnsupportedFormat,
+)
+
+READY = b"mobilenet-gateway helper 1\n"
+JOB = struct.Struct("<QIBdBB")  # bytes of the file, then the fields of `Job`
+ANSWER = struct.Struct("<BI")  # kind, bytes of the payload
+
+RESIZES = ("shortest_edge", "central_crop")
+INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "lanczos")
+PIXELS = 0  # the kind of an answer that is no error
+ERRORS: tuple[type[RequestError], ...] = (
+    DamagedImage,
+    UnsupportedFormat,
+    TooManyPixels,
+    ImageTooSmall,
+    OutOfMemory,
+    NotAnImage,
+    EmptyBody,
+)  # the other kinds, from 1
+MAX_TEXT_BYTES = 1000
+
+
+class Job(NamedTuple):
+    """What to do with a file; the crop rule is part of it."""
+
+    resolution: int
+    resize: str
+    crop_fraction: float
+    interpolation: str
+    reduced_decode: bool
+
+    @property
+    def pixel_bytes(self) -> int:
+        return self.resolution * self.resolution * 3
+
+    def pack(self, file_bytes: int) -> bytes:
+        return JOB.pack(
+            file_bytes,
+            self.resolution,
+            RESIZES.index(self.resize),
+            self.crop_fraction,
+            INTERPOLATIONS.index(self.interpolation),
+            self.reduced_decode,
+        )
+
+
+def unpack_job(packed: bytes) -> tuple[int, Job]:
+    """Return the bytes of the file that follows, and what to do with it."""
+    file_bytes, resolution, resize, fraction, interpolation, reduced = JOB.unpack(packed)
+    job = Job(resolution, RESIZES[resize], fraction, INTERPOLATIONS[interpolation], bool(reduced))
+    return file_bytes, job
+
+
+def pack_error(error: RequestError) -> bytes:
+    """Return the answer for an image that cannot be decoded."""
+    text = error.detail.encode()[:MAX_TEXT_BYTES]
+    return ANSWER.pack(1 + ERRORS.index(type(error)), len(text)) + text
