@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from app.errors import OutOfMemory, RequestError, TooManyPixels
-from app.images import pillow
+from app.images import pillow_settings
 from app.images.decode import BeyondBounds, decode_square
 from app.images.decode_memory import DecodeMemory
 from app.images.helper_protocol import ANSWER, JOB, PIXELS, READY, pack_error, unpack_job
@@ -32,7 +32,7 @@ def main() -> None:
     """Serve jobs from standard input until it ends."""
     given = json.loads(sys.argv[1])
     yield_to_the_service()
-    pillow.configure()
+    pillow_settings.configure()
     map_large_blocks()
     limit_process(given["address_bytes"])
     limits = ImageLimits(given["max_pixels"], given["min_side"])

@@ -20,7 +20,7 @@ from rich.table import Table
 
 from app.card.card import Preprocessing
 from app.errors import RequestError
-from app.images import pillow
+from app.images import pillow_settings
 from app.images.decode import BeyondBounds, load_image
 from app.images.decode_memory import DecodeMemory
 from app.images.helper_process import HelperLimits, HelperProcess
@@ -107,7 +107,7 @@ def main(
     only: Annotated[int | None, typer.Option(help="Decode only the image of this number.")] = None,
 ) -> None:
     """Decode structure-aware images and print the worst figures of each kind."""
-    pillow.configure()
+    pillow_settings.configure()
     map_large_blocks()
     console = Console(stderr=True)
     settings, limits = Settings(), HelperLimits()

@@ -3,13 +3,23 @@
 import shutil
 import subprocess
 import sys
+import sysconfig
+from fnmatch import fnmatch
 from pathlib import Path
 
 import httptools
 import pytest
 import uvloop
 
-from container.trim import LOAD, copy_tree, drop_debug_sections, is_elf, segments
+from container.trim import (
+    LOAD,
+    PACKAGES_LEFT_OUT,
+    STDLIB_LEFT_OUT,
+    copy_tree,
+    drop_debug_sections,
+    is_elf,
+    segments,
+)
 from tests.conftest import ROOT
 from tests.processes import running
 
@@ -43,6 +53,29 @@ def test_a_tree_is_copied_without_what_is_left_out(tmp_path: Path) -> None:
     copy_tree(tree, root, ("*/tests", "*.pyi"))
     copied = root / tree.relative_to("/")
     assert sorted(path.name for path in copied.rglob("*") if path.is_file()) == ["code.py"]
+
+
+LOADED = """
+import sys
+from app.images import helper_main, helper_process
+for module in list(sys.modules.values()):
+    if path := getattr(module, "__file__", None):
+        print(path)
+"""
+
+
+def test_what_the_helper_process_imports_is_in_the_image() -> None:
+    run = subprocess.run([sys.executable, "-c", LOADED], capture_output=True, text=True, check=True)
+    loaded = [Path(line) for line in run.stdout.splitlines()]
+    packages = Path(sysconfig.get_path("purelib"))
+    stdlib = Path(sysconfig.get_path("stdlib"))
+    assert {"subprocess.py", "decode.py"} <= {path.name for path in loaded}
+    assert [path for path in loaded if path.is_relative_to(packages / "PIL")]
+    for folder, left_out in ((packages, PACKAGES_LEFT_OUT), (stdlib, STDLIB_LEFT_OUT)):
+        for path in loaded:
+            if path.is_relative_to(folder) and "site-packages" not in str(path.relative_to(folder)):
+                name = str(path.relative_to(folder))
+                assert not [pattern for pattern in left_out if fnmatch(name, pattern)], name
 
 
 def health(**variables: str) -> subprocess.CompletedProcess[str]:

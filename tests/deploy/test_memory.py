@@ -28,7 +28,7 @@ BYTES_A_PIXEL = {
     for name, figure in re.findall(r"^\| ([^|]+) \| (\d+) \|$", PAGE, re.MULTILINE)
 }
 SUM = re.compile(
-    r"(\d+) MB \+ WORKERS x (\d+) MB \+ the larger of MAX_DECODE_BYTES and MAX_PIXELS x (\d+) bytes"
+    r"(\d+) MB \+ WORKERS x (\d+) MB \+ MAX_DECODE_BYTES \+ HELPER_MEMORY_BYTES"
     r" \+ MAX_INFLIGHT_BYTES \+ (\d+) x MAX_BODY_BYTES"
 )
 WIDTH, HEIGHT = 4000, 3000
@@ -148,9 +148,10 @@ def test_each_format_of_the_table_is_measured() -> None:
     assert BYTES_A_PIXEL.keys() == IMAGES.keys()
 
 
-def test_the_sum_takes_the_worst_format() -> None:
-    [(*_, worst, _)] = SUM.findall(PAGE)
-    assert int(worst) == max(BYTES_A_PIXEL.values())
+def test_the_helper_can_decode_every_format_at_the_default_limits() -> None:
+    defaults = Settings()
+    assert max(BYTES_A_PIXEL.values()) == 17
+    assert defaults.helper_memory_bytes >= defaults.max_pixels * 17
 
 
 class Deployment(NamedTuple):
@@ -221,11 +222,12 @@ def test_what_a_deployment_accepts_fits_its_limit(
     deployment: Deployment, settings: Settings
 ) -> None:
     [figures] = SUM.findall(PAGE)
-    at_rest, worker, pixel, bodies = map(int, figures)
+    at_rest, worker, bodies = map(int, figures)
     most = (
         at_rest * 10**6
         + (settings.workers or deployment.cores) * worker * 10**6
-        + max(settings.max_decode_bytes, settings.max_pixels * pixel)
+        + settings.max_decode_bytes
+        + settings.helper_memory_bytes
         + settings.max_inflight_bytes
         + bodies * settings.max_body_bytes
     )
@@ -235,3 +237,4 @@ def test_what_a_deployment_accepts_fits_its_limit(
 def test_a_photo_of_12_megapixels_is_accepted_everywhere(settings: Settings) -> None:
     for width, height in ((4000, 3000), (4032, 3024), (4080, 3072), (4608, 2592)):
         assert width * height <= settings.max_pixels
+        assert width * height * max(BYTES_A_PIXEL.values()) <= settings.helper_memory_bytes

@@ -46,6 +46,35 @@ def test_systemd_counts_it_as_hardly_exposed(unit: str) -> None:
     assert float(found[1]) <= MAX_EXPOSURE
 
 
+def system_calls(name: str) -> set[str]:
+    """The system calls of a name of SystemCallFilter: one, or a group that starts with @."""
+    if not name.startswith("@"):
+        return {name}
+    run = analyze("syscall-filter", name)
+    lines = [line.strip() for line in run.stdout.splitlines()[1:]]
+    return set().union(*(system_calls(line) for line in lines if line and line[0] != "#"))
+
+
+# What the helper process and its start need beside reading and writing.
+OF_THE_HELPER = (
+    "vfork", "execve", "pipe2", "wait4", "kill", "poll", "fcntl", "setpriority", "setrlimit",
+    "prlimit64", "setitimer", "rt_sigaction",
+)  # fmt: skip
+
+
+def test_its_filter_allows_the_system_calls_of_the_helper_process() -> None:
+    allowed: set[str] = set()
+    for line in re.findall(r"^SystemCallFilter=(.+)", UNIT.read_text("utf-8"), re.MULTILINE):
+        named: set[str] = set().union(*map(system_calls, line.lstrip("~").split()))
+        allowed = allowed - named if line.startswith("~") else allowed | named
+    assert set(OF_THE_HELPER) <= allowed | system_calls("@default")
+    assert not {"ptrace", "mount", "setuid", "sched_setscheduler", "chown"} & allowed
+
+
+def test_an_image_that_takes_all_memory_does_not_stop_the_service() -> None:
+    assert "OOMPolicy=continue" in UNIT.read_text("utf-8").splitlines()
+
+
 def test_its_variables_are_settings() -> None:
     known = {variable(name) for name in Settings.model_fields}
     lines = re.findall(r"^Environment=(.+)", UNIT.read_text("utf-8"), re.MULTILINE)

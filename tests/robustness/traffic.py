@@ -12,11 +12,21 @@ import httpx
 import numpy as np
 from PIL import Image
 
+from loadtest.robustness.structured_images import png
 from tests.app.sample_images import encode, noise
 from tests.processes import Service, until
 
 ONE_WORKER = {"workers": 1, "deadline_ms": 10_000_000}  # which may be slow
 SIDE = 6300  # 39.7 million pixels: just under what is accepted
+
+
+@cache
+def busy_image() -> bytes:
+    """A PNG that keeps a worker for about as long as an image may, in one packet.
+
+    Its rows are filtered by Paeth, which takes longest.
+    """
+    return png(1000, 1100, depth=16, colour=6, row_filter=4)
 
 
 @cache

@@ -26,7 +26,7 @@ from app.images.decode import load_image
 from app.images.helper_process import Abandoned, HelperLimits, HelperProcess
 from app.images.helper_protocol import ANSWER, PIXELS, Job, pack_error, unpack_job
 from app.images.limits import ImageLimits
-from loadtest.robustness.structured_images import bmp, jpeg, tiff
+from loadtest.robustness.structured_images import Tag, bmp, jpeg, tiff
 from tests.app.sample_images import cat, encode, oriented_exif
 from tests.processes import LIVELINESS_S, until
 
@@ -58,7 +58,7 @@ def runs(pid: int | None) -> bool:
     return pid is not None and Path(f"/proc/{pid}").exists()
 
 
-def in_the_middle(helper: HelperProcess, then: int) -> Exception | None:
+def in_the_middle(helper: HelperProcess, then: int) -> BaseException | None:
     """Send a signal to the helper while it decodes, and return what became of the image."""
     with ThreadPoolExecutor(1) as pool:
         helper.decode(PHOTO, JOB, wanted)  # it has started
@@ -97,9 +97,9 @@ def test_it_makes_the_pixels_that_this_process_makes(
 ) -> None:
     data = encode(cat().convert(mode), image_format, **options)
     rule = Preprocessing(
-        resize=job.resize,  # type: ignore[arg-type]  # one of its names
+        resize=job.resize,
         crop_fraction=job.crop_fraction,
-        interpolation=job.interpolation,  # type: ignore[arg-type]
+        interpolation=job.interpolation,
     )
     here = load_image(data, job.resolution, rule, LIMITS, reduced_decode=job.reduced_decode)
     assert helper.decode(data, job, wanted) == here.tobytes()
@@ -204,7 +204,7 @@ def test_an_image_that_may_take_too_much_memory_is_rejected_by_its_header() -> N
 def test_the_kernel_keeps_the_limit_of_memory() -> None:
     """A tag of a small TIFF is a list of 4 million numbers, which no header announces."""
     pixels, numbers = bytes(64 * 64), b"\1\0\0\0" * 4_000_000
-    tags = [
+    tags: list[Tag] = [
         (256, 4, 1, 64), (257, 4, 1, 64), (258, 3, 1, 8), (259, 3, 1, 1), (262, 3, 1, 1),
         (273, 4, 1, 8), (277, 3, 1, 1), (278, 4, 1, 64), (279, 4, 1, 4096),
         (282, 4, 4_000_000, numbers),
