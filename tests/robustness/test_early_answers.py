@@ -12,7 +12,7 @@ from app.errors import TooManyBytes
 from app.http.lingering_close import MAX_BYTES
 from tests.processes import Service, running, until
 from tests.robustness.sockets import closed_by_server, connection, head, reply, upload
-from tests.robustness.traffic import ONE_WORKER, busy, light_image, many, slow_image
+from tests.robustness.traffic import HOLDING, busy, holding, light_image
 
 PIECE = bytes(65536)
 UNKNOWN = "/predict?model=nope"
@@ -66,10 +66,10 @@ def test_a_client_that_closes_gets_its_early_answer_over_tls(
 
 def test_a_client_that_closes_is_told_to_retry_under_overload(store: Path) -> None:
     with (
-        running(store, queue_limit=1, max_images=1, **ONE_WORKER) as service,
-        many(service, slow_image(), 2),
+        running(store, queue_limit=1, max_images=1, **HOLDING) as service,
+        holding(service, 3),
     ):
-        busy(service, 2)
+        busy(service, 3)
         assert early_status(service, "/predict", 503) == 503
 
 

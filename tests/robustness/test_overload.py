@@ -10,9 +10,12 @@ from tests.processes import Service, running, until
 from tests.robustness.sockets import connection, upload
 from tests.robustness.stores import put
 from tests.robustness.traffic import (
+    HOLDING,
     ONE_WORKER,
     busy,
+    busy_image,
     classify,
+    holding,
     large_image,
     light_image,
     many,
@@ -27,7 +30,7 @@ SIZE_BYTES = 40_000  # of no other image, so that /models/frontier shows whether
 def test_beyond_the_queue_requests_get_a_503_and_all_others_their_answer(store: Path) -> None:
     requests = 24
     with running(store, queue_limit=QUEUE_LIMIT, max_images=1, **ONE_WORKER) as service:
-        with many(service, slow_image(), requests) as sent:
+        with many(service, busy_image(), requests) as sent:
             statuses = Counter(future.result().status_code for future in sent)
         refused = [future.result() for future in sent if future.result().status_code == 503]
         assert statuses[200] >= 1 + QUEUE_LIMIT
@@ -45,10 +48,10 @@ def test_beyond_the_queue_requests_get_a_503_and_all_others_their_answer(store: 
 
 def test_a_refusal_does_not_wait_for_the_work_before_it(store: Path) -> None:
     with (
-        running(store, queue_limit=QUEUE_LIMIT, max_images=1, **ONE_WORKER) as service,
-        many(service, slow_image(), 1 + QUEUE_LIMIT) as accepted,
+        running(store, queue_limit=QUEUE_LIMIT, max_images=1, **HOLDING) as service,
+        holding(service, 2 + QUEUE_LIMIT) as accepted,
     ):
-        busy(service, 1 + QUEUE_LIMIT)
+        busy(service, 2 + QUEUE_LIMIT)
         assert_problem(classify(service, light_image()), Overloaded)
         assert not all(future.done() for future in accepted)
         assert {future.result().status_code for future in accepted} == {200}
@@ -62,11 +65,11 @@ def test_an_autoscaler_sees_how_many_images_wait(store: Path) -> None:
 
 def test_a_brownout_ends_although_nobody_asks_any_more(tmp_path: Path) -> None:
     put(tmp_path, "mobilenet_v2", 0.35, 224)  # known to be less accurate at lower resolutions
-    settings = {"queue_limit": 8, "max_images": 1, "measure_s": 0}
+    settings = {"queue_limit": 16, "max_images": 1, "measure_s": 0}
     with running(tmp_path, **settings, **ONE_WORKER) as service:
         for _ in range(9):  # so that images are light as a rule, and the resolution matters
             classify(service, light_image())
-        with many(service, slow_image(), 8) as before:
+        with many(service, busy_image(), 16) as before:
             busy(service, 8)
             assert classify(service, light_image(), "auto").status_code == 200
             assert {future.result().status_code for future in before} == {200}
@@ -75,10 +78,7 @@ def test_a_brownout_ends_although_nobody_asks_any_more(tmp_path: Path) -> None:
 
 
 def test_work_whose_deadline_passed_is_dropped_before_it_is_decoded(store: Path) -> None:
-    with (
-        running(store, measure_s=0, **ONE_WORKER) as service,
-        many(service, slow_image(), 4) as before,
-    ):
+    with running(store, measure_s=0, **HOLDING) as service, holding(service, 4) as before:
         busy(service, 4)
         late = classify(service, _padded(), **{"X-Deadline-Ms": "100"})
         detail = assert_problem(late, DeadlineExceeded)
@@ -90,10 +90,7 @@ def test_work_whose_deadline_passed_is_dropped_before_it_is_decoded(store: Path)
 
 
 def test_work_whose_client_has_gone_is_dropped_before_it_is_decoded(store: Path) -> None:
-    with (
-        running(store, measure_s=0, **ONE_WORKER) as service,
-        many(service, slow_image(), 4) as before,
-    ):
+    with running(store, measure_s=0, **HOLDING) as service, holding(service, 4) as before:
         busy(service, 4)
         with connection(service) as opened:
             opened.sendall(upload(_padded()))
@@ -114,7 +111,7 @@ def test_a_client_that_goes_in_the_middle_of_its_body_leaves_nothing_behind(stor
 
 
 def test_a_large_request_does_not_hold_up_a_small_one(store: Path) -> None:
-    images = [("image", (f"{number}.webp", slow_image())) for number in range(6)]
+    images = [("image", (f"{number}.png", busy_image())) for number in range(24)]
     with (
         running(store, **ONE_WORKER) as service,
         service.client() as client,
@@ -124,7 +121,7 @@ def test_a_large_request_does_not_hold_up_a_small_one(store: Path) -> None:
         busy(service, 6)
         assert classify(service, light_image()).status_code == 200
         assert not large.done()
-        assert len(large.result().json()["results"]) == 6
+        assert len(large.result().json()["results"]) == 24
 
 
 def _padded() -> bytes:

@@ -14,8 +14,11 @@ from PIL import Image
 
 from loadtest.robustness.structured_images import png
 from tests.app.sample_images import encode, noise
+from tests.conftest import SMALL_V1, SMALL_V2
 from tests.processes import Service, until
 
+# Each image alone in its batch holds its worker for a second, without processor time.
+HOLDING = {"workers": 2, "batch_max": 2, "batch_window_ms": 1000, "deadline_ms": 10_000_000}
 ONE_WORKER = {"workers": 1, "deadline_ms": 10_000_000}  # which may be slow
 SIDE = 6300  # 39.7 million pixels: just under what is accepted
 
@@ -31,7 +34,7 @@ def busy_image() -> bytes:
 
 @cache
 def slow_image() -> bytes:
-    """A lossless WebP that takes a third of a second to decode and fits into one packet.
+    """A lossless WebP that takes the helper process a second and fits into one packet.
 
     So however busy the machine is, many of them arrive long before the first is done.
     """
@@ -63,6 +66,17 @@ def many(service: Service, image: bytes, requests: int) -> Iterator[list[Future[
     """Requests that are all sent at once; waits for them at the end."""
     with ThreadPoolExecutor(requests) as pool:
         yield [pool.submit(classify, service, image) for _ in range(requests)]
+
+
+@contextmanager
+def holding(service: Service, requests: int) -> Iterator[list[Future[httpx.Response]]]:
+    """Requests to a service with the settings `HOLDING`, which hold its workers and its queue."""
+    models = (SMALL_V1, SMALL_V2)  # images of different models make no batch together
+    with ThreadPoolExecutor(requests) as pool:
+        yield [
+            pool.submit(classify, service, light_image(), models[number % 2])
+            for number in range(requests)
+        ]
 
 
 def busy(service: Service, images: int) -> None:

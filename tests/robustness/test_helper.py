@@ -1,0 +1,126 @@
+"""Images that take long hold up nobody else, and their process ends when it should."""
+
+import os
+import re
+import signal
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from app.errors import DeadlineExceeded, Overloaded, UnsupportedFormat
+from loadtest.robustness.structured_images import jpeg
+from tests.app.problems import assert_problem
+from tests.app.sample_images import cat, encode
+from tests.processes import Service, running, until
+from tests.robustness.sockets import connection, upload
+from tests.robustness.traffic import ONE_WORKER, busy, classify, light_image, many
+
+# 2.2 MB: ten minutes of decoding without a limit
+ENDLESS = jpeg(6320, 6320, scans=[(1 + n % 3,) for n in range(200_000)])
+TIFF = encode(cat(), "TIFF", compression="tiff_lzw")
+NEVER = {**ONE_WORKER, "helper_cpu_s": 600}  # does the image end by itself
+
+
+def helpers(service: Service) -> list[int]:
+    """The helper processes of a service."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = path.read_text("utf-8").rpartition(")")[2].split()
+        except OSError:  # it has just ended
+            continue
+        if int(fields[1]) == service.pid and fields[0] != "Z":
+            found.append(int(path.parent.name))
+    return found
+
+
+def test_an_image_that_takes_long_does_not_hold_a_worker(store: Path) -> None:
+    with running(store, **NEVER) as service, connection(service) as attacker:
+        attacker.sendall(upload(ENDLESS))
+        until(lambda: helpers(service), "the helper process has it")
+        for _ in range(5):
+            assert classify(service, light_image()).status_code == 200
+        assert service.metric("gateway_permits_in_use") == 1
+        assert service.metric("gateway_queue_images") == 0
+        attacker.close()
+        until(lambda: not helpers(service), "nobody waits for it, so the process has ended")
+        assert classify(service, TIFF).status_code == 200
+
+
+def test_an_image_that_takes_too_much_processor_time_is_rejected(store: Path) -> None:
+    with running(store, helper_cpu_s=0.3, **ONE_WORKER) as service:
+        detail = assert_problem(classify(service, ENDLESS), UnsupportedFormat)
+        assert "limit of 0.3 s of processor time" in detail
+        assert classify(service, TIFF).status_code == 200
+
+
+def test_at_its_deadline_an_image_and_its_process_end(store: Path) -> None:
+    with running(store, **NEVER) as service:
+        late = classify(service, ENDLESS, **{"X-Deadline-Ms": "1500"})
+        assert_problem(late, DeadlineExceeded)
+        until(lambda: not helpers(service), "the process has ended")
+        assert service.metric("gateway_permits_in_use") == 0
+
+
+def test_beyond_its_queue_images_get_a_503_and_others_their_answer(store: Path) -> None:
+    with (
+        running(store, queue_limit=2, max_images=1, **NEVER) as service,
+        ThreadPoolExecutor(3) as pool,
+    ):
+        slow = [
+            pool.submit(classify, service, ENDLESS, **{"X-Deadline-Ms": "20000"}) for _ in "abc"
+        ]
+        busy(service, 3)
+        refused = assert_problem(classify(service, TIFF), Overloaded)
+        assert refused == "Queue full: 2 of 2 images waiting for the helper process."
+        assert classify(service, light_image()).status_code == 200
+        os.kill(service.pid, signal.SIGTERM)
+        os.kill(service.pid, signal.SIGTERM)
+        assert {future.result().status_code for future in slow} == {503}
+
+
+def test_requests_take_turns_at_the_helper_process(store: Path) -> None:
+    files = [("image", (f"{number}.tif", TIFF)) for number in range(32)]
+    with (
+        running(store, deadline_ms=10_000_000) as service,
+        service.client() as client,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        large = pool.submit(client.post, "/predict", files=files)
+        busy(service, 20)
+        assert classify(service, TIFF).status_code == 200
+        assert not large.done()
+        assert {len(result["predictions"]) for result in large.result().json()["results"]} == {5}
+
+
+def test_times_of_a_helped_image_add_up(store: Path) -> None:
+    with running(store) as service:
+        response = classify(service, TIFF)
+    [result] = response.json()["results"]
+    assert result["decode_ms"] > 0
+    assert result["queue_ms"] >= 0
+    assert result["inference_ms"] > 0
+
+
+@pytest.mark.parametrize("signals", [1, 2])
+def test_a_stop_ends_the_process(store: Path, signals: int) -> None:
+    with running(store, drain_s=0, stop_timeout_s=1, **NEVER) as service:
+        with connection(service) as attacker:
+            attacker.sendall(upload(ENDLESS))
+            until(lambda: helpers(service), "the helper process has it")
+            [pid] = helpers(service)
+            for _ in range(signals):
+                service.signal(signal.SIGTERM)
+            assert service.wait() == 0
+        until(lambda: not Path(f"/proc/{pid}").exists(), "the process has ended")
+        assert not re.search("Traceback|not start", service.log)
+
+
+def test_a_tiff_is_answered_during_a_stop(store: Path) -> None:
+    with running(store, **ONE_WORKER) as service, many(service, TIFF, 6) as accepted:
+        busy(service, 1)
+        service.signal(signal.SIGTERM)
+        assert {future.result().status_code for future in accepted} <= {200, 503}
+        assert any(future.result().status_code == 200 for future in accepted)
+        assert service.wait() == 0
