@@ -14,7 +14,6 @@ from PIL import Image
 
 from loadtest.robustness.structured_images import png
 from tests.app.sample_images import encode, noise
-from tests.conftest import SMALL_V1, SMALL_V2
 from tests.processes import Service, until
 
 # Each image alone in its batch holds its worker for a second, without processor time.
@@ -71,12 +70,16 @@ def many(service: Service, image: bytes, requests: int) -> Iterator[list[Future[
 @contextmanager
 def holding(service: Service, requests: int) -> Iterator[list[Future[httpx.Response]]]:
     """Requests to a service with the settings `HOLDING`, which hold its workers and its queue."""
-    models = (SMALL_V1, SMALL_V2)  # images of different models make no batch together
     with ThreadPoolExecutor(requests) as pool:
-        yield [
-            pool.submit(classify, service, light_image(), models[number % 2])
-            for number in range(requests)
-        ]
+        # Images of different resolutions make no batch together.
+        yield [pool.submit(_classify_at, service, 160 + 32 * n) for n in range(requests)]
+
+
+def _classify_at(service: Service, resolution: int) -> httpx.Response:
+    with service.client() as client:
+        headers = {"Content-Type": "image/jpeg"}
+        path = f"/predict?resolution={resolution}"
+        return client.post(path, content=light_image(), headers=headers)
 
 
 def busy(service: Service, images: int) -> None:
