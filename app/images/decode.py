@@ -136,7 +136,7 @@ def decode_square(
     """
     name = sniff(data)
     side = needed_side(resolution, preprocessing) if reduced_decode else None
-    if bounded and _bound_ns(name, data, side) > MAX_BOUND_NS:
+    if bounded and bound_ns(name, data, side) > MAX_BOUND_NS:
         raise BeyondBounds
     opened = _opened(name, data, limits, side, memory)
     with _damage_reported(name), opened as (image, size, factor):
@@ -152,7 +152,7 @@ def decode_square(
         return _rgb(small)
 
 
-def _bound_ns(name: str, data: bytes, side: int | None) -> float:
+def bound_ns(name: str, data: bytes, side: int | None) -> float:
     """Return the maximum time of opening and decoding, by the structure of the file."""
     if name == "JPEG":
         return jpeg_bound_ns(data, side, MAX_BOUND_NS)

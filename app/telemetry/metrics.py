@@ -71,7 +71,9 @@ class Metrics:
         self.brownout_step = self._gauge(
             "brownout_step", "Present step of the brown-out; 0 is none."
         )
-        self.queue_depth = self._gauge("queue_images", "Images that wait for a worker or the helper process.")
+        self.queue_depth = self._gauge(
+            "queue_images", "Images that wait for a worker or the helper process."
+        )
         self.permits = self._gauge("permits_in_use", "Images that wait or are worked on.")
         self.body_bytes = self._gauge("inflight_body_bytes", "Request bodies held in memory.")
         self.models = self._gauge(
