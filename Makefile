@@ -70,8 +70,9 @@ plot: $(VENV)/.bench models/store/mobilenet_v2_1.0_224.onnx  ## time every model
 flood: $(VENV)/.bench models/store/mobilenet_v2_1.0_224.onnx  ## send three times the capacity for a minute
 	$(BIN)/python -m loadtest.robustness.flood
 
-fuzz: $(VENV)/.dev models/store/mobilenet_v2_1.0_224.onnx  ## send 30,000 malformed requests, 2 minutes
+fuzz: $(VENV)/.dev models/store/mobilenet_v2_1.0_224.onnx  ## send 30,000 malformed requests and decode 1,000 hostile images, 6 minutes
 	$(BIN)/python -m loadtest.robustness.fuzz
+	$(BIN)/python -m loadtest.robustness.decode_bounds --images 1000
 
 locust: $(VENV)/.load  ## open Locust for load tests of a running service (URL=...), at http://127.0.0.1:8089
 	$(BIN)/python -m locust --locustfile loadtest/users/locustfile.py --host $(URL) --users 10 --web-host 127.0.0.1
