@@ -74,7 +74,7 @@ class HelperQueue:
     def waiting(self) -> int:
         """Images that wait for the helper process."""
         with self._changed:
-            return self._waiting()
+            return min(self._waiting(), self.limit)
 
     @property
     def unfinished(self) -> int:
@@ -89,10 +89,11 @@ class HelperQueue:
             Overloaded: as many images wait as may.
         """
         with self._changed:
-            waiting = self._waiting()
-            if waiting >= self.limit or self._closed:
+            # One more than may wait, whether or not the thread has taken the first one yet.
+            if self._waiting() + self._at_work > self.limit or self._closed:
                 raise Overloaded(
-                    f"Queue full: {waiting} of {self.limit} images waiting for the helper process."
+                    f"Queue full: {self.limit} of {self.limit} images waiting for the helper "
+                    "process."
                 )
             if ticket.abandoned:
                 return
