@@ -208,6 +208,7 @@ class HelperProcess:
         """Bury the process and say what that means for its image."""
         process = self._process
         if self._closed or process is None:
+            self.stop()  # killed by `close`, and not yet waited for
             raise Abandoned
         with suppress(subprocess.TimeoutExpired):  # it lives: what it said is no answer
             process.wait(LOOK_MS / 1000)
