@@ -25,6 +25,7 @@ from app.images.limits import ImageLimits
 log = logging.getLogger(__name__)
 
 LOOK_MS = 25  # how often it looks whether the image is still wanted
+END_S = 5.0  # the end of a process takes time on a busy machine, as it has a low priority
 READ_BYTES = 2**16
 PIPE_BYTES = 2**20  # 64 kB would take 40 turns of both processes for an uncompressed photo
 SLACK_BYTES = 16 * 2**20  # of address space, for Python and the C library
@@ -46,7 +47,11 @@ class Abandoned(Exception):
 
 
 class _Died(Exception):
-    """The helper closed its output."""
+    """The helper closed its pipes."""
+
+
+class _NoAnswer(Exception):
+    """The helper said something that is no answer."""
 
 
 class HelperProcess:
@@ -89,8 +94,8 @@ class HelperProcess:
             answer = self._ask(process, data, job, abandoned)
             kind, size = ANSWER.unpack_from(answer)
             return _opened_answer(kind, answer[ANSWER.size : ANSWER.size + size], job)
-        except _Died:
-            raise self._cause_of_death() from None
+        except (_Died, _NoAnswer) as error:
+            raise self._cause_of_death(isinstance(error, _Died)) from None
         except Abandoned:
             self.stop()
             raise
@@ -160,7 +165,7 @@ class HelperProcess:
         head = self._read(process, ANSWER.size, abandoned)
         kind, size = ANSWER.unpack(head)
         if size > (job.pixel_bytes if kind == PIXELS else MAX_TEXT_BYTES):
-            raise _Died
+            raise _NoAnswer
         return head + self._read(process, size, abandoned)
 
     def _write(
@@ -204,14 +209,16 @@ class HelperProcess:
             raise Abandoned
         return bool(poll.poll(LOOK_MS))
 
-    def _cause_of_death(self) -> RequestError:
+    def _cause_of_death(self, closed_its_pipes: bool) -> RequestError:
         """Bury the process and say what that means for its image."""
         process = self._process
         if self._closed or process is None:
             self.stop()  # killed by `close`, and not yet waited for
             raise Abandoned
-        with suppress(subprocess.TimeoutExpired):  # it lives: what it said is no answer
-            process.wait(LOOK_MS / 1000)
+        # The kernel closes the pipes of a process first, and then frees its memory. One that lives
+        # on has said something that is no answer.
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(END_S if closed_its_pipes else 0)
         status = process.returncode
         self.stop()
         if status in (-signal.SIGPROF, -signal.SIGXCPU):
@@ -234,10 +241,10 @@ def _opened_answer(kind: int, payload: bytes, job: Job) -> bytes:
 
     Raises:
         RequestError: the answer is an error.
-        _Died: it is none.
+        _NoAnswer: it is none.
     """
     if kind == PIXELS and len(payload) == job.pixel_bytes:
         return payload
     if 1 <= kind <= len(ERRORS):
         raise ERRORS[kind - 1](payload.decode("utf-8", "replace"))
-    raise _Died
+    raise _NoAnswer

@@ -298,6 +298,19 @@ def test_an_answer_that_is_none_is_a_damaged_image(
     assert helper.pid is None
 
 
+@pytest.mark.parametrize("number", [signal.SIGPROF, signal.SIGXCPU])
+def test_the_limit_is_named_although_the_process_takes_long_to_end(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, number: int
+) -> None:
+    """The kernel closes the pipes of a process before it has freed its memory."""
+    ends = f"import os, time; os.close(1); time.sleep(0.3); os.kill(os.getpid(), {int(number)})"
+    taken_over(monkeypatch, tmp_path, f"READY); sys.stdout.flush()\n{ends}\nprint(")
+    helper = HelperProcess(LIMITS, HelperLimits())
+    with pytest.raises(UnsupportedFormat, match="longer than the limit of 2 s"):
+        helper.decode(PHOTO, JOB, wanted)
+    assert helper.pid is None
+
+
 def test_a_helper_that_does_not_start_is_no_fault_of_the_image(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
