@@ -1,7 +1,8 @@
 """The helper process: decodes one image after another, within limits that the kernel keeps.
 
 Run as `python -P -m app.images.helper_main LIMITS`, with JSON, by `app.images.helper_process`.
-Imports Pillow and the decoder and nothing else that is large. Ends when its standard input ends.
+Imports Pillow and the decoder and nothing else that is large. Ends when its standard input ends,
+and is killed with the service.
 """
 
 import contextlib
@@ -23,6 +24,7 @@ from app.images.decode_memory import DecodeMemory
 from app.images.helper_protocol import ANSWER, JOB, PIXELS, READY, pack_error, unpack_job
 from app.images.limits import ImageLimits
 from app.system.memory import map_large_blocks
+from app.system.parent import end_with_parent
 
 NICENESS = 10
 FILES = 16  # open at once
@@ -31,6 +33,7 @@ FILES = 16  # open at once
 def main() -> None:
     """Serve jobs from standard input until it ends."""
     given = json.loads(sys.argv[1])
+    end_with_parent(given["parent"])
     yield_to_the_service()
     pillow_settings.configure()
     map_large_blocks()

@@ -61,6 +61,7 @@ class HelperProcess:
         self._cpu_s = helper_limits.cpu_s
         self._arguments = json.dumps(
             {
+                "parent": os.getpid(),
                 "max_pixels": limits.max_pixels,
                 "min_side": limits.min_side,
                 "cpu_s": helper_limits.cpu_s,

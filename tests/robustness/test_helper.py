@@ -1,5 +1,6 @@
 """Images that take long hold up nobody else, and their process ends when it should."""
 
+import os
 import re
 import signal
 from concurrent.futures import ThreadPoolExecutor
@@ -33,6 +34,12 @@ def helpers(service: Service) -> list[int]:
         if int(fields[1]) == service.pid and fields[0] != "Z":
             found.append(int(path.parent.name))
     return found
+
+
+def busy_s(pid: int) -> float:
+    """Processor time of a process: fields 14 and 15 of proc(5), in ticks."""
+    fields = Path(f"/proc/{pid}/stat").read_text("utf-8").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def ended(pid: int) -> bool:
@@ -124,6 +131,17 @@ def test_a_stop_ends_the_process(store: Path, signals: int) -> None:
             assert service.wait() == 0
         until(lambda: ended(pid), "the process has ended")
         assert not re.search("Traceback|not start", service.log)
+
+
+def test_the_process_ends_with_a_service_that_is_killed(store: Path) -> None:
+    with running(store, **NEVER) as service, connection(service) as attacker:
+        attacker.sendall(upload(ENDLESS))
+        until(lambda: helpers(service), "the helper process has it")
+        [pid] = helpers(service)
+        until(lambda: busy_s(pid) > 0.5, "it decodes")
+        service.signal(signal.SIGKILL)
+        assert service.wait() == -signal.SIGKILL
+        until(lambda: ended(pid), "the process has ended, ten minutes before its image")
 
 
 def test_a_tiff_is_answered_during_a_stop(store: Path) -> None:
