@@ -23,11 +23,20 @@ LOSSY_NS_PER_PIXEL, LOSSY_NS_PER_BYTE = 40, 45
 LOSSLESS_NS_PER_PIXEL, LOSSLESS_NS_PER_BYTE = 50, 8
 
 
-def png_bound_ns(data: bytes, limit_ns: float) -> float:
-    """Return the maximum time that Pillow takes to open and decode a PNG.
+def chunk_bound_ns(name: str, data: bytes, limit_ns: float) -> float:
+    """Return the maximum time that Pillow takes to open and decode an image of that format.
 
-    Infinite if it does not start with a sound IHDR. Stops above `limit_ns`.
+    Infinite for formats that set no limit to what they make a decoder do, such as TIFF, BMP and
+    GIF, and for a PNG that does not start with a sound IHDR. Stops above `limit_ns`.
     """
+    if name == "PNG":
+        return _png_bound_ns(data, limit_ns)
+    if name == "WebP":
+        return _webp_bound_ns(data, limit_ns)
+    return inf
+
+
+def _png_bound_ns(data: bytes, limit_ns: float) -> float:
     width, height = int.from_bytes(data[16:20]), int.from_bytes(data[20:24])
     if data[8:16] != b"\x00\x00\x00\x0dIHDR" or len(data) < 33:
         return inf
@@ -52,13 +61,26 @@ def png_bound_ns(data: bytes, limit_ns: float) -> float:
     return bound_ns
 
 
-def webp_bound_ns(data: bytes, canvas: tuple[int, int], limit_ns: float) -> float:
-    """Return the maximum time that Pillow takes to open and decode a WebP.
+def webp_canvas(data: bytes) -> tuple[int, int]:
+    """Read width and height from a WebP header (RFC 9649, sections 2.5 to 2.7)."""
+    match data[12:16]:
+        case b"VP8X":
+            return 1 + _little(data[24:27]), 1 + _little(data[27:30])
+        case b"VP8L":
+            bits = _little(data[21:25])
+            return 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF)
+        case _:
+            return _little(data[26:28]) & 0x3FFF, _little(data[28:30]) & 0x3FFF
 
-    `canvas` is its width and height. Of an animation the first frame is decoded. Stops above
-    `limit_ns`.
-    """
-    pixels = canvas[0] * canvas[1]
+
+def _little(data: bytes) -> int:
+    return int.from_bytes(data, "little")
+
+
+def _webp_bound_ns(data: bytes, limit_ns: float) -> float:
+    """Of an animation the first frame is decoded."""
+    width, height = webp_canvas(data)
+    pixels = width * height
     bound_ns, image_bytes, image = 0.0, 0, b""
     at = RIFF_HEADER_BYTES
     while at + 8 <= len(data) and bound_ns <= limit_ns:

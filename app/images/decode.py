@@ -7,58 +7,33 @@
             EmptyBody, NotAnImage, UnsupportedFormat
 
 The image is decoded once, at the smallest scale that does not require enlarging, and only the crop
-is resized. EXIF orientation is applied to the small result, not to the full image. Transparent
-pixels are composited over white, 16-bit grey is scaled to 8 bits, and the first frame of an
-animation or page of a document is used. ICC profiles are ignored, as in the evaluation of the
-published weights.
+is resized. EXIF orientation is applied to the small result, not to the full image. The first frame
+of an animation or page of a document is used. ICC profiles are ignored, as in the evaluation of the
+published weights. What a JPEG does not need is in `header` (what other formats declare), `pixels`
+(their kinds of pixels) and `damage`.
 """
 
 import io
-import logging
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from math import inf
 from typing import TYPE_CHECKING
 
 from PIL import Image
 from PIL.ImageFile import ImageFile
-from PIL.TiffImagePlugin import TiffImageFile
 
-from app.errors import (
-    DamagedImage,
-    ImageError,
-    ImageTooSmall,
-    OutOfMemory,
-    TooManyPixels,
-    UnsupportedFormat,
-)
-from app.images.chunk_bound import png_bound_ns, webp_bound_ns
+from app.errors import ImageError, ImageTooSmall, TooManyPixels
+from app.images.chunk_bound import chunk_bound_ns, webp_canvas
 from app.images.crop import CropRule, crop_box, exif_orientation, needed_side
+from app.images.damage import to_request_error
 from app.images.decode_memory import SMALL_BYTES, UNLIMITED, DecodeMemory
 from app.images.formats import PLUGINS, sniff
+from app.images.header import BYTES_PER_PIXEL, allocated_size, check_supported
 from app.images.jpeg_bound import jpeg_bound_ns
 from app.images.limits import ImageLimits
+from app.images.pixels import averageable, to_rgb
 
 if TYPE_CHECKING:
     from app.arrays import Uint8Array
-
-log = logging.getLogger(__name__)
-
-# Pillow modes without an agreed display range, or that Pillow cannot convert to RGB.
-UNSUPPORTED_MODES = {
-    "I": "32-bit integer",
-    "F": "floating-point",
-    "LAB": "CIELAB",
-    "La": "premultiplied grey",
-}
-
-# The codecs that photos use. With the fax codecs libtiff writes a line to stderr per bad row.
-TIFF_COMPRESSIONS = frozenset(
-    ("raw", "packbits", "tiff_lzw", "tiff_adobe_deflate", "tiff_deflate", "jpeg")
-)
-
-# The maximum measured for each format; docs/operations.md has the table, and a test repeats it.
-BYTES_PER_PIXEL = {"PNG": 17, "WebP": 16, "TIFF": 12, "GIF": 9, "BMP": 4}
 
 # A decoder cannot be interrupted, so what a worker decodes is bounded beforehand. Bounds are sums
 # of maxima: images at this limit take 60 to 110 ms.
@@ -86,16 +61,9 @@ def load_image(
     memory: DecodeMemory = UNLIMITED,
     bounded: bool = False,
 ) -> "Uint8Array":
-    """Decode an image file to the input of a model.
+    """Decode an image file to a C-contiguous, read-only array `[resolution, resolution, 3]`.
 
-    Returns a C-contiguous, read-only array `[resolution, resolution, 3]`, RGB, 0 to 255. The
-    arguments are those of `decode_square`.
-
-    Raises:
-        ImageError: the bytes are not an image that can be decoded; see `app.errors` for the kinds.
-        OutOfMemory: there is not enough memory for the pixels.
-        BeyondBounds: the image may take too long, or more than all of `memory`.
-            Nothing else is raised.
+    RGB, 0 to 255. Arguments and errors are those of `decode_square`.
     """
     import numpy as np  # here, because the helper process does without: 15 MB and 60 ms
 
@@ -142,25 +110,22 @@ def decode_square(
     with _damage_reported(name), opened as (image, size, factor):
         width, height = size
         image.load()
+        stored = image if name == "JPEG" else averageable(image)
         orientation = exif_orientation(image.info.get("exif"))
         displayed = crop_box(*orientation.swap(width, height), resolution, preprocessing)
         box = orientation.stored(displayed, width, height).scaled(factor)
         resample = RESAMPLING[preprocessing.interpolation]
-        small = _resizable(image).resize((resolution, resolution), resample, box)
+        small = stored.resize((resolution, resolution), resample, box)
         if orientation.transpose is not None:
             small = small.transpose(orientation.transpose)
-        return _rgb(small)
+        return small if small.mode == "RGB" else to_rgb(small)
 
 
 def bound_ns(name: str, data: bytes, side: int | None) -> float:
     """Return the maximum time of opening and decoding, by the structure of the file."""
     if name == "JPEG":
         return jpeg_bound_ns(data, side, MAX_BOUND_NS)
-    if name == "PNG":
-        return png_bound_ns(data, MAX_BOUND_NS)
-    if name == "WebP":
-        return webp_bound_ns(data, _webp_canvas(data), MAX_BOUND_NS)
-    return inf  # TIFF, BMP and GIF set no limit to what they make a decoder do
+    return chunk_bound_ns(name, data, MAX_BOUND_NS)
 
 
 @contextmanager
@@ -170,18 +135,8 @@ def _damage_reported(name: str) -> Iterator[None]:
         yield
     except (ImageError, BeyondBounds):
         raise
-    except MemoryError as error:
-        log.error("Not enough memory to decode a %s image.", name)
-        raise OutOfMemory(
-            f"Not enough memory to decode this {name} image right now. "
-            "Retry later or send fewer images at once."
-        ) from error
     except Exception as error:
-        truncated = isinstance(error, EOFError) or "truncated" in str(error).lower()
-        fault = (
-            "is cut off before its last pixel" if truncated else "is damaged and does not decode"
-        )
-        raise DamagedImage(f"The {name} image {fault}.") from error
+        raise to_request_error(name, error) from error
 
 
 @contextmanager
@@ -197,7 +152,7 @@ def _opened(
     `side` is the minimum of both sides after decoding, or None for the full image.
     """
     if name == "WebP":  # opening it allocates the canvas
-        canvas = _webp_canvas(data)
+        canvas = webp_canvas(data)
         _check_pixels(name, canvas, limits)
         with _held(memory, canvas[0] * canvas[1] * BYTES_PER_PIXEL[name]):
             yield _open(name, data, limits), canvas, 1
@@ -205,7 +160,7 @@ def _opened(
     image = _open(name, data, limits)
     size = image.size
     factor = _reduce(image, side) if side else 1
-    across, down = _tiled_size(image) if isinstance(image, TiffImageFile) else size
+    across, down = size if name == "JPEG" else allocated_size(image)
     with _held(memory, across * down * _bytes_per_pixel(name, image, factor)):
         yield image, size, factor
 
@@ -235,20 +190,14 @@ def _open(name: str, data: bytes, limits: ImageLimits) -> ImageFile:
     """Read the header of an image file of a supported format and check it against the limits."""
     image = PLUGINS[name](io.BytesIO(data))
     _check_pixels(name, image.size, limits)
-    if isinstance(image, TiffImageFile):
-        _check_pixels(name, _tiled_size(image), limits)
-        if image.info["compression"] not in TIFF_COMPRESSIONS:
-            raise UnsupportedFormat(
-                f"TIFF images with {image.info['compression']} compression are not supported."
-            )
+    if name != "JPEG":
+        _check_pixels(name, allocated_size(image), limits)
+        check_supported(name, image)
     width, height = image.size
     if min(width, height) < limits.min_side:
         raise ImageTooSmall(
             f"The image has {width} x {height} pixels; the minimum side is {limits.min_side}."
         )
-    if image.mode in UNSUPPORTED_MODES:
-        pixels = UNSUPPORTED_MODES[image.mode]
-        raise UnsupportedFormat(f"{name} images with {pixels} pixels are not supported.")
     return image
 
 
@@ -261,31 +210,6 @@ def _check_pixels(name: str, size: tuple[int, int], limits: ImageLimits) -> None
         )
 
 
-def _webp_canvas(data: bytes) -> tuple[int, int]:
-    """Read width and height from a WebP header (RFC 9649, sections 2.5 to 2.7)."""
-    match data[12:16]:
-        case b"VP8X":
-            return 1 + _little(data[24:27]), 1 + _little(data[27:30])
-        case b"VP8L":
-            bits = _little(data[21:25])
-            return 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF)
-        case _:
-            return _little(data[26:28]) & 0x3FFF, _little(data[28:30]) & 0x3FFF
-
-
-def _little(data: bytes) -> int:
-    return int.from_bytes(data, "little")
-
-
-def _tiled_size(image: TiffImageFile) -> tuple[int, int]:
-    """Return the size of a TIFF in whole tiles: a small image can have a giant tile."""
-    # TIFF 6.0: ImageWidth, ImageLength, TileWidth, TileLength
-    width, height, tile_width, tile_height = (
-        image.tag_v2.get(tag, 1) for tag in (256, 257, 322, 323)
-    )
-    return -(-width // tile_width) * tile_width, -(-height // tile_height) * tile_height
-
-
 def _reduce(image: ImageFile, side: int) -> float:
     """Ask the decoder for the smallest image with both sides at least `side`.
 
@@ -294,27 +218,3 @@ def _reduce(image: ImageFile, side: int) -> float:
     full_width = image.width
     drafted = image.draft(image.mode, (side, side))
     return drafted[1][2] / full_width if drafted else 1
-
-
-def _resizable(image: Image.Image) -> Image.Image:
-    """Convert to pixels that can be averaged: no palette indices, bits or transparent colours."""
-    if image.mode.startswith("I;16"):
-        return image
-    if image.mode in {"1", "P", "PA"} or "transparency" in image.info:
-        opaque = "L" if image.mode == "1" else "RGB"
-        return image.convert("RGBA" if image.has_transparency_data else opaque)
-    return image
-
-
-def _rgb(image: Image.Image) -> Image.Image:
-    """Convert a small image of any supported mode to RGB, transparent pixels over white."""
-    if image.mode == "RGB":
-        return image
-    if image.mode.startswith("I;16"):
-        # (level + 128) // 257; half a level more keeps it right in floating point
-        image = image.convert("I").point(lambda level: level * (1 / 257) + 128.5 / 257)
-        image = image.convert("L")
-    if image.mode in {"LA", "RGBA", "RGBa"}:
-        white = Image.new("RGBA", image.size, "white")
-        image = Image.alpha_composite(white, image.convert("RGBA"))
-    return image.convert("RGB")
