@@ -503,6 +503,15 @@ def test_the_answer_names_the_choice_and_the_reason(auto_client: httpx.Client) -
     assert metric_of(text, "gateway_auto_images_total", model=V2, resolution="96") >= 1
 
 
+def test_what_requests_took_is_learned_in_the_unit_of_what_was_expected(
+    auto_client: httpx.Client,
+) -> None:
+    """Times in seconds would make any limit seem easy."""
+    for _ in range(MIN_SAMPLES + 8):
+        assert ask(auto_client, model="auto", resolution=96).status_code == 200
+    assert_problem(ask(auto_client, resolution=96, max_latency_ms=0.2), ImpossibleBudget)
+
+
 def test_a_named_model_has_no_choice_in_its_answer(auto_client: httpx.Client) -> None:
     answer = ask(auto_client, model=V1).json()
     assert answer["model"] == V1

@@ -52,6 +52,14 @@ def test_a_batch_runs_as_soon_as_it_is_full() -> None:
     assert run.sizes == [4]
 
 
+def test_an_image_without_company_waits_for_milliseconds_and_not_for_seconds() -> None:
+    batcher, run = Batcher(4, window_ms=500), Recorder()
+    alone = threading.Thread(target=batcher.infer, args=("m", image(1), run), daemon=True)
+    alone.start()
+    alone.join(60)
+    assert run.sizes == [1]
+
+
 def test_images_of_different_groups_never_run_together() -> None:
     batcher, run = Batcher(2, LONG_MS), Recorder()
     with ThreadPoolExecutor(4) as pool:

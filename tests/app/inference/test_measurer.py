@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+import time
 from functools import partial
 from pathlib import Path
 
@@ -51,6 +52,27 @@ def test_every_variant_gets_a_time_and_decoding_too(own_store: Path) -> None:
         assert 0 < measured.p50_ms <= measured.p95_ms
     sizes = [image_bytes for image_bytes, _, _ in timings.decode_table()]
     assert len(set(sizes)) >= 2
+
+
+def test_times_are_milliseconds_of_the_thread(
+    own_store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run takes 2 ms of the processor, and the whole measurement at least all of them."""
+
+    def run(*_: object) -> None:
+        end_at = time.thread_time() + 0.002
+        while time.thread_time() < end_at:
+            pass
+
+    measurer, timings = opened(own_store)
+    monkeypatch.setattr(Model, "probabilities", run)
+    began = time.thread_time()
+    measurer.measure(LONG_S)
+    took_ms = (time.thread_time() - began) * 1000
+    for measured in timings.measured.values():
+        assert 2 <= measured.p50_ms <= measured.p95_ms <= took_ms
+    decoding_ms = [each.p50_ms for _, _, each in timings.decode_table()]
+    assert took_ms / 10_000 < sum(decoding_ms) < took_ms
 
 
 def test_the_next_start_knows_the_figures_of_the_last(own_store: Path) -> None:

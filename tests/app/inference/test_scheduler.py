@@ -252,6 +252,37 @@ def test_retry_after_follows_the_measured_service_time() -> None:
     asyncio.run(run())
 
 
+def test_the_service_time_follows_each_image_by_a_twentieth() -> None:
+    now_s = 0.0
+
+    def take(seconds: float) -> Callable[[float], None]:
+        def job(_: float) -> None:
+            nonlocal now_s
+            now_s += seconds
+
+        return job
+
+    async def run() -> list[float]:
+        scheduler = Scheduler(1, 64, clock=lambda: now_s)
+        found = [scheduler.service_ms]
+        for seconds in (2.01, 0.0):
+            await scheduler.submit([take(seconds)])
+            await settled(scheduler)
+            found.append(scheduler.service_ms)
+        scheduler.close(PATIENCE_S)
+        return found
+
+    assert asyncio.run(run()) == pytest.approx([10.0, 110.0, 104.5])
+
+
+@pytest.mark.parametrize(
+    ("drain_s", "header"),
+    [(0.0, "1"), (0.4, "1"), (1.0, "1"), (1.01, "2"), (6.999, "7"), (90.5, "91")],
+)
+def test_a_client_is_told_whole_seconds_that_are_not_too_few(drain_s: float, header: str) -> None:
+    assert Overloaded("why", drain_s).headers["Retry-After"] == header
+
+
 def test_close_finishes_what_is_queued() -> None:
     notes: list[str] = []
 

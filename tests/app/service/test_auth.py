@@ -27,8 +27,27 @@ def test_without_keys_everybody_may_ask() -> None:
     Keys([], "admin").check("/predict", [])
 
 
-def test_health_is_open() -> None:
-    for path in ("/healthz", "/readyz"):
+PROBES = (
+    "/healthz", "/readyz", "/v2/health/live", "/v2/health/ready",
+    "/inference.GRPCInferenceService/ServerLive", "/inference.GRPCInferenceService/ServerReady",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("path", PROBES)
+def test_health_is_open(path: str) -> None:
+    Keys(["key"], None).check(path, [])
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/predict", "/metrics", "/models", "/info", "/v2", "/v2/models/m/ready", "/v2/health",
+        "/healthz/", "/readyz/../predict", "/HEALTHZ", "healthz", "",
+        "/inference.GRPCInferenceService/ModelReady", "/inference.GRPCInferenceService/ModelInfer",
+    ],
+)  # fmt: skip
+def test_nothing_else_is_open(path: str) -> None:
+    with pytest.raises(Unauthorized):
         Keys(["key"], None).check(path, [])
 
 
@@ -92,6 +111,8 @@ def test_white_space_around_a_key_is_no_part_of_it() -> None:
     "headers",
     [
         [(b"x-api-key", b" key ")],
+        [(b"authorization", b"bearer key")],  # RFC 9110, section 11.1: in any case
+        [(b"authorization", b"BEARER key")],
         [(b"authorization", b"Bearer  key ")],
         [(b"x-api-key", b""), (b"authorization", b"Bearer key")],
         [(b"authorization", b"Bearer "), (b"x-api-key", b"key")],

@@ -157,6 +157,17 @@ def test_the_times_of_an_answer_are_those_of_its_metrics(client: httpx.Client, m
         assert sum(result[f"{stage}_ms"] for stage in TOTAL_S) <= took_ms
 
 
+def test_each_model_is_described_by_its_own_figures(client: httpx.Client) -> None:
+    text = client.get("/metrics").text
+    for model in client.get("/models").json()["models"]:
+        name = model["name"]
+        assert metric_of(text, "gateway_model_madds", model=name) == model["madds"]
+        assert metric_of(text, "gateway_model_params", model=name) == model["params"]
+        side = str(model["resolution"])
+        described = {"family": model["family"], "precision": "fp32", "resolution": side}
+        assert metric_of(text, "gateway_model_info", model=name, **described) == 1
+
+
 @pytest.fixture
 def gateway(store: Path) -> Gateway:
     settings = Settings(store=store, models=(SMALL_V1,), workers=1, cache=False, measure_s=0)

@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 
 from app.card.card import Precision
+from models.export.export import predict_file_bytes
 from models.network.network import Network
+from models.recommendation.latency import LatencyModel
 from models.recommendation.probe import NETWORKS, RUNS, Probe, network_session, probe, time_network
 from models.recommendation.recommend import (
     Candidate,
@@ -117,6 +119,51 @@ def test_of_equally_accurate_ones_that_whose_accuracy_was_published_comes_first(
         if each.variant.top1 and each.variant.top1.percent == 57.2
     ]
     assert bases == sorted(bases, key=lambda basis: basis != "published")
+
+
+# A device on which a dense multiply-add takes 10 ns in float and 4 ns in integers, and no other
+# figure counts.
+KNOWN = Probe(
+    {
+        "fp32": LatencyModel("fp32", (1e-5, 0, 0, 0, 0), 0),
+        "int8": LatencyModel("int8", (4e-6, 0, 0, 0, 0), 0),
+    },
+    decode_ms=7.5,
+    took_s=1.0,
+)
+
+
+@pytest.mark.parametrize("workers", [1, 4])
+@pytest.mark.parametrize(
+    ("name", "ns", "factor"),
+    [("mobilenet_v2_1.0_224", 10, 2.1), ("mobilenet_v1_0.25_128_int8", 4, 4.3)],
+)
+def test_a_request_is_expected_to_take_decoding_and_arithmetic_and_memory_for_each_worker(
+    name: str, ns: int, factor: float, workers: int
+) -> None:
+    entry = zoo()[name]
+    card = entry.recipe.card(entry.precision)
+    dense = sum(row.madds for row in card.cost.layers if row.weights and row.kind != "depthwise")
+    [found] = [
+        each
+        for each in candidates([entry], KNOWN, workers)
+        if each.variant.resolution == card.resolution
+    ]
+    assert found.latency_ms == pytest.approx(7.5 + dense * ns / 1e6)
+    assert found.value("max_latency_ms") == found.latency_ms
+    file_bytes = predict_file_bytes(entry.recipe, entry.precision)
+    peak_bytes = card.cost.peak_activation_bytes
+    expected_mb = 108 + factor * (file_bytes + workers * peak_bytes) / 1e6
+    assert found.value("max_service_memory_mb") == pytest.approx(expected_mb)
+
+
+def test_each_limit_is_kept_to_its_last_unit() -> None:
+    [each, *_] = candidates([zoo()["mobilenet_v2_1.0_224"]], KNOWN, 1)
+    for name in RecommendationLimits.model_fields:
+        own = each.value(name)
+        worse = own + 1 if name == "min_top1" else own - 1
+        assert each.meets(RecommendationLimits(**{name: own}))
+        assert not each.meets(RecommendationLimits(**{name: worse}))
 
 
 def test_the_command_says_what_to_pull(capsys: pytest.CaptureFixture[str]) -> None:
