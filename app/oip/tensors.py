@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.errors import BadRequest
-from app.request.json_images import from_base64
+from app.request.base64_image import from_base64
 
 Datatype = Literal["UINT8", "FP32", "BYTES"]
 Parameters = dict[str, Any]

@@ -1,8 +1,10 @@
 """The images of a request body: one raw image, a multipart form or JSON with base64."""
 
+from collections.abc import Sequence
+
 from python_multipart.multipart import parse_options_header
 
-from app.errors import UnsupportedFormat
+from app.errors import RequestError, UnsupportedFormat
 from app.request.form import read_form
 from app.request.json_images import read_json
 
@@ -15,13 +17,15 @@ RAW_TYPES = (
     "image/tiff",
     "application/octet-stream",
 )
-ALIASES = {"image/jpg", "image/pjpeg", "image/x-ms-bmp", "image/x-png", "image/apng"}
-ALIASES |= {"application/x-www-form-urlencoded"}  # curl's type for any --data-binary
+# What clients call a body whose type they do not know; curl calls any --data-binary a form.
+UNKNOWN_TYPES = {"binary/octet-stream", "*/*", "text/plain", "application/x-www-form-urlencoded"}
 MULTIPART, JSON = "multipart/form-data", "application/json"
 
 
-def split_images(body: bytes, content_type: str, max_images: int) -> list[bytes]:
-    """The images in a body, in order.
+def split_images(body: bytes, content_type: str, max_images: int) -> Sequence[bytes | RequestError]:
+    """The images in a body, in order, each with its bytes or the error that it has already.
+
+    A raw body may have any image type: its bytes tell the format.
 
     Raises:
         UnsupportedFormat: the content type is not supported.
@@ -30,7 +34,7 @@ def split_images(body: bytes, content_type: str, max_images: int) -> list[bytes]
     """
     kind, options = parse_options_header(content_type or "application/octet-stream")
     name = kind.decode("latin-1").lower()
-    if name in RAW_TYPES or name in ALIASES:
+    if name.startswith("image/") or name in RAW_TYPES or name in UNKNOWN_TYPES:
         return [body]
     if name == MULTIPART:
         return read_form(body, options, max_images)

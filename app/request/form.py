@@ -7,9 +7,11 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 
 from app.errors import BadRequest, TooManyImages
 
+ENCODED_FILE_NAME = b"filename*="  # RFC 5987; old clients send names beyond ASCII so
+
 
 def read_form(body: bytes, options: Mapping[bytes, bytes], max_images: int) -> list[bytes]:
-    """The content of every part that has a file name, whatever its field is called.
+    """The content of every part that is a file, by its name or type, whatever its field is called.
 
     `options` are those of the content type.
 
@@ -78,8 +80,10 @@ class _Form:
         self._slices.append(data[start:end])
 
     def _end(self) -> None:
-        _, options = parse_options_header(self._headers.get("content-disposition", b""))
-        if b"filename" not in options:
+        disposition = self._headers.get("content-disposition", b"")
+        _, options = parse_options_header(disposition)  # leaves out what has an asterisk
+        named = b"filename" in options or ENCODED_FILE_NAME in disposition.lower()
+        if not named and not self._has_file_type():
             field = options.get(b"name", b"").decode("utf-8", "replace")[:100]
             raise BadRequest(
                 f"Form field {field!r} is not a file. "
@@ -88,6 +92,11 @@ class _Form:
         if len(self.images) == self._max_images:
             raise TooManyImages(f"More than {self._max_images} images in one request.")
         self.images.append(b"".join(self._slices))
+
+    def _has_file_type(self) -> bool:
+        """Whether a part without a file name is a file by its type."""
+        kind, _ = parse_options_header(self._headers.get("content-type", b""))
+        return kind.lower().startswith(b"image/") or kind.lower() == b"application/octet-stream"
 
     def _finish(self) -> None:
         self.ended = True

@@ -1,51 +1,77 @@
-"""Images in base64, as JSON carries them."""
+"""The images of a JSON body: `{"images": ...}`, or TensorFlow Serving's `{"instances": ...}`."""
 
-import base64
-import binascii
+import re
+from typing import NoReturn
 
 from pydantic import ValidationError
 
-from app.errors import BadRequest, TooManyImages
-from app.request.messages import PredictBody
+from app.errors import BadRequest, RequestError, TooManyImages
+from app.request.base64_image import from_base64
+from app.request.messages import InstancesBody, PredictBody
 
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 SPARE_COMMAS = 16  # so that a body which is only slightly wrong gets a precise error
+_INSTANCES = re.compile(rb'\s*\{\s*"(instances|signature_name)"')
+_NUMBERS = re.compile(rb'"(?:images|instances)"\s*:\s*\[[\s\[]*-?[0-9]')
+_TEXTS = re.compile(rb'"(?:images|instances)"\s*:\s*\[\s*["{]')
+_NODE_BUFFER = re.compile(rb'"type"\s*:\s*"Buffer"')
 
 
-def read_json(body: bytes, max_images: int) -> list[bytes]:
-    """The images of a JSON body.
+def read_json(body: bytes, max_images: int) -> list[bytes | RequestError]:
+    """The images of a JSON body; if one of several is not base64, its error stands in its place.
 
     Raises:
-        BadRequest: it is not JSON of the expected form, or an image is not base64.
+        BadRequest: the body is not JSON of the expected form, or its only image is not base64.
         TooManyImages: it has more than `max_images` images.
     """
+    body = body.removeprefix(BYTE_ORDER_MARK)
     # The validation makes an error of a kilobyte for each wrong piece of two bytes. Images are
     # separated by one comma, and a data: URL has one more.
     if body.count(b",") > 2 * max_images + SPARE_COMMAS:
-        raise TooManyImages(f"More than {max_images} images in one request.")
+        _reject_long(body, max_images)
     try:
-        request = PredictBody.model_validate_json(body)
+        if _INSTANCES.match(body):
+            instances = InstancesBody.model_validate_json(body).instances
+            texts, field = [instance.b64 for instance in instances], "instances"
+        else:
+            texts, field = PredictBody.model_validate_json(body).images, "images"
     except ValidationError as error:
         fault = error.errors(include_url=False, include_input=False, include_context=False)[0]
         where = ".".join(map(str, fault["loc"])) or "body"
         raise BadRequest(f"{where}: {fault['msg']}") from error
-    if len(request.images) > max_images:  # before they are decoded
-        raise TooManyImages(
-            f"{len(request.images)} images in one request; the maximum is {max_images}."
-        )
-    return [from_base64(text, f"images.{index}") for index, text in enumerate(request.images)]
+    if len(texts) > max_images:  # before they are decoded
+        raise TooManyImages(f"{len(texts)} images in one request; the maximum is {max_images}.")
+    images = [_image(text, f"{field}.{index}") for index, text in enumerate(texts)]
+    if len(images) == 1 and isinstance(images[0], RequestError):
+        raise images[0]
+    return images
 
 
-def from_base64(text: str, name: str) -> bytes:
-    """Decode an image in base64, plain or as a data: URL; `name` says where it stood.
-
-    Raises:
-        BadRequest: it is not base64.
-    """
-    if text.startswith("data:"):
-        head, _, text = text.partition(",")
-        if not head.endswith(";base64"):
-            raise BadRequest(f"{name} is a data: URL, but not in base64.")
+def _image(text: str, name: str) -> bytes | RequestError:
     try:
-        return base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError) as error:
-        raise BadRequest(f"{name} is not base64: {error}.") from error
+        return from_base64(text, name)
+    except BadRequest as error:
+        return error
+
+
+def _reject_long(body: bytes, max_images: int) -> NoReturn:
+    """Say what is wrong with a body of far too many pieces, without parsing it."""
+    start = body[:4096]
+    if not start.lstrip().startswith(b"{"):
+        raise BadRequest(
+            "The body is not a JSON object. Send a raw image with its own content type, such as "
+            "image/jpeg."
+        )
+    if _NODE_BUFFER.search(start):
+        raise BadRequest(
+            "images: expected base64 text, not a Node.js Buffer. "
+            "Send `buffer.toString('base64')` of an image file."
+        )
+    if _NUMBERS.search(start):
+        raise BadRequest(
+            "images: expected base64 text of an image file, not an array of pixels. "
+            "/v2/models/NAME/infer takes pixels as a UINT8 tensor."
+        )
+    if _TEXTS.search(start):
+        raise TooManyImages(f"More than {max_images} images in one request.")
+    raise BadRequest('Expected {"images": ["<base64>", ...]}.')

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from functools import partial
 from time import perf_counter
+from typing import NoReturn
 
 from starlette.responses import Response
 
@@ -13,6 +14,7 @@ from app.inference.results import ImageResult
 from app.inference.scheduler import Ticket
 from app.request.admitted import AdmittedRequest
 from app.request.body import split_images
+from app.request.content_encoding import decompress
 from app.request.messages import Answer
 from app.request.problem_response import problem_response
 from app.request.query_string import parse_query
@@ -24,13 +26,14 @@ from app.wire import Headers
 class PredictionRequest(AdmittedRequest):
     """One request for labels. In order: `open`, `take` for the body, `start`, `answer`, `close`."""
 
-    __slots__ = ("_choice", "_content_type", "_query", "_started")
+    __slots__ = ("_choice", "_content_encoding", "_content_type", "_query", "_started")
 
     def __init__(self, gateway: Gateway, record: Record) -> None:
         super().__init__(gateway, record)
         self._query: PredictQuery
         self._choice: Choice | None = None  # `auto` chooses when the body is complete
         self._content_type = ""
+        self._content_encoding = ""
         self._started = 0.0
 
     def open(self, query_string: bytes, headers: Headers) -> None:
@@ -49,9 +52,15 @@ class PredictionRequest(AdmittedRequest):
         for name, value in headers:
             if name == b"content-type":
                 self._content_type = value.decode("latin-1")
+            elif name == b"content-encoding":
+                self._content_encoding = value.decode("latin-1")
 
     def start(self) -> Ticket[ImageResult]:
-        images = split_images(self.body(), self._content_type, self.gateway.settings.max_images)
+        settings = self.gateway.settings
+        body = self.body()
+        if self._content_encoding:
+            body = decompress(body, self._content_encoding, settings.max_body_bytes)
+        images = split_images(body, self._content_type, settings.max_images)
         choice = self._choice or self._choose(images)
         self._started = perf_counter()
         classify = partial(
@@ -60,7 +69,12 @@ class PredictionRequest(AdmittedRequest):
             resolution=choice.resolution,
             top_k=self._query.top_k,
         )
-        return self.submit([partial(classify, image) for image in images])
+        return self.submit(
+            [
+                partial(classify, image) if isinstance(image, bytes) else partial(_fail, image)
+                for image in images
+            ]
+        )
 
     def answer(self, outcomes: Sequence[ImageResult | Exception]) -> Response:
         results = to_results(outcomes)
@@ -95,12 +109,18 @@ class PredictionRequest(AdmittedRequest):
         super().close()
         self._choice = None
 
-    def _choose(self, images: Sequence[bytes]) -> Choice:
+    def _choose(self, images: Sequence[bytes | RequestError]) -> Choice:
         """Let `auto` choose what is best for these images now."""
-        demand = Demand(len(images), max(map(len, images)))
+        sizes = [len(image) for image in images if isinstance(image, bytes)]
+        demand = Demand(len(images), max(sizes, default=0))
         choice = self.gateway.chooser.choose(self._query, demand, self.deadline_ms)
         self._use(choice)
         return choice
 
     def _use(self, choice: Choice) -> None:
         self._choice, self.record.model = choice, choice.model.name
+
+
+def _fail(error: RequestError, _: float) -> NoReturn:
+    """The job of an image that cannot be decoded from its JSON."""
+    raise error

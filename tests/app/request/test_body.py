@@ -8,11 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.errors import BadRequest, RequestError, TooManyImages
-from app.request.body import ALIASES, RAW_TYPES, split_images
+from app.request.body import RAW_TYPES, UNKNOWN_TYPES, split_images
 
 BOUNDARY = b"-a:strange=boundary_7"
 TYPES = [
-    *RAW_TYPES, *sorted(ALIASES), "application/json", "multipart/form-data; boundary=b",
+    *RAW_TYPES, *sorted(UNKNOWN_TYPES), "image/heic", "application/json",
+    "multipart/form-data; boundary=b",
     'multipart/form-data; boundary="b c"', "multipart/form-data", "text/plain", "", ";", "a/b/c",
 ]  # fmt: skip
 
@@ -68,18 +69,34 @@ def test_more_images_than_allowed_are_refused() -> None:
         split_images(body, "application/json", 2)
 
 
+PIXELS = [[[[0, 0, 0]] * 8] * 8]
+
+
 @pytest.mark.parametrize(
-    "body",
+    ("body", "kind", "said"),
     [
-        json.dumps({"images": [0] * 1000}).encode(),
-        json.dumps({str(number): None for number in range(1000)}).encode(),
-        json.dumps({"images": [""] * 1000}).encode(),
+        pytest.param({"images": [0] * 1000}, BadRequest, "array of pixels", id="numbers"),
+        pytest.param({"images": PIXELS}, BadRequest, "array of pixels", id="pixels"),
+        pytest.param({"instances": PIXELS}, BadRequest, "array of pixels", id="instances"),
+        pytest.param(
+            {"images": [{"type": "Buffer", "data": [255] * 999}]}, BadRequest, "toString", id="node"
+        ),
+        pytest.param(dict.fromkeys(map(str, range(1000))), BadRequest, "Expected", id="keys"),
+        pytest.param([1] * 1000, BadRequest, "not a JSON object", id="list"),
+        pytest.param({"images": [""] * 1000}, TooManyImages, "More than 32 images", id="empty"),
     ],
-    ids=["numbers", "keys", "empty"],
 )
-def test_json_of_far_too_many_pieces_is_refused_before_each_makes_a_fault(body: bytes) -> None:
-    with pytest.raises(TooManyImages, match="More than 32 images"):
-        split_images(body, "application/json", 32)
+def test_json_of_far_too_many_pieces_is_refused_before_each_makes_a_fault(
+    body: object, kind: type[RequestError], said: str
+) -> None:
+    with pytest.raises(kind, match=said):
+        split_images(json.dumps(body).encode(), "application/json", 32)
+
+
+def test_a_jpeg_that_is_called_json_is_told_apart_however_many_commas_it_has() -> None:
+    jpeg = b"\xff\xd8\xff\xe0" + b",\x00" * 1000
+    with pytest.raises(BadRequest, match="image/jpeg"):
+        split_images(jpeg, "application/json", 32)
 
 
 def test_what_comes_after_one_image_too_many_is_not_looked_at() -> None:
