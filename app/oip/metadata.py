@@ -11,6 +11,7 @@ from app.card.card import INPUT
 from app.model.model import Model
 from app.oip.request import VERSION
 from app.telemetry.metrics import Metrics
+from app.telemetry.totals import totals
 
 PLATFORM = "onnxruntime_onnx"  # the name of Triton and the protocol
 ANY_SIZE = -1  # of a dimension
@@ -71,21 +72,21 @@ def model_statistics(metrics: Metrics, models: Iterable[Model]) -> dict[str, Any
 
 
 def _statistics(metrics: Metrics, name: str) -> dict[str, Any]:
-    totals = metrics.totals(name)
+    total = totals(metrics, name)
     times = {
-        "queue": totals.queue_s,
-        "compute_input": totals.decode_s,
-        "compute_infer": totals.inference_s,
+        "queue": total.queue_s,
+        "compute_input": total.decode_s,
+        "compute_infer": total.inference_s,
     }
     return {
         "name": name,
         "version": VERSION,
-        "inference_count": totals.answered,
-        "execution_count": totals.answered,
+        "inference_count": total.answered,
+        "execution_count": total.answered,
         "inference_stats": {
-            "success": _duration(totals.answered, sum(times.values())),
-            "fail": _duration(totals.failed, 0),
-            **{stage: _duration(totals.answered, spent_s) for stage, spent_s in times.items()},
+            "success": _duration(total.answered, sum(times.values())),
+            "fail": _duration(total.failed, 0),
+            **{stage: _duration(total.answered, spent_s) for stage, spent_s in times.items()},
         },
     }
 

@@ -69,7 +69,8 @@ class AdmittedRequest:
             TooManyBytes: it declares a body over the limit.
         """
         gateway = self.gateway
-        gateway.keys.check(self.record.path, headers)
+        if gateway.keys.required:
+            gateway.keys.check(self.record.path, headers)
         if gateway.lifecycle.stopping:
             raise Stopping("The service is shutting down; retry on another instance.")
         if gateway.scheduler.full:

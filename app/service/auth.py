@@ -15,6 +15,7 @@ class Keys:
 
     def __init__(self, keys: Iterable[str], admin_key: str | None) -> None:
         self._keys = [key.encode() for key in keys]
+        self.required = bool(self._keys)
         self._admin_key = admin_key.encode() if admin_key else None
         self._open_paths = PROBES
 
@@ -28,7 +29,7 @@ class Keys:
         Raises:
             Unauthorized: the path needs a key and the request has no valid one.
         """
-        if not self._keys or path in self._open_paths:
+        if not self.required or path in self._open_paths:
             return
         accepted = [*self._keys, self._admin_key] if self._admin_key else self._keys
         if not _matches(_sent_key(headers), accepted):

@@ -7,14 +7,14 @@ from collections.abc import Callable
 from app.auto.chooser import Chooser
 from app.inference.measurer import Measurer
 from app.inference.scheduler import Scheduler
-from app.model.store import Store
+from app.model.reloadable_store import ReloadableStore
 from app.service.lifecycle import Lifecycle
 from app.service.reload import Reloader
 
 log = logging.getLogger(__name__)
 
 
-async def poll_store(store: Store, reloader: Reloader, every_s: float) -> None:
+async def poll_store(store: ReloadableStore, reloader: Reloader, every_s: float) -> None:
     """Reload the store whenever its files changed."""
     while True:
         await asyncio.sleep(every_s)

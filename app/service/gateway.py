@@ -20,7 +20,7 @@ from app.model import runtime
 from app.model.graph_cache import GraphCache
 from app.model.model import load_model
 from app.model.providers import choose
-from app.model.store import Store
+from app.model.reloadable_store import ReloadableStore
 from app.model.store_folder import AUTO, Selection
 from app.service.auth import Keys, read_keys
 from app.service.body_quota import BodyQuota
@@ -41,7 +41,7 @@ class Gateway:
 
     settings: Settings
     cores: Cores
-    store: Store
+    store: ReloadableStore
     scheduler: Scheduler
     classifier: Classifier
     helper: HelperProcess
@@ -97,7 +97,7 @@ def open_gateway(settings: Settings) -> Gateway:
     load = partial(
         load_model, memory_arena=settings.memory_arena, graphs=graphs, providers=providers
     )
-    store = Store(selection, load)
+    store = ReloadableStore(selection, load)
     cores = usable_cores()
     limits = ImageLimits.from_settings(settings)
     helper = HelperProcess(

@@ -6,7 +6,7 @@ import logging
 from app.auto.chooser import Chooser
 from app.errors import GatewayError
 from app.inference.timings import Timings
-from app.model.store import Changes, Store
+from app.model.reloadable_store import Changes, ReloadableStore
 from app.telemetry.metrics import Metrics
 
 log = logging.getLogger(__name__)
@@ -18,7 +18,9 @@ class Reloader:
     Every change sets `changed`; whoever waits for it clears it.
     """
 
-    def __init__(self, store: Store, metrics: Metrics, timings: Timings, chooser: Chooser) -> None:
+    def __init__(
+        self, store: ReloadableStore, metrics: Metrics, timings: Timings, chooser: Chooser
+    ) -> None:
         self._store = store
         self._metrics = metrics
         self._timings = timings

@@ -1,7 +1,6 @@
 """Prometheus metrics."""
 
 from collections.abc import Iterable
-from typing import NamedTuple
 
 from prometheus_client import (
     CollectorRegistry,
@@ -14,7 +13,6 @@ from prometheus_client import (
     disable_created_metrics,
     generate_latest,
 )
-from prometheus_client.samples import Sample
 
 from app.card.card import ModelCard
 from app.telemetry.record import Record
@@ -28,16 +26,6 @@ BUCKETS_S = (
 
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series per metric, which nobody plots
-
-
-class Totals(NamedTuple):
-    """What one model has answered since the start; times are sums over its images."""
-
-    answered: int
-    failed: int
-    queue_s: float
-    decode_s: float
-    inference_s: float
 
 
 class Metrics:
@@ -100,18 +88,6 @@ class Metrics:
         """Count a request without a record, because it was not valid HTTP."""
         self.requests.labels(route, method, str(status)).inc()
 
-    def totals(self, model: str) -> Totals:
-        """Add up the counts and times of a model."""
-        images = _samples(self.images, "_total", model)
-        by_outcome = {sample.labels["outcome"]: int(sample.value) for sample in images}
-        answered = by_outcome.pop("ok", 0)
-        histograms = (self.queue_seconds, self.decode_seconds, self.inference_seconds)
-        spent = [
-            sum(sample.value for sample in _samples(histogram, "_sum", model))
-            for histogram in histograms
-        ]
-        return Totals(answered, sum(by_outcome.values()), *spent)
-
     def describe_models(self, cards: Iterable[ModelCard]) -> None:
         """Publish the loaded models, and drop those that are gone."""
         for gauge in (self.models, self.multiply_adds, self.parameters):
@@ -139,12 +115,3 @@ class Metrics:
 
     def _gauge(self, name: str, help_text: str, labels: Labels = ()) -> Gauge:
         return Gauge(f"gateway_{name}", help_text, labels, registry=self._registry)
-
-
-def _samples(metric: Counter | Histogram, ending: str, model: str) -> list[Sample]:
-    return [
-        sample
-        for family in metric.collect()
-        for sample in family.samples
-        if sample.name.endswith(ending) and sample.labels["model"] == model
-    ]

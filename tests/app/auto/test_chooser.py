@@ -21,6 +21,7 @@ from app.errors import BadQuery, ImpossibleBudget, UnknownModel
 from app.inference.scheduler import Scheduler
 from app.inference.timings import Measured, Timings
 from app.model.model import load_model
+from app.model.reloadable_store import ReloadableStore
 from app.model.store import Store
 from app.model.store_folder import Selection
 from app.settings import Settings
@@ -454,7 +455,7 @@ def test_a_brownout_ends_although_nobody_asks(models: Store) -> None:
 
 def test_a_model_that_is_just_dropped_still_answers(folder: Path, tmp_path: Path) -> None:
     own = shutil.copytree(folder, tmp_path / "store", ignore=shutil.ignore_patterns(".cache"))
-    store = Store(Selection(own), load_model)
+    store = ReloadableStore(Selection(own), load_model)
     with choosing(store) as chosen:
         query = PredictQuery(model="auto", resolution=224)
         before = chosen.chooser.choose(query, ONE, inf)

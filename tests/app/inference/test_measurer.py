@@ -14,6 +14,7 @@ import pytest
 from app.inference.measurer import Measurer
 from app.inference.timings import Timings
 from app.model.model import Model, load_model
+from app.model.reloadable_store import ReloadableStore
 from app.model.store import Store
 from app.model.store_folder import Selection
 from app.settings import Settings
@@ -100,7 +101,7 @@ def test_a_model_that_was_replaced_meanwhile_gets_no_figures_of_the_old_one(
     own_store: Path,
 ) -> None:
     timings = Timings()
-    loaded = Store(Selection(own_store), load_model)
+    loaded = ReloadableStore(Selection(own_store), load_model)
     looks = 0
 
     def busy() -> bool:
@@ -122,7 +123,7 @@ def test_a_reload_right_after_the_look_at_the_store_leaves_no_figure_either(
 ) -> None:
     timings = Timings()
 
-    class Reloading(Store):
+    class Reloading(ReloadableStore):
         def holds(self, model: Model) -> bool:
             found = super().holds(model)
             if found and model.name == SMALL_V1:

@@ -10,7 +10,7 @@ import pytest
 from app.card.card import CARD_KEY, parse_card
 from app.errors import LastModel, ModelFileError, UnknownModel
 from app.model.model import load_model
-from app.model.store import Store
+from app.model.reloadable_store import ReloadableStore
 from app.model.store_folder import Selection
 from models.export.export import read_metadata
 from tests.app.cli_runner import finished
@@ -24,8 +24,8 @@ Break = Callable[[Path, Path], object]
 
 def opened(
     folder: Path, names: tuple[str, ...] = (), default: str = "", allow_untrained: bool = False
-) -> Store:
-    return Store(Selection(folder, names, default, allow_untrained), load_model)
+) -> ReloadableStore:
+    return ReloadableStore(Selection(folder, names, default, allow_untrained), load_model)
 
 
 def without_card(model: Path, folder: Path) -> None:

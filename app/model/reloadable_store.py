@@ -1,0 +1,136 @@
+"""The loaded models, changed while the service runs: a reload, or one model at a time."""
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+from app.errors import LastModel, ModelFileError, UnknownModel
+from app.model.files import stamp
+from app.model.store import Store, duplicate
+from app.model.store_folder import Loaded
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """The outcome of a reload, by model name or, for broken files, by file name."""
+
+    loaded: list[str]
+    dropped: list[str]
+    unchanged: list[str]
+    broken: dict[str, str]
+
+
+class ReloadableStore(Store):
+    """A store whose models follow its folder; a request keeps the model that it started with."""
+
+    def changed(self) -> bool:
+        """Whether the folder looks different from when it was last read."""
+        return self._folder.changed()
+
+    def reload(self) -> Changes:
+        """Load new and changed files, drop the models of deleted ones, and swap all at once.
+
+        If a changed file is broken, its previous model stays loaded, and `broken` names the file.
+        Call it from one thread at a time.
+
+        Raises:
+            ModelFileError: the folder cannot be read or none of its files can be served.
+        """
+        before = {entry.path: entry for entry in self._entries.values()}
+        after: dict[str, Loaded] = {}
+        broken: dict[str, str] = {}
+        loaded = []
+        paths = self._folder.read()
+        for path in paths:
+            entry = before.get(path)
+            try:
+                if entry is None or entry.stamp != stamp(path):
+                    entry = self._folder.load(path)
+                rival = after.get(entry.model.name) or self._entries.get(entry.model.name)
+                if rival and rival.path != path and rival.path in paths:
+                    raise duplicate(entry)
+            except ModelFileError as error:
+                broken[path.name] = _without_folder(error, path)
+                entry = before.get(path)
+                log.error("Not loaded: %s", error)
+            if entry is not None:
+                after.setdefault(entry.model.name, entry)
+                if entry is not before.get(path):
+                    loaded.append(entry.model.name)
+        if not after:
+            raise ModelFileError(f"No file of the store can be served: {broken}")
+        dropped = sorted(self._entries.keys() - after.keys())
+        unchanged = sorted(after.keys() - set(loaded))
+        self._entries, self.broken = after, broken
+        log.info(
+            "reloaded: %s loaded, %s dropped, %s broken", len(loaded), len(dropped), len(broken)
+        )
+        return Changes(sorted(loaded), dropped, unchanged, broken)
+
+    def index(self) -> dict[str, str | None]:
+        """Every model of the folder, with the reason why it is not loaded, or None if it is.
+
+        A file that is not loaded goes by its stem, which `load` accepts.
+
+        Raises:
+            ModelFileError: the folder cannot be read.
+        """
+        loaded = {entry.path: name for name, entry in self._entries.items()}
+        index: dict[str, str | None] = dict.fromkeys(loaded.values())
+        for path in self._folder.files():
+            if path not in loaded:
+                index.setdefault(path.stem, self.broken.get(path.name, "not loaded"))
+        return index
+
+    def load(self, name: str) -> str:
+        """Load a model of the folder, or load it again; later reloads keep it.
+
+        `name` may be the model's name or its file's stem. Returns the model's name.
+
+        Raises:
+            UnknownModel: no file of the folder has that name.
+            ModelFileError: the file is broken, or another file has the same model; nothing changes.
+        """
+        files = self._folder.files()
+        path = next((path for path in files if name in self._names_of(path)), None)
+        if path is None:
+            names = ", ".join(path.stem for path in files)
+            raise UnknownModel(f"Unknown model {name!r}. Models of the store: {names}.")
+        entry = self._folder.load(path)
+        rival = self._entries.get(entry.model.name)
+        if rival and rival.path != path:
+            raise duplicate(entry)
+        entries = [old for old in self._entries.values() if old.path != path]
+        # The order of a reload: the first model is the default if the configured one is missing.
+        ordered = sorted([*entries, entry], key=lambda one: self._folder.order(one.path))
+        self._entries = {one.model.name: one for one in ordered}
+        self.broken = {file: why for file, why in self.broken.items() if file != path.name}
+        self._folder.add(path)
+        log.info("loaded: %s", entry.model.name)
+        return entry.model.name
+
+    def unload(self, name: str) -> None:
+        """Stop serving a model, also after reloads; requests that hold it are still answered.
+
+        Raises:
+            UnknownModel: no loaded model has that name.
+            LastModel: it is the only loaded model.
+        """
+        self.get(name)
+        if len(self._entries) == 1:
+            raise LastModel(f"{name} is the only loaded model. Load another one first.")
+        path = self._entries[name].path
+        self._entries = {known: entry for known, entry in self._entries.items() if known != name}
+        self._folder.remove(path)
+        log.info("unloaded: %s", name)
+
+    def _names_of(self, path: Path) -> set[str]:
+        """The names that clients may use for a file: its stem and the name of its loaded model."""
+        return {path.stem} | {name for name, entry in self._entries.items() if entry.path == path}
+
+
+def _without_folder(error: ModelFileError, path: Path) -> str:
+    """The reason without paths: clients read it and must not learn the folders of this machine."""
+    return str(error).removeprefix(f"{path}: ").replace(str(path), path.name)
