@@ -103,6 +103,15 @@ class AdmittedRequest:
         else:
             chunks.append(bytearray(chunk))
 
+    def hold_instead(self, size_bytes: int) -> None:
+        """Count so many bytes in place of those of the body, which was decompressed.
+
+        Raises:
+            Overloaded: the bodies of all requests together are over the limit.
+        """
+        self._lease.release()
+        self._lease.take(size_bytes)
+
     def body(self) -> bytes:
         """Return the complete body, once.
 

@@ -60,6 +60,7 @@ class PredictionRequest(AdmittedRequest):
         body = self.body()
         if self._content_encoding:
             body = decompress(body, self._content_encoding, settings.max_body_bytes)
+            self.hold_instead(len(body))
         images = split_images(body, self._content_type, settings.max_images)
         choice = self._choice or self._choose(images)
         self._started = perf_counter()

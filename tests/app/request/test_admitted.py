@@ -76,6 +76,17 @@ def test_a_body_is_put_together_from_its_chunks_up_to_the_limit(
     assert gateway.lifecycle.active == 0
 
 
+def test_a_decompressed_body_counts_in_place_of_the_compressed_one(gateway: Gateway) -> None:
+    work = begin(gateway)
+    feed(work, [bytes(100)])
+    work.hold_instead(900)
+    assert gateway.body_quota.held_bytes == 900
+    with pytest.raises(Overloaded):
+        work.hold_instead(2 * LIMIT_BYTES + 1)
+    work.close()
+    assert gateway.body_quota.held_bytes == 0
+
+
 def test_a_body_that_is_declared_too_long_is_refused_unread(gateway: Gateway) -> None:
     with pytest.raises(TooManyBytes):
         begin(gateway, (b"content-length", b"1025"))
