@@ -59,10 +59,10 @@ class Prepared:
 class HelperQueue:
     """One thread, started with the first image, that prepares one image after another."""
 
-    def __init__(self, limit: int, on_idle: Callable[[], None], idle_s: float = IDLE_S) -> None:
-        """`on_idle` is called on the thread after `idle_s` without an image."""
+    def __init__(self, limit: int, on_end: Callable[[], None], idle_s: float = IDLE_S) -> None:
+        """`on_end` is called on the thread after `idle_s` without an image, and at a stop."""
         self.limit = limit
-        self._on_idle = on_idle
+        self._on_end = on_end
         self._idle_s = idle_s
         self._tickets: deque[Waiting] = deque()
         self._changed = threading.Condition()
@@ -141,7 +141,7 @@ class HelperQueue:
                     self._at_work = 1
                     return ticket, taken
                 if not self._changed.wait(self._idle_s):
-                    self._on_idle()
                     break
+            self._on_end()
             self._thread = None
             return None

@@ -191,15 +191,15 @@ class Scheduler:
         workers: int,
         queue_limit: int,
         clock: Callable[[], float] = time.perf_counter,
-        on_helper_idle: Callable[[], None] = lambda: None,
+        on_helper_end: Callable[[], None] = lambda: None,
     ) -> None:
         """Start the workers. `clock`, in seconds, measures the service time.
 
-        `on_helper_idle` is called when no image was deferred for a while.
+        `on_helper_end` is called when no image was deferred for a while, and at the end.
         """
         self.workers = workers
         self.queue_limit = queue_limit
-        self.helper_queue = HelperQueue(queue_limit, on_helper_idle)
+        self.helper_queue = HelperQueue(queue_limit, on_helper_end)
         self._clock = clock
         self._admitted = 0
         self._started = [0] * workers

@@ -105,7 +105,7 @@ def open_gateway(settings: Settings) -> Gateway:
         HelperLimits(settings.helper_cpu_s, settings.helper_memory_bytes, settings.max_body_bytes),
     )
     scheduler = Scheduler(
-        settings.workers or cores.count, settings.queue_limit, on_helper_idle=helper.stop
+        settings.workers or cores.count, settings.queue_limit, on_helper_end=helper.stop
     )
     decode_memory = DecodeMemory(settings.max_decode_bytes)
     batcher = open_batcher(settings.batch_max, settings.batch_window_ms, scheduler.workers)
