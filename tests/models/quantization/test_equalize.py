@@ -1,5 +1,6 @@
 """Moving factors from layer to layer leaves what the network computes as it was."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,12 +13,7 @@ from models.export.exported import Exported, read_exported
 from models.export.graph import FloatWriter, build_graph
 from models.network.mobilenet_v2 import mobilenet_v2
 from models.quantization.calibration import observe
-from models.quantization.equalize import (
-    HEADROOM,
-    RELU6_LIMIT,
-    equalize,
-    tensors_with_shared_factors,
-)
+from models.quantization.equalize import equalize, tensors_with_shared_factors
 from tests.exports import export_random
 
 
@@ -60,7 +56,22 @@ def test_what_depthwise_layers_read_fills_the_range_of_relu6(tmp_path: Path) -> 
     assert (after >= before * 0.999).all()
     grown = after > before * 1.001
     assert grown.any()
-    assert (after[grown] <= RELU6_LIMIT / HEADROOM * 1.001).all()
+    assert after == pytest.approx(np.maximum(before, np.minimum(6 / 1.1, 32 * before)), rel=1e-5)
+
+
+def test_a_channel_is_scaled_to_a_tenth_below_6_and_by_32_at_most(tmp_path: Path) -> None:
+    path = export_random(tmp_path, "mobilenet_v2", 0.35, 96)
+    model = read_exported(path)
+    activations = observe(path, model.network, random_images(1))
+    seen = activations["block_3_expand"]
+    channels = len(seen.maximum)
+    maximum = np.resize(np.array([0.0, 0.001, 0.1, 1.0, 5.0, 5.5, 6.0], np.float32), channels)
+    activations["block_3_expand"] = replace(
+        seen, minimum=np.zeros(channels, np.float32), maximum=maximum
+    )
+    equalized = equalize(model.network, model.checkpoint.layers, activations)
+    found = equalized.activations["block_3_expand"].maximum[:7]
+    assert found == pytest.approx([0, 0.032, 3.2, 6 / 1.1, 6 / 1.1, 5.5, 6.0], rel=1e-5)
 
 
 def test_sums_tie_tensors_together_and_the_features_stay_out() -> None:

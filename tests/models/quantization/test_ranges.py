@@ -6,8 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.quantization.calibration import Activations
-from models.quantization.ranges import LEVELS, RULES, affine, fake_quantize, minmax, mse, percentile
+from models.quantization.ranges import RULES, affine, fake_quantize, minmax, mse, percentile
 
+LEVELS = 255  # of uint8
 ends = st.floats(-1e4, 1e4, width=32)
 
 
@@ -68,3 +69,28 @@ def test_every_channel_counts_for_the_range_of_minimum_error() -> None:
     values = np.zeros((40_000, 8))
     values[:, 5] = 6.0
     assert mse(seen(values)).scale == pytest.approx(6 / LEVELS, rel=0.02)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "scale", "zero_point"),
+    [(0, 6, 6 / 255, 0), (-3, 1, 4 / 255, 191), (-2, 0, 2 / 255, 255), (1, 4, 4 / 255, 0),
+     (-4, -1, 4 / 255, 255), (-1, 4, 1 / 51, 51)],
+)  # fmt: skip
+def test_a_range_is_255_steps_with_zero_among_them(
+    low: float, high: float, scale: float, zero_point: int
+) -> None:
+    found = affine(low, high)
+    assert found.scale == pytest.approx(scale, rel=1e-6)
+    assert found.zero_point == zero_point
+
+
+def test_values_are_rounded_to_the_nearest_level_and_clipped() -> None:
+    values = np.array([-9.0, -1.0, -0.011, 0.009, 0.5, 4.0, 9.0], np.float32)
+    found = fake_quantize(values, affine(-1, 4)) * 51
+    assert found == pytest.approx([-51, -51, -1, 0, 26, 204, 204], abs=1e-4)
+
+
+def test_the_outermost_hundredth_of_a_percent_is_cut_off_on_both_sides() -> None:
+    values = np.linspace(-1, 1, 100_001)[:, None]
+    found = percentile(seen(values))
+    assert found.scale == pytest.approx(2 * 0.9998 / LEVELS, rel=1e-4)

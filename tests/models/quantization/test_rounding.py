@@ -1,6 +1,7 @@
 """Weights in integers."""
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -36,6 +37,22 @@ def test_a_channel_without_weights_keeps_its_bias() -> None:
     layer = LayerWeights(np.zeros((2, 3, 1, 1), np.float32), np.array([5.0, 0.0], np.float32))
     found = quantize_layer(layer, Affine(1e-3, 0), np.zeros(2, np.float32))
     assert np.allclose(found.bias * (1e-3 * found.scales.astype(np.float64)), layer.bias, rtol=1e-6)
+
+
+def test_weights_have_127_steps_on_both_sides_of_zero() -> None:
+    kernel = np.array([1.0, -0.5, 0.004, -1.0, 0.0, 0.25], np.float32).reshape(2, 3, 1, 1)
+    layer = LayerWeights(kernel, np.array([0.5, -0.25], np.float32))
+    shift = np.array([0.5, 0.0], np.float32)
+    found = quantize_layer(layer, Affine(0.1, 3), shift)
+    assert found.scales == pytest.approx([1 / 127, 1 / 127])
+    assert found.kernel.reshape(2, 3).tolist() == [[127, -64, 1], [-127, 0, 32]]
+    assert found.zero_points.tolist() == [0, 0]
+    assert found.bias.tolist() == [1270, -318]  # (0.5 + 0.5) and -0.25 in steps of 0.1 / 127
+    halved = LayerWeights(kernel * np.array([1, 0.5], np.float32)[:, None, None, None], layer.bias)
+    assert quantize_layer(halved, Affine(0.1, 3), shift).scales == pytest.approx([1 / 127, 1 / 254])
+    assert quantize_layer(halved, Affine(0.1, 3), shift, per_channel=False).kernel.reshape(
+        2, 3
+    ).tolist() == [[127, -64, 1], [-64, 0, 16]]
 
 
 @settings(deadline=None)
