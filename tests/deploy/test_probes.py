@@ -230,6 +230,9 @@ def test_a_service_is_unhealthy_while_it_drains_and_drains_as_long_as_it_is_told
         done = check(service.port)
         assert done.returncode == 1
         assert done.stderr.startswith("not ready: HTTP/1.1 503 ")
+        with service.client() as client:
+            paths = ("/healthz", "/readyz", "/v2/health/live", "/v2/health/ready")
+            assert [client.get(path).status_code for path in paths] == [200, 503, 200, 503]
         for _ in range(20):  # without a drain it would be gone in a tenth of a second
             assert_problem(classify(service, light_image()), Stopping)
             time.sleep(0.02)

@@ -53,6 +53,8 @@ def test_a_refusal_does_not_wait_for_the_work_before_it(store: Path) -> None:
     ):
         busy(service, 2 + QUEUE_LIMIT)
         assert_problem(classify(service, light_image()), Overloaded)
+        with service.client() as client:  # a restart would not help
+            assert [client.get(path).status_code for path in ("/healthz", "/readyz")] == [200, 200]
         assert not all(future.done() for future in accepted)
         assert {future.result().status_code for future in accepted} == {200}
 

@@ -39,7 +39,7 @@ from tests.app.http.test_openapi import request_errors
 from tests.app.inference.test_scheduler import blocked
 from tests.app.sample_images import chelsea, encode, noise
 from tests.conftest import SMALL_V1, SMALL_V2
-from tests.processes import LIVELINESS_S, failed_start, metric_of, running, until
+from tests.processes import failed_start, metric_of, running, until
 from tests.serving import served
 
 PHOTO = encode(noise())
@@ -442,7 +442,7 @@ def test_a_call_ends_at_its_deadline_on_the_server_although_nobody_cancels_it(
         service = InferenceService(gateway, GrpcLimits(1, 1, 1))
         call: Any = Patient()
         blocker, first = await blocked(gateway.scheduler)
-        async with asyncio.timeout(LIVELINESS_S):
+        async with asyncio.timeout(20):  # less than 50 s, should the unit be wrong
             with pytest.raises(DeadlineExceeded, match=r"^The deadline of 50 ms passed: "):
                 await service._infer_one(start_record("GRPC", "/", []), call)
         blocker.let_go()
@@ -523,6 +523,8 @@ def test_a_stop_answers_what_was_accepted_and_refuses_the_rest(store: Path) -> N
         until(lambda: "Shutting down" in service.log, "the stop begins")
         said = refused(lambda: infer(asked(PHOTO), timeout=20), grpc.StatusCode.UNAVAILABLE)
         assert "shutting down" in said
+        assert stub(channel, "ServerLive")(pb.ServerLiveRequest(), timeout=20).live
+        assert not stub(channel, "ServerReady")(pb.ServerReadyRequest(), timeout=20).ready
         thread.join(30)
         assert len(tensors(accepted[0])["probabilities"]) == 16
         assert service.wait() == 0
