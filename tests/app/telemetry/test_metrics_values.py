@@ -11,6 +11,7 @@ import httpx
 import numpy as np
 import pytest
 
+from app.arrays import Uint8Array
 from app.errors import NotAnImage
 from app.oip.metadata import model_statistics
 from app.service.gateway import Gateway, open_gateway
@@ -19,7 +20,7 @@ from app.telemetry.metrics import Metrics
 from app.telemetry.record import ImageRecord, Record
 from app.telemetry.request_log import access, log_request
 from tests.app.inference.test_scheduler import blocked, scheduling
-from tests.app.sample_images import encode, noise
+from tests.app.sample_images import cat, encode, noise
 from tests.conftest import SMALL_V1, SMALL_V2
 from tests.processes import metric_of
 
@@ -182,15 +183,15 @@ def test_decoding_and_inference_are_told_apart(gateway: Gateway, stage: str) -> 
     The thread may have to wait between two looks at the clock, but not every time.
     """
     model = gateway.store.get(SMALL_V1)
-    source = (
-        encode(noise(1600, 1200), "PNG")
-        if stage == "decode_ms"
-        else np.asarray(noise(512, 512))  # at which the model takes a few milliseconds
-    )
+    cases: dict[str, tuple[bytes | Uint8Array, int]] = {
+        "decode_ms": (encode(cat(1600, 1200)), 128),
+        "inference_ms": (np.asarray(noise(512, 512)), 512),
+    }
+    source, resolution = cases[stage]
 
     def accounted() -> bool:
         began = time.perf_counter()
-        found = gateway.classifier.run(source, 7.5, model=model, resolution=512)
+        found = gateway.classifier.run(source, 7.5, model=model, resolution=resolution)
         took_ms = (time.perf_counter() - began) * 1000
         assert found.queue_ms == 7.5
         assert 0 < found.decode_ms + found.inference_ms <= took_ms
