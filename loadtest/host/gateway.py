@@ -9,9 +9,9 @@ GATEWAY = Path(sys.executable).with_name("mobilenet-gateway")
 ADMIN_KEY = "bench"
 
 
-def start_gateway(store: Path, model: str, log: Path) -> Server:
+def start_gateway(store: Path, model: str, log: Path, *options: str) -> Server:
     """Start the service with one model of a store."""
-    return _start(store, log, {}, "--models", model, "--default-model", model)
+    return _start(store, log, {}, "--models", model, "--default-model", model, *options)
 
 
 def start_auto(store: Path, log: Path, *options: str) -> Server:
