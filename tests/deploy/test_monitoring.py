@@ -68,3 +68,45 @@ def test_every_alert_is_documented() -> None:
     names = {name for name in expressions() if name.startswith("Gateway")}
     assert names
     assert names == set(re.findall(r"^\| `(Gateway\w+)` \|", page, re.MULTILINE))
+
+
+# What an alert waits for, and how it is written in docs/operations.md.
+ALERTS = {
+    "GatewayDown": ("1m", "== 0 or", "no answer for a minute"),
+    "GatewayHasNoModel": ("1m", "gateway_model_info == 1", "the target answers but has no model"),
+    "GatewayMakesMistakes": (None, "[10m]", "in the last 10 minutes"),
+    "GatewayRefusesWork": ("5m", "> 0.05", "for 5 minutes more than 5 % of requests got a 503"),
+    "GatewayMissesDeadlines": ("5m", "> 0.01", "for 5 minutes more than 1 % of requests got a 504"),
+    "GatewayIsSlow": (
+        "5m",
+        "histogram_quantile(0.95, sum by (instance, le) "
+        "(rate(gateway_queue_seconds_bucket[5m]))) > 0.5",
+        "for 5 minutes one image in twenty waited for more than half a second",
+    ),
+    "GatewayInBrownOut": ("10m", "> 0", "for 10 minutes `auto` answered with cheaper models"),
+}
+
+
+def test_every_alert_comes_at_the_number_that_is_documented() -> None:
+    yaml = pytest.importorskip("yaml", reason="needs PyYAML, of the development requirements")
+    alerts = yaml.safe_load((FOLDER / "alerts.yml").read_text("utf-8"))
+    page = (ROOT / "docs" / "operations.md").read_text("utf-8")
+    rules = {rule["alert"]: rule for group in alerts["groups"] for rule in group["rules"]}
+    assert rules.keys() == ALERTS.keys()
+    for name, (lasting, condition, documented) in ALERTS.items():
+        assert rules[name].get("for") == lasting, name
+        assert condition in rules[name]["expr"], name
+        [line] = [line for line in page.splitlines() if line.startswith(f"| `{name}` |")]
+        assert documented in line
+
+
+def test_every_panel_has_the_unit_of_its_metrics() -> None:
+    dashboard = json.loads((FOLDER / "grafana/dashboards/gateway.json").read_text("utf-8"))
+    for panel in dashboard["panels"]:
+        unit = panel["fieldConfig"]["defaults"].get("unit")
+        named = {name for target in panel["targets"] for name in METRIC.findall(target["expr"])}
+        for name in named:
+            if re.search("_seconds(_bucket|_sum)?$", name):
+                assert unit == "s", panel["title"]
+            if name.endswith("_bytes"):
+                assert unit == "bytes", panel["title"]

@@ -42,7 +42,6 @@ DECODE_MS = 1.0
 HTTP_MS, SPREAD = 0.5, 1.3  # reading and answering; what a variant of unknown spread may take
 HOLD_S, MAX_AGE_S = 1.0, 30.0  # a choice is reused; docs/choosing.md: tried again after 30 s
 MIN_SAMPLES = 16
-SERVICE_MS = 10.0  # of one image on a worker that has measured none
 ONE = Demand(1, 60_000)
 
 
@@ -269,21 +268,27 @@ def test_the_expected_time_is_told_with_all_its_parts(
         assert note.expected_ms == pytest.approx(HTTP_MS + rounds * (15.0 + DECODE_MS))
 
 
-@pytest.mark.parametrize(("images", "ahead"), [(1, 3), (2, 3)])
-def test_the_expected_time_has_that_of_the_queue(models: Store, images: int, ahead: int) -> None:
-    async def scenario(chosen: Chosen) -> None:
-        blocker, ticket = await blocked(chosen.scheduler)
-        waiting = [chosen.scheduler.submit([lambda _: None]) for _ in range(2)]
-        note = chosen.chooser.choose(
-            PredictQuery(resolution=192), Demand(images, ONE.image_bytes), inf
-        ).note
-        assert note is not None
-        own_ms = HTTP_MS + images * (15.0 + DECODE_MS)
-        assert note.expected_ms == pytest.approx(own_ms + ahead * SERVICE_MS)
-        blocker.let_go()
-        await asyncio.gather(ticket, *waiting)
+@pytest.mark.parametrize(
+    ("workers", "images", "queue_ms"), [(1, 1, 30), (1, 2, 30), (2, 1, 15), (2, 2, 20), (2, 9, 20)]
+)
+def test_the_expected_time_has_that_of_the_queue(
+    models: Store, workers: int, images: int, queue_ms: float
+) -> None:
+    """All workers are busy and two images wait; each takes 10 ms of one of the workers."""
 
-    with choosing(models) as chosen:
+    async def scenario(chosen: Chosen) -> None:
+        busy = [await blocked(chosen.scheduler) for _ in range(workers)]
+        waiting = [chosen.scheduler.submit([lambda _: None]) for _ in range(2)]
+        query, demand = PredictQuery(resolution=192), Demand(images, ONE.image_bytes)
+        note = chosen.chooser.choose(query, demand, inf).note
+        assert note is not None
+        own_ms = HTTP_MS + -(-images // workers) * (15.0 + DECODE_MS)
+        assert note.expected_ms == pytest.approx(own_ms + queue_ms)
+        for blocker, _ in busy:
+            blocker.let_go()
+        await asyncio.gather(*(ticket for _, ticket in busy), *waiting)
+
+    with choosing(models, workers) as chosen:
         asyncio.run(scenario(chosen))
 
 

@@ -1,6 +1,7 @@
 """Known times and counts arrive in every figure that is made of them, in its unit."""
 
 import asyncio
+import json
 import logging
 import re
 import time
@@ -157,6 +158,46 @@ def test_the_times_of_an_answer_are_those_of_its_metrics(client: httpx.Client, m
         assert after[stage] - before[stage] == pytest.approx(sum(told_ms) / 1000)
     for result in answer["results"]:
         assert sum(result[f"{stage}_ms"] for stage in TOTAL_S) <= took_ms
+
+
+def test_pixels_of_the_open_inference_protocol_take_no_time_to_decode(
+    client: httpx.Client,
+) -> None:
+    names = ["gateway_decode_seconds_sum", "gateway_inference_seconds_sum"]
+    names += ["gateway_inference_seconds_count", "gateway_queue_seconds_count"]
+
+    def figures() -> list[float]:
+        text = client.get("/metrics").text
+        images = metric_of(text, "gateway_images_total", model=SMALL_V1, outcome="ok")
+        return [*(metric_of(text, name, model=SMALL_V1) for name in names), images]
+
+    pixels = np.zeros((4, 512, 512, 3), np.uint8)
+    head = json.dumps(
+        {
+            "inputs": [
+                {
+                    "name": "image",
+                    "shape": pixels.shape,
+                    "datatype": "UINT8",
+                    "parameters": {"binary_data_size": pixels.nbytes},
+                }
+            ],
+            "outputs": [{"name": "probabilities", "parameters": {"classification": 1}}],
+        }
+    ).encode()
+    before = figures()
+    response = client.post(
+        f"/v2/models/{SMALL_V1}/infer",
+        content=head + pixels.tobytes(),
+        headers={"Inference-Header-Content-Length": str(len(head))},
+    )
+    assert response.status_code == 200, response.text
+    decode_s, inference_s, *counts = (
+        now - then for now, then in zip(figures(), before, strict=True)
+    )
+    assert counts == [4, 4, 4]
+    assert 0 <= decode_s < inference_s / 2
+    assert inference_s < response.elapsed.total_seconds() * 4
 
 
 def test_each_model_is_described_by_its_own_figures(client: httpx.Client) -> None:
