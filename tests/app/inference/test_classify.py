@@ -10,7 +10,7 @@ from hypothesis.extra.numpy import arrays
 
 from app.errors import DamagedImage, NotAnImage, TooManyPixels
 from app.images.limits import ImageLimits
-from app.inference.classify import Classifier, rank, to_results
+from app.inference.classify import Classifier, ImageRun, rank, to_results
 from app.inference.results import ImageResult
 from app.model.model import Model, load_model
 from tests.app.sample_images import encode, noise
@@ -37,6 +37,17 @@ def test_an_image_is_answered_with_its_times(model: Model) -> None:
     assert result.decode_ms > 0
     assert result.inference_ms > 0
     assert result.error is None
+
+
+def test_each_time_of_a_run_stands_at_its_name_in_microseconds(
+    model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outputs = (np.full(1000, 0.001, np.float32),)
+    monkeypatch.setattr(
+        Classifier, "run", lambda *_, **__: ImageRun(outputs, 1.23456, 22.22258, 333.33333)
+    )
+    result = classified(model, PHOTO)
+    assert (result.queue_ms, result.decode_ms, result.inference_ms) == (1.235, 22.223, 333.333)
 
 
 def test_the_same_image_is_answered_alike(model: Model) -> None:
