@@ -7,6 +7,7 @@ import pty
 import signal
 import subprocess
 import sys
+import time
 from base64 import b64decode
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -89,9 +90,13 @@ def test_a_folder_becomes_a_table_and_is_not_sent_again(
     output = tmp_path / f"rows.{ending}"
     arguments = ("classify", folder, "--url", service.base_url, "--output", output, "--json")
     before = classified(service)
+    began = time.monotonic()
     first = finished(*map(str, arguments))
+    lasted_s = time.monotonic() - began
     assert first.status == 1, first.err  # because of the bad file
     summary = json.loads(first.out)
+    assert 0 < summary["took_s"] <= lasted_s
+    assert summary["images_per_s"] == pytest.approx(FILES / summary["took_s"], rel=0.02)
     assert (summary["files"], summary["classified"], summary["failed"]) == (FILES, FILES - 1, 1)
     assert (summary["passed_over"], summary["stopped"]) == (1, False)
     assert classified(service) - before == FILES

@@ -152,7 +152,11 @@ def test_rows_of_both_forms_say_the_same(tmp_path: Path) -> None:
         good, bad = csv.DictReader(file)
     lines = [json.loads(line) for line in (tmp_path / "jsonl").read_text().splitlines()]
     assert lines[0]["predictions"][0]["label"] == good["label_1"]
-    assert lines[0]["decode_ms"] == float(good["decode_ms"])
+    for stage, took_ms in (("queue_ms", 0.1), ("decode_ms", 2.0), ("inference_ms", 3.0)):
+        assert lines[0][stage] == float(good[stage]) == took_ms
+    for rank, probability in ((1, 0.75), (2, 0.125)):
+        assert lines[0]["predictions"][rank - 1]["probability"] == probability
+        assert float(good[f"probability_{rank}"]) == probability
     assert lines[1]["error"] == {"type": bad["error"], "detail": bad["error_detail"]}
     assert "predictions" not in lines[1]
 

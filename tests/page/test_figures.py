@@ -207,6 +207,14 @@ def test_numbers_are_written_for_people(browser: Browser, address: str) -> None:
             [[name, values] for name, values, _ in WRITTEN],
         )
         assert found == [text for _, _, text in WRITTEN]
+        median = seen.page.evaluate(
+            """async () => {
+                const timings = await import("./static/timings.js");
+                for (const time of [9, 100, 10, 2, 11]) timings.note("other", 96, time);
+                return timings.median("other", 96);
+            }"""
+        )
+        assert median == 10  # of numbers, not of texts
         # The published cost of MobileNetV1 0.25/128, and the accuracy that its card has.
         row = seen.page.locator("#model-table tbody tr", has_text=SMALL_V1)
         expect(row).to_contain_text("13.6 M")

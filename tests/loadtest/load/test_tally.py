@@ -41,6 +41,18 @@ def test_percentiles_are_within_three_figures_of_the_latencies(latencies_s: list
     assert run.p50_ms >= 1000 * min(latencies_s) * 0.998
 
 
+def test_of_a_hundred_latencies_each_percentile_is_the_one_at_its_place() -> None:
+    tally = Tally()
+    for milliseconds in range(100, 0, -1):
+        tally.count(200, milliseconds / 1000)
+        tally.sent(milliseconds / 10_000)
+    run = tally.result(rate=1, seconds=4, scheduled=100)
+    found = (run.p50_ms, run.p95_ms, run.p99_ms, run.max_ms, run.late_p99_ms)
+    assert found == pytest.approx((50, 95, 99, 100, 9.9), rel=2e-3)
+    assert run.answered_per_s == 25
+    assert run.answered_within(80.2) == 80
+
+
 def test_rejected_and_failed_requests_do_not_count_as_latency() -> None:
     tally = Tally()
     tally.count(200, 0.010)
