@@ -130,3 +130,28 @@ def test_requirements_are_pinned_hashed_and_name_no_place(path: Path) -> None:
     assert len(pinned) == len(re.findall(r"^[a-zA-Z]", text, re.MULTILINE)) > 0
     assert "://" not in text
     assert "index" not in text
+
+
+UNITS = {"m": "MB", "g": "GB"}
+# All but these of a board's variables decide how much memory it needs.
+NO_MEMORY = {"COMPOSE_PROFILES", "MEMORY", "QUEUE_LIMIT"}
+
+
+def test_the_figures_of_a_board_are_those_that_its_page_promises() -> None:
+    page = (ROOT / "deploy" / "raspberry-pi.md").read_text("utf-8")
+    rows = re.findall(r"^\| ([^|]+) \| ([^|]+) \| ([^|]+) \|$", page, re.MULTILINE)
+    promised = {name: figures for name, *figures in rows}
+    boards = [
+        compose_file.read_variables(ROOT / "deploy" / f"raspberry-pi-{board}.env")
+        for board in ("1gb", "4gb")
+    ]
+    for column, given in enumerate(boards):
+        found = {name: figures[column] for name, figures in promised.items()}
+        memory = f"{given['MEMORY'][:-1]} {UNITS[given['MEMORY'][-1]]}"
+        assert found["limit of the container"] == memory
+        assert found["workers"].split(",")[0] == given["WORKERS"]
+        million, mb = int(given["MAX_PIXELS"]) / 1e6, int(given["MAX_BODY_BYTES"]) / 2**20
+        assert found["largest image"] == f"{million:g} million pixels, {mb:g} MB"
+        assert found["bodies in flight"] == f"{int(given['MAX_INFLIGHT_BYTES']) / 2**20:g} MB"
+    without_docker = dict(re.findall(r"^    GATEWAY_(\w+)=(\d+)$", page, re.MULTILINE))
+    assert without_docker == {n: text for n, text in boards[0].items() if n not in NO_MEMORY}
