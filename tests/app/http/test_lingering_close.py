@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from app.http.lingering_close import LingeringClose
+from tests.app.moved_clock import MovedClock
 
 MIB = 2**20
 
@@ -33,18 +34,14 @@ class Lingering:
     """A lingering close on a loop whose time the test moves."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, tls: bool = False) -> None:
-        loop = asyncio.get_running_loop()
-        actual, self._ahead_s = loop.time, 0.0
-        monkeypatch.setattr(loop, "time", lambda: actual() + self._ahead_s)
+        self._clock = MovedClock(monkeypatch)
         self.transport = Transport(tls)
         transport: Any = self.transport
-        self.close = LingeringClose(transport, loop)
+        self.close = LingeringClose(transport, asyncio.get_running_loop())
 
     async def pass_s(self, seconds: float) -> bool:
         """Whether it is closed after that time."""
-        self._ahead_s += seconds
-        for _ in range(5):
-            await asyncio.sleep(0)
+        await self._clock.pass_s(seconds)
         return self.transport.closed
 
 

@@ -6,12 +6,18 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from app.service.background import release_memory
+import pytest
+
+from app.service import background
+from app.service.background import end_brownout, poll_store, release_memory
 from app.service.lifecycle import Lifecycle
+from app.settings import Settings
 from tests.app.inference.test_scheduler import PATIENCE_S, blocked, scheduling
+from tests.app.moved_clock import MovedClock
 from tests.conftest import SMALL_V2
 from tests.processes import Service, running, until
 from tests.robustness.traffic import light_image
+from tests.serving import served
 
 TURNS = 20
 
@@ -69,6 +75,63 @@ def test_memory_is_given_back_once_after_any_accepted_request_when_no_image_is_l
 
     asyncio.run(run())
     assert releases == [1, 6]
+
+
+class Watched:
+    """The parts that the loops look at, and how often they do."""
+
+    def __init__(self) -> None:
+        self.looks = 0
+        self.deadline_ms = 0.0
+
+    def check_load(self, deadline_ms: float) -> None:
+        self.looks += 1
+        self.deadline_ms = deadline_ms
+
+    def changed(self) -> bool:
+        self.looks += 1
+        return False
+
+
+@pytest.mark.parametrize("loop", ["brownout", "poll"])
+def test_a_loop_looks_as_often_as_it_is_told(loop: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    watched: Any = Watched()
+
+    async def looks(times: int) -> None:
+        async with asyncio.timeout(3000):  # of the moved clock
+            while watched.looks < times:
+                await asyncio.sleep(0)
+
+    async def run() -> None:
+        clock = MovedClock(monkeypatch)
+        loops = {
+            "brownout": lambda: end_brownout(watched, 250.0, every_s=100),
+            "poll": lambda: poll_store(watched, watched, every_s=100),
+        }
+        async with looping(loops[loop]()):
+            for times in range(1, 4):
+                await clock.pass_s(95)
+                assert watched.looks == times - 1
+                await clock.pass_s(10)
+                await looks(times)
+
+    asyncio.run(run())
+    assert watched.deadline_ms == (250.0 if loop == "brownout" else 0.0)
+
+
+def test_the_load_is_checked_every_two_seconds_and_the_store_as_often_as_is_set(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: dict[str, float] = {}
+
+    async def noting(name: str, every_s: float) -> None:
+        told[name] = every_s
+
+    monkeypatch.setattr(background, "end_brownout", lambda *given: noting("brownout", given[-1]))
+    monkeypatch.setattr(background, "poll_store", lambda *given: noting("poll", given[-1]))
+    with served(Settings(store=store, models=(SMALL_V2,), reload_poll_s=7, measure_s=0)):
+        pass
+    assert told == {"brownout": 2.0, "poll": 7.0}
 
 
 def given_back(service: Service) -> bool:

@@ -5,26 +5,9 @@ import asyncio
 import pytest
 
 from app.service.lifecycle import Lifecycle
+from tests.app.moved_clock import MovedClock
 
 PATIENCE_S = 30
-
-
-class Clock:
-    """The time of an event loop, which the test moves."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop, monkeypatch: pytest.MonkeyPatch) -> None:
-        self._ahead_s = 0.0
-        actual = loop.time
-        monkeypatch.setattr(loop, "time", lambda: actual() + self._ahead_s)
-
-    async def pass_s(self, seconds: float) -> None:
-        await self._settle()
-        self._ahead_s += seconds
-        await self._settle()
-
-    async def _settle(self) -> None:
-        for _ in range(10):  # so that whatever is due by now has run
-            await asyncio.sleep(0)
 
 
 @pytest.mark.parametrize("requests", [0, 1])
@@ -33,7 +16,7 @@ def test_a_stop_lasts_as_long_as_the_drain_and_the_last_request(
     drain_s: float, requests: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def run() -> None:
-        clock = Clock(asyncio.get_running_loop(), monkeypatch)
+        clock = MovedClock(monkeypatch)
         lifecycle = Lifecycle()
         for _ in range(requests):
             lifecycle.enter()
@@ -59,7 +42,7 @@ def test_without_a_drain_a_stop_without_work_is_done_at_once() -> None:
 
 def test_the_time_to_stop_ends_a_stop_whatever_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
     async def run() -> None:
-        clock = Clock(asyncio.get_running_loop(), monkeypatch)
+        clock = MovedClock(monkeypatch)
         lifecycle = Lifecycle()
         lifecycle.enter()
         stop = asyncio.create_task(lifecycle.stop(drain_s=0, timeout_s=100))
