@@ -55,6 +55,8 @@ def _png_bound_ns(data: bytes, limit_ns: float) -> float:
     at = PNG_SIGNATURE_BYTES
     while at + 8 <= len(data) and bound_ns <= limit_ns:
         bound_ns += PNG_NS_PER_CHUNK
+        if data[at + 4 : at + 8] == b"tRNS" and depth == 16:  # decoded twice
+            return inf
         if data[at + 4 : at + 8] in COMPRESSED_TEXT:
             bound_ns += PNG_NS_PER_TEXT
         at += 12 + int.from_bytes(data[at : at + 4])
@@ -71,6 +73,20 @@ def webp_canvas(data: bytes) -> tuple[int, int]:
             return 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF)
         case _:
             return _little(data[26:28]) & 0x3FFF, _little(data[28:30]) & 0x3FFF
+
+
+def first_webp_frame(data: bytes) -> tuple[int, int, int, int] | None:
+    """Read where the first frame of an animation is on its canvas; None without animation."""
+    at = RIFF_HEADER_BYTES
+    while data[12:16] == b"VP8X" and at + 8 <= len(data):
+        if data[at : at + 4] == b"ANMF":
+            left, top, width, height = (
+                _little(data[at + 8 + n : at + 11 + n]) for n in (0, 3, 6, 9)
+            )
+            return 2 * left, 2 * top, 2 * left + 1 + width, 2 * top + 1 + height
+        size = _little(data[at + 4 : at + 8])
+        at += 8 + size + size % 2
+    return None
 
 
 def _little(data: bytes) -> int:

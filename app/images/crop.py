@@ -104,13 +104,13 @@ def needed_side(resolution: int, preprocessing: CropRule) -> int:
     return math.floor(side + 1e-6)  # 224 / 0.875 must not become 255
 
 
-def exif_orientation(exif: object) -> Orientation:
-    """Read the orientation from an EXIF block; without a readable one, as stored.
+def exif_orientation(exif: object) -> Orientation | None:
+    """Read the orientation from an EXIF block, None if it states none or cannot be read.
 
     Pillow's reader parses every tag, at twice the cost of opening a JPEG.
     """
     if not isinstance(exif, bytes):
-        return ORIENTATIONS[0]
+        return None
     tiff = exif.removeprefix(b"Exif\x00\x00")
     order = ">" if tiff.startswith(b"MM") else "<"
     try:
@@ -122,4 +122,4 @@ def exif_orientation(exif: object) -> Orientation:
                 return ORIENTATIONS[value - 1]
     except struct.error:
         pass  # truncated EXIF; the image itself may be complete
-    return ORIENTATIONS[0]
+    return None

@@ -7,30 +7,34 @@
             EmptyBody, NotAnImage, UnsupportedFormat
 
 The image is decoded once, at the smallest scale that does not require enlarging, and only the crop
-is resized. EXIF orientation is applied to the small result, not to the full image. The first frame
+is resized. Orientation is applied to the small result, not to the full image. The first frame
 of an animation or page of a document is used. ICC profiles are ignored, as in the evaluation of the
-published weights. What a JPEG does not need is in `header` (what other formats declare), `pixels`
-(their kinds of pixels) and `damage`.
+published weights. What a plain JPEG does not need is in `plugins` (the other formats), `pixels`
+(their kinds of pixels), `jpeg.loss`, `xmp` and `damage`.
 """
 
-import io
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple
 
 from PIL import Image
 from PIL.ImageFile import ImageFile
 
 from app.errors import ImageError, ImageTooSmall, TooManyPixels
-from app.images.chunk_bound import chunk_bound_ns, webp_canvas
-from app.images.crop import CropRule, crop_box, exif_orientation, needed_side
+from app.images.chunk_bound import chunk_bound_ns
+from app.images.crop import ORIENTATIONS, CropRule, crop_box, exif_orientation, needed_side
 from app.images.damage import to_request_error
 from app.images.decode_memory import SMALL_BYTES, UNLIMITED, DecodeMemory
-from app.images.formats import PLUGINS, sniff
-from app.images.header import BYTES_PER_PIXEL, allocated_size, check_supported
-from app.images.jpeg_bound import jpeg_bound_ns
-from app.images.limits import ImageLimits
-from app.images.pixels import averageable, to_rgb
+from app.images.formats import sniff
+from app.images.jpeg import loss
+from app.images.jpeg.bound import jpeg_bound_ns
+from app.images.jpeg.file import JPEG_START, JpegFile
+from app.images.jpeg.frame import is_lossless
+from app.images.limits import BeyondBounds, ImageLimits
+from app.images.pixels import to_rgb
+from app.images.plugins import opening
+from app.images.xmp import xmp_orientation
 
 if TYPE_CHECKING:
     from app.arrays import Uint8Array
@@ -47,8 +51,11 @@ RESAMPLING = {
 }
 
 
-class BeyondBounds(Exception):
-    """Decoding the image may take more time or memory than is allowed here."""
+class Square(NamedTuple):
+    """The RGB input of a model, and what seems to be missing from the file that it was made of."""
+
+    image: Image.Image
+    warnings: tuple[str, ...]
 
 
 def load_image(
@@ -76,7 +83,7 @@ def load_image(
         memory=memory,
         bounded=bounded,
     )
-    return np.asarray(square)
+    return np.asarray(square.image)
 
 
 def decode_square(
@@ -88,7 +95,7 @@ def decode_square(
     reduced_decode: bool = True,
     memory: DecodeMemory = UNLIMITED,
     bounded: bool = False,
-) -> Image.Image:
+) -> Square:
     """Decode an image file to an RGB image of `resolution` squared.
 
     With `reduced_decode` a JPEG is decoded at 1/2, 1/4 or 1/8 of its size where that leaves at
@@ -102,23 +109,31 @@ def decode_square(
         BeyondBounds: the image may take too long, or more than all of `memory`.
             Nothing else is raised.
     """
-    name = sniff(data)
+    name = "JPEG" if data.startswith(JPEG_START) else sniff(data)
     side = needed_side(resolution, preprocessing) if reduced_decode else None
     if bounded and bound_ns(name, data, side) > MAX_BOUND_NS:
         raise BeyondBounds
-    opened = _opened(name, data, limits, side, memory)
-    with _damage_reported(name), opened as (image, size, factor):
-        width, height = size
+    opened = _opened(name, data, limits, side, memory, bounded)
+    with _damage_reported(name, data), opened as (image, factor):
         image.load()
-        stored = image if name == "JPEG" else averageable(image)
+        if isinstance(image, JpegFile):
+            stored: Image.Image = image
+            size = image.full_size
+            warnings = _missing(image, side, bounded) if image.may_lack_data else ()
+        else:
+            stored, warnings = opening.displayable(image), ()
+            size = stored.size
         orientation = exif_orientation(image.info.get("exif"))
-        displayed = crop_box(*orientation.swap(width, height), resolution, preprocessing)
-        box = orientation.stored(displayed, width, height).scaled(factor)
+        if orientation is None:
+            xmp = image.info.get("xmp")
+            orientation = xmp_orientation(xmp) if xmp else ORIENTATIONS[0]
+        displayed = crop_box(*orientation.swap(*size), resolution, preprocessing)
+        box = orientation.stored(displayed, *size).scaled(factor)
         resample = RESAMPLING[preprocessing.interpolation]
         small = stored.resize((resolution, resolution), resample, box)
         if orientation.transpose is not None:
             small = small.transpose(orientation.transpose)
-        return small if small.mode == "RGB" else to_rgb(small)
+        return Square(small if small.mode == "RGB" else to_rgb(small), warnings)
 
 
 def bound_ns(name: str, data: bytes, side: int | None) -> float:
@@ -129,14 +144,14 @@ def bound_ns(name: str, data: bytes, side: int | None) -> float:
 
 
 @contextmanager
-def _damage_reported(name: str) -> Iterator[None]:
+def _damage_reported(name: str, data: bytes) -> Iterator[None]:
     """Turn any exception of Pillow into an error without internal details."""
     try:
         yield
     except (ImageError, BeyondBounds):
         raise
     except Exception as error:
-        raise to_request_error(name, error) from error
+        raise to_request_error(name, error, data) from error
 
 
 @contextmanager
@@ -146,23 +161,40 @@ def _opened(
     limits: ImageLimits,
     side: int | None,
     memory: DecodeMemory,
-) -> Iterator[tuple[ImageFile, tuple[int, int], float]]:
-    """Open an image once its memory is free; its full size, and the scale of the decoded image.
+    bounded: bool,
+) -> Iterator[tuple[ImageFile, float]]:
+    """Open an image once its memory is free; also the scale that it will be decoded at.
 
     `side` is the minimum of both sides after decoding, or None for the full image.
     """
-    if name == "WebP":  # opening it allocates the canvas
-        canvas = webp_canvas(data)
-        _check_pixels(name, canvas, limits)
-        with _held(memory, canvas[0] * canvas[1] * BYTES_PER_PIXEL[name]):
-            yield _open(name, data, limits), canvas, 1
+    if name != "JPEG":
+        needed_bytes, open_image = opening.prepare(name, data, partial(_check_size, name, limits))
+        with _held(memory, needed_bytes):
+            yield open_image(), 1
         return
-    image = _open(name, data, limits)
-    size = image.size
-    factor = _reduce(image, side) if side else 1
-    across, down = size if name == "JPEG" else allocated_size(image)
-    with _held(memory, across * down * _bytes_per_pixel(name, image, factor)):
-        yield image, size, factor
+    image = JpegFile(data)
+    _check_size(name, limits, image.size)
+    factor = image.shrink(side) if side and (bounded or not is_lossless(data)) else 1
+    width, height = image.full_size
+    with _held(memory, width * height * image.bytes_per_pixel(factor)):
+        yield image, factor
+
+
+def _missing(image: JpegFile, side: int | None, bounded: bool) -> tuple[str, ...]:
+    """Say what a JPEG seems to lack that decoded.
+
+    Raises:
+        DamagedImage: too much.
+        BeyondBounds: to know, it has to be decoded once more, and that takes too long.
+    """
+    if image.ends_grey:
+        again = not loss.has_several_scans(image)
+        if bounded and again and 2 * bound_ns("JPEG", image.data, side) > MAX_BOUND_NS:
+            raise BeyondBounds
+        if loss.ends_early(image, side):
+            return (loss.missing_end(image),)
+    damage = loss.damage_inside(image)
+    return (damage,) if damage else ()
 
 
 def _held(memory: DecodeMemory, needed_bytes: int) -> AbstractContextManager[None]:
@@ -176,45 +208,14 @@ def _held(memory: DecodeMemory, needed_bytes: int) -> AbstractContextManager[Non
     return memory.hold(needed_bytes) if needed_bytes > SMALL_BYTES else nullcontext()
 
 
-def _bytes_per_pixel(name: str, image: ImageFile, factor: float) -> int:
-    """Maximum memory that decoding takes per pixel of the full image."""
-    if name != "JPEG":
-        return BYTES_PER_PIXEL[name]
-    reduced = factor < 1
-    if "progressive" in image.info:
-        return 7 if reduced and image.mode != "CMYK" else 12
-    return 1 if reduced else 4
-
-
-def _open(name: str, data: bytes, limits: ImageLimits) -> ImageFile:
-    """Read the header of an image file of a supported format and check it against the limits."""
-    image = PLUGINS[name](io.BytesIO(data))
-    _check_pixels(name, image.size, limits)
-    if name != "JPEG":
-        _check_pixels(name, allocated_size(image), limits)
-        check_supported(name, image)
-    width, height = image.size
-    if min(width, height) < limits.min_side:
-        raise ImageTooSmall(
-            f"The image has {width} x {height} pixels; the minimum side is {limits.min_side}."
-        )
-    return image
-
-
-def _check_pixels(name: str, size: tuple[int, int], limits: ImageLimits) -> None:
+def _check_size(name: str, limits: ImageLimits, size: tuple[int, int]) -> None:
     width, height = size
     if width * height > limits.max_pixels:
         raise TooManyPixels(
             f"The {name} image declares {width} x {height} pixels; "
             f"the maximum is {limits.max_pixels}."
         )
-
-
-def _reduce(image: ImageFile, side: int) -> float:
-    """Ask the decoder for the smallest image with both sides at least `side`.
-
-    Returns the exact scale; the size of the reduced image is rounded up.
-    """
-    full_width = image.width
-    drafted = image.draft(image.mode, (side, side))
-    return drafted[1][2] / full_width if drafted else 1
+    if min(width, height) < limits.min_side:
+        raise ImageTooSmall(
+            f"The image has {width} x {height} pixels; the minimum side is {limits.min_side}."
+        )

@@ -19,10 +19,10 @@ from typing import BinaryIO
 
 from app.errors import OutOfMemory, RequestError, TooManyPixels
 from app.images import pillow_settings
-from app.images.decode import BeyondBounds, decode_square
+from app.images.decode import decode_square
 from app.images.decode_memory import DecodeMemory
-from app.images.helper_protocol import ANSWER, JOB, PIXELS, READY, pack_error, unpack_job
-from app.images.limits import ImageLimits
+from app.images.helper_protocol import JOB, READY, pack_error, pack_square, unpack_job
+from app.images.limits import BeyondBounds, ImageLimits
 from app.system.memory import map_large_blocks
 from app.system.parent import end_with_parent
 
@@ -90,8 +90,8 @@ def answer_one(
             square = decode_square(
                 data, job.resolution, job, limits,
                 reduced_decode=job.reduced_decode, memory=memory,
-            ).tobytes()  # fmt: skip
-            answer = ANSWER.pack(PIXELS, len(square)) + square
+            )  # fmt: skip
+            answer = pack_square(square.image.tobytes(), square.warnings)
         except RequestError as error:
             answer = pack_error(error)
         except BeyondBounds:

@@ -82,7 +82,7 @@ class HelperProcess:
         return process.pid if process else None
 
     def decode(self, data: bytes, job: Job, abandoned: Callable[[], bool]) -> bytes:
-        """Return the pixels of the square, RGB.
+        """Return the pixels of the square, RGB, and behind them the warnings, one a line.
 
         Raises:
             RequestError: the image cannot be decoded within the limits.
@@ -165,7 +165,7 @@ class HelperProcess:
             self._write(process, part, abandoned)
         head = self._read(process, ANSWER.size, abandoned)
         kind, size = ANSWER.unpack(head)
-        if size > (job.pixel_bytes if kind == PIXELS else MAX_TEXT_BYTES):
+        if size > MAX_TEXT_BYTES + (job.pixel_bytes if kind == PIXELS else 0):
             raise _NoAnswer
         return head + self._read(process, size, abandoned)
 
@@ -238,13 +238,13 @@ class HelperProcess:
 
 
 def _opened_answer(kind: int, payload: bytes, job: Job) -> bytes:
-    """The pixels.
+    """The pixels and the warnings.
 
     Raises:
         RequestError: the answer is an error.
         _NoAnswer: it is none.
     """
-    if kind == PIXELS and len(payload) == job.pixel_bytes:
+    if kind == PIXELS and len(payload) >= job.pixel_bytes:
         return payload
     if 1 <= kind <= len(ERRORS):
         raise ERRORS[kind - 1](payload.decode("utf-8", "replace"))

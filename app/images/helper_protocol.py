@@ -1,7 +1,7 @@
 """The bytes between the service and its helper process.
 
 The helper writes READY once. A job is JOB and the file; its answer is ANSWER and the payload: the
-pixels of the square, RGB, or the text of an error.
+pixels of the square, RGB, and warnings, one a line, or the text of an error.
 """
 
 import struct
@@ -66,6 +66,17 @@ def unpack_job(packed: bytes) -> tuple[int, Job]:
     file_bytes, resolution, resize, fraction, interpolation, reduced = JOB.unpack(packed)
     job = Job(resolution, RESIZES[resize], fraction, INTERPOLATIONS[interpolation], bool(reduced))
     return file_bytes, job
+
+
+def pack_square(pixels: bytes, warnings: tuple[str, ...]) -> bytes:
+    """Return the answer for an image that was decoded."""
+    text = "\n".join(warnings).encode()[:MAX_TEXT_BYTES]
+    return ANSWER.pack(PIXELS, len(pixels) + len(text)) + pixels + text
+
+
+def unpack_warnings(answer: bytes, job: Job) -> tuple[str, ...]:
+    """Return the warnings behind the pixels."""
+    return tuple(answer[job.pixel_bytes :].decode("utf-8", "replace").splitlines())
 
 
 def pack_error(error: RequestError) -> bytes:

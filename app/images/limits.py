@@ -1,4 +1,4 @@
-"""Limits on the headers of images."""
+"""Limits on images."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
@@ -17,3 +17,7 @@ class ImageLimits:
     @classmethod
     def from_settings(cls, settings: "Settings") -> Self:
         return cls(settings.max_pixels, settings.min_side_pixels)
+
+
+class BeyondBounds(Exception):
+    """Decoding the image may take more time or memory than is allowed here."""

@@ -11,11 +11,11 @@ import numpy as np
 from app.arrays import Float32Array, Uint8Array
 from app.card.card import PROBABILITIES
 from app.errors import RequestError
-from app.images.decode import BeyondBounds, load_image
+from app.images.decode import decode_square
 from app.images.decode_memory import UNLIMITED, DecodeMemory
 from app.images.helper_process import HelperProcess
-from app.images.helper_protocol import Job
-from app.images.limits import ImageLimits
+from app.images.helper_protocol import Job, unpack_warnings
+from app.images.limits import BeyondBounds, ImageLimits
 from app.inference.batching import Batcher
 from app.inference.helper_queue import Deferred
 from app.inference.results import ClassScore, ImageResult
@@ -35,13 +35,15 @@ class ImageRun:
     queue_ms: float
     decode_ms: float
     inference_ms: float
+    warnings: tuple[str, ...] = ()
 
 
 class Decoded(NamedTuple):
-    """The pixels [resolution, resolution, 3] that the helper process made, and the time it took."""
+    """The pixels [resolution, resolution, 3] of a file, and what it seems to lack."""
 
     pixels: Uint8Array
-    decode_ms: float
+    warnings: tuple[str, ...] = ()
+    helper_ms: float | None = None  # the time of the helper process, if it decoded the file
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +82,7 @@ class Classifier:
             queue_ms=round(run.queue_ms, 3),
             decode_ms=round(run.decode_ms, 3),
             inference_ms=round(run.inference_ms, 3),
+            warnings=list(run.warnings) or None,
         )
 
     def run(
@@ -99,12 +102,12 @@ class Classifier:
             Deferred: the helper process has to decode it first.
         """
         started = time.perf_counter()
-        if decoded is not None:
-            pixels = decoded.pixels
-        elif isinstance(source, bytes):
-            pixels = self._decode(source, model, resolution)
-        else:
-            pixels = source
+        if decoded is None:
+            if isinstance(source, bytes):
+                decoded = self._decode(source, model, resolution)
+            else:
+                decoded = Decoded(source)
+        pixels, warnings, helper_ms = decoded
         ready = time.perf_counter()
         if self.batcher is None or not model.any_batch:
             row = model.run(outputs, pixels[np.newaxis])[0]
@@ -113,21 +116,16 @@ class Classifier:
             row = self.batcher.infer(group, pixels, partial(model.run, outputs))
         inferred = time.perf_counter()
         decode_ms, inference_ms = (ready - started) * 1000, (inferred - ready) * 1000
-        if decoded is not None:  # not a worker's time, which `auto` reckons with
-            return ImageRun(
-                model.split(outputs, row),
-                queue_ms - decoded.decode_ms,
-                decoded.decode_ms,
-                inference_ms,
-            )
-        if self.timings is not None and isinstance(source, bytes):
+        if helper_ms is not None:  # not a worker's time, which `auto` reckons with
+            decode_ms, queue_ms = helper_ms, queue_ms - helper_ms
+        elif self.timings is not None and isinstance(source, bytes):
             variant = (model.card.name, resolution)
             self.timings.record(variant, len(source), decode_ms, inference_ms, inferred)
-        return ImageRun(model.split(outputs, row), queue_ms, decode_ms, inference_ms)
+        return ImageRun(model.split(outputs, row), queue_ms, decode_ms, inference_ms, warnings)
 
-    def _decode(self, data: bytes, model: Model, resolution: int) -> Uint8Array:
+    def _decode(self, data: bytes, model: Model, resolution: int) -> Decoded:
         try:
-            return load_image(
+            square, warnings = decode_square(
                 data,
                 resolution,
                 model.card.preprocessing,
@@ -138,6 +136,7 @@ class Classifier:
             )
         except BeyondBounds:
             raise Deferred(partial(self._decode_in_helper, data, model, resolution)) from None
+        return Decoded(np.asarray(square), warnings)
 
     def _decode_in_helper(
         self, data: bytes, model: Model, resolution: int, abandoned: Callable[[], bool]
@@ -148,10 +147,12 @@ class Classifier:
             resolution, rule.resize, rule.crop_fraction, rule.interpolation, self.reduced_decode
         )
         started = time.perf_counter()
-        square = self.helper.decode(data, job, abandoned)
-        decode_ms = (time.perf_counter() - started) * 1000
-        pixels = np.frombuffer(square, np.uint8).reshape(resolution, resolution, 3)
-        return Decoded(pixels, decode_ms)
+        answer = self.helper.decode(data, job, abandoned)
+        helper_ms = (time.perf_counter() - started) * 1000
+        pixels = np.frombuffer(answer, np.uint8, job.pixel_bytes)
+        return Decoded(
+            pixels.reshape(resolution, resolution, 3), unpack_warnings(answer, job), helper_ms
+        )
 
 
 def to_results(outcomes: Sequence[ImageResult | Exception]) -> list[ImageResult]:

@@ -23,4 +23,7 @@ class ImageResult(Wire):
     queue_ms: float = Field(description="Time from arrival until a worker took the image.")
     decode_ms: float = Field(description="Time to decode, crop and resize the image.")
     inference_ms: float = Field(description="Time to run the model.")
+    warnings: list[str] | None = Field(
+        None, description="Present if the file is damaged but decodes: what seems to be missing."
+    )
     error: Problem | None = Field(None, description="Present if this image failed.")

@@ -21,11 +21,11 @@ from rich.table import Table
 from app.card.card import Preprocessing
 from app.errors import RequestError
 from app.images import pillow_settings
-from app.images.decode import BeyondBounds, load_image
+from app.images.decode import load_image
 from app.images.decode_memory import DecodeMemory
 from app.images.helper_process import HelperLimits, HelperProcess
 from app.images.helper_protocol import Job
-from app.images.limits import ImageLimits
+from app.images.limits import BeyondBounds, ImageLimits
 from app.settings import Settings
 from app.system.memory import map_large_blocks
 from loadtest.robustness.structured_images import structured_image

@@ -1,6 +1,6 @@
 """Measure what decoding costs at most: `python -m loadtest.robustness.decode_costs`.
 
-The constants of `app/images/jpeg_bound.py` and `chunk_bound.py` are maxima of these figures. Each
+The constants of `app/images/jpeg/bound.py` and `chunk_bound.py` are maxima of these figures. Each
 line has the processor time of opening and decoding a file, and the bound that the constants give.
 """
 

@@ -9,12 +9,13 @@ from PIL import Image
 
 from app.card.card import Preprocessing
 from app.errors import DamagedImage
-from app.images.decode import BeyondBounds, load_image
+from app.images.decode import load_image
 from app.images.decode_memory import DecodeMemory
-from app.images.limits import ImageLimits
+from app.images.limits import BeyondBounds, ImageLimits
 from loadtest.robustness.structured_images import (
     bmp,
     chunk,
+    coded_blocks,
     gif,
     grey_tags,
     jpeg,
@@ -43,6 +44,11 @@ def decoder(data: bytes, *, reduced: bool = True, memory_bytes: int = 64 * 2**20
         return HELPER
     assert pixels.shape == (224, 224, 3)
     return WORKER
+
+
+def whole_jpeg(width: int, height: int, *, header: bytes = b"") -> bytes:
+    """A JPEG with all the data that its size needs."""
+    return jpeg(width, height, header=header, coded=coded_blocks(width, height))
 
 
 def photo(width: int, height: int) -> Image.Image:
@@ -90,7 +96,9 @@ PHOTOSHOP = segment(0xED, b"Photoshop 3.0\0" + b"8BIM\4\0\0\0\0\0\0\0" * 5000)
 @pytest.mark.parametrize(
     ("within", "beyond"),
     [
-        pytest.param(jpeg(640, 480), jpeg(640, 480, scans=[(1,), (2,), (3,)]), id="jpeg-scans"),
+        pytest.param(
+            whole_jpeg(640, 480), jpeg(640, 480, scans=[(1,), (2,), (3,)]), id="jpeg-scans"
+        ),
         pytest.param(
             progressive_jpeg(640, 480, 100), progressive_jpeg(640, 480, 101), id="progressive-scans"
         ),
@@ -98,30 +106,40 @@ PHOTOSHOP = segment(0xED, b"Photoshop 3.0\0" + b"8BIM\4\0\0\0\0\0\0\0" * 5000)
             progressive_jpeg(3000, 2000, 5), progressive_jpeg(3000, 2000, 90), id="pixels-and-scans"
         ),
         pytest.param(
-            jpeg(640, 480, header=EXIF * 900), jpeg(640, 480, header=EXIF * 1000), id="app1"
+            whole_jpeg(640, 480, header=EXIF * 900),
+            whole_jpeg(640, 480, header=EXIF * 1000),
+            id="app1",
         ),
         pytest.param(
-            jpeg(640, 480, header=segment(0xFE) * 900),
-            jpeg(640, 480, header=segment(0xFE) * 1000),
+            whole_jpeg(640, 480, header=segment(0xFE) * 900),
+            whole_jpeg(640, 480, header=segment(0xFE) * 1000),
             id="comments",
         ),
         pytest.param(
-            jpeg(640, 480, header=segment(0xE5, bytes(60_000)) * 69),
-            jpeg(640, 480, header=segment(0xE5, bytes(60_000)) * 70),
+            whole_jpeg(640, 480, header=segment(0xE5, bytes(60_000)) * 69),
+            whole_jpeg(640, 480, header=segment(0xE5, bytes(60_000)) * 70),
             id="app-bytes",
         ),
         pytest.param(
-            jpeg(640, 480, header=PHOTOSHOP * 3), jpeg(640, 480, header=PHOTOSHOP * 20), id="app13"
+            whole_jpeg(640, 480, header=PHOTOSHOP * 3),
+            whole_jpeg(640, 480, header=PHOTOSHOP * 20),
+            id="app13",
         ),
         pytest.param(
-            jpeg(640, 480, header=segment(0xDB, b"\x00" + b"\x01" * 64) * 900),
-            jpeg(640, 480, header=segment(0xDB, (b"\x00" + b"\x01" * 64) * 1000) * 2),
+            whole_jpeg(640, 480, header=segment(0xDB, b"\x00" + b"\x01" * 64) * 900),
+            whole_jpeg(640, 480, header=segment(0xDB, (b"\x00" + b"\x01" * 64) * 1000) * 2),
             id="tables",
         ),
-        pytest.param(jpeg(640, 480), jpeg(640, 480, header=b"\xff" * 1000), id="fill-bytes"),
-        pytest.param(jpeg(640, 480), jpeg(640, 480, header=segment(0xFE) + bytes(1000)), id="junk"),
         pytest.param(
-            jpeg(640, 480), jpeg(640, 480, scans=[(1, 2), (3,)]), id="a-component-of-its-own"
+            whole_jpeg(640, 480), whole_jpeg(640, 480, header=b"\xff" * 1000), id="fill-bytes"
+        ),
+        pytest.param(
+            whole_jpeg(640, 480),
+            whole_jpeg(640, 480, header=segment(0xFE) + bytes(1000)),
+            id="junk",
+        ),
+        pytest.param(
+            whole_jpeg(640, 480), jpeg(640, 480, scans=[(1, 2), (3,)]), id="a-component-of-its-own"
         ),
         pytest.param(
             png(640, 480, before=chunk(b"teXt") * 10_000),
@@ -213,5 +231,5 @@ def test_16_bit_levels_are_rounded_to_8_bits(mode: str, levels: str) -> None:
 
 
 def test_pixels_count_at_the_scale_of_decoding() -> None:
-    assert decoder(jpeg(6000, 6500)) == WORKER  # decoded at 1/8
-    assert decoder(jpeg(600, 65_000)) == HELPER  # decoded at 1/2
+    assert decoder(whole_jpeg(6000, 6500)) == WORKER  # decoded at 1/8
+    assert decoder(whole_jpeg(600, 65_000)) == HELPER  # decoded at 1/2

@@ -16,7 +16,7 @@ from app.card.card import Preprocessing
 from app.errors import (
     UnsupportedFormat,
 )
-from app.images.crop import ORIENTATIONS, crop_box, exif_orientation, needed_side
+from app.images.crop import crop_box, exif_orientation, needed_side
 from app.images.decode import RESAMPLING, load_image
 from app.images.limits import ImageLimits
 from tests.app.sample_images import EXIF_HEADER, cat, encode, noise, oriented_exif
@@ -222,8 +222,8 @@ def test_corrupt_exif_never_fails_the_image(garbage: bytes) -> None:
 @pytest.mark.parametrize(
     "exif", [None, "text", b"", oriented_exif(0), oriented_exif(9), oriented_exif(6)[:20]]
 )
-def test_exif_without_a_valid_orientation_leaves_the_image_as_stored(exif: object) -> None:
-    assert exif_orientation(exif) is ORIENTATIONS[0]
+def test_exif_without_a_valid_orientation_states_none(exif: object) -> None:
+    assert exif_orientation(exif) is None
 
 
 # Reduced decoding

@@ -117,7 +117,7 @@ def test_16_bit_grey_has_the_same_pixels(helper: HelperProcess) -> None:
         (PHOTO[:5000], DamagedImage, "The BMP image is cut off before its last pixel."),
         (b"no image", NotAnImage, "Unrecognized image format. Supported: JPEG"),
         (encode(Image.new("1", (20_000, 20_000)), "GIF"), TooManyPixels, "20000 x 20000 pixels"),
-        (encode(Image.new("F", (32, 32)), "TIFF"), UnsupportedFormat, "floating-point pixels"),
+        (encode(Image.new("F", (32, 32)), "TIFF"), UnsupportedFormat, "floating-point grey pixels"),
     ],
 )
 def test_an_error_is_the_one_that_this_process_raises(
