@@ -6,6 +6,7 @@ The model is the default one, the photo is scikit-image's cat. Tests repeat the 
 from typing import Any
 
 from app.errors import NotAnImage
+from app.images.formats import SUPPORTED_TEXT
 from app.problem import to_problem
 from app.settings import Settings, public_settings
 
@@ -19,9 +20,7 @@ PREDICTIONS: list[dict[str, Any]] = [
     {"class_id": 478, "label": "carton", "probability": 0.00361697212792933},
     {"class_id": 287, "label": "lynx", "probability": 0.0007993078324943781},
 ]
-NOT_AN_IMAGE = to_problem(
-    NotAnImage("Unrecognized image format. Supported: JPEG, PNG, WebP, BMP, GIF, TIFF.")
-)
+NOT_AN_IMAGE = to_problem(NotAnImage(f"Unrecognized image format. {SUPPORTED_TEXT}"))
 ANSWER: dict[str, Any] = {
     "model": MODEL,
     "resolution": 224,
@@ -244,7 +243,5 @@ DETAILS = {
     "too-many-pixels": "The PNG image declares 20000 x 20000 pixels; the maximum is 40000000.",
     "unauthorized": "Send an API key as `Authorization: Bearer KEY` or `X-API-Key: KEY`.",
     "unknown-model": f"Unknown model 'mobilenet_v3'. Loaded models: {MODEL}.",
-    "unsupported-format": (
-        "AVIF files are not supported. Supported: JPEG, PNG, WebP, BMP, GIF, TIFF."
-    ),
+    "unsupported-format": (f"JPEG XL files are not supported. {SUPPORTED_TEXT}"),
 }

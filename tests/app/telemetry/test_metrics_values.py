@@ -257,7 +257,7 @@ def test_the_time_in_the_helper_process_is_not_counted_twice(gateway: Gateway) -
     try:
         began = time.perf_counter()
         found = gateway.classifier.run(
-            b"GIF", 100.0, Decoded(pixels, 40.0), model=model, resolution=128
+            b"GIF", 100.0, Decoded(pixels, helper_ms=40.0), model=model, resolution=128
         )
         took_ms = (time.perf_counter() - began) * 1000
     finally:
