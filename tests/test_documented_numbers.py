@@ -11,11 +11,12 @@ import pytest
 from app.auto import brownout, chooser
 from app.http import lingering_close, protocol, server
 from app.inference import timings
-from app.oip import grpc_limits, grpc_server, request, rest_codec
+from app.oip import grpc_limits, request, rest_codec
 from app.settings import Settings
 from app.telemetry import metrics
 from tests.conftest import ROOT
 
+grpc_server = pytest.importorskip("app.oip.grpc_server", reason="needs the extra `grpc`")
 grpc_service = pytest.importorskip("app.oip.grpc_service", reason="needs the extra `grpc`")
 MIB = 2**20
 DEFAULTS = Settings.model_fields
