@@ -20,6 +20,7 @@ from app.errors import (
     Forbidden,
     Overloaded,
     RequestError,
+    SlowBody,
     Stopping,
     TooManyBytes,
     TooManyImages,
@@ -423,6 +424,9 @@ def test_the_sooner_of_all_deadlines_holds(
 class Patient:
     """A call whose client would wait for ever, but has named a deadline."""
 
+    def __init__(self, sends: bool) -> None:
+        self._sends = sends
+
     def time_remaining(self) -> float:
         return 0.05
 
@@ -430,20 +434,29 @@ class Patient:
         return None
 
     async def read(self) -> bytes:
+        if not self._sends:
+            await asyncio.Event().wait()
         return asked(PHOTO).SerializeToString()
 
 
+@pytest.mark.parametrize(
+    ("sends", "kind", "said"),
+    [
+        (True, DeadlineExceeded, r"^The deadline of 50 ms passed: "),
+        (False, SlowBody, r"^The body did not arrive within 50 ms\."),
+    ],
+)
 def test_a_call_ends_at_its_deadline_on_the_server_although_nobody_cancels_it(
-    gateway: Gateway,
+    gateway: Gateway, sends: bool, kind: type[RequestError], said: str
 ) -> None:
     """With a client the library cancels the call at about the same time."""
 
     async def run() -> None:
         service = InferenceService(gateway, GrpcLimits(1, 1, 1))
-        call: Any = Patient()
+        call: Any = Patient(sends)
         blocker, first = await blocked(gateway.scheduler)
         async with asyncio.timeout(20):  # less than 50 s, should the unit be wrong
-            with pytest.raises(DeadlineExceeded, match=r"^The deadline of 50 ms passed: "):
+            with pytest.raises(kind, match=said):
                 await service._infer_one(start_record("GRPC", "/", []), call)
         blocker.let_go()
         await first
