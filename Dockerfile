@@ -66,6 +66,14 @@ RUN --mount=type=cache,target=/root/.cache/pip \
         /opt/build/bin/pip --python /opt/gateway/bin/python install --quiet \
             --require-hashes --no-deps -r requirements/grpc.txt; \
     fi
+# true adds the decoder for HEIC, whose libraries are LGPL; HEVC is patented.
+ARG HEIF=false
+COPY requirements/heif.txt requirements/
+RUN --mount=type=cache,target=/root/.cache/pip \
+    if [ "${HEIF}" = true ]; then \
+        /opt/build/bin/pip --python /opt/gateway/bin/python install --quiet \
+            --require-hashes --no-deps -r requirements/heif.txt; \
+    fi
 COPY container/trim.py container/healthcheck.py container/
 ARG RUNTIME_BASE
 ARG SOURCE_DATE_EPOCH=315532800

@@ -3,7 +3,7 @@
 #
 #   runtime.txt         everything that serves, except onnxruntime itself
 #   onnxruntime*.txt    the distributions of onnxruntime, one in each file
-#   grpc.txt            what `--build-arg GRPC=true` adds
+#   grpc.txt, heif.txt  what `--build-arg GRPC=true` and `HEIF=true` add
 #   build.txt           what exports models and makes the wheel; never in the image
 #
 # Needs `uv`. Pinned versions stay; UPGRADE=1 upgrades them.
@@ -26,7 +26,10 @@ echo hatchling | lock build.txt pyproject.toml --extra build --constraint requir
 lock runtime.txt pyproject.toml --constraint requirements/build.txt --no-emit-package onnxruntime \
     --no-emit-package pygments --no-emit-package markdown-it-py --no-emit-package mdurl \
     --no-emit-package protobuf --no-emit-package flatbuffers --no-emit-package packaging
-python3 -c 'import tomllib
+for extra in grpc heif; do
+    python3 -c 'import sys, tomllib
 project = tomllib.load(open("pyproject.toml", "rb"))["project"]
-print(*project["optional-dependencies"]["grpc"], sep="\n")' |
-    lock grpc.txt --constraint requirements/build.txt --constraint requirements/runtime.txt -
+print(*project["optional-dependencies"][sys.argv[1]], sep="\n")' "$extra" |
+        lock "$extra.txt" --constraint requirements/build.txt --constraint requirements/runtime.txt \
+            --no-emit-package pillow -
+done

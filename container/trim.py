@@ -54,7 +54,6 @@ PACKAGES_LEFT_OUT = (
     "numpy/*/tests", "numpy/tests", "numpy/_core/_multiarray_tests.*", "numpy/_core/_simd.*",
     "numpy/_core/_operand_flag_tests.*", "numpy/_core/_rational_tests.*",
     "numpy/_core/_struct_ufunc_tests.*", "numpy/_core/_umath_tests.*",
-    "PIL/_avif.*",  # the service does not support AVIF
     "PIL/_imagingft.*", "PIL/_imagingtk.*", "PIL/_imagingcms.*",  # drawing text, windows, colour
     "*.pyi", "*.pyx", "*.pxd", "*.c", "*.h",
     "*/direct_url.json",  # origin of locally built wheels
