@@ -93,13 +93,13 @@ class Settings(BaseSettings):
         True, description="Decode JPEG at 1/2, 1/4 or 1/8 scale where the crop allows it."
     )
     max_body_bytes: int = Field(
-        16 * 2**20, ge=1024, description="Maximum size of a request body; more is a 413."
+        24 * 2**20, ge=1024, description="Maximum size of a request body; more is a 413."
     )
     max_images: int = Field(
         32, ge=1, le=1024, description="Maximum number of images in a request; more is a 413."
     )
     max_pixels: int = Field(
-        40_000_000,
+        100_000_000,
         ge=1024,
         description="Maximum pixels of an image, from its header; more is a 413.",
     )

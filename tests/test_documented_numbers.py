@@ -99,13 +99,13 @@ PROMISES = [
     ),
     Promise(
         "protocol.md",
-        "With the defaults the service reads 8 messages at a time",
-        ((with_defaults().reading._value, 8),),
+        "With the defaults the service reads 5 messages at a time",
+        ((with_defaults().reading._value, 5),),
     ),
     Promise(
         "protocol.md",
-        "With the defaults 8 streams may be open",
-        ((with_defaults().streams.maximum, 8),),
+        "With the defaults 5 streams may be open",
+        ((with_defaults().streams.maximum, 5),),
     ),
     Promise("protocol.md", "At least 4 of each are always allowed", ((grpc_limits.MIN_SLOTS, 4),)),
     Promise(

@@ -39,7 +39,7 @@ class HelperLimits:
 
     cpu_s: float = 2.0
     memory_bytes: int = 680 * 10**6
-    file_bytes: int = 16 * 2**20
+    file_bytes: int = 24 * 2**20
 
 
 class Abandoned(Exception):

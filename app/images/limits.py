@@ -11,7 +11,7 @@ if TYPE_CHECKING:  # the helper process does without pydantic
 class ImageLimits:
     """Maximum area and minimum side of an image, in pixels."""
 
-    max_pixels: int = 40_000_000
+    max_pixels: int = 100_000_000
     min_side: int = 8
 
     @classmethod

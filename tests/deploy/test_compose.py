@@ -151,7 +151,9 @@ def test_the_figures_of_a_board_are_those_that_its_page_promises() -> None:
         assert found["limit of the container"] == memory
         assert found["workers"].split(",")[0] == given["WORKERS"]
         million, mb = int(given["MAX_PIXELS"]) / 1e6, int(given["MAX_BODY_BYTES"]) / 2**20
-        assert found["largest image"] == f"{million:g} million pixels, {mb:g} MB"
+        assert found["largest image, baseline JPEG"] == f"{million:g} million pixels, {mb:g} MB"
+        every = int(given["HELPER_MEMORY_BYTES"]) // 17 // 10**6  # bytes per pixel of any format
+        assert found["largest image of every format"] == f"{every} million pixels"
         assert found["bodies in flight"] == f"{int(given['MAX_INFLIGHT_BYTES']) / 2**20:g} MB"
     without_docker = dict(re.findall(r"^    GATEWAY_(\w+)=(\d+)$", page, re.MULTILINE))
     assert without_docker == {n: text for n, text in boards[0].items() if n not in NO_MEMORY}

@@ -122,6 +122,7 @@ IMAGES: dict[str, Callable[[], bytes]] = {
     "TIFF, 16-bit RGBA in one strip": tiff_rgba16,
     "WebP": lambda: flat("RGB", "WEBP", method=0),
     "WebP, animated": animation,
+    "AVIF, 4:4:4, transparent": lambda: flat("RGBA", "AVIF", subsampling="4:4:4", speed=10),
     "PNG, RGB with a transparent colour, 8 pixels wide": lambda: png(
         2, 24, transparent=True, width=8
     ),
@@ -148,10 +149,9 @@ def test_each_format_of_the_table_is_measured() -> None:
     assert BYTES_A_PIXEL.keys() == IMAGES.keys()
 
 
-def test_the_helper_can_decode_every_format_at_the_default_limits() -> None:
-    defaults = Settings()
+def test_the_helper_can_decode_40_megapixels_of_every_format_by_default() -> None:
     assert max(BYTES_A_PIXEL.values()) == 17
-    assert defaults.helper_memory_bytes >= defaults.max_pixels * 17
+    assert Settings().helper_memory_bytes >= 40_000_000 * 17
 
 
 class Deployment(NamedTuple):
@@ -236,5 +236,14 @@ def test_what_a_deployment_accepts_fits_its_limit(
 
 def test_a_photo_of_12_megapixels_is_accepted_everywhere(settings: Settings) -> None:
     for width, height in ((4000, 3000), (4032, 3024), (4080, 3072), (4608, 2592)):
-        assert width * height <= settings.max_pixels
         assert width * height * max(BYTES_A_PIXEL.values()) <= settings.helper_memory_bytes
+
+
+def test_a_photo_of_64_megapixels_is_accepted_everywhere_as_baseline_jpeg(
+    settings: Settings,
+) -> None:
+    a_pixel = BYTES_A_PIXEL["baseline JPEG, decoded at half its size or less"]
+    for width, height in ((8160, 6144), (9152, 6944), (9280, 6944)):  # phones and Pi cameras
+        assert width * height <= settings.max_pixels
+        assert width * height * a_pixel <= settings.helper_memory_bytes
+    assert settings.max_body_bytes >= 24_000_000

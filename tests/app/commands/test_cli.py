@@ -127,7 +127,7 @@ def test_what_is_no_file_or_too_large_is_named_and_not_read(
     errors = [result.get("error") for result in json.loads(outcome.out)["results"]]
     assert errors[0].startswith("This is not a file.")
     assert errors[1] is None
-    assert errors[2] == "The file has 40000000000 bytes; max_body_bytes is 16777216."
+    assert errors[2] == "The file has 40000000000 bytes; max_body_bytes is 25165824."
 
 
 def test_labels_are_shown_as_they_are(capsys: Capture, photo: str, tmp_path: Path) -> None:

@@ -187,7 +187,7 @@ def test_every_resource_describes_what_a_bad_query_gets(
         ),
         pytest.param(b"x", {}, "?model=mobilenet_v3", errors.UnknownModel, id="unknown-model"),
         pytest.param(b"x", {}, "?resolution=100", errors.BadQuery, id="bad-query"),
-        pytest.param(bytes(16 * 2**20 + 1), {}, "", errors.TooManyBytes, id="too-many-bytes"),
+        pytest.param(bytes(24 * 2**20 + 1), {}, "", errors.TooManyBytes, id="too-many-bytes"),
     ],
 )
 def test_an_example_of_a_problem_is_what_the_service_says(
