@@ -36,23 +36,47 @@ def predict(
 
     from app.commands import console
     from app.images import pillow_settings
+    from app.images.helper_process import HelperLimits, HelperProcess
     from app.inference.classify import Classifier
 
     pillow_settings.configure()
     loaded = _load(settings, model)
     side = loaded.check_resolution(resolution)
-    classifier = Classifier(ImageLimits.from_settings(settings), settings.reduced_decode)
-    classify = partial(classifier.classify, model=loaded, resolution=side, top_k=top_k)
+    limits = ImageLimits.from_settings(settings)
+    helper = HelperProcess(
+        limits,
+        HelperLimits(
+            settings.helper_cpu_s, settings.helper_memory_bytes, file_bytes=settings.max_body_bytes
+        ),
+    )
+    classifier = Classifier(limits, settings.reduced_decode, helper=helper)
+    classify = partial(
+        _classify, partial(classifier.classify, model=loaded, resolution=side, top_k=top_k)
+    )
     stderr = Console(stderr=True)
     quiet = not stderr.is_terminal
     tracked = track(files, "classifying", console=stderr, transient=True, disable=quiet)
-    answers = [_answer(file, settings.max_body_bytes, classify) for file in tracked]
+    try:
+        answers = [_answer(file, settings.max_body_bytes, classify) for file in tracked]
+    finally:
+        helper.stop()
     if as_json:
         print(json.dumps({"model": loaded.name, "resolution": side, "results": answers}, indent=2))
     else:
         console.show(_table(answers, f"{loaded.name} at {side}"))
     if any("error" in answer for answer in answers):
         raise typer.Exit(1)
+
+
+def _classify(classify: Callable[..., "ImageResult"], data: bytes) -> "ImageResult":
+    """Classify a file as a service does: what is not bounded is decoded in the helper process."""
+    from app.inference.helper_queue import Deferred
+
+    try:
+        return classify(data)
+    except Deferred as deferred:
+        prepare = deferred.prepare
+    return classify(data, decoded=prepare(lambda: False))
 
 
 def _load(settings: Settings, name: str | None) -> "Model":

@@ -1,7 +1,7 @@
 """The files of the web page, read and compressed once.
 
-The files contain nothing of this installation, so they need no API key. The requests that the page
-sends do.
+The files contain nothing of this installation but the formats that it decodes, so they need no API
+key. The requests that the page sends do.
 """
 
 import gzip
@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
+
+from app.images.plugins.heif import heic_is_installed
 
 FOLDER = Path(__file__).with_name("static")
 PREFIX = "/static/"
@@ -57,6 +59,8 @@ def asset(name: str) -> Asset:
     if name not in names():
         raise KeyError(name)
     plain = (FOLDER / name).read_bytes()
+    if heic_is_installed():  # else iPhones convert to JPEG what the page does not list
+        plain = plain.replace(b"image/bmp,", b"image/heic,image/heif,image/bmp,")
     return Asset(
         media_type=MEDIA_TYPES[Path(name).suffix],
         etag=f'W/"{sha256(plain).hexdigest()[:16]}"',

@@ -12,6 +12,8 @@ RAW_TYPES = (
     "image/jpeg",
     "image/png",
     "image/webp",
+    "image/avif",
+    "image/heic",
     "image/bmp",
     "image/gif",
     "image/tiff",

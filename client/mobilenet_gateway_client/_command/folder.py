@@ -6,8 +6,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 SUFFIXES = frozenset(
-    (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".dib", ".gif", ".tif", ".tiff")
-)
+    (
+        ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".avif", ".avifs", ".heic", ".heif",
+        ".hif", ".bmp", ".dib", ".gif", ".tif", ".tiff",
+    )
+)  # fmt: skip
 
 
 @dataclass(slots=True)

@@ -12,8 +12,8 @@ import pytest
 
 from models.export.export import export, untrained
 from tests.app.cli_runner import finished, refused, run
-from tests.app.sample_images import chelsea, encode, noise
-from tests.conftest import ROOT, SMALL_V1, SMALL_V2
+from tests.app.sample_images import cat, chelsea, encode, noise
+from tests.conftest import ROOT, SMALL_V1, SMALL_V2, shared_folder
 from tests.exports import random_recipe
 
 Capture = pytest.CaptureFixture[str]
@@ -128,6 +128,27 @@ def test_what_is_no_file_or_too_large_is_named_and_not_read(
     assert errors[0].startswith("This is not a file.")
     assert errors[1] is None
     assert errors[2] == "The file has 40000000000 bytes; max_body_bytes is 25165824."
+
+
+def test_what_a_service_leaves_to_its_helper_process_is_classified(
+    capsys: Capture, photo: str, tmp_path: Path
+) -> None:
+    files = [photo]
+    for name in ("GIF", "TIFF", "AVIF"):
+        files.append(str(tmp_path / f"cat.{name}"))
+        Path(files[-1]).write_bytes(encode(cat(64, 48), name))
+    outcome = run(capsys, "predict", *files, "--json")
+    assert [len(result["predictions"]) for result in json.loads(outcome.out)["results"]] == [5] * 4
+
+
+def test_decoders_write_nothing_to_the_terminal(store: Path) -> None:
+    noisy = shared_folder("cases/images") / "tiff_tags_flood_log.tif"
+    command = [sys.executable, "-c", "from app.commands.main import main; main()", "predict"]
+    done = subprocess.run(
+        [*command, str(noisy), "--store", str(store)],
+        capture_output=True, text=True, check=True, cwd=ROOT,
+    )  # fmt: skip
+    assert done.stderr == ""
 
 
 def test_labels_are_shown_as_they_are(capsys: Capture, photo: str, tmp_path: Path) -> None:

@@ -108,3 +108,19 @@ def test_a_file_is_named_by_its_content() -> None:
     found = assets.asset("page.css")
     assert found.plain == Path(assets.FOLDER / "page.css").read_bytes()
     assert len({assets.asset(name).etag for name in assets.names()}) == len(assets.names())
+
+
+@pytest.mark.parametrize("installed", [False, True])
+def test_the_page_offers_the_formats_that_are_decoded(
+    monkeypatch: pytest.MonkeyPatch, installed: bool
+) -> None:
+    monkeypatch.setattr(assets, "heic_is_installed", lambda: installed)
+    assets.asset.cache_clear()
+    try:
+        page = assets.asset("index.html").plain.decode()
+    finally:
+        assets.asset.cache_clear()
+    [accepted] = re.findall(r'id="files" accept="([^"]*)"', page)
+    offered = {kind.removeprefix("image/") for kind in accepted.split(",")}
+    always = {"jpeg", "png", "webp", "avif", "bmp", "gif", "tiff"}
+    assert offered == (always | {"heic", "heif"} if installed else always)

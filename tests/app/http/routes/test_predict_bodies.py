@@ -56,6 +56,44 @@ def test_a_raw_body_is_taken_with_every_image_type(client: httpx.Client, content
     assert classes(result) == classes(answered(predict(client, PHOTO))[0])
 
 
+@pytest.mark.parametrize("format_name", ["AVIF", "TIFF", "GIF"])
+def test_what_the_helper_process_decodes_is_answered_in_its_place(
+    client: httpx.Client, format_name: str
+) -> None:
+    photo = encode(noise(300, 200), format_name)
+    one, other, third = answered(predict(client, json_of(photo, PHOTO, photo), JSON))
+    assert classes(one) == classes(third)
+    assert classes(other) == classes(answered(predict(client, PHOTO))[0])
+    assert "warnings" not in one
+
+
+@pytest.mark.parametrize(
+    ("end", "warning"),
+    [
+        pytest.param(0.97, "its data ends before its last pixel", id="decoded-twice"),
+        pytest.param(1, None, id="whole"),
+    ],
+)
+def test_a_damaged_image_that_decodes_is_answered_with_warnings(
+    client: httpx.Client, end: float, warning: str | None
+) -> None:
+    whole = encode(noise(640, 480), "JPEG")[:-2]
+    data = whole[: int(len(whole) * end)] + b"\xff\xd9"
+    [result] = answered(predict(client, data))
+    assert len(result["predictions"]) == 5
+    if warning is None:
+        assert "warnings" not in result
+    else:
+        [text] = result["warnings"]
+        assert warning in text
+
+
+def test_an_image_that_lacks_much_is_a_400(client: httpx.Client) -> None:
+    whole = encode(noise(640, 480), "JPEG")
+    response = predict(client, whole[: len(whole) // 4] + b"\xff\xd9")
+    assert "cannot be decoded to its end" in assert_problem(response, DamagedImage)
+
+
 def test_a_body_may_come_in_chunks_of_unknown_length(client: httpx.Client) -> None:
     pieces = (PHOTO[start : start + 1000] for start in range(0, len(PHOTO), 1000))
     response = client.post("/predict", content=pieces, headers=JPEG)
