@@ -1,10 +1,9 @@
 """Classification of an encoded image: its classes in descending order of probability."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple
 
 import numpy as np
 
@@ -14,10 +13,9 @@ from app.errors import RequestError
 from app.images.decode import decode_square
 from app.images.decode_memory import UNLIMITED, DecodeMemory
 from app.images.helper_process import HelperProcess
-from app.images.helper_protocol import Job, unpack_warnings
 from app.images.limits import BeyondBounds, ImageLimits
 from app.inference.batching import Batcher
-from app.inference.helper_queue import Deferred
+from app.inference.helper_decode import Decoded, deferred
 from app.inference.results import ClassScore, ImageResult
 from app.inference.timings import Timings
 from app.model.model import Model
@@ -36,14 +34,6 @@ class ImageRun:
     decode_ms: float
     inference_ms: float
     warnings: tuple[str, ...] = ()
-
-
-class Decoded(NamedTuple):
-    """The pixels [resolution, resolution, 3] of a file, and what it seems to lack."""
-
-    pixels: Uint8Array
-    warnings: tuple[str, ...] = ()
-    helper_ms: float | None = None  # the time of the helper process, if it decoded the file
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,24 +125,10 @@ class Classifier:
                 bounded=self.helper is not None,
             )
         except BeyondBounds:
-            raise Deferred(partial(self._decode_in_helper, data, model, resolution)) from None
+            assert self.helper is not None  # noqa: S101  nothing is bounded without
+            rule, reduced = model.card.preprocessing, self.reduced_decode
+            raise deferred(self.helper, data, resolution, rule, reduced_decode=reduced) from None
         return Decoded(np.asarray(square), warnings)
-
-    def _decode_in_helper(
-        self, data: bytes, model: Model, resolution: int, abandoned: Callable[[], bool]
-    ) -> Decoded:
-        assert self.helper is not None  # noqa: S101  nothing is deferred without
-        rule = model.card.preprocessing
-        job = Job(
-            resolution, rule.resize, rule.crop_fraction, rule.interpolation, self.reduced_decode
-        )
-        started = time.perf_counter()
-        answer = self.helper.decode(data, job, abandoned)
-        helper_ms = (time.perf_counter() - started) * 1000
-        pixels = np.frombuffer(answer, np.uint8, job.pixel_bytes)
-        return Decoded(
-            pixels.reshape(resolution, resolution, 3), unpack_warnings(answer, job), helper_ms
-        )
 
 
 def to_results(outcomes: Sequence[ImageResult | Exception]) -> list[ImageResult]:

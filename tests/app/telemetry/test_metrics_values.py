@@ -14,7 +14,7 @@ import pytest
 
 from app.arrays import Uint8Array
 from app.errors import NotAnImage
-from app.inference.classify import Decoded
+from app.inference.helper_decode import Decoded
 from app.oip.metadata import model_statistics
 from app.service.gateway import Gateway, open_gateway
 from app.settings import Settings
