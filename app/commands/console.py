@@ -26,6 +26,11 @@ def show(output: RenderableType) -> None:
     console.print(output)
 
 
+def printable(text: str) -> str:
+    """Text of others, such as names of files, without characters that control a terminal."""
+    return text if text.isprintable() else ascii(text)[1:-1]
+
+
 def _rigid(output: RenderableType) -> Iterator[Table]:
     """The tables whose columns must not wrap."""
     if isinstance(output, Group):

@@ -136,11 +136,13 @@ def _table(answers: list[dict[str, Any]], title: str) -> "Table":
 def _rows(answer: dict[str, Any]) -> Iterator[list[Any]]:
     from rich.text import Text
 
-    file = Path(answer["file"]).name
+    from app.commands.console import printable
+
+    file = printable(Path(answer["file"]).name)
     if "error" in answer:
-        yield [file, Text(answer["error"], "red")]
+        yield [file, Text(printable(answer["error"]), "red")]
         return
     times = [f"{answer[key]:.1f} ms" for key in ("decode_ms", "inference_ms")]
     for prediction in answer["predictions"]:
-        yield [file, prediction["label"], f"{prediction['probability']:.3f}", *times]
+        yield [file, printable(prediction["label"]), f"{prediction['probability']:.3f}", *times]
         file, times = "", []

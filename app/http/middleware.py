@@ -55,7 +55,7 @@ class RequestMiddleware:
         except Exception as error:
             if record.status and not answered:
                 raise
-            log.error("Unexpected error on %s", scope["path"], exc_info=error)
+            log.error("Unexpected error on %.200s", scope["path"], exc_info=error)
             if not answered:
                 await respond(InternalError())
         finally:

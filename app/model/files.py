@@ -2,6 +2,7 @@
 
 from contextlib import suppress
 from pathlib import Path
+from stat import S_ISDIR, S_ISREG
 from typing import NamedTuple, Self
 
 from app.errors import ModelFileError
@@ -38,9 +39,13 @@ def stamp(path: Path) -> FileStamp:
         ModelFileError: the file cannot be read.
     """
     try:
-        return FileStamp.of(path)
+        kind = path.stat().st_mode
+        found = FileStamp.of(path)
     except OSError as error:
         raise ModelFileError(f"{path}: {error.strerror or error}") from error
+    if not S_ISREG(kind) and not S_ISDIR(kind):  # opening a pipe would wait for ever
+        raise ModelFileError(f"{path}: this is a pipe, a socket or a device, not a file.")
+    return found
 
 
 def onnx_files(folder: Path) -> list[Path]:

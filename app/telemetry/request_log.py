@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 access = logging.getLogger("app.access")
 DELAY_S = 0.2
+MAX_PATH_CHARS = 200
 
 
 class RequestLog:
@@ -47,7 +48,7 @@ class RequestLog:
 
 def log_request(record: Record) -> None:
     """Log one request; probes and scrapes only at debug level."""
-    path = record.path
+    path = record.path[:MAX_PATH_CHARS]
     level = logging.DEBUG if path in paths.QUIET else logging.INFO
     if not access.isEnabledFor(level):
         return

@@ -107,6 +107,14 @@ def test_a_strange_file_name_is_shown_as_it_is(capsys: Capture, tmp_path: Path, 
     assert Path(name).name in run(capsys, "predict", str(tmp_path / Path(name).name)).out
 
 
+def test_a_name_of_a_file_cannot_control_the_terminal(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    shown = run(capsys, "predict", str(tmp_path / "\x1b]0;title\x07\x1b[2J.jpg")).out
+    assert "\\x1b]0;title\\x07\\x1b[2J.jpg" in shown
+    assert "\x1b" not in shown
+
+
 def test_without_the_default_model_the_first_answers_as_in_a_service(
     capsys: Capture, photo: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

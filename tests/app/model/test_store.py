@@ -1,5 +1,6 @@
 """The folder of models: what is loaded, and how a start with a broken one ends."""
 
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -186,6 +187,17 @@ def test_a_broken_file_or_a_rival_is_not_loaded_and_changes_nothing(
     assert models.get(SMALL_V1) is before
     assert models.load(SMALL_V1) == SMALL_V1
     assert models.get(SMALL_V1) is not before
+
+
+def test_a_pipe_in_the_folder_does_not_hold_up_a_reload(store: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(store, tmp_path / "store")
+    models = opened(folder)
+    os.mkfifo(folder / "pipe.onnx")
+    models.reload()
+    assert "this is a pipe" in models.broken["pipe.onnx"]
+    with pytest.raises(ModelFileError, match="this is a pipe"):
+        models.load("pipe")
+    assert models.get(SMALL_V1)
 
 
 def test_what_clients_read_of_a_broken_file_names_no_folder(store: Path, tmp_path: Path) -> None:

@@ -88,6 +88,12 @@ def test_a_path_cannot_forge_a_line(lines: list[logging.LogRecord], path: str) -
         assert formatter.format(lines[0]).isprintable()
 
 
+def test_a_long_path_is_cut(lines: list[logging.LogRecord]) -> None:
+    log_request(Record("id-1", "GET", "/" + 60_000 * "\U0001f600", status=404))
+    for formatter in (PlainFormatter(), JsonFormatter()):
+        assert len(formatter.format(lines[0])) < 6000
+
+
 @pytest.mark.parametrize(
     "path",
     ["/healthz", "/readyz", "/metrics", "/inference.GRPCInferenceService/ServerReady"],
