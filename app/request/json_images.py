@@ -3,14 +3,13 @@
 import re
 from typing import NoReturn
 
-from pydantic import ValidationError
-
 from app.errors import BadRequest, RequestError, TooManyImages
 from app.request.base64_image import from_base64
+from app.request.json_text import JsonLimits, excess, read_model
 from app.request.messages import InstancesBody, PredictBody
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-SPARE_COMMAS = 16  # so that a body which is only slightly wrong gets a precise error
+SPARE = 16  # so that a body which is only slightly wrong gets a precise error
 _INSTANCES = re.compile(rb'\s*\{\s*"(instances|signature_name)"')
 _NUMBERS = re.compile(rb'"(?:images|instances)"\s*:\s*\[[\s\[]*-?[0-9]')
 _TEXTS = re.compile(rb'"(?:images|instances)"\s*:\s*\[\s*["{]')
@@ -25,20 +24,20 @@ def read_json(body: bytes, max_images: int) -> list[bytes | RequestError]:
         TooManyImages: it has more than `max_images` images.
     """
     body = body.removeprefix(BYTE_ORDER_MARK)
-    # The validation makes an error of a kilobyte for each wrong piece of two bytes. Images are
-    # separated by one comma, and a data: URL has one more.
-    if body.count(b",") > 2 * max_images + SPARE_COMMAS:
+    # Images are separated by one comma, a data: URL has one more, and each may be an object.
+    limits = JsonLimits(
+        commas=2 * max_images + SPARE,
+        lists=SPARE,
+        objects=max_images + SPARE,
+        colons=max_images + SPARE,
+    )
+    if excess(body, limits):
         _reject_long(body, max_images)
-    try:
-        if _INSTANCES.match(body):
-            instances = InstancesBody.model_validate_json(body).instances
-            texts, field = [instance.b64 for instance in instances], "instances"
-        else:
-            texts, field = PredictBody.model_validate_json(body).images, "images"
-    except ValidationError as error:
-        fault = error.errors(include_url=False, include_input=False, include_context=False)[0]
-        where = ".".join(map(str, fault["loc"])) or "body"
-        raise BadRequest(f"{where}: {fault['msg']}") from error
+    if _INSTANCES.match(body):
+        instances = read_model(InstancesBody, body).instances
+        texts, field = [instance.b64 for instance in instances], "instances"
+    else:
+        texts, field = read_model(PredictBody, body).images, "images"
     if len(texts) > max_images:  # before they are decoded
         raise TooManyImages(f"{len(texts)} images in one request; the maximum is {max_images}.")
     images = [_image(text, f"{field}.{index}") for index, text in enumerate(texts)]

@@ -1,7 +1,6 @@
 """/v2: the Open Inference Protocol over HTTP, for clients of Triton and KServe."""
 
 import asyncio
-import json
 from collections.abc import Mapping
 from functools import partial
 from typing import Annotated, Any
@@ -32,6 +31,7 @@ from app.oip import examples, metadata, repository, rest_codec, schemas
 from app.oip.inference import HttpInference, find_model
 from app.paths import OIP
 from app.request.examples import DETAILS
+from app.request.json_text import read_short
 from app.request.query_string import NoQuery, parse_query
 from app.service.gateway import Gateway
 
@@ -218,11 +218,8 @@ async def _options(request: Request, gateway: Gateway, known: str) -> Mapping[st
         raise ClientGone("The client left before its body was complete.") from None
     except TimeoutError:
         raise SlowBody(f"The body did not arrive within {limit_ms:g} ms.") from None
-    try:
-        options = json.loads(body or b"{}")
-    except ValueError as error:
-        raise BadRequest(f"The body is not JSON: {error}.") from None
-    if not isinstance(options, dict) or options.keys() - {known}:
+    options = read_short(body or b"{}")
+    if options is None or options.keys() - {known}:
         raise BadRequest(f"The body must be empty or a JSON object with no key but {known!r}.")
     return options
 
