@@ -23,6 +23,7 @@ from app.oip import grpc_codec, metadata, repository
 from app.oip import inference_pb2 as pb
 from app.oip.grpc_limits import GrpcLimits
 from app.oip.inference import Inference, find_model
+from app.oip.protobuf_fields import check_fields
 from app.paths import OIP_SERVICE
 from app.request import answering
 from app.service.gateway import Gateway
@@ -31,7 +32,6 @@ from app.wire import Headers
 
 log = logging.getLogger(__name__)
 METHOD = "GRPC"  # in place of GET or POST in the log and the metrics
-STREAM_IDLE_S = 75.0  # maximum time between two messages, like between two HTTP requests
 Context = grpc.aio.ServicerContext[Any, Any]
 Answer = Callable[[Any, Headers], Awaitable[Message]]
 Handler = Callable[[Any, Context], Awaitable[Message]]
@@ -79,7 +79,9 @@ class InferenceService:
         try:
             self.gateway.keys.check(_path("ModelStreamInfer"), _headers(context))
             with self.limits.streams.acquire():
-                while isinstance(body := await _next_message(context), bytes):
+                while isinstance(
+                    body := await self.limits.streams.next_message(context.read), bytes
+                ):
                     async with self._call("ModelStreamInfer", context) as record:
                         answer = await self._infer_in_stream(record, context, body)
                     await context.write(answer)
@@ -188,8 +190,7 @@ class InferenceService:
 
     async def _read(self, context: Context) -> Any:
         """The message of a call, read when memory for it is available."""
-        async with self.limits.reading:
-            return await context.read()
+        return await self.limits.reading.read(context.read)
 
     async def _read_small(self, kind: type[Message], context: Context) -> Message:
         """The parsed message of a call without images."""
@@ -254,21 +255,11 @@ def _require_message(received: object) -> bytes:
 
 
 def _parse(kind: type[Parsed], body: bytes) -> Parsed:
+    check_fields(body, kind)
     try:
         return kind.FromString(body)
     except DecodeError:
         raise BadRequest(f"The message is not a {kind.__name__}.") from None
-
-
-async def _next_message(context: Context) -> Any:
-    """The next message of a stream, or EOF."""
-    try:
-        async with asyncio.timeout(STREAM_IDLE_S):
-            return await context.read()
-    except TimeoutError:
-        raise SlowBody(
-            f"No message arrived for {STREAM_IDLE_S:g} s. Open another stream."
-        ) from None
 
 
 def _path(name: str) -> str:

@@ -13,15 +13,15 @@ from typing import Any
 import grpc
 import pytest
 
-from app.errors import Overloaded
-from app.oip import grpc_service
+from app.errors import Overloaded, SlowBody
+from app.oip import grpc_limits
 from app.oip import inference_pb2 as pb
-from app.oip.grpc_limits import MIN_SLOTS, GrpcLimits
+from app.oip.grpc_limits import MIN_SLOTS, GrpcLimits, Reading, Streams
 from app.paths import OIP_SERVICE
 from app.settings import Settings
 from tests.app.oip.test_grpc_server import KEY, PHOTO, asked, free_port, refused, stream, stub
 from tests.conftest import SMALL_V1
-from tests.processes import metric_of, running, until
+from tests.processes import LIVELINESS_S, metric_of, running, until
 from tests.serving import served
 
 MB = 2**20
@@ -70,6 +70,13 @@ def test_without_a_key_nothing_is_waited_for(store: Path, call: str, silence: Si
         assert "API key" in said
 
 
+@pytest.fixture
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let calls that send nothing keep their places although others wait."""
+    monkeypatch.setattr(grpc_limits, "PATIENCE_S", 600.0)
+
+
+@pytest.mark.usefixtures("patience")
 def test_probes_are_answered_when_no_call_is_taken_any_more(store: Path, silence: Silence) -> None:
     port = free_port()
     settings = Settings(
@@ -103,6 +110,7 @@ def test_probes_are_answered_when_no_call_is_taken_any_more(store: Path, silence
         assert infer(asked(PHOTO), timeout=20).outputs
 
 
+@pytest.mark.usefixtures("patience")
 def test_a_call_waits_for_its_turn_to_be_read(store: Path, silence: Silence) -> None:
     port = free_port()
     settings = Settings(  # with the least places there are
@@ -171,7 +179,7 @@ def _then(request: pb.ModelInferRequest, silence: Silence) -> Iterator[pb.ModelI
 def test_a_stream_that_says_nothing_is_ended(
     store: Path, silence: Silence, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(grpc_service, "STREAM_IDLE_S", 0.5)
+    monkeypatch.setattr(grpc_limits, "STREAM_IDLE_S", 0.5)
     port = free_port()
     settings = Settings(store=store, models=(SMALL_V1,), grpc_port=port)
     with served(settings) as client, open_channel(port) as channel:
@@ -306,3 +314,80 @@ def test_a_place_is_free_again_however_it_was_left() -> None:
             raise ValueError("mine")
     with limits.calls.acquire(), pytest.raises(Overloaded, match="1 of 1"), limits.calls.acquire():
         raise AssertionError("one too many")
+
+
+# --- calls and streams that send nothing
+
+
+async def silent() -> bytes:
+    """A message that never comes."""
+    await asyncio.Event().wait()
+    return b""
+
+
+async def sent() -> bytes:
+    """A message that is there."""
+    return b"message"
+
+
+def test_calls_that_send_nothing_give_their_places_to_those_that_wait() -> None:
+    async def run() -> list[object]:
+        reading = Reading(2)
+        idle = [asyncio.create_task(reading.read(silent)) for _ in range(3)]
+        await asyncio.sleep(0)
+        async with asyncio.timeout(LIVELINESS_S):
+            first = await reading.read(sent)
+            await asyncio.wait(idle, return_when=asyncio.FIRST_COMPLETED)
+        for task in idle:
+            task.cancel()
+        return [first, *await asyncio.gather(*idle, return_exceptions=True)]
+
+    first, *ends = asyncio.run(run())
+    assert first == b"message"
+    assert isinstance(ends[0], SlowBody)
+    assert "while other calls waited" in str(ends[0])
+
+
+def test_a_slow_message_has_its_time_while_nobody_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(grpc_limits, "PATIENCE_S", 0.0)
+
+    async def slow() -> bytes:
+        await asyncio.sleep(0.2)
+        return b"slow"
+
+    async def run() -> list[bytes]:
+        reading = Reading(2)
+        return list(await asyncio.gather(reading.read(slow), reading.read(slow)))
+
+    assert asyncio.run(run()) == [b"slow", b"slow"]
+
+
+def test_of_streams_the_one_that_is_silent_for_longest_makes_room(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(grpc_limits, "STREAM_PATIENCE_S", 0.0)
+
+    async def run() -> list[str]:
+        streams = Streams(2)
+        ended: list[str] = []
+
+        async def stream(name: str) -> None:
+            with streams.acquire():
+                try:
+                    await streams.next_message(silent)
+                except SlowBody:
+                    ended.append(name)
+
+        tasks = []
+        for name in ("first", "second"):
+            tasks.append(asyncio.create_task(stream(name)))
+            await asyncio.sleep(0)
+        with pytest.raises(Overloaded, match="2 of 2"), streams.acquire():
+            raise AssertionError("one too many")
+        async with asyncio.timeout(LIVELINESS_S):
+            await tasks[0]
+        with streams.acquire():
+            tasks[1].cancel()
+        return ended
+
+    assert asyncio.run(run()) == ["first"]
