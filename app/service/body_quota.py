@@ -2,12 +2,17 @@
 
 from app.errors import Overloaded
 
+SMALL_BYTES = 2**20  # a photo
+RESERVED = 1 / 8  # of the limit, for small bodies, so that slow senders of large ones leave some
+
 
 class BodyQuota:
     """The bytes held by all requests together; event loop only."""
 
-    def __init__(self, limit_bytes: int) -> None:
+    def __init__(self, limit_bytes: int, largest_bytes: int = 0) -> None:
+        """`largest_bytes` is the maximum of one body, which always fits an empty quota."""
         self.limit_bytes = limit_bytes
+        self.large_limit_bytes = max(int(limit_bytes * (1 - RESERVED)), largest_bytes)
         self.held_bytes = 0
 
     def lease(self) -> "Lease":
@@ -31,9 +36,11 @@ class Lease:
             Overloaded: all requests together would hold more than the limit.
         """
         quota = self._quota
-        if quota.held_bytes + size_bytes > quota.limit_bytes:
+        is_small = self.held_bytes + size_bytes <= SMALL_BYTES
+        limit_bytes = quota.limit_bytes if is_small else quota.large_limit_bytes
+        if quota.held_bytes + size_bytes > limit_bytes:
             raise Overloaded(
-                f"Request bodies hold {quota.held_bytes} of {quota.limit_bytes} bytes. Retry later."
+                f"Request bodies hold {quota.held_bytes} of {limit_bytes} bytes. Retry later."
             )
         quota.held_bytes += size_bytes
         self.held_bytes += size_bytes

@@ -141,7 +141,7 @@ def open_gateway(settings: Settings) -> Gateway:
             limits, settings.reduced_decode, batcher, timings, decode_memory, helper
         ),
         helper=helper,
-        body_quota=BodyQuota(settings.max_inflight_bytes),
+        body_quota=BodyQuota(settings.max_inflight_bytes, settings.max_body_bytes),
         lifecycle=Lifecycle(),
         metrics=metrics,
         request_log=RequestLog(metrics, tracing),

@@ -8,6 +8,7 @@ from app.errors import Overloaded
 from app.service.body_quota import BodyQuota
 
 LIMIT_BYTES = 1000
+MIB = 2**20
 
 
 @given(st.lists(st.lists(st.integers(0, 400), max_size=6), max_size=6))
@@ -39,3 +40,20 @@ def test_a_refusal_names_what_is_held_and_when_to_come_back() -> None:
     with pytest.raises(Overloaded, match="hold 900 of 1000 bytes") as refusal:
         lease.take(101)
     assert refusal.value.headers["Retry-After"] == "1"
+
+
+def test_large_bodies_leave_an_eighth_for_small_ones() -> None:
+    quota = BodyQuota(80 * MIB, 16 * MIB)
+    slow = [quota.lease() for _ in range(7)]
+    for lease in slow:
+        lease.take(10 * MIB)
+    large, small = quota.lease(), quota.lease()
+    small.take(MIB)
+    with pytest.raises(Overloaded, match=f"of {70 * MIB} bytes"):
+        large.take(MIB + 1)
+    with pytest.raises(Overloaded):  # it is not small any more
+        small.take(1)
+
+
+def test_the_largest_body_fits_an_empty_quota() -> None:
+    BodyQuota(16 * MIB, 16 * MIB).lease().take(16 * MIB)
