@@ -117,6 +117,12 @@ class MethodNotAllowed(RequestError, status=405, type="method-not-allowed"):
     """The resource does not support this method."""
 
 
+class UnsupportedTransferCoding(
+    RequestError, status=501, type="unsupported-transfer-coding", headers=CLOSE
+):
+    """The body is sent in a transfer coding other than chunked."""
+
+
 class TooManyBytes(RequestError, status=413, type="too-many-bytes", headers=CLOSE):
     """The body or the headers are larger than allowed."""
 

@@ -126,6 +126,12 @@ class Settings(BaseSettings):
         8, ge=1, description="Minimum of the shorter side of an image; less is a 422."
     )
 
+    max_connections: int = Field(
+        256,
+        ge=1,
+        description="Maximum number of HTTP connections; beyond it the one that is idle for "
+        "longest is closed, or the new one gets a 503.",
+    )
     queue_limit: int = Field(
         64, ge=1, description="Maximum number of images in the queue; beyond it requests get a 503."
     )

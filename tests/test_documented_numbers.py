@@ -9,15 +9,16 @@ from typing import NamedTuple
 import pytest
 
 from app.auto import brownout, chooser
-from app.http import lingering_close, protocol, server
+from app.http import lingering_close, listener, protocol, server
 from app.inference import timings
 from app.oip import grpc_limits, request, rest_codec
+from app.service import body_quota
 from app.settings import Settings
 from app.telemetry import metrics
 from tests.conftest import ROOT
 
 grpc_server = pytest.importorskip("app.oip.grpc_server", reason="needs the extra `grpc`")
-grpc_service = pytest.importorskip("app.oip.grpc_service", reason="needs the extra `grpc`")
+protobuf_fields = pytest.importorskip("app.oip.protobuf_fields", reason="needs the extra `grpc`")
 MIB = 2**20
 DEFAULTS = Settings.model_fields
 
@@ -53,8 +54,19 @@ PROMISES = [
     ),
     Promise(
         "operations.md",
-        "Headers are limited to 64 KiB",
-        ((protocol.MAX_HEAD_BYTES, 65_536),),
+        "Headers are limited to 64 KiB and 200 lines",
+        ((protocol.MAX_HEAD_BYTES, 65_536), (protocol.MAX_HEADERS, 200)),
+    ),
+    Promise("operations.md", "a TLS handshake has 10 s", ((listener.HANDSHAKE_S, 10),)),
+    Promise(
+        "operations.md",
+        "An eighth of `GATEWAY_MAX_INFLIGHT_BYTES` is for bodies of up to 1 MiB",
+        ((body_quota.RESERVED, 0.125), (body_quota.SMALL_BYTES, MIB)),
+    ),
+    Promise(
+        "protocol.md",
+        "While calls wait, a message has 0.3 s to arrive",
+        ((grpc_limits.PATIENCE_S, 0.3),),
     ),
     Promise(
         "operations.md",
@@ -90,11 +102,16 @@ PROMISES = [
     Promise("choosing.md", "is tried again after 30 s", ((timings.MAX_AGE_S, 30),)),
     Promise(
         "protocol.md",
-        "at most 8 inputs and outputs with 16 parameters each, and at most 1000 keys in its JSON",
+        "at most 8 inputs and outputs with 16 parameters each, at most 1000 keys, 1000 objects, "
+        "60000 lists and 700000 commas in its JSON, and at most 5000 fields in its gRPC message",
         (
             (request.MAX_TENSORS, 8),
             (request.MAX_PARAMETERS, 16),
-            (rest_codec.MAX_MEMBERS, 1000),
+            (rest_codec.JSON_LIMITS.colons, 1000),
+            (rest_codec.JSON_LIMITS.objects, 1000),
+            (rest_codec.JSON_LIMITS.lists, 60_000),
+            (rest_codec.JSON_LIMITS.commas, 700_000),
+            (protobuf_fields.MAX_FIELDS, 5000),
         ),
     ),
     Promise(
@@ -111,7 +128,7 @@ PROMISES = [
     Promise(
         "protocol.md",
         "no complete message for 75 s ends with `DEADLINE_EXCEEDED`",
-        ((grpc_service.STREAM_IDLE_S, 75),),
+        ((grpc_limits.STREAM_IDLE_S, 75),),
     ),
     Promise(
         "protocol.md",

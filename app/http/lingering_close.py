@@ -6,6 +6,8 @@ Many clients read nothing before their whole body is sent.
 
 import asyncio
 
+from app.http.unread_answers import UnreadAnswers
+
 QUIET_S = 2  # silence that ends it
 MAX_LINGER_S = 30
 MAX_BYTES = 64 * 2**20
@@ -14,8 +16,13 @@ MAX_BYTES = 64 * 2**20
 class LingeringClose:
     """Sends nothing more and discards what arrives, until the client is done or a limit is hit."""
 
-    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
-        self._transport = transport
+    def __init__(
+        self,
+        transport: asyncio.Transport,
+        unread: UnreadAnswers,
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
+        self._unread = unread
         self._loop = loop
         self._bytes = 0
         self._bytes_before = 0  # at the last check for silence
@@ -32,7 +39,7 @@ class LingeringClose:
     def close(self) -> None:
         """Close the connection now; may be called again."""
         self._timer.cancel()
-        self._transport.close()
+        self._unread.close()
 
     def _check(self) -> None:
         if self._bytes == self._bytes_before or self._loop.time() >= self._end:

@@ -1,7 +1,8 @@
 """HTTP as uvicorn speaks it, with limits on heads, pipelines and silence, which uvicorn lacks.
 
 Without them one connection could fill the memory with headers, trailers or tiny pipelined requests
-before any limit of the application has seen a request.
+before any limit of the application has seen a request. `app.http.uvicorn_internals` lists what is
+used of uvicorn.
 """
 
 import asyncio
@@ -17,29 +18,20 @@ from uvicorn.server import ServerState
 
 from app.errors import BadRequest, Overloaded, RequestError, TooManyBytes
 from app.http.fast_predict import FastPredict
+from app.http.half_closed import HalfClosed
+from app.http.head_errors import CODING, HOST, coding_error, host_error
 from app.http.lingering_close import LingeringClose
+from app.http.unread_answers import UnreadAnswers
+from app.http.uvicorn_internals import CycleTransport
 from app.paths import PREDICT
 from app.problem import MEDIA_TYPE, to_problem
 from app.request.admitted import stopped
 from app.service.gateway import Gateway
 from app.telemetry.record import UNMATCHED
 
-# What this module uses of uvicorn beyond its documented interface. pyproject.toml bounds uvicorn's
-# version for it, and tests/app/http/test_protocol.py holds the list against both.
-UVICORN_ATTRIBUTES = (
-    "cycle", "expect_100_continue", "flow", "headers", "loop", "parser", "pipeline", "transport",
-    "url",
-)  # fmt: skip
-UVICORN_METHODS = (
-    "_unset_keepalive_if_required", "connection_lost", "connection_made", "data_received",
-    "on_body", "on_headers_complete", "on_message_begin", "on_message_complete",
-    "on_response_complete", "shutdown", "timeout_keep_alive_handler",
-)  # fmt: skip
-UVICORN_CYCLE_ATTRIBUTES = (
-    "disconnected", "keep_alive", "message_event", "response_complete", "transport",
-)  # fmt: skip
-
 MAX_HEAD_BYTES = 64 * 1024  # of a request line with its headers, and of trailers but one read
+MAX_UNSENT_BYTES = 32 * 1024  # and one answer more; with TLS it would be 512 KiB
+MAX_HEADERS = 200  # each takes a hundred bytes and more, however short it is
 MAX_PIPELINED = 32  # requests that wait on one connection for the answer to an earlier one
 BODY_HEADERS = (b"content-length", b"transfer-encoding")
 
@@ -64,20 +56,51 @@ class Protocol(HttpToolsProtocol):
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
         self._gateway: Gateway = app_state["gateway"]
+        self.headers = []  # until the first request
         self._input = Input.HEAD
         self._head = _HeadLimits()
         self._head_timer: asyncio.TimerHandle | None = None
         self._head_error: RequestError | None = None  # the parser can only say that there is one
         self._pending_error: RequestError | None = None  # sent behind the answers in flight
         self._closing: LingeringClose | None = None
+        self._half_closed: HalfClosed | None = None
+        self.idle_since = self.loop.time()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
         super().connection_made(transport)
+        transport.set_write_buffer_limits(MAX_UNSENT_BYTES)
         self.flow = _PipelineFlow(transport, self.pipeline)
+        timeout_s = self._gateway.settings.deadline_ms / 1000
+        self._unread = UnreadAnswers(transport, self.loop, timeout_s)
         self._expect_head()
+
+    def eof_received(self) -> bool:  # type: ignore[override]  # as asyncio allows
+        """Answer a client that only closed its sending side, then close; not possible with TLS."""
+        if self.is_idle or self._input is not Input.HEAD or not self.transport.can_write_eof():
+            return False
+        last = self.pipeline[0][0] if self.pipeline else self.cycle
+        last.keep_alive = False
+        if not self.pipeline and self.parser.get_http_version() != "1.0":
+            self._half_closed = HalfClosed(self.transport, self.loop, self._is_waiting)
+        return True
+
+    def _is_waiting(self) -> bool:
+        begun = not isinstance(self.cycle, FastPredict) and self.cycle.response_started
+        return not self.is_idle and not begun
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._unread.watch()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._unread.ignore()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_head_timer()
+        self._unread.ignore()
+        if self._half_closed is not None:
+            self._half_closed.end()
         self._unset_keepalive_if_required()
         if self._closing is not None:
             self._closing.close()
@@ -99,11 +122,12 @@ class Protocol(HttpToolsProtocol):
             # The offer may be ignored (RFC 9110, section 7.8), but the parser reads no further.
             self.cycle.keep_alive = False
         except httptools.HttpParserError:
-            self._reject(self._head_error or BadRequest("This is not valid HTTP (RFC 9112)."))
+            error = self._head_error or coding_error(self.headers)
+            self._reject(error or BadRequest("This is not valid HTTP (RFC 9112)."))
         else:
-            if self._head.pending_bytes > MAX_HEAD_BYTES:
+            if self._head.pending_bytes > MAX_HEAD_BYTES or len(self.headers) > MAX_HEADERS:
                 self._reject(_long_head())
-            elif self._head.pending_bytes and self._idle and self._head_timer is None:
+            elif self._head.pending_bytes and self.is_idle and self._head_timer is None:
                 self._expect_head()
 
     def on_message_begin(self) -> None:
@@ -127,7 +151,7 @@ class Protocol(HttpToolsProtocol):
         else:
             super().on_headers_complete()
             self._input = Input.BODY
-            self.cycle.transport = _CycleTransport(self)  # type: ignore[assignment]  # as above
+            self.cycle.transport = CycleTransport(self.transport, self.hang_up)  # type: ignore[assignment]  # as above
 
     def on_body(self, body: bytes) -> None:
         self._head.clear()
@@ -150,20 +174,29 @@ class Protocol(HttpToolsProtocol):
         if self._pending_error is not None and not self.pipeline:
             self._reject(self._pending_error)
         elif self._closing is None:
+            self.idle_since = self.loop.time()
             super().on_response_complete()
+
+    def timeout_keep_alive_handler(self) -> None:
+        self._unread.close()
 
     def hang_up(self) -> None:
         """Close behind the last answer, but let a client that still sends read it first."""
         if self._input is Input.HEAD:
-            self.transport.close()
+            self._unread.close()
         elif self._closing is None and not self.transport.is_closing():
             self.flow.resume_reading()
-            self._closing = LingeringClose(self.transport, self.loop)
+            self._closing = LingeringClose(self.transport, self._unread, self.loop)
 
     def shutdown(self) -> None:
         super().shutdown()
         if self._closing is not None:
             self._closing.close()
+
+    def drop(self) -> None:
+        """End the connection at once, in favour of another."""
+        self.connections.discard(self)
+        self.transport.abort()
 
     def cut_off(self) -> None:
         """Answer the request in flight with a 503, because the graceful shutdown timed out."""
@@ -174,7 +207,7 @@ class Protocol(HttpToolsProtocol):
         """Whether the request needs nothing that only ASGI does here."""
         return (
             self.parser.get_method() == b"POST"
-            and self._idle
+            and self.is_idle
             and not self.flow.write_paused
             and not self.expect_100_continue
             and not self.parser.should_upgrade()
@@ -187,7 +220,7 @@ class Protocol(HttpToolsProtocol):
         return keeps and self.parser.get_http_version() != "1.0"
 
     @property
-    def _idle(self) -> bool:
+    def is_idle(self) -> bool:
         """No request is in flight."""
         return self.cycle is None or self.cycle.response_complete
 
@@ -197,6 +230,17 @@ class Protocol(HttpToolsProtocol):
             return BadRequest("An earlier request closes this connection.")
         if self._head.longest_bytes > MAX_HEAD_BYTES and self._head_bytes() > MAX_HEAD_BYTES:
             return _long_head()
+        if len(self.headers) > MAX_HEADERS:
+            return _long_head()
+        hosts = [value for name, value in self.headers if name == b"host"]
+        if len(hosts) != 1 or not HOST.fullmatch(hosts[0]):
+            error = host_error(self.parser.get_http_version(), hosts)
+            if error is not None:
+                return error
+        if any(name == CODING and value != b"chunked" for name, value in self.headers):
+            error = coding_error(self.headers)
+            if error is not None:
+                return error
         if len(self.pipeline) >= MAX_PIPELINED:
             return Overloaded(f"More than {MAX_PIPELINED} requests wait on this connection.")
         # The parser reads no body behind an offer to change the protocol, which some clients make
@@ -222,17 +266,31 @@ class Protocol(HttpToolsProtocol):
         """Read no further; answer with the error behind the answers to all earlier requests."""
         in_body = self._input is Input.BODY
         self._input = Input.NOTHING
+        self.headers, self.scope = [], {}  # type: ignore[typeddict-item]  # frees the head
         if self._closing is not None:
             return
-        if in_body and not self._idle:
-            self.transport.close()  # a body that breaks off can have no answer
-        elif in_body:
-            self.hang_up()
-        elif self._idle:
+        if in_body:
+            self._break_off(error)
+        elif self.is_idle:
             self._send(error)
             self.hang_up()
         else:
             self._pending_error = error
+
+    def _break_off(self, error: RequestError) -> None:
+        """End the connection in the middle of a body, with the error if there is no answer yet."""
+        if self.is_idle:
+            self.hang_up()
+        elif isinstance(self.cycle, FastPredict):
+            self.cycle.keep_alive = False
+            self.cycle.reject(error)
+        elif self.pipeline or self.cycle.response_started:
+            self.transport.close()
+        else:
+            self.cycle.disconnected = True  # for the application; the answer is sent here
+            self.cycle.message_event.set()
+            self._send(error)
+            self.hang_up()
 
     def _send(self, error: RequestError) -> None:
         self._gateway.metrics.count_request(UNMATCHED, UNMATCHED, error.status)
@@ -244,7 +302,9 @@ class Protocol(HttpToolsProtocol):
 
 
 def _long_head() -> TooManyBytes:
-    return TooManyBytes(f"The headers have more than {MAX_HEAD_BYTES} bytes.")
+    return TooManyBytes(
+        f"The headers have more than {MAX_HEAD_BYTES} bytes or {MAX_HEADERS} lines."
+    )
 
 
 class _HeadLimits:
@@ -262,15 +322,6 @@ class _HeadLimits:
 
     def clear(self) -> None:
         self.pending_bytes = 0
-
-
-class _CycleTransport:
-    """What uvicorn's cycle uses of a transport; the connection decides how to close."""
-
-    def __init__(self, connection: Protocol) -> None:
-        self.write = connection.transport.write
-        self.is_closing = connection.transport.is_closing
-        self.close = connection.hang_up
 
 
 class _PipelineFlow(FlowControl):

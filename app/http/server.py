@@ -11,14 +11,17 @@ import uvicorn
 
 from app.errors import SettingError
 from app.http.application import create_app
+from app.http.listener import Listener
 from app.http.protocol import Protocol
 from app.service.gateway import Gateway
 from app.service.lifecycle import FLUSH_S
 from app.settings import Settings, variable
 from app.system import memory
+from app.system.descriptors import connections_within_limit
 
 log = logging.getLogger(__name__)
 KEEP_ALIVE_S = 75
+STEP_S = 0.3  # between the steps of closing, which `stop_timeout_s` does not include
 
 
 class Server(uvicorn.Server):
@@ -42,7 +45,9 @@ class Server(uvicorn.Server):
         asyncio.get_running_loop().call_soon_threadsafe(self._start_shutdown)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
+        await super().startup([])
+        listeners = [self._listen(listening) for listening in sockets or ()]
+        self.servers = listeners  # type: ignore[assignment]  # with what uvicorn uses of one
         if hasattr(signal, "SIGHUP"):
             loop = asyncio.get_running_loop()
             loop.add_signal_handler(signal.SIGHUP, self._reload)
@@ -51,30 +56,63 @@ class Server(uvicorn.Server):
             for sock in server.sockets:
                 log.info("listening on %s", address(self.config, sock))
 
+    def _listen(self, listening: socket.socket) -> Listener:
+        """Accept connections; uvicorn's own servers do so without limits."""
+        config, settings = self.config, self.gateway.settings
+
+        def connect() -> Protocol:
+            return Protocol(config, self.server_state, self.lifespan.state)
+
+        limit = connections_within_limit(settings.max_connections)
+        if limit < settings.max_connections:
+            log.warning(
+                "The limit of open files leaves %s of %s connections (max_connections).",
+                limit, settings.max_connections,
+            )  # fmt: skip
+        listening.listen(config.backlog)
+        return Listener(listening, connect, self.server_state.connections, limit, config.ssl)
+
     def _start_shutdown(self) -> None:
         self._shutdown_task = asyncio.create_task(self._drain())
 
     async def _drain(self) -> None:
-        settings = self.gateway.settings
+        loop, settings = asyncio.get_running_loop(), self.gateway.settings
         log.info("Shutting down: %s requests in flight.", self.gateway.lifecycle.active)
+        end = loop.time() + settings.stop_timeout_s
         finished = await self.gateway.lifecycle.stop(settings.drain_s, settings.stop_timeout_s)
         if finished:
-            self._close(FLUSH_S)
+            self._close(min(FLUSH_S, max(0, end - loop.time())))
             return
         log.error("Stopped with %s requests unfinished.", self.gateway.lifecycle.active)
         self._cut_off()
 
     def _cut_off(self) -> None:
         """Close now; requests without an answer get a 503."""
-        for connection in list(self.server_state.connections):
-            if isinstance(connection, Protocol):
-                connection.cut_off()
+        for connection in self._connections():
+            connection.cut_off()
         self._close(0)
 
     def _close(self, wait_s: float) -> None:
-        """Let uvicorn close; ASGI requests without an answer after `wait_s` get a 503."""
-        self.config.timeout_graceful_shutdown = wait_s  # type: ignore[assignment]  # any number
+        """Let uvicorn close; ASGI requests without an answer get a 503 soon after `wait_s`.
+
+        Clients that do not read would keep their connections, and so the process, for ever.
+        """
+        cancel_s = wait_s + STEP_S
+        self.config.timeout_graceful_shutdown = cancel_s  # type: ignore[assignment]  # any number
         self.should_exit = True
+        loop = asyncio.get_running_loop()
+        loop.call_later(wait_s + STEP_S / 2, self._abort, True)
+        loop.call_later(cancel_s + STEP_S, self._abort, False)
+
+    def _abort(self, idle: bool) -> None:
+        """Abort all connections, or those that only wait for their client."""
+        for connection in self._connections():
+            if connection.is_idle or not idle:
+                connection.transport.abort()
+
+    def _connections(self) -> list[Protocol]:
+        found = list(self.server_state.connections)
+        return [connection for connection in found if isinstance(connection, Protocol)]
 
     def _reload(self) -> None:
         self._reloading = asyncio.create_task(self.gateway.reloader.try_reload())

@@ -20,7 +20,8 @@ from app.request.json_text import JsonLimits, excess, read_model
 
 LENGTH_HEADER = "Inference-Header-Content-Length"
 JSON, RAW = "application/json", "application/octet-stream"
-# Pixels of 4 images of 224 x 224 as a flat list, or of one as nested lists; about 30 keys are used.
+# Pixels of 4 images of 224 x 224 in a flat list, or of one image in nested lists. A valid request
+# has about 30 keys.
 JSON_LIMITS = JsonLimits(commas=700_000, lists=60_000, objects=1000, colons=1000)
 
 

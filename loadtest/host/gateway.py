@@ -28,6 +28,8 @@ def measure_variants(server: Server) -> None:
 def _start(store: Path, log: Path, env: dict[str, str], *options: str) -> Server:
     port = free_port()
     command = [str(GATEWAY), "serve", "--store", str(store), "--port", str(port)]
-    # --measure-s 0: the service must not time variants while it is measured itself.
-    command += ["--log-level", "warning", "--measure-s", "0", *options]
+    # --measure-s 0: the service must not time variants while it is measured itself. The open loop
+    # has up to 1024 connections.
+    command += ["--log-level", "warning", "--measure-s", "0", "--max-connections", "1024"]
+    command += options
     return Server(command, port, "/readyz", env=env, log=log)

@@ -29,7 +29,7 @@ BYTES_A_PIXEL = {
 }
 SUM = re.compile(
     r"(\d+) MB \+ WORKERS x (\d+) MB \+ MAX_DECODE_BYTES \+ HELPER_MEMORY_BYTES"
-    r" \+ MAX_INFLIGHT_BYTES \+ (\d+) x MAX_BODY_BYTES"
+    r" \+ MAX_INFLIGHT_BYTES \+ (\d+) x MAX_BODY_BYTES \+ MAX_CONNECTIONS x ([\d.]+) MB"
 )
 WIDTH, HEIGHT = 4000, 3000
 CORES = 16  # of the largest gateway, if the workers follow the machine
@@ -222,7 +222,8 @@ def test_what_a_deployment_accepts_fits_its_limit(
     deployment: Deployment, settings: Settings
 ) -> None:
     [figures] = SUM.findall(PAGE)
-    at_rest, worker, bodies = map(int, figures)
+    at_rest, worker, bodies = map(int, figures[:3])
+    connection = float(figures[3])
     most = (
         at_rest * 10**6
         + (settings.workers or deployment.cores) * worker * 10**6
@@ -230,6 +231,7 @@ def test_what_a_deployment_accepts_fits_its_limit(
         + settings.helper_memory_bytes
         + settings.max_inflight_bytes
         + bodies * settings.max_body_bytes
+        + settings.max_connections * connection * 10**6
     )
     assert most + deployment.beside <= deployment.limit
 

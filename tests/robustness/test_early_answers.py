@@ -22,7 +22,7 @@ def early_status(
     service: Service, path: str, expected: int, trust: ssl.SSLContext | None = None
 ) -> int:
     """Send the body when the answer is on its way, and read that after it, as `urllib` may do."""
-    body = bytes(20_000_000 if expected == TooManyBytes.status else 10_000_000)
+    body = bytes(30_000_000 if expected == TooManyBytes.status else 10_000_000)
     with connection(service) as opened, secured(opened, trust) as channel:
         channel.sendall(head(path, Content_Length=len(body), Connection="close"))
         logged = f"POST {path.partition('?')[0]} {expected}"

@@ -37,7 +37,7 @@ class Lingering:
         self._clock = MovedClock(monkeypatch)
         self.transport = Transport(tls)
         transport: Any = self.transport
-        self.close = LingeringClose(transport, asyncio.get_running_loop())
+        self.close = LingeringClose(transport, transport, asyncio.get_running_loop())
 
     async def pass_s(self, seconds: float) -> bool:
         """Whether it is closed after that time."""

@@ -13,13 +13,9 @@ import httpx
 import pytest
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
+from app.http import uvicorn_internals
 from app.http.fast_predict import FastPredict
-from app.http.protocol import (
-    UVICORN_ATTRIBUTES,
-    UVICORN_CYCLE_ATTRIBUTES,
-    UVICORN_METHODS,
-    Protocol,
-)
+from app.http.protocol import Protocol
 from app.settings import Settings
 from tests.processes import LIVELINESS_S
 from tests.robustness.sockets import closed_by_server, head, reply
@@ -100,13 +96,13 @@ def test_what_is_used_of_uvicorn_is_listed() -> None:
     }
     overridden = {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
     public = {name for name in (used | overridden) & of_uvicorn if not name.startswith("__")}
-    assert public == {*UVICORN_ATTRIBUTES, *UVICORN_METHODS}
+    assert public == {*uvicorn_internals.ATTRIBUTES, *uvicorn_internals.METHODS}
 
 
 def test_a_fast_prediction_has_what_uvicorn_uses_of_its_cycle() -> None:
-    """Apart from its transport, which only cycles of uvicorn's own write to."""
+    """Apart from two, which are used of uvicorn's own cycles only."""
     cycle = inspect.getsource(RequestResponseCycle.__init__)
-    assert all(f"self.{name} = " in cycle for name in UVICORN_CYCLE_ATTRIBUTES)
+    assert all(f"self.{name} = " in cycle for name in uvicorn_internals.CYCLE_ATTRIBUTES)
     own = inspect.getsource(FastPredict)
-    for name in set(UVICORN_CYCLE_ATTRIBUTES) - {"transport"}:
+    for name in set(uvicorn_internals.CYCLE_ATTRIBUTES) - {"transport", "response_started"}:
         assert re.search(rf"^( {{4}}| {{8}}self\.){name} = ", own, re.MULTILINE), name
