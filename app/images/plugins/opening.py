@@ -48,6 +48,10 @@ def prepare(
         canvas = webp_canvas(data)
         check_size(canvas)
         return _needed_bytes(name, canvas), partial(_opened, name, data)
+    if name == "PNG" and data[12:16] == b"IHDR":  # opening it copies the file without metadata
+        size = int.from_bytes(data[16:20]), int.from_bytes(data[20:24])
+        check_size(size)
+        return _needed_bytes(name, size) + len(data), partial(_opened, name, data)
     image = _opened(name, data)
     check_size(image.size)
     size = image.allocated_size if isinstance(image, TiffFile) else image.size
