@@ -371,7 +371,7 @@ def test_bytes_that_belong_to_no_tensor_are_refused(client: httpx.Client) -> Non
 def test_limits_and_keys_hold_as_for_predict(admin: httpx.Client) -> None:
     assert "the maximum is 3" in error_of(infer(admin, {"inputs": [files(*[PHOTO] * 4)]}), 413)
     path = f"/v2/models/{SMALL_V1}/infer"
-    assert "larger than the limit" in error_of(admin.post(path, content=bytes(17 * 2**20)), 413)
+    assert "larger than the limit" in error_of(admin.post(path, content=bytes(25 * 2**20)), 413)
     squeezed = admin.post(path, content=b"x", headers={"Content-Encoding": "gzip"})
     assert "Compressed bodies are not supported" in error_of(squeezed, 415)
     assert "unknown parameter" in error_of(admin.post(f"{path}?top_k=1", content=b"x"), 422)
