@@ -30,6 +30,7 @@ class Classification:
     decode_ms: float = 0.0
     inference_ms: float = 0.0
     error: Problem | UnreadableImage | None = None
+    warnings: tuple[str, ...] = ()  # what seems to be missing from a damaged file
 
     @property
     def label(self) -> str:
@@ -134,6 +135,7 @@ def to_classifications(sent: Mapping[str, Any]) -> list[Classification]:
             result["decode_ms"],
             result["inference_ms"],
             to_problem(result["error"]) if result.get("error") else None,
+            tuple(result.get("warnings") or ()),
         )
         for result in sent["results"]
     ]

@@ -149,6 +149,16 @@ def test_an_unreadable_image_does_not_affect_the_others(
 
 
 @both
+def test_what_a_damaged_file_lacks_is_a_warning(do: Do, url: str) -> None:
+    whole = encode(noise(300, 200), "JPEG")
+    cut = whole[: int(len(whole) * 0.95)] + b"\xff\xd9"
+    found = do(url, "classify", [whole, cut])
+    assert (found[0].warnings, found[1].error) == ((), None)
+    [warning] = found[1].warnings
+    assert "ends before its last pixel" in warning
+
+
+@both
 def test_each_error_has_its_class(do: Do, url: str) -> None:
     image = encode(noise())
     with pytest.raises(UnknownModel, match=SMALL_V1):
