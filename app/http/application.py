@@ -1,11 +1,14 @@
 """The application: its routes, its middleware and its background tasks."""
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from functools import cache
+from threading import Lock
 from typing import Any
 
 from fastapi import FastAPI
+from fastapi.responses import JSONResponse, Response
 from pydantic.json_schema import models_json_schema
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -80,14 +83,34 @@ def create_app(settings: Settings, gateway: Gateway | None = None) -> FastAPI:
         lifespan=lifespan,
         docs_url=None,  # FastAPI's pages need a CDN; app/http/static works offline
         redoc_url=None,
+        openapi_url=None,  # FastAPI would encode the document again for every request
         redirect_slashes=False,  # a path with an extra slash is unknown, like any other
     )
+    app.add_api_route("/openapi.json", encoded_once(app), include_in_schema=False)
     error_responses.install(app, "/docs" if settings.page else "/openapi.json")
     for resource in (predict, models, oip, health, metrics):
         app.include_router(resource.router)
     if settings.page:
         app.include_router(page.router)
     return app
+
+
+def encoded_once(app: Application) -> Callable[[], Response]:
+    """A route for the OpenAPI document, which is made by the first request.
+
+    That takes 0.2 s, so it is done by a thread, as for all routes that are no coroutines.
+    """
+    lock = Lock()
+
+    @cache
+    def document() -> bytes:
+        return bytes(JSONResponse(app.openapi()).body)
+
+    def openapi() -> Response:
+        with lock:
+            return Response(document(), media_type=JSONResponse.media_type)
+
+    return openapi
 
 
 def loops(settings: Settings, gateway: Gateway) -> Iterator[Coroutine[Any, Any, None]]:

@@ -37,6 +37,15 @@ def document(client: httpx.Client) -> dict[str, Any]:
     return found
 
 
+def test_each_answer_has_headers_of_its_own(client: httpx.Client) -> None:
+    """The document is encoded once, the answer is not kept."""
+    first, second = (client.get("/openapi.json") for _ in range(2))
+    assert first.content == second.content
+    assert first.headers["content-type"] == "application/json"
+    [first_id], [second_id] = (one.headers.get_list("x-request-id") for one in (first, second))
+    assert first_id != second_id
+
+
 def operations(document: dict[str, Any]) -> dict[tuple[str, str], dict[str, Any]]:
     return {
         (method.upper(), path): operation
