@@ -1,7 +1,7 @@
 """Files that were answered wrongly once, as a table: before, and what is right.
 
-The files are in ../shared/cases/images. `before` is the answer of version 0.16 with the default
-model and documents the fault. The right answer is the pixels of another file, a class, or an error.
+The files are in ../shared/cases/images. `before` documents the fault and is not tested. The right
+answer is the pixels of another file, two grey levels, or an error.
 """
 
 from pathlib import Path
