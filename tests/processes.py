@@ -116,10 +116,14 @@ def launch(store: Path, log_file: Path, **settings: object) -> subprocess.Popen[
 
 
 def handles_signals(pid: int) -> bool:
-    """Whether a service has its handlers; the last one to be set is that SIGHUP is ignored."""
+    """Whether a service has its handlers.
+
+    All are looked at, because a process may inherit that SIGHUP or SIGINT is ignored.
+    """
     status = Path(f"/proc/{pid}/status").read_text("utf-8")
-    found = re.search(r"SigIgn:\s+([0-9a-f]+)", status)
-    return found is not None and bool(int(found[1], 16) >> (signal.SIGHUP - 1) & 1)
+    masks = {name: int(mask, 16) for name, mask in re.findall(r"(Sig\w+):\s+([0-9a-f]+)", status)}
+    caught = all(masks["SigCgt"] >> (number - 1) & 1 for number in (signal.SIGTERM, signal.SIGINT))
+    return caught and bool(masks["SigIgn"] >> (signal.SIGHUP - 1) & 1)
 
 
 def cpu_ticks(pid: int) -> int:

@@ -91,7 +91,7 @@ def test_a_flood_of_connections_makes_few_log_lines(store: Path) -> None:
         for _ in range(300):
             with connection(service) as opened:
                 opened.sendall(HALF_HEAD)
-        assert classify(service, light_image()).status_code == 200
+        until(lambda: classify(service, light_image()).status_code == 200, "the flood is over")
         took_s = time.monotonic() - began
         assert service.log.count("Dropped an idle") <= took_s + 1  # one a second
 
