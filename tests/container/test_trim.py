@@ -1,7 +1,7 @@
 """Removing debug information from a library, and the health check."""
 
-import shutil
 import os
+import shutil
 import subprocess
 import sys
 import sysconfig
