@@ -165,7 +165,7 @@ def test_photos_that_are_missing_few_or_damaged_are_rejected(
         arguments = ("--calibration", str(folder), "--store", str(tmp_path))
         return refused(capsys, "models", "quantize", path.stem, *arguments)
 
-    assert "contains no image (.bmp, " in reason()
+    assert "contains no image (.avif, " in reason()
     for index in range(3):
         (folder / f"{index}.png").symlink_to(scenes / f"{index}.png")
     assert "contains 3 photos; at least 4 are needed" in reason()
