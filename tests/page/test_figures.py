@@ -161,6 +161,8 @@ def test_live_figures_are_means_of_what_was_added(browser: Browser, address: str
             for _ in range(1000):
                 if holds():
                     return
+                # Above it, the page may still grow.
+                page.locator("#live").scroll_into_view_if_needed()
                 page.clock.run_for(2000)
                 page.wait_for_timeout(20)
             raise AssertionError(page.locator("#live-figures").inner_text())
