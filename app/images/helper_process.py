@@ -136,7 +136,7 @@ class HelperProcess:
             if self._closed:
                 raise Abandoned
             # subprocess uses vfork: no copy of the service, whose threads would not survive a fork.
-            self._process = process = subprocess.Popen(  # noqa: S603
+            self._process = process = subprocess.Popen(  # noqa: S603  no part is a client's
                 [sys.executable, "-P", "-m", "app.images.helper_main", self._arguments],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
@@ -144,7 +144,7 @@ class HelperProcess:
                 bufsize=0,
                 env=environment,
             )
-        assert process.stdin is not None  # noqa: S101
+        assert process.stdin is not None  # noqa: S101  PIPE above; for mypy
         os.set_blocking(process.stdin.fileno(), False)
         with suppress(OSError):  # a user's pipes may be limited
             fcntl.fcntl(process.stdin, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
@@ -172,7 +172,7 @@ class HelperProcess:
     def _write(
         self, process: subprocess.Popen[bytes], data: bytes, abandoned: Callable[[], bool]
     ) -> None:
-        assert process.stdin is not None  # noqa: S101
+        assert process.stdin is not None  # noqa: S101  PIPE above; for mypy
         left, ready = memoryview(data), select.poll()
         ready.register(process.stdin, select.POLLOUT)
         while left:
@@ -188,7 +188,7 @@ class HelperProcess:
     def _read(
         self, process: subprocess.Popen[bytes], size: int, abandoned: Callable[[], bool]
     ) -> bytes:
-        assert process.stdout is not None  # noqa: S101
+        assert process.stdout is not None  # noqa: S101  PIPE above; for mypy
         parts, ready = bytearray(), select.poll()
         ready.register(process.stdout, select.POLLIN)
         while len(parts) < size:

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -32,3 +32,13 @@ def services(variables: Mapping[str, str]) -> dict[str, dict[str, Any]]:
 def environment(service: Mapping[str, Any]) -> dict[str, str]:
     """The environment variables of a service."""
     return dict(service["environment"])
+
+
+def gateways() -> Iterator[tuple[str, dict[str, Any]]]:
+    """Each service of this project with its defaults, and with the variables of each board."""
+    boards = {path.stem: read_variables(path) for path in ROOT.glob("deploy/*.env")}
+    for board, variables in {"": {}, **boards}.items():
+        for name, service in services(variables).items():
+            chosen = variables.get("COMPOSE_PROFILES", name)
+            if "models:/models" in service.get("volumes", ()) and name == chosen:
+                yield f"compose {board or name}", service

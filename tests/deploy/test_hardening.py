@@ -35,24 +35,17 @@ def image_user() -> bool:
 
 
 def composed() -> Iterator[Deployment]:
-    boards: dict[str, Mapping[str, str]] = {
-        path.stem: compose_file.read_variables(path) for path in ROOT.glob("deploy/*.env")
-    }
-    for profile, variables in {"": {}, **boards}.items():
-        for name, service in compose_file.services(variables).items():
-            chosen = variables.get("COMPOSE_PROFILES", name)
-            if "models:/models" not in service.get("volumes", ()) or name != chosen:
-                continue
-            yield Deployment(
-                f"compose {profile or name}",
-                compose_file.environment(service),
-                read_only=service["read_only"],
-                own_user=image_user() and "user" not in service and "privileged" not in service,
-                no_new_privileges="no-new-privileges:true" in service["security_opt"],
-                no_capabilities=service["cap_drop"] == ["ALL"] and "cap_add" not in service,
-                memory_limit=bool(service["deploy"]["resources"]["limits"]["memory"]),
-                restarts=service["restart"] == "unless-stopped",
-            )
+    for label, service in compose_file.gateways():
+        yield Deployment(
+            label,
+            compose_file.environment(service),
+            read_only=service["read_only"],
+            own_user=image_user() and "user" not in service and "privileged" not in service,
+            no_new_privileges="no-new-privileges:true" in service["security_opt"],
+            no_capabilities=service["cap_drop"] == ["ALL"] and "cap_add" not in service,
+            memory_limit=bool(service["deploy"]["resources"]["limits"]["memory"]),
+            restarts=service["restart"] == "unless-stopped",
+        )
 
 
 def kubernetes() -> Deployment:

@@ -76,23 +76,16 @@ def docker() -> Deployment:
 
 def composed() -> Iterator[Deployment]:
     """Each service with its defaults, and each board's profile."""
-    boards: dict[str, Mapping[str, str]] = {
-        path.stem: compose_file.read_variables(path) for path in ROOT.glob("deploy/*.env")
-    }
-    for profile, variables in {"": {}, **boards}.items():
-        for name, service in compose_file.services(variables).items():
-            chosen = variables.get("COMPOSE_PROFILES", name)
-            if "models:/models" not in service.get("volumes", ()) or name != chosen:
-                continue
-            own = service.get("healthcheck", {})
-            assert not own.get("disable")
-            yield Deployment(
-                f"compose {profile or name}",
-                seconds(service.get("stop_grace_period", "10s")),
-                service.get("stop_signal", dockerfile("STOPSIGNAL")),
-                compose_file.environment(service),
-                ready=(own.get("test", ["CMD", *image_probe()])[1:],),
-            )
+    for label, service in compose_file.gateways():
+        own = service.get("healthcheck", {})
+        assert not own.get("disable")
+        yield Deployment(
+            label,
+            seconds(service.get("stop_grace_period", "10s")),
+            service.get("stop_signal", dockerfile("STOPSIGNAL")),
+            compose_file.environment(service),
+            ready=(own.get("test", ["CMD", *image_probe()])[1:],),
+        )
 
 
 def kubernetes() -> Deployment:

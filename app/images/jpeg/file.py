@@ -23,7 +23,7 @@ class JpegFile(JpegImageFile):
 
     def _open(self) -> None:
         super()._open()
-        assert self.fp is not None  # noqa: S101
+        assert self.fp is not None  # noqa: S101  Pillow types it as optional
         self.scan_at, self.full_size = self.fp.tell(), self.size
 
     def _read_dpi_from_exif(self) -> None:
@@ -31,7 +31,7 @@ class JpegFile(JpegImageFile):
 
     def load_read(self, read_bytes: int) -> bytes:
         """Read the last bytes of the file apart from the rest, to see whether they are needed."""
-        assert self.fp is not None  # noqa: S101
+        assert self.fp is not None  # noqa: S101  Pillow types it as optional
         left = len(self.data) - LAST_BYTES - self.fp.tell()
         self.end_was_read = self.end_was_read or left <= 0
         return self.fp.read(min(read_bytes, left) if left > 0 else read_bytes)
