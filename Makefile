@@ -52,7 +52,7 @@ format: $(VENV)/.dev  ## format and fix the code with ruff
 bench: $(VENV)/.bench models/store/mobilenet_v2_1.0_224.onnx  ## compare the service with a bare loop: tables for docs/performance.md, 8 minutes
 	$(BIN)/python -m loadtest.bench.run
 
-bench-quick: $(VENV)/.bench models/store/mobilenet_v2_1.0_224.onnx  ## the same in 2 minutes, without writing tables
+bench-quick: $(VENV)/.bench models/store/mobilenet_v2_1.0_224.onnx  ## what has a target, in 2 minutes, without writing tables
 	$(BIN)/python -m loadtest.bench.run --quick
 
 bench-peers: $(VENV)/.bench models/store/mobilenet_v2_1.0_224.onnx  ## compare the service with seven other model servers, 15 minutes

@@ -3,10 +3,9 @@
 from collections.abc import Callable
 from statistics import median
 
-from loadtest.bench.plan import OPEN_LOOP_LOADS, TARGET_FORM, TARGET_PHOTO, connections
+from loadtest.bench.plan import OPEN_LOOP_LOADS, TARGET_FORM, TARGET_PHOTO, Plan, connections
 from loadtest.bench.result import BenchResult, ModelResult, Sample, median_of, select
-from loadtest.load.body import FORMS
-from loadtest.load.photos import SIZES, size_text
+from loadtest.load.photos import size_text
 from loadtest.load.wrk import saturating
 from loadtest.report import megabytes, number, percent, table, verdict
 
@@ -21,9 +20,9 @@ def render(result: BenchResult) -> str:
         "### Against the bare loop",
         _targets(result.models, cores),
         "### The bare loop",
-        _bare_loop(result.models, cores),
+        _bare_loop(result.models, result.plan, cores),
         "### Closed loop",
-        *(_closed_loop(model, cores) for model in result.models),
+        *(_closed_loop(model, result.plan, cores) for model in result.models),
         "### Open loop",
         _open_loop(result.models),
         "### Start and memory",
@@ -70,10 +69,10 @@ def _targets(models: list[ModelResult], cores: int) -> str:
     return table(headings, rows)
 
 
-def _bare_loop(models: list[ModelResult], cores: int) -> str:
+def _bare_loop(models: list[ModelResult], plan: Plan, cores: int) -> str:
     rows = []
     for model in models:
-        for photo in SIZES:
+        for photo in plan.photos:
             single = select(model.samples, photo)
             many = select(model.samples, photo, count=saturating(cores))
             rows.append(
@@ -90,11 +89,11 @@ def _bare_loop(models: list[ModelResult], cores: int) -> str:
     return table((*headings, f"images/s, {cores} threads", "CPU ms per image"), rows)
 
 
-def _closed_loop(model: ModelResult, cores: int) -> str:
+def _closed_loop(model: ModelResult, plan: Plan, cores: int) -> str:
     rows = [
         (size_text(photo), form, count, *_cells(select(model.samples, photo, form, count)))
-        for photo in SIZES
-        for form in FORMS
+        for photo in plan.photos
+        for form in plan.forms
         for count in connections(cores)
     ]
     headings = ("JPEG", "body", "connections", "requests/s", "relative to bare", "p50 ms", "p95 ms")

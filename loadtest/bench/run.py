@@ -31,7 +31,7 @@ from loadtest.host.model_store import LARGEST, SMALLEST, STORE, make_store
 from loadtest.load.bare_loop import BareLoop
 from loadtest.load.body import FORMS, PATH, BodyFile, write_body
 from loadtest.load.open_loop import run_open_loop
-from loadtest.load.photos import SIZES, prepare_photos
+from loadtest.load.photos import prepare_photos
 from loadtest.load.wrk import check_wrk, run_wrk, saturating
 from loadtest.report import percent, save
 
@@ -69,8 +69,9 @@ def measure(subject: Subject, plan: Plan, cores: int, step: Callable[[str], None
         run_wrk(server.url(PATH), body, saturating(cores), 1)  # warm up
         rounds = Rounds(server, bare, cores, plan, step)
         for _ in range(plan.rounds):
-            for name, each in subject.photos.items():
-                samples += rounds.measure(each, subject.bodies[name].values())
+            for name in plan.photos:
+                bodies = [subject.bodies[name][form] for form in plan.forms]
+                samples += rounds.measure(subject.photos[name], bodies)
         for _ in range(plan.target_rounds):
             samples += rounds.measure(photo, [body])
         many = select(samples, TARGET_PHOTO, TARGET_FORM, saturating(cores))
@@ -102,13 +103,13 @@ def _start_times(subject: Subject, times: int) -> tuple[list[float], list[float]
 
 def _steps(plan: Plan, cores: int) -> int:
     """Count the calls of `step` for one model: each bare loop and one per body after it."""
-    loops = plan.rounds * len(SIZES) * (1 + len(FORMS)) + plan.target_rounds * (1 + 1)
+    loops = plan.rounds * len(plan.photos) * (1 + len(plan.forms)) + plan.target_rounds * (1 + 1)
     return 2 + len(connections(cores)) * loops + len(OPEN_LOOP_LOADS)
 
 
 def main(
     store: Annotated[Path, typer.Option(help="Folder of the .onnx files.")] = STORE,
-    quick: Annotated[bool, typer.Option(help="Run for two minutes and do not publish.")] = False,
+    quick: Annotated[bool, typer.Option(help="Measure the targets only; do not publish.")] = False,
     publish: Annotated[bool, typer.Option(help="Update docs/performance.md.")] = True,
 ) -> None:
     """Measure the service beside a bare loop, and write tables."""
