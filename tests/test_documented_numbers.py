@@ -12,6 +12,7 @@ from app.auto import brownout, chooser
 from app.http import lingering_close, listener, protocol, server
 from app.inference import timings
 from app.oip import grpc_limits, request, rest_codec
+from app.request import json_text
 from app.service import body_quota
 from app.settings import Settings
 from app.telemetry import metrics
@@ -102,15 +103,18 @@ PROMISES = [
     Promise("choosing.md", "is tried again after 30 s", ((timings.MAX_AGE_S, 30),)),
     Promise(
         "protocol.md",
-        "at most 8 inputs and outputs with 16 parameters each, at most 1000 keys, 1000 objects, "
-        "60000 lists and 700000 commas in its JSON, and at most 5000 fields in its gRPC message",
+        "at most 8 inputs and outputs with 16 parameters each, at most 4000 quotation "
+        "marks, 1000 objects, 60000 lists and 700000 commas in its JSON, 10 bytes for each of more "
+        "than 1000 values, and at most 5000 fields in its gRPC message",
         (
             (request.MAX_TENSORS, 8),
             (request.MAX_PARAMETERS, 16),
-            (rest_codec.JSON_LIMITS.colons, 1000),
+            (rest_codec.JSON_LIMITS.quotes, 4000),
             (rest_codec.JSON_LIMITS.objects, 1000),
             (rest_codec.JSON_LIMITS.lists, 60_000),
             (rest_codec.JSON_LIMITS.commas, 700_000),
+            (json_text.MAX_BYTES_PER_COMMA, 10),
+            (json_text.MANY_COMMAS, 1000),
             (protobuf_fields.MAX_FIELDS, 5000),
         ),
     ),

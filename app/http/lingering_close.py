@@ -11,6 +11,8 @@ from app.http.unread_answers import UnreadAnswers
 QUIET_S = 2  # silence that ends it
 MAX_LINGER_S = 30
 MAX_BYTES = 64 * 2**20
+# Discarding takes processor time too, and a client that sends as fast as it can takes most of it.
+BURST_BYTES, PAUSE_S = 2**20, 0.02
 
 
 class LingeringClose:
@@ -22,9 +24,12 @@ class LingeringClose:
         unread: UnreadAnswers,
         loop: asyncio.AbstractEventLoop,
     ) -> None:
+        self._transport = transport
         self._unread = unread
         self._loop = loop
         self._bytes = 0
+        self._bytes_before_pause = 0
+        self._pause: asyncio.TimerHandle | None = None
         self._bytes_before = 0  # at the last check for silence
         self._end = loop.time() + MAX_LINGER_S
         self._timer = loop.call_later(QUIET_S, self._check)
@@ -35,10 +40,16 @@ class LingeringClose:
         self._bytes += size_bytes
         if self._bytes > MAX_BYTES:
             self.close()
+        elif self._bytes > self._bytes_before_pause + BURST_BYTES:
+            self._bytes_before_pause = self._bytes
+            self._transport.pause_reading()
+            self._pause = self._loop.call_later(PAUSE_S, self._transport.resume_reading)
 
     def close(self) -> None:
         """Close the connection now; may be called again."""
         self._timer.cancel()
+        if self._pause is not None:
+            self._pause.cancel()
         self._unread.close()
 
     def _check(self) -> None:

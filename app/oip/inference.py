@@ -5,7 +5,7 @@ from functools import partial
 
 from starlette.responses import Response
 
-from app.errors import RequestError, UnknownModel, UnsupportedFormat
+from app.errors import BadRequest, RequestError, UnknownModel, UnsupportedFormat
 from app.inference.classify import ImageRun
 from app.inference.scheduler import Ticket
 from app.model.model import Model
@@ -14,6 +14,7 @@ from app.oip.answer import InferAnswer, to_answer
 from app.oip.request import VERSION, InferRequest, Plan, plan
 from app.oip.tensors import excerpt
 from app.request.admitted import AdmittedRequest
+from app.request.json_text import JsonStructure
 from app.service.gateway import Gateway
 from app.telemetry.record import ImageRecord, Record
 from app.wire import Headers
@@ -83,7 +84,7 @@ class Inference(AdmittedRequest):
 class HttpInference(Inference):
     """One inference over HTTP. In order: `open`, `take`, `start`, `answer`, `close`."""
 
-    __slots__ = ("_header_length",)
+    __slots__ = ("_json_bytes", "_structure")
 
     def open(self, name: str, version: str, headers: Headers) -> None:
         """Admit the request and read its head; `headers` have lower-case names.
@@ -93,19 +94,33 @@ class HttpInference(Inference):
         """
         self.admit(headers)
         self.choose(name, version)
-        self._header_length: str | None = None
+        length: str | None = None
         for key, value in headers:
             if key == rest_codec.LENGTH_HEADER.lower().encode():
-                self._header_length = value.decode("latin-1")
+                length = value.decode("latin-1")
             elif key == b"content-encoding" and value != b"identity":
                 raise UnsupportedFormat(
                     "Compressed bodies are not supported. Images gain nothing from compression."
                 )
+        self._json_bytes = rest_codec.read_json_bytes(length)
+        self._structure = JsonStructure(rest_codec.JSON_LIMITS, self._json_bytes)
+
+    def take(self, chunk: bytes) -> None:
+        """Add a chunk to the body.
+
+        Raises:
+            BadRequest: its JSON is beyond its limits.
+            RequestError: as of any body.
+        """
+        super().take(chunk)
+        try:
+            self._structure.add(chunk)
+        except BadRequest as error:
+            error.detail += " Send large tensors as binary data, or images as BYTES."
+            raise
 
     def start(self) -> Ticket[ImageRun]:
-        return self.queue(
-            rest_codec.read_request(self.body(), self._header_length, self.model.name)
-        )
+        return self.queue(rest_codec.read_request(self.body(), self._json_bytes, self.model.name))
 
     def answer(self, outcomes: Sequence[ImageRun | Exception]) -> Response:
         content, headers = rest_codec.write_answer(self.conclude(outcomes))

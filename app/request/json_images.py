@@ -5,7 +5,7 @@ from typing import NoReturn
 
 from app.errors import BadRequest, RequestError, TooManyImages
 from app.request.base64_image import from_base64
-from app.request.json_text import JsonLimits, excess, read_model
+from app.request.json_text import JsonLimits, JsonStructure, read_model
 from app.request.messages import InstancesBody, PredictBody
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
@@ -29,9 +29,11 @@ def read_json(body: bytes, max_images: int) -> list[bytes | RequestError]:
         commas=2 * max_images + SPARE,
         lists=SPARE,
         objects=max_images + SPARE,
-        colons=max_images + SPARE,
+        quotes=4 * (max_images + SPARE),
     )
-    if excess(body, limits):
+    try:
+        JsonStructure(limits).add(body)
+    except BadRequest:
         _reject_long(body, max_images)
     if _INSTANCES.match(body):
         instances = read_model(InstancesBody, body).instances

@@ -18,6 +18,7 @@ class Transport:
         self.tls = tls
         self.half_closed = False
         self.closed = False
+        self.reading = True
 
     def can_write_eof(self) -> bool:
         return not self.tls
@@ -28,6 +29,14 @@ class Transport:
 
     def close(self) -> None:
         self.closed = True
+
+    def pause_reading(self) -> None:
+        assert not self.closed
+        self.reading = False
+
+    def resume_reading(self) -> None:
+        assert not self.closed
+        self.reading = True
 
 
 class Lingering:
@@ -81,5 +90,32 @@ def test_more_than_64_mebibytes_end_it_at_once(monkeypatch: pytest.MonkeyPatch) 
         assert not lingering.transport.closed
         lingering.close.discard(1)
         assert lingering.transport.closed
+
+    asyncio.run(run())
+
+
+def test_reading_pauses_after_each_mebibyte(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def run() -> None:
+        lingering = Lingering(monkeypatch)
+        reading = []
+        for _ in range(2):
+            lingering.close.discard(MIB)
+            reading.append(lingering.transport.reading)
+            lingering.close.discard(1)
+            for pause_s in (0, 0.01, 0.02):
+                await lingering.pass_s(pause_s)
+                reading.append(lingering.transport.reading)
+        assert reading == [True, False, False, True] * 2
+
+    asyncio.run(run())
+
+
+def test_a_closed_connection_is_not_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def run() -> None:
+        lingering = Lingering(monkeypatch)
+        lingering.close.discard(MIB + 1)
+        lingering.close.close()
+        await lingering.pass_s(1)
+        assert not lingering.transport.reading
 
     asyncio.run(run())

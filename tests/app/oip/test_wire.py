@@ -81,7 +81,7 @@ def test_a_request_with_raw_tensors_over_http() -> None:
         b'{"name":"more","shape":[2],"datatype":"UINT8","parameters":{"binary_data_size":2}}],'
         b'"parameters":{"timeout":2500}}'
     )
-    request = rest_codec.read_request(head + FILES_RAW + b"\x05\x06", str(len(head)), "m")
+    request = rest_codec.read_request(head + FILES_RAW + b"\x05\x06", len(head), "m")
     first, second = request.inputs
     assert read_files(first) == FILES
     assert read_pixels(second).tolist() == [5, 6]
@@ -90,7 +90,7 @@ def test_a_request_with_raw_tensors_over_http() -> None:
 
 
 def test_a_body_without_json_is_the_image_itself() -> None:
-    request = rest_codec.read_request(b"\xff\xd8 a JPEG", "0", "m")
+    request = rest_codec.read_request(b"\xff\xd8 a JPEG", 0, "m")
     [tensor] = request.inputs
     assert (tensor.name, tensor.datatype, tensor.shape) == ("image", "BYTES", (1,))
     assert read_files(tensor) == [b"\xff\xd8 a JPEG"]
