@@ -8,7 +8,10 @@ import math
 import struct
 import zlib
 from collections.abc import Callable, Sequence
+from io import BytesIO
 from random import Random
+
+from PIL import Image
 
 MAX_FILE_BYTES = 8_000_000
 MAX_SIDE = 6320  # squared, just under the default limit of pixels
@@ -224,6 +227,43 @@ def tiled_tiff(side: int, tile_side: int, tile: bytes, compression: int = JPEG_I
     return tiff(grey_tags(side, side, compression) + tiles, tile)
 
 
+# AVIF (ISO/IEC 14496-12 and 23008-12)
+
+
+def box(kind: bytes, *content: bytes) -> bytes:
+    body = b"".join(content)
+    return struct.pack(">I", 8 + len(body)) + kind + body
+
+
+def full_box(kind: bytes, *content: bytes) -> bytes:
+    return box(kind, bytes(4), *content)  # version 0 without flags
+
+
+def avif(width: int, height: int, *, trailer: bytes = b"") -> bytes:
+    """Make a grey AVIF with Pillow's encoder; `trailer` are the boxes behind it."""
+    file = BytesIO()
+    Image.new("L", (width, height), 99).save(file, "AVIF", speed=10)
+    return file.getvalue() + trailer
+
+
+def avif_of_items(items: int, extents: int, properties: int) -> bytes:
+    """Make an AVIF of many items with many extents and properties each, all at the same place."""
+    place = struct.pack(">II", 0, 1)
+    numbers = [struct.pack(">H", number) for number in range(1, items + 1)]
+    located = [n + bytes(2) + struct.pack(">H", extents) + place * extents for n in numbers]
+    infos = [box(b"infe", b"\2\0\0\0", n, bytes(2), b"av01", b"\0") for n in numbers]
+    sizes = full_box(b"ispe", struct.pack(">II", 64, 64))
+    meta = full_box(
+        b"meta",
+        full_box(b"hdlr", bytes(4), b"pict", bytes(13)),
+        full_box(b"pitm", struct.pack(">H", 1)),
+        full_box(b"iloc", b"\x44\0", struct.pack(">H", items), *located),
+        full_box(b"iinf", struct.pack(">H", items), *infos),
+        box(b"iprp", box(b"ipco", sizes * properties)),
+    )
+    return box(b"ftyp", b"avif", bytes(4), b"avifmif1") + meta + box(b"mdat", bytes(64))
+
+
 # Random cases
 
 
@@ -363,6 +403,21 @@ def _tiff_tags(random: Random) -> bytes:
     return tiff(grey_tags(64, 64) + strips + tags, bytes(64 * 64))
 
 
+def _avif_pixels(random: Random) -> bytes:
+    return avif(*_sides(random, 1500))
+
+
+def _avif_boxes(random: Random) -> bytes:
+    one = random.choice((box(b"free"), box(b"mdat"), full_box(b"meta"), box(b"moov", box(b"trak"))))
+    return avif(64, 64, trailer=one * _count(random, MAX_FILE_BYTES // len(one)))
+
+
+def _avif_items(random: Random) -> bytes:
+    items = _count(random, 65_535)
+    extents = _count(random, min(65_535, MAX_FILE_BYTES // 8 // items))
+    return avif_of_items(items, extents, _count(random, 100_000))
+
+
 KINDS: dict[str, Callable[[Random], bytes]] = {
     "jpeg scans": _jpeg_scans,
     "jpeg progressive": _jpeg_progressive,
@@ -381,4 +436,7 @@ KINDS: dict[str, Callable[[Random], bytes]] = {
     "tiff strips": _tiff_strips,
     "tiff tiles": _tiff_tiles,
     "tiff tags": _tiff_tags,
+    "avif pixels": _avif_pixels,
+    "avif boxes": _avif_boxes,
+    "avif items": _avif_items,
 }
