@@ -15,11 +15,16 @@ from app.oip.tensors import OutputTensor
 
 @dataclass(frozen=True, slots=True)
 class InferAnswer:
-    """The answer to one request; `id` is the one that the client sent."""
+    """The answer to one request; `id` is the one that the client sent.
+
+    `warnings` says what seems to be missing from damaged images; the protocol's parameters have no
+    lists.
+    """
 
     model_name: str
     outputs: list[OutputTensor]
     id: str = ""
+    warnings: str = ""
 
 
 def to_answer(

@@ -72,6 +72,8 @@ def write_answer(answer: InferAnswer) -> pb.ModelInferResponse:
     message = pb.ModelInferResponse(
         model_name=answer.model_name, model_version=VERSION, id=answer.id
     )
+    if answer.warnings:
+        message.parameters["warnings"].string_param = answer.warnings
     for output in answer.outputs:
         message.outputs.add(name=output.name, datatype=output.datatype, shape=output.shape)
         message.raw_output_contents.append(output.raw())

@@ -1,6 +1,7 @@
 """One inference of the protocol, from its model to its answer."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 
 from starlette.responses import Response
@@ -78,7 +79,10 @@ class Inference(AdmittedRequest):
         self.record.results = [
             ImageRecord(run.queue_ms, run.decode_ms, run.inference_ms) for run in runs
         ]
-        return to_answer(self._request, self._plan, self.model, [run.outputs for run in runs])
+        answer = to_answer(self._request, self._plan, self.model, [run.outputs for run in runs])
+        texts = [(index, text) for index, run in enumerate(runs) for text in run.warnings]
+        warnings = " ".join(f"image {index} of {len(runs)}: {text}" for index, text in texts)
+        return replace(answer, warnings=warnings)
 
 
 class HttpInference(Inference):

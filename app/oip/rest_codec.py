@@ -74,9 +74,11 @@ def write_answer(answer: InferAnswer) -> tuple[bytes, dict[str, str]]:
     """Write the body of an answer and its headers."""
     raw_tensors: list[bytes] = []
     outputs = [_describe_output(output, raw_tensors) for output in answer.outputs]
-    head = {"model_name": answer.model_name, "model_version": VERSION}
+    head: dict[str, Any] = {"model_name": answer.model_name, "model_version": VERSION}
     if answer.id:
         head["id"] = answer.id
+    if answer.warnings:
+        head["parameters"] = {"warnings": answer.warnings}
     text = to_json({**head, "outputs": outputs})
     if not raw_tensors:
         return text, {"Content-Type": JSON}

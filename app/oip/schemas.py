@@ -77,6 +77,9 @@ class InferenceResponse(Wire, json_schema_extra=with_example(examples.INFERENCE_
     model_name: str
     model_version: str
     id: str | None = Field(None, description="Id of the request, if it has one.")
+    parameters: dict[str, str] | None = Field(
+        None, description="`warnings`: what seems to be missing from damaged images."
+    )
     outputs: list[ResponseOutput]
 
 

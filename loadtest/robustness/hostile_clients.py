@@ -3,6 +3,7 @@
 Runs until it is killed, in a process of its own so that it does not slow the clients that measure.
 """
 
+import gzip
 import http.client
 import itertools
 import resource
@@ -14,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from random import Random
 
+from app.oip.rest_codec import JSON_LIMITS
 from app.settings import Settings
 from loadtest.host.server import HOST
 from loadtest.robustness.structured_images import (
@@ -38,9 +40,12 @@ OCTETS, JSON = "application/octet-stream", "application/json"
 MAX_BODY_BYTES: int = Settings.model_fields["max_body_bytes"].default
 
 
-def post_forever(port: int, path: str, content_type: str, bodies: Iterable[bytes]) -> None:
+def post_forever(
+    port: int, path: str, content_type: str, bodies: Iterable[bytes], encoding: str = "identity"
+) -> None:
     """Send one body after another on each of `SENDERS` connections."""
     shared, lock = iter(bodies), threading.Lock()
+    headers = {"Content-Type": content_type, "Content-Encoding": encoding}
 
     def send() -> None:
         while True:
@@ -48,7 +53,7 @@ def post_forever(port: int, path: str, content_type: str, bodies: Iterable[bytes
                 body = next(shared)
             connection = http.client.HTTPConnection(HOST, port, timeout=60)
             with suppress(OSError, http.client.HTTPException):
-                connection.request("POST", path, body, {"Content-Type": content_type})
+                connection.request("POST", path, body, headers)
                 connection.getresponse().read()
             connection.close()
 
@@ -75,11 +80,17 @@ def random_images(port: int) -> None:
     post_forever(port, PREDICT, OCTETS, (kind(random) for kind in kinds))
 
 
-def json_lists(item: bytes) -> Callable[[int], None]:
-    """Send tensors as JSON that consists of brackets and commas."""
+def gzip_bombs(port: int) -> None:
+    """Send small bodies that expand to the limit of a body."""
+    bomb = gzip.compress(bytes(MAX_BODY_BYTES))
+    post_forever(port, PREDICT, OCTETS, itertools.repeat(bomb), "gzip")
+
+
+def json_lists(item: bytes, values: int | None = None) -> Callable[[int], None]:
+    """Send tensors as JSON of these items, which are 16 MB if their number is not given."""
 
     def run(port: int) -> None:
-        items = b",".join([item] * (JSON_BYTES // (len(item) + 1)))
+        items = b",".join([item] * (values or JSON_BYTES // (len(item) + 1)))
         head = b'{"inputs":[{"name":"image","shape":[1,224,224,3],"datatype":"UINT8","data":['
         post_forever(port, INFER, JSON, itertools.repeat(head + items + b"]}]}"))
 
@@ -193,6 +204,8 @@ ATTACKS: dict[str, Callable[[int], None]] = {
     "images of every kind": random_images,
     "JSON of lists": json_lists(b"[1]"),
     "JSON of numbers": json_lists(b"1"),
+    "JSON within its limits": json_lists(b"1.2e-30", JSON_LIMITS.commas - 100),
+    "gzip bombs": gzip_bombs,
     "deep JSON to /v2/repository": json_depth("/v2/repository/index"),
     "deep JSON to /predict": json_depth(PREDICT),
     "clients that never read": hold(READ_NOTHING, SILENT_CLIENTS // 8),

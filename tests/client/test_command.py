@@ -118,6 +118,24 @@ def test_a_folder_becomes_a_table_and_is_not_sent_again(
         assert table.column("error").null_count == FILES - 1
 
 
+@pytest.mark.parametrize("ending", ["csv", "jsonl"])
+def test_what_a_damaged_file_lacks_is_in_its_row(
+    service: Service, tmp_path: Path, ending: str
+) -> None:
+    photos, output = tmp_path / "photos", tmp_path / f"rows.{ending}"
+    photos.mkdir()
+    whole = encode(noise(300, 200), "JPEG")
+    (photos / "cut.jpg").write_bytes(whole[: int(len(whole) * 0.95)] + b"\xff\xd9")
+    (photos / "whole.jpg").write_bytes(whole)
+    command = ("classify", str(photos), "--url", service.base_url, "--output", str(output))
+    assert finished(*command).status == 0
+    with output.open(newline="") as file:
+        rows = csv.DictReader(file) if ending == "csv" else map(json.loads, file)
+        warnings = {row["file"]: row.get("warnings") or "" for row in rows}
+    assert "ends before its last pixel" in str(warnings["cut.jpg"])
+    assert not warnings["whole.jpg"]
+
+
 def test_a_table_that_was_changed_in_between_is_rejected_and_kept(
     service: Service, folder: Path, tmp_path: Path
 ) -> None:

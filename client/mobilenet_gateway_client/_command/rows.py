@@ -28,6 +28,7 @@ class Row:
         return {
             "file": self.file,
             **{name: getattr(found, name) for name in ("model", "resolution", *TIMES)},
+            **({"warnings": list(found.warnings)} if found.warnings else {}),
             "predictions": [asdict(one) for one in found.predictions],
         }
 
@@ -37,6 +38,8 @@ def flatten(nested: Mapping[str, Any]) -> dict[str, Any]:
     flat = {key: value for key, value in nested.items() if key not in ("predictions", "error")}
     if error := nested.get("error"):
         flat |= {"error": error["type"], "error_detail": error["detail"]}
+    if warnings := nested.get("warnings"):
+        flat["warnings"] = " ".join(warnings)
     for rank, prediction in enumerate(nested.get("predictions", ()), start=1):
         flat |= {f"{key}_{rank}": value for key, value in prediction.items()}
     return flat
@@ -48,4 +51,4 @@ def columns(top_k: int) -> list[str]:
         for rank in range(1, top_k + 1)
         for key in ("class_id", "label", "probability")
     ]
-    return ["file", "error", "error_detail", "model", "resolution", *TIMES, *ranks]
+    return ["file", "error", "error_detail", "model", "resolution", *TIMES, "warnings", *ranks]

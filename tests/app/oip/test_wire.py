@@ -122,6 +122,16 @@ def test_an_answer_with_raw_tensors_over_http() -> None:
     }
 
 
+def test_warnings_are_a_parameter_of_the_answer() -> None:
+    answer = InferAnswer("m", [], warnings="image 0 of 1: cut off")
+    body, _ = rest_codec.write_answer(answer)
+    assert json.loads(body)["parameters"] == {"warnings": "image 0 of 1: cut off"}
+    # Field 4 is `parameters`, a map; 3 of its value is `string_param`.
+    parameter = b"\x0a\x08warnings\x12\x17\x1a\x15image 0 of 1: cut off"
+    message = grpc_codec.write_answer(answer)
+    assert b"\x22" + bytes([len(parameter)]) + parameter in message.SerializeToString()
+
+
 def test_an_answer_in_json_over_http() -> None:
     body, headers = rest_codec.write_answer(
         InferAnswer("m", [OutputTensor("probabilities", TEXTS)])

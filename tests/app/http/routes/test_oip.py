@@ -355,6 +355,15 @@ def test_hundreds_of_images_are_too_many_images_and_not_too_much_json(client: ht
     assert "the maximum is 32" in error_of(infer(client, asked), 413)
 
 
+def test_what_a_damaged_image_lacks_is_a_parameter(client: httpx.Client) -> None:
+    whole = encode(noise(300, 200), "JPEG")
+    cut = whole[: int(len(whole) * 0.95)] + b"\xff\xd9"
+    both = infer(client, {"inputs": [files(PHOTO, cut)]}).json()
+    assert both["parameters"]["warnings"].startswith("image 1 of 2: ")
+    assert "ends before its last pixel" in both["parameters"]["warnings"]
+    assert "parameters" not in infer(client, {"inputs": [files(PHOTO)]}).json()
+
+
 @pytest.mark.parametrize("length", ["-1", "x", "10000000", "٣"])
 def test_a_wrong_header_length_is_refused(client: httpx.Client, length: str) -> None:
     headers = [(LENGTH_HEADER.encode(), length.encode())]

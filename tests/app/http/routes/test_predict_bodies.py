@@ -8,6 +8,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from PIL import Image
 
 from app.errors import (
     BadRequest,
@@ -245,6 +246,21 @@ def test_a_compressed_body_keeps_the_limits_of_a_plain_one(strict: httpx.Client)
         assert "gzip" in assert_problem(predict(strict, damaged, headers), BadRequest)
     headers["Content-Encoding"] = "br"
     assert "'br'" in assert_problem(predict(strict, PHOTO, headers), UnsupportedFormat)
+
+
+@pytest.mark.parametrize("pixels", [(500, 500), (2000, 1500)])
+def test_a_body_may_expand_to_a_mebibyte_or_twenty_times_its_size(
+    client: httpx.Client, pixels: tuple[int, int]
+) -> None:
+    headers = {**JPEG, "Content-Encoding": "gzip"}
+    blank = encode(Image.new("RGB", pixels), "BMP")  # 0.75 and 9 MB, which compress to some kB
+    response = predict(client, gzip.compress(blank), headers)
+    if len(blank) < 2**20:
+        answered(response)
+    else:
+        assert "more than 20 times its size" in assert_problem(response, TooManyBytes)
+    grained = encode(noise(*pixels), "BMP")
+    answered(predict(client, gzip.compress(grained), headers))
 
 
 @pytest.fixture(scope="module")
