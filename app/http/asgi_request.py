@@ -42,6 +42,8 @@ class _AsgiClient:
                 raise self._request.client_gone()
             self._request.take(message.get("body", b""))
             more = message.get("more_body", False)
+        if delay_s := self._request.parse_delay_s():
+            await asyncio.sleep(delay_s)
 
     async def wait_for(self, ticket: Ticket[Any]) -> Sequence[Any]:
         watch = asyncio.create_task(self._abandon_when_gone(ticket))

@@ -123,6 +123,9 @@ class HttpInference(Inference):
             error.detail += " Send large tensors as binary data, or images as BYTES."
             raise
 
+    def parse_delay_s(self) -> float:
+        return self.gateway.parse_turns.wait_s(self._structure.values)
+
     def start(self) -> Ticket[ImageRun]:
         return self.queue(rest_codec.read_request(self.body(), self._json_bytes, self.model.name))
 

@@ -20,9 +20,9 @@ from app.request.json_text import JsonLimits, read_model
 
 LENGTH_HEADER = "Inference-Header-Content-Length"
 JSON, RAW = "application/json", "application/octet-stream"
-# Pixels of 4 images of 224 x 224 in a flat list, or of one image in nested lists. A valid request
+# Pixels of 2 images of 224 x 224 in a flat list, or of one image in nested lists. A valid request
 # has about 30 keys, and a text for each image.
-JSON_LIMITS = JsonLimits(commas=700_000, lists=60_000, objects=1000, quotes=4000)
+JSON_LIMITS = JsonLimits(commas=310_000, lists=60_000, objects=1000, quotes=4000)
 
 
 def read_json_bytes(header_length: str | None) -> int | None:

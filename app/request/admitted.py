@@ -103,6 +103,10 @@ class AdmittedRequest:
         else:
             chunks.append(bytearray(chunk))
 
+    def parse_delay_s(self) -> float:
+        """How long to wait before the body is parsed; raises `Overloaded` if it is too long."""
+        return 0.0
+
     def hold_instead(self, size_bytes: int) -> None:
         """Count so many bytes in place of those of the body, which was decompressed.
 

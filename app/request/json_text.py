@@ -62,6 +62,11 @@ class JsonStructure:
             if found := self._excess():
                 raise BadRequest(f"The JSON has {found}.")
 
+    @property
+    def values(self) -> int:
+        """About how many values the text has."""
+        return self._commas
+
     def _excess(self) -> str | None:
         limits = self._limits
         if self._commas > limits.commas:

@@ -25,6 +25,7 @@ from app.model.store_folder import AUTO, Selection
 from app.service.auth import Keys, read_keys
 from app.service.body_quota import BodyQuota
 from app.service.lifecycle import Lifecycle
+from app.service.parse_turns import ParseTurns
 from app.service.reload import Reloader
 from app.settings import Settings
 from app.system.cores import Cores, usable_cores
@@ -46,6 +47,7 @@ class Gateway:
     classifier: Classifier
     helper: HelperProcess
     body_quota: BodyQuota
+    parse_turns: ParseTurns
     lifecycle: Lifecycle
     metrics: Metrics
     request_log: RequestLog
@@ -142,6 +144,7 @@ def open_gateway(settings: Settings) -> Gateway:
         ),
         helper=helper,
         body_quota=BodyQuota(settings.max_inflight_bytes, settings.max_body_bytes),
+        parse_turns=ParseTurns(),
         lifecycle=Lifecycle(),
         metrics=metrics,
         request_log=RequestLog(metrics, tracing),
