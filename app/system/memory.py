@@ -18,7 +18,7 @@ M_MMAP_THRESHOLD = -3
 LARGE_BYTES = 10 * 2**20
 
 
-def map_large_blocks() -> None:
+def map_large_blocks(large_bytes: int = LARGE_BYTES) -> None:
     """Let glibc return the memory of large images at once, and keep that of typical ones.
 
     Setting M_MMAP_THRESHOLD alone freezes M_TRIM_THRESHOLD at 128 kB, so set both. With 128 kB,
@@ -26,8 +26,8 @@ def map_large_blocks() -> None:
     """
     library = ctypes.CDLL(None)
     if hasattr(library, "mallopt"):
-        library.mallopt(M_MMAP_THRESHOLD, LARGE_BYTES)
-        library.mallopt(M_TRIM_THRESHOLD, LARGE_BYTES)
+        library.mallopt(M_MMAP_THRESHOLD, large_bytes)
+        library.mallopt(M_TRIM_THRESHOLD, large_bytes)
 
 
 def return_free_memory() -> None:
