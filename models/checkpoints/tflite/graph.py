@@ -18,7 +18,7 @@ from app.arrays import Uint8Array
 from models.checkpoints.checkpoint import Array, CheckpointError, errors_with_name
 
 IDENTIFIER = b"TFL3"
-# MobileNetV2 has 174 tensors and 66 operators.
+# MobileNetV2 has 174 tensors and 66 operators; float16 weights add an operator and a tensor each.
 MAX_TENSORS = 1000
 MAX_OPERATORS = 300
 MAX_RANK = 8
@@ -27,6 +27,7 @@ MAX_SCALES = 200_000
 
 DTYPES: dict[int, np.dtype[Any]] = {
     tflite.TensorType.FLOAT32: np.dtype("<f4"),
+    tflite.TensorType.FLOAT16: np.dtype("<f2"),
     tflite.TensorType.UINT8: np.dtype("u1"),
     tflite.TensorType.INT8: np.dtype("i1"),
     tflite.TensorType.INT32: np.dtype("<i4"),
@@ -36,6 +37,7 @@ ACTIVATIONS = {
     tflite.ActivationFunctionType.NONE: "NONE",
     tflite.ActivationFunctionType.RELU: "RELU",
     tflite.ActivationFunctionType.RELU6: "RELU6",
+    tflite.ActivationFunctionType.RELU_N1_TO_1: "RELU_N1_TO_1",
 }
 OPERATORS = {
     number: name for name, number in vars(tflite.BuiltinOperator).items() if name.isupper()
@@ -47,12 +49,19 @@ OPTIONS = {
     "ADD": tflite.AddOptions,
     "SUB": tflite.SubOptions,
     "MUL": tflite.MulOptions,
+    "DIV": tflite.DivOptions,
     "AVERAGE_POOL_2D": tflite.Pool2DOptions,
+    "MAX_POOL_2D": tflite.Pool2DOptions,
+    "CONCATENATION": tflite.ConcatenationOptions,
     "FULLY_CONNECTED": tflite.FullyConnectedOptions,
     "SOFTMAX": tflite.SoftmaxOptions,
 }
+POOLS = {"AVERAGE_POOL_2D", "MAX_POOL_2D"}
+WITH_ACTIVATION_ONLY = {"ADD", "SUB", "MUL", "DIV"}
 WITHOUT_OPTIONS = {
-    "MEAN", "RESHAPE", "SQUEEZE", "QUANTIZE", "DEQUANTIZE", "SHAPE", "STRIDED_SLICE", "PACK",
+    "MEAN", "RESHAPE", "SQUEEZE", "EXPAND_DIMS", "TRANSPOSE", "PAD", "PADV2", "MIRROR_PAD",
+    "QUANTIZE", "DEQUANTIZE", "SHAPE", "STRIDED_SLICE", "PACK", "RELU", "RELU6", "RELU_N1_TO_1",
+    "LOGISTIC", "LOG_SOFTMAX", "HARD_SWISH", "TANH", "MAXIMUM", "MINIMUM", "REDUCE_MAX", "NEG",
 }  # fmt: skip
 UNREADABLE = (struct.error, ValueError, TypeError, IndexError, KeyError, OverflowError)
 
@@ -75,7 +84,10 @@ class Tensor:
 
 @dataclass(frozen=True, slots=True)
 class Operator:
-    """One step; inputs and outputs are tensor indices, an absent input is -1. Sizes are (h, w)."""
+    """One step; inputs and outputs are tensor indices, an absent input is -1. Sizes are (h, w).
+
+    `pads` (top, left, bottom, right), which no file has, is what a PAD became.
+    """
 
     kind: str
     inputs: tuple[int, ...]
@@ -86,6 +98,8 @@ class Operator:
     padding: str = "SAME"
     activation: str = "NONE"
     beta: float = 1.0
+    axis: int = 0
+    pads: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +189,7 @@ def _tensor(model: Any, tensor: Any) -> Tensor:
     name = (tensor.Name() or b"").decode(errors="replace")
     dtype = DTYPES.get(tensor.Type())
     if dtype is None:
-        raise CheckpointError(f"{name!r} is neither float32, uint8, int8 nor int32")
+        raise CheckpointError(f"{name!r} is neither float32, float16, uint8, int8 nor int32")
     if tensor.ShapeLength() > MAX_RANK:
         raise CheckpointError(f"{name!r} has {tensor.ShapeLength()} dimensions")
     shape = tuple(tensor.Shape(axis) for axis in range(tensor.ShapeLength()))
@@ -222,7 +236,7 @@ def _operator(model: Any, operator: Any, tensors: int) -> Operator:
     _check_indices((operator.OpcodeIndex(),), model.OperatorCodesLength(), 0)
     kind = _named(OPERATORS, model.OperatorCodes(operator.OpcodeIndex()).BuiltinCode())
     if kind not in OPTIONS and kind not in WITHOUT_OPTIONS:
-        raise CheckpointError(f"has operator {kind}, which MobileNets do not have")
+        raise CheckpointError(_unsupported(model, operator, kind))
     ends = []
     for length, item in (
         (operator.InputsLength(), operator.Inputs),
@@ -252,16 +266,39 @@ def _with_options(record: Operator, operator: Any) -> Operator:
     if record.kind == "SOFTMAX":
         return replace(record, beta=options.Beta())
     record = replace(record, activation=_named(ACTIVATIONS, options.FusedActivationFunction()))
-    if record.kind in {"ADD", "SUB", "MUL", "FULLY_CONNECTED"}:
+    if record.kind in WITH_ACTIVATION_ONLY:
         return record
+    if record.kind == "FULLY_CONNECTED":
+        if options.WeightsFormat():
+            raise CheckpointError("a FULLY_CONNECTED has shuffled weights")
+        return record
+    if record.kind == "CONCATENATION":
+        return replace(record, axis=options.Axis())
     record = replace(
         record,
         stride=(options.StrideH(), options.StrideW()),
         padding=_named(PADDINGS, options.Padding()),
     )
-    if record.kind == "AVERAGE_POOL_2D":
+    if record.kind in POOLS:
         return replace(record, window=(options.FilterHeight(), options.FilterWidth()))
     return replace(record, dilation=(options.DilationHFactor(), options.DilationWFactor()))
+
+
+def _unsupported(model: Any, operator: Any, kind: str) -> str:
+    """Why no MobileNet has this operator, by name where it is a known custom one."""
+    if kind != "CUSTOM":
+        return f"has operator {kind}, which MobileNets do not have"
+    name = (model.OperatorCodes(operator.OpcodeIndex()).CustomCode() or b"").decode(
+        errors="replace"
+    )
+    if name == "edgetpu-custom-op":
+        return (
+            "is compiled for the Edge TPU, which alone can run it; "
+            "import the file that was given to edgetpu_compiler"
+        )
+    if name == "TFLite_Detection_PostProcess":
+        return "is a detector (TFLite_Detection_PostProcess), not a classifier"
+    return f"has the custom operator {name!r}, which only its author's program can run"
 
 
 def _named(names: dict[int, str], number: int) -> str:

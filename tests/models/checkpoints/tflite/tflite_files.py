@@ -14,7 +14,14 @@ from models.checkpoints.checkpoint import template
 
 CHANNELS = 8
 CLASSES = 5
-TYPES = {"float32": "FLOAT32", "uint8": "UINT8", "int32": "INT32", "int8": "INT8", "int64": "INT64"}
+TYPES = {
+    "float32": "FLOAT32",
+    "float16": "FLOAT16",
+    "uint8": "UINT8",
+    "int32": "INT32",
+    "int8": "INT8",
+    "int64": "INT64",
+}
 
 
 @dataclass
@@ -66,7 +73,11 @@ OPTIONS = {
     "ADD": "AddOptions",
     "SUB": "SubOptions",
     "MUL": "MulOptions",
+    "DIV": "DivOptions",
     "AVERAGE_POOL_2D": "Pool2DOptions",
+    "MAX_POOL_2D": "Pool2DOptions",
+    "MEAN": "ReducerOptions",
+    "CONCATENATION": "ConcatenationOptions",
     "FULLY_CONNECTED": "FullyConnectedOptions",
     "SOFTMAX": "SoftmaxOptions",
 }

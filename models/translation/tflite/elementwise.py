@@ -1,0 +1,63 @@
+"""Operators that work on each number alone, and SOFTMAX."""
+
+import numpy as np
+
+from models.checkpoints.checkpoint import CheckpointError
+from models.checkpoints.tflite.graph import Operator
+from models.translation.tflite.writer import Writer, reals
+
+ARITHMETIC = {
+    "ADD": "Add", "SUB": "Sub", "MUL": "Mul", "DIV": "Div", "MAXIMUM": "Max", "MINIMUM": "Min",
+}  # fmt: skip
+UNARY = {"LOGISTIC": "Sigmoid", "TANH": "Tanh", "HARD_SWISH": "HardSwish", "NEG": "Neg"}
+CLAMPS = {"RELU", "RELU6", "RELU_N1_TO_1"}
+
+
+def arithmetic(writer: Writer, operator: Operator) -> None:
+    """Write a sum, difference, product or quotient of two values, one of them perhaps constant."""
+    target = operator.outputs[0]
+    if len(operator.inputs) != 2:
+        raise CheckpointError(f"a {operator.kind} has {len(operator.inputs)} inputs")
+    operands = [writer.operand(index, target) for index in operator.inputs]
+    value = writer.emit(ARITHMETIC[operator.kind], operands, target)
+    writer.finish(target, value, operator.activation)
+
+
+def unary(writer: Writer, operator: Operator) -> None:
+    """Write a function of one value."""
+    target = operator.outputs[0]
+    writer.finish(target, writer.emit(UNARY[operator.kind], [_only(writer, operator)], target))
+
+
+def clamp(writer: Writer, operator: Operator) -> None:
+    """Write an activation that is an operator of its own."""
+    writer.finish(operator.outputs[0], _only(writer, operator), operator.kind)
+
+
+def cast(writer: Writer, operator: Operator) -> None:
+    """QUANTIZE or DEQUANTIZE: the same reals, rounded as the target says."""
+    source, target = operator.inputs[0], operator.outputs[0]
+    if writer.is_constant(source):
+        writer.fold_reals(target, reals(writer.tensors[source]))
+    else:
+        writer.finish(target, _only(writer, operator))
+
+
+def softmax(writer: Writer, operator: Operator) -> None:
+    """Write a softmax (or its logarithm) over the last axis of the file."""
+    source, target = operator.inputs[0], operator.outputs[0]
+    value = _only(writer, operator)
+    if operator.kind == "SOFTMAX" and operator.beta != 1:
+        beta = writer.constant("beta", np.float32(operator.beta))
+        value = writer.emit("Mul", [value, beta], target)
+    rank = len(writer.shape(source))
+    axis = 1 if rank == 4 else rank - 1
+    op = {"SOFTMAX": "Softmax", "LOG_SOFTMAX": "LogSoftmax"}[operator.kind]
+    writer.finish(target, writer.emit(op, [value], target, axis=axis))
+
+
+def _only(writer: Writer, operator: Operator) -> str:
+    source, target = operator.inputs[0], operator.outputs[0]
+    if writer.shape(source) != writer.shape(target):
+        raise CheckpointError(f"a {operator.kind} makes {writer.shape(target)} of another shape")
+    return writer.value(source)

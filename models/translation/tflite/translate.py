@@ -1,0 +1,125 @@
+"""From a TFLite graph to the same sums in ONNX.
+
+The result takes what the file takes, in the file's layout: float32, or uint8 where the file takes
+uint8 or int8 (then a pixel p is what the file knows as p - 128). It gives float32 scores. The batch
+is free; height and width are those of the file.
+"""
+
+from collections import Counter
+from collections.abc import Callable
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper
+
+from models.checkpoints.checkpoint import CheckpointError
+from models.checkpoints.tflite.graph import Graph, Operator
+from models.export.graph import IR_VERSION, OPSET
+from models.translation.tflite import convolutions, elementwise, padding, pooling, shapes
+from models.translation.tflite.writer import TO_NCHW, Writer, is_integer
+
+PRODUCER = "tflite"
+Translator = Callable[[Writer, Operator], None]
+TRANSLATORS: dict[str, Translator] = {
+    "CONV_2D": convolutions.convolution,
+    "DEPTHWISE_CONV_2D": convolutions.convolution,
+    "FULLY_CONNECTED": convolutions.fully_connected,
+    **dict.fromkeys(elementwise.ARITHMETIC, elementwise.arithmetic),
+    **dict.fromkeys(elementwise.UNARY, elementwise.unary),
+    **dict.fromkeys(elementwise.CLAMPS, elementwise.clamp),
+    "QUANTIZE": elementwise.cast,
+    "DEQUANTIZE": elementwise.cast,
+    "SOFTMAX": elementwise.softmax,
+    "LOG_SOFTMAX": elementwise.softmax,
+    **dict.fromkeys(pooling.POOLS, pooling.pool),
+    **dict.fromkeys(pooling.REDUCTIONS, pooling.reduction),
+    "RESHAPE": shapes.reshape,
+    "SQUEEZE": shapes.reshape,
+    "EXPAND_DIMS": shapes.reshape,
+    "TRANSPOSE": shapes.transpose,
+    "PAD": shapes.pad,
+    "PADV2": shapes.pad,
+    "MIRROR_PAD": shapes.pad,
+    "CONCATENATION": shapes.concatenation,
+}
+# Their result has its shape in the file; what they compute it of is not needed.
+BY_SHAPE = {"RESHAPE", "SQUEEZE", "EXPAND_DIMS"}
+PASSING = {"QUANTIZE", "DEQUANTIZE", "RESHAPE", "SQUEEZE"}
+ENDS = {"SOFTMAX", "LOGISTIC", "LOG_SOFTMAX"}
+
+
+def translate(graph: Graph) -> onnx.ModelProto:
+    """Write every operator that the answer depends on.
+
+    Raises:
+        CheckpointError: an operator, or a way of using it, has no counterpart here.
+    """
+    graph = padding.folded(graph)
+    writer = Writer(graph, _unrounded(graph))
+    source = _input(writer, graph)
+    for operator in _needed(graph):
+        if operator.kind not in TRANSLATORS:
+            raise CheckpointError(f"has operator {operator.kind} among its layers")
+        TRANSLATORS[operator.kind](writer, operator)
+    output = _output(writer, graph)
+    made = helper.make_graph(
+        writer.tape.nodes, "tflite", [source], [output], list(writer.tape.constants.values())
+    )
+    return helper.make_model(
+        made,
+        opset_imports=[helper.make_opsetid("", OPSET)],
+        ir_version=IR_VERSION,
+        producer_name=PRODUCER,
+    )
+
+
+def _input(writer: Writer, graph: Graph) -> onnx.ValueInfoProto:
+    tensor = graph.tensors[graph.input]
+    name = writer.name(graph.input)
+    value, kind = name, TensorProto.FLOAT
+    if is_integer(tensor):
+        kind = TensorProto.UINT8
+        value = writer.emit("DequantizeLinear", [value, *writer.affine(graph.input)], graph.input)
+    elif tensor.dtype != np.float32:
+        raise CheckpointError(f"the input {tensor.name!r} is {tensor.dtype}")
+    if len(tensor.shape) == 4:
+        value = writer.emit("Transpose", [value], graph.input, perm=TO_NCHW)
+    writer.values[graph.input] = value
+    return helper.make_tensor_value_info(name, kind, ["N", *tensor.shape[1:]])
+
+
+def _output(writer: Writer, graph: Graph) -> onnx.ValueInfoProto:
+    shape = graph.tensors[graph.output].shape
+    name = writer.name(graph.output)
+    writer.tape.emit("Identity", [writer.nhwc(graph.output)], name)
+    return helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", *shape[1:]])
+
+
+def _needed(graph: Graph) -> list[Operator]:
+    """The operators that the output depends on, in the same order.
+
+    Raises:
+        CheckpointError: one makes what is made already.
+    """
+    made = Counter(index for operator in graph.operators for index in operator.outputs)
+    if twice := [index for index, count in made.items() if count > 1 or index == graph.input]:
+        raise CheckpointError(f"{graph.tensors[twice[0]].name!r} is made twice")
+    wanted, kept = {graph.output}, []
+    for operator in reversed(graph.operators):
+        if wanted.intersection(operator.outputs):
+            by_shape = operator.kind in BY_SHAPE
+            wanted.update(operator.inputs[:1] if by_shape else operator.inputs)
+            kept.append(operator)
+    return kept[::-1]
+
+
+def _unrounded(graph: Graph) -> set[int]:
+    """The tensors from a softmax or sigmoid at the end on, whose rounding would only lose."""
+    makers = {operator.outputs[0]: operator for operator in graph.operators}
+    found, index = {graph.output}, graph.output
+    while (maker := makers.get(index)) and maker.kind in PASSING:
+        index = maker.inputs[0]
+        if index in found:
+            return set()
+        found.add(index)
+    return found if maker is not None and maker.kind in ENDS else set()
