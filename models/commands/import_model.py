@@ -74,9 +74,7 @@ def import_model(
     an option.
     """
     from models.export.export import write_model
-    from models.importing.identify import kind_of
-    from models.importing.import_onnx import adopt
-    from models.importing.import_weights import adopt_checkpoint
+    from models.importing.adopt import adopt_file
     from models.importing.options import Choices
 
     folder = terminal.store_folder(store)
@@ -94,10 +92,7 @@ def import_model(
             resolution=resolution,
             output=output,
         )
-        if kind := kind_of(file):
-            adoption = adopt_checkpoint(file, kind, choices, name, source, licence)
-        else:
-            adoption = adopt(file, choices, name, source, licence)
+        adoption = adopt_file(file, choices, name, source, licence)
         path = folder / f"{adoption.card.name}.onnx"
         if path.exists() and not (force or dry_run):
             raise ValueError(

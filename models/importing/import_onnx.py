@@ -15,10 +15,13 @@ from app.card.card import (
     Resolutions,
 )
 from models.export.export import set_card
+from models.export.graph import InputScaling
 from models.importing import report
-from models.importing.checks import Refused, admit, source_files
+from models.importing.checks import Refused
+from models.importing.identify import Kind
 from models.importing.inspect_graph import (
     ImageInput,
+    Scores,
     count_classes,
     find_features,
     image_input,
@@ -33,8 +36,10 @@ from models.importing.options import (
     choose_preprocessing,
     choose_scaling,
 )
+from models.importing.own_scaling import own_scaling
 from models.importing.recognize import recognise
 from models.importing.report import Adoption, Finding
+from models.importing.source import Judge, Source, read_source
 from models.importing.verify import (
     TOLERANCE,
     Original,
@@ -69,16 +74,20 @@ def adopt(
     name: str | None = None,
     source: str | None = None,
     licence: str | None = None,
+    kind: Kind | None = None,
 ) -> Adoption:
     """Look at a file, wrap it, compare both, and write its card.
 
     Raises:
         Refused: it cannot be adopted, or something has to be said that no graph says.
     """
-    foreign = admit(path)
+    origin = read_source(path, kind, choices)
+    foreign = origin.model
+    if origin.preset is not None:
+        choices = replace(choices, file=replace(origin.preset, scaling=None))
     image = image_input(foreign.graph, choices)
     output = score_output(foreign.graph, choices)
-    resolution = _resolution(image, choices)
+    resolution = _resolution(image, choices, origin.resolution)
     trail = Trail(foreign.graph)
     features = find_features(trail, output)
     runner = Runner(with_outputs(foreign, features.value))
@@ -86,12 +95,15 @@ def adopt(
     unscaled = Original(runner, image, None, (output, features.value))
     classes = count_classes(unscaled.answers(pixels[:1])[0])
 
-    scaling = choose_scaling(choices, image.uint8)
+    own = own_scaling(foreign.graph, image.name)
+    scaling = choose_scaling(choices, image.uint8, own)
     preprocessing = choose_preprocessing(choices)
-    names = choose_classes(choices, classes)
     original = replace(unscaled, scaling=scaling)
     scores, feature_values = original.answers(pixels)
-    kind = kind_of_scores(trail, output, scores.reshape(len(scores), -1))
+    scores_kind = kind_of_scores(trail, output, scores.reshape(len(scores), -1))
+    names = choose_classes(choices, max(classes, 2))
+    if origin.judge is not None:
+        _judge(origin.judge, original, pixels, to_probabilities(scores, scores_kind), scores_kind)
     if feature_values.ndim not in (2, 4):
         shape = list(feature_values.shape)
         raise Refused(
@@ -101,15 +113,15 @@ def adopt(
         image=image,
         scaling=scaling,
         output=output,
-        scores=kind,
+        scores=scores_kind,
         score_axes=scores.ndim,
         classes=classes,
         background=names.background,
         features=features,
         feature_shape=feature_values.shape,
-        optional=find_optional_outputs(foreign, original, pixels, kind, features),
+        optional=find_optional_outputs(foreign, original, pixels, scores_kind, features),
     )
-    expected = to_probabilities(scores, kind)[:, int(names.background) :]
+    expected = to_probabilities(scores, scores_kind)[:, int(names.background) :]
     precision = _precision(foreign.graph)
     wrapped = _wrap(foreign, plan, precision, pixels, expected)
     sizes = [resolution]
@@ -119,12 +131,14 @@ def adopt(
         cost = graph_cost(wrapped.model, resolution)
     except GraphCostError as error:
         raise Refused(f"The cost cannot be determined: {error}") from error
-    family, alpha = recognise(cost.layers)
+    known = recognise(cost.layers)
+    if known is not None and origin.folded:
+        cost = known.cost(resolution, precision) or cost
     card = ModelCard(
         card_version=CARD_VERSION,
         name=report.chosen_name(name, path),
-        family=family,
-        alpha=alpha,
+        family=known.family if known else "other",
+        alpha=known.alpha if known else None,
         resolution=resolution,
         resolutions=Resolutions(minimum=sizes[0], maximum=sizes[-1], step=resolutions.STEP),
         channels=3,
@@ -132,13 +146,13 @@ def adopt(
         precision_origin="publisher_int8" if precision == "int8" else "float",
         labels=names.labels,
         background=0 if names.background else None,
-        head_activation="softmax",
+        head_activation="sigmoid" if scores_kind == "sigmoid" else "softmax",
         preprocessing=preprocessing,
         accuracy=None,
         origin=Origin(
             kind="imported",
             source=source or f"the file {path.name}",
-            files=source_files(path),
+            files=origin.files,
             licence=licence,
         ),
         base_sha256=None,
@@ -147,7 +161,26 @@ def adopt(
         measured=(),
     )
     set_card(wrapped.model, card)
-    return Adoption(card, wrapped.model, _findings(foreign, card, plan, choices, names, wrapped))
+    return Adoption(
+        card, wrapped.model, _findings(origin, card, plan, choices, names, wrapped, own)
+    )
+
+
+def _judge(
+    judge: Judge, original: Original, pixels: Uint8Array, found: Float32Array, kind: Scores
+) -> None:
+    """Hold the translated graph against the framework that the file was made for.
+
+    Raises:
+        Refused: they differ.
+    """
+    expected = to_probabilities(judge.scores(original.fed(pixels)), kind)
+    difference = float(abs(expected - found).max())
+    if not difference <= judge.tolerance:
+        raise Refused(
+            f"The translated graph is {difference:.2g} off what {judge.name} answers, so it is not "
+            "adopted."
+        )
 
 
 def _wrap(
@@ -179,8 +212,8 @@ def _wrap(
     raise Refused(f"The model cannot run one image at a time: {reason}")
 
 
-def _resolution(image: ImageInput, choices: Choices) -> int:
-    side = choices.resolution if image.height is None else image.height
+def _resolution(image: ImageInput, choices: Choices, trained: int | None) -> int:
+    side = image.height or trained or choices.resolution
     if side is None:
         raise Refused("The input size is symbolic. Give the trained resolution with --resolution.")
     if choices.resolution not in (None, side):
@@ -207,21 +240,25 @@ def _precision(graph: onnx.GraphProto) -> Precision:
 
 
 def _findings(
-    foreign: onnx.ModelProto,
+    origin: Source,
     card: ModelCard,
     plan: Plan,
     choices: Choices,
     names: Classes,
     wrapped: _Wrapped,
+    own: InputScaling | None,
 ) -> tuple[Finding, ...]:
     image = plan.image
-    exporter = f"{foreign.producer_name} {foreign.producer_version}".strip() or "unknown"
     element = "uint8" if image.uint8 else "float32"
     scaled_by = choices.by("mean", "std") if plan.scaling else "the graph"
+    if own is not None:
+        scaled_by = "the graph scales by itself"
+        if choices.mean or choices.std:
+            scaled_by = f"{choices.by('mean', 'std')}; the graph scales once more by itself"
     preprocessing_by = choices.by(*Preprocessing.model_fields)
     compared = f"{len(noise(8))} images, original and wrapped"
     rows = [
-        ("exporter", exporter, "the file"),
+        ("file", origin.title, "what is in it"),
         ("input", f"{image.name}: {element}, {image.layout.upper()}", "the graph"),
         ("scaling", report.scaling_text(plan.scaling), scaled_by),
         ("resolution", str(card.resolution), "the graph" if image.fixed else "--resolution"),
@@ -239,6 +276,10 @@ def _findings(
         ("multiply-adds", f"{card.cost.madds:,}", "the graph"),
         ("difference", f"{wrapped.difference:.1e}", compared),
     ]
+    if origin.judge is not None:
+        rows.append(("judged by", origin.judge.name, compared))
+    elif origin.unjudged is not None:
+        rows.append(("judged by", "nobody", origin.unjudged))
     return tuple(Finding(*row) for row in rows)
 
 

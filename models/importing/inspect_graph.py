@@ -16,7 +16,7 @@ from models.importing.walk_back import PASSING, Trail
 from models.onnx_cost.graph_cost import CONVOLUTIONS, POOLS, QUANTIZE_OPS
 
 Layout = Literal["nchw", "nhwc"]
-Scores = Literal["logits", "probabilities", "log probabilities"]
+Scores = Literal["logits", "probabilities", "log probabilities", "sigmoid"]
 CHANNEL_AXIS: dict[str, int] = {"nchw": 1, "nhwc": 3}
 POOLING = {*POOLS, "ReduceMean", "QLinearGlobalAveragePool", "QLinearAveragePool"} - {"Concat"}
 ACTIVATIONS = {"Clip", "Relu", "LeakyRelu", "HardSwish", "HardSigmoid", "Mul", "Div"}
@@ -33,6 +33,7 @@ class ImageInput:
     batch: int | None
     height: int | None
     width: int | None
+    channels: int = 3
 
     @property
     def fixed(self) -> bool:
@@ -81,7 +82,8 @@ def image_input(graph: onnx.GraphProto, choices: Choices) -> ImageInput:
             "Only square inputs are supported."
         )
     uint8 = kind.elem_type == TensorProto.UINT8
-    return ImageInput(inputs[0].name, layout, uint8, _size(shape[0]), height, width)
+    channels = _size(shape[CHANNEL_AXIS[layout]]) or 3
+    return ImageInput(inputs[0].name, layout, uint8, _size(shape[0]), height, width, channels)
 
 
 def score_output(graph: onnx.GraphProto, choices: Choices) -> str:
@@ -116,6 +118,8 @@ def count_classes(scores: NDArray[np.generic]) -> int:
     if scores.dtype != np.float32:
         raise Refused(f"The output is {scores.dtype}, not float scores.")
     wide = [size for size in scores.shape[1:] if size != 1]
+    if scores.ndim >= 2 and not wide:
+        return 1
     if len(wide) != 1 or scores.ndim < 2:
         kind = {3: "a detector or a sequence model", 4: "a segmentation"}.get(
             scores.ndim, "no classes"
@@ -144,7 +148,12 @@ def kind_of_scores(trail: Trail, output: str, scores: Float32Array) -> Scores:
     if end == "LogSoftmax":
         return "log probabilities"
     if end in ("Sigmoid", "QLinearSigmoid"):
-        raise Refused("The model ends in a sigmoid, so its classes are not exclusive.")
+        return "sigmoid"
+    if scores.shape[1] == 1:
+        raise Refused(
+            "The model gives one score without a sigmoid or softmax. "
+            "Add the sigmoid that makes a probability of it, and convert it again."
+        )
     return "probabilities" if adds_up else "logits"
 
 
@@ -185,11 +194,13 @@ def _read_by(trail: Trail, layer: NodeProto) -> tuple[str, tuple[str, str] | Non
 def _layout(shape: Sequence[int | str], wanted: str | None, listed: str) -> Layout:
     possible: list[Layout] = ["nchw", "nhwc"]
     found = [layout for layout in possible if shape[CHANNEL_AXIS[layout]] == 3]
+    if not found and not any(isinstance(shape[at], str) for at in CHANNEL_AXIS.values()):
+        found = [layout for layout in possible if shape[CHANNEL_AXIS[layout]] == 1]
     if not found:
         open_ones = [layout for layout in possible if isinstance(shape[CHANNEL_AXIS[layout]], str)]
         if wanted is None or wanted not in open_ones:
             raise Refused(
-                f"No axis of the input has three channels ({listed})."
+                f"No axis of the input has three channels, or one ({listed})."
                 + (" Choose one with --layout." if open_ones and wanted is None else "")
             )
         found = [layout for layout in open_ones if layout == wanted]

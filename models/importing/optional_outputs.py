@@ -13,7 +13,7 @@ from app.arrays import Float32Array, Uint8Array
 from models.importing.checks import Refused
 from models.importing.inspect_graph import Features, Scores
 from models.importing.verify import Original, Runner, to_probabilities
-from models.importing.walk_back import Trail
+from models.importing.walk_back import PASSING, Trail
 
 AVERAGING = {"GlobalAveragePool", "AveragePool", "ReduceMean"}
 # Both bounds only have to tell the right value from another one, also past 8-bit rounding.
@@ -88,7 +88,8 @@ def _before_softmax(trail: Trail, output: str) -> str | None:
 
 def _before_pooling(trail: Trail, features: Features) -> str | None:
     """The input of the pooling whose result the last layer reads."""
-    pool = trail.maker_behind(features.value)
+    # a translated mean in integers has a constant added, which makes it round as its framework
+    pool = trail.maker_behind(features.value, PASSING | {"Add"})
     if features.affine or pool is None or pool.op_type not in AVERAGING:
         return None
     return str(pool.input[0]) if pool.input[0] in trail.makers else None

@@ -31,11 +31,12 @@ BACKGROUND_NAMES = {"background", "dummy", "__background__"}
 class Preset:
     """How the networks of one project were trained.
 
-    `said_by` is who says so; `background` is True where class 0 of 1001 is "nothing".
+    `said_by` is who says so, `scaling` None where their files differ in it; `background` is True
+    where class 0 of 1001 is "nothing".
     """
 
     said_by: str
-    scaling: InputScaling
+    scaling: InputScaling | None
     preprocessing: Preprocessing
     background: bool
 
@@ -88,8 +89,12 @@ class Choices:
         return ", ".join(options)
 
 
-def choose_scaling(choices: Choices, uint8: bool) -> InputScaling | None:
+def choose_scaling(
+    choices: Choices, uint8: bool, own: InputScaling | None = None
+) -> InputScaling | None:
     """The scaling in front of a network; None for one that takes pixels as they are.
+
+    `own` is what a network has to be fed that scales pixels itself; --mean and --std go before it.
 
     Raises:
         Refused: it is not said, said twice, or out of range.
@@ -102,14 +107,20 @@ def choose_scaling(choices: Choices, uint8: bool) -> InputScaling | None:
                 f"The model reads uint8 pixels and scales them itself. Remove {named[0]}."
             )
         return None
+    if own is not None and not named:
+        return own
     preset = choices.preset
+    if preset is not None and preset.scaling is None:
+        preset = None
     if preset is None and len(named) < 2:
         raise Refused(
             "A graph does not state the scaling of its float input. Give --like "
-            f"({PRESETS}), or --mean and --std of pixel / 255."
+            f"({PRESETS}), or --mean and --std of pixel / 255. Most networks are trained with "
+            "--mean 0.5 --std 0.5 (-1 ... 1) or --mean 0 --std 1 (pixel / 255)."
         )
-    own = {name: _channels(name, value) for name, value in given.items() if value is not None}
-    scaling = replace(preset.scaling, **own) if preset else InputScaling(**own)
+    said = {name: _channels(name, value) for name, value in given.items() if value is not None}
+    usual = preset.scaling if preset else None
+    scaling = replace(usual, **said) if usual else InputScaling(**said)
     if not all(0 <= value <= 1 for value in scaling.mean):
         raise Refused(f"--mean is {list(scaling.mean)}; it must be from 0 to 1, for pixel / 255.")
     if not all(0 < value <= 1 for value in scaling.std):

@@ -1,8 +1,9 @@
 """Recognising the family in a graph: the channels, windows and strides of its layers in a row."""
 
 from collections.abc import Iterable
+from typing import NamedTuple
 
-from app.card.card import Family, LayerRow
+from app.card.card import Cost, Family, LayerRow, Precision
 from models.network.cost import network_cost
 from models.network.design import PAPER_DESIGN, Design, define
 
@@ -23,29 +24,53 @@ DESIGNS: tuple[tuple[Family, Design], ...] = (
 Signature = list[tuple[tuple[int, int], int, int, int, int]]
 
 
-def recognise(layers: Iterable[LayerRow]) -> tuple[Family, float | None]:
-    """The family and width whose layers these are, but for the number of classes."""
-    found = _signature(layers)
-    if not found:
-        return "other", None
-    _, _, _, _, stem = found[0]
+class Recognized(NamedTuple):
+    """The network of the family that a graph's first layers are, and what follows them."""
+
+    family: Family
+    alpha: float
+    design: Design
+    heads: tuple[LayerRow, ...]
+
+    def cost(self, resolution: int, precision: Precision) -> Cost | None:
+        """The cost of the network with a plain classifier, its batch norm counted.
+
+        In a graph batch norm may be folded away. None where the head is another one.
+        """
+        if len(self.heads) != 1 or not self.heads[0].biases:
+            return None
+        classes = self.heads[0].output_shape[0]
+        network = define(self.family, self.alpha, resolution, classes, design=self.design)
+        return network_cost(network, precision)
+
+
+def recognise(layers: Iterable[LayerRow]) -> Recognized | None:
+    """The family and width whose layers these are, whatever layers of a head follow."""
+    found = [row for row in layers if row.weights]
+    trunk = _signature(found)
+    if not trunk:
+        return None
+    _, _, _, _, stem = trunk[0]
     for alpha in WIDTHS:
         for family, design in DESIGNS:
             network = define(family, alpha, ANY_SIZE, design=design)
             if next(network.steps()).output_shape[0] != stem:
                 continue
-            if found == _signature(network_cost(network).layers):
-                return family, alpha
-    return "other", None
+            wanted = _signature(row for row in network_cost(network).layers if row.weights)[:-1]
+            heads = found[len(wanted) :]
+            if heads and trunk[: len(wanted)] == wanted and all(map(_is_head, heads)):
+                return Recognized(family, alpha, design, tuple(heads))
+    return None
 
 
 def _signature(layers: Iterable[LayerRow]) -> Signature:
-    """Window, stride, groups, channels in and out of every layer with weights but the last.
-
-    The last one is the classifier, whose channels are those of its task.
-    """
-    weighted = [row for row in layers if row.weights]
+    """Window, stride, groups, channels in and out of every layer."""
     return [
         (row.kernel, row.stride, row.groups, row.input_shape[0], row.output_shape[0])
-        for row in weighted[:-1]
+        for row in layers
     ]
+
+
+def _is_head(row: LayerRow) -> bool:
+    """Whether a layer works on pooled features: a classifier, or one of several dense layers."""
+    return row.kind == "linear" or row.output_shape[1:] == (1, 1)

@@ -20,6 +20,8 @@ from models.network.resolution import RESOLUTIONS
 
 IMAGES = 3
 TOLERANCE = 1e-4
+GREY, GREY_BITS = (19595, 38470, 7471), 16  # Pillow's weights of red, green and blue
+GREY_HALF = 1 << (GREY_BITS - 1)
 
 
 class Runner:
@@ -59,14 +61,18 @@ class Original:
         padded = np.resize(pixels, (count, *pixels.shape[1:]))
         runs = []
         for start in range(0, count, batch):
-            fed = {self.image.name: self._fed(padded[start : start + batch])}
+            fed = {self.image.name: self.fed(padded[start : start + batch])}
             runs.append(self.runner.run(list(self.outputs), **fed))
         return [np.concatenate(parts)[: len(pixels)] for parts in zip(*runs, strict=True)]
 
-    def _fed(self, pixels: Uint8Array) -> NDArray[Any]:
+    def fed(self, pixels: Uint8Array) -> NDArray[Any]:
+        """Images as the file takes them."""
+        if self.image.channels == 1:
+            pixels = to_grey(pixels)
         fed: NDArray[Any] = pixels if self.image.uint8 else pixels.astype(np.float32)
         if self.scaling is not None:
-            mean, std = np.array((self.scaling.mean, self.scaling.std), np.float32)
+            both = np.array((self.scaling.mean, self.scaling.std), np.float32)
+            mean, std = both[:, : self.image.channels]
             fed = (fed / np.float32(255) - mean) / std
         if self.image.layout == "nchw":
             return np.ascontiguousarray(fed.transpose(0, 3, 1, 2))
@@ -84,10 +90,18 @@ def noise(resolution: int, images: int = IMAGES) -> Uint8Array:
     return made
 
 
+def to_grey(pixels: Uint8Array) -> Uint8Array:
+    """[N, H, W, 3] as [N, H, W, 1], by ITU-R 601 in Pillow's own whole numbers."""
+    made: Uint8Array = (pixels @ np.array(GREY) + GREY_HALF >> GREY_BITS).astype(np.uint8)
+    return made[..., None]
+
+
 def to_probabilities(scores: Float32Array, kind: Scores) -> Float32Array:
     """Scores [N, classes, ...] as probabilities [N, classes]."""
     flat = scores.reshape(len(scores), -1).astype(np.float64)
-    if kind == "probabilities":
+    if kind == "sigmoid" and flat.shape[1] == 1:
+        flat = np.concatenate([1 - flat, flat], axis=1)
+    if kind in ("probabilities", "sigmoid"):
         return flat.astype(np.float32)
     if kind == "log probabilities":
         return np.exp(flat).astype(np.float32)

@@ -14,6 +14,7 @@ from app.model.runtime import save_simplified
 from models.export.graph import IR_VERSION, InputScaling, Tape
 from models.importing.inspect_graph import Features, ImageInput, Scores
 from models.importing.optional_outputs import OptionalOutputs
+from models.importing.verify import GREY, GREY_BITS, GREY_HALF
 
 TAKEN = "gateway_"  # what the names of new values start with, but for those of the contract
 
@@ -47,7 +48,7 @@ class Plan:
     def outputs(self) -> dict[str, list[int | str]]:
         """Names and shapes of the wrapped graph's outputs, without the batch."""
         shapes: dict[str, list[int | str]] = {
-            PROBABILITIES: [self.classes - self.background],
+            PROBABILITIES: [max(self.classes - self.background, 2)],
             EMBEDDING: [self.channels],
         }
         if self.optional.logits:
@@ -117,20 +118,40 @@ def _write_front(tape: Tape, plan: Plan, names: dict[str, str]) -> None:
     move values over a step.
     """
     value = INPUT
-    shape: tuple[int, ...] = (3,)
+    channels = plan.image.channels
+    shape: tuple[int, ...] = (channels,)
+    if channels == 1:
+        value = _grey(tape, value, plan.image.uint8)
     if plan.image.layout == "nchw":
         value = tape.emit("Transpose", [value], f"{TAKEN}transposed", perm=[0, 3, 1, 2])
-        shape = (3, 1, 1)
+        shape = (channels, 1, 1)
     if plan.scaling is not None:
         value = tape.emit("Cast", [value], f"{TAKEN}float", to=TensorProto.FLOAT)
         for op, name, values in (
             ("Div", "unit", np.float32(255)),
-            ("Sub", "centred", np.array(plan.scaling.mean, np.float32).reshape(shape)),
-            ("Div", "scaled", np.array(plan.scaling.std, np.float32).reshape(shape)),
+            ("Sub", "centred", np.array(plan.scaling.mean[:channels], np.float32).reshape(shape)),
+            ("Div", "scaled", np.array(plan.scaling.std[:channels], np.float32).reshape(shape)),
         ):
             operand = tape.constant(f"{TAKEN}{name}_by", values)
             value = tape.emit(op, [value, operand], f"{TAKEN}{name}")
     tape.emit("Identity", [value], names.get(plan.image.name, plan.image.name))
+
+
+def _grey(tape: Tape, value: str, uint8: bool) -> str:
+    """RGB as grey by ITU-R 601, in Pillow's own whole numbers, which a float32 holds exactly."""
+    value = tape.emit("Cast", [value], f"{TAKEN}colours", to=TensorProto.FLOAT)
+    weights = tape.constant(f"{TAKEN}grey_weights", np.array(GREY, np.float32).reshape(3, 1))
+    value = tape.emit("MatMul", [value, weights], f"{TAKEN}weighted")
+    for op, name, operand in (
+        ("Add", "rounding", np.float32(GREY_HALF)),
+        ("Div", "grey_share", np.float32(1 << GREY_BITS)),
+    ):
+        by = tape.constant(f"{TAKEN}{name}_by", operand)
+        value = tape.emit(op, [value, by], f"{TAKEN}{name}")
+    value = tape.emit("Floor", [value], f"{TAKEN}grey")
+    return (
+        tape.emit("Cast", [value], f"{TAKEN}grey_pixels", to=TensorProto.UINT8) if uint8 else value
+    )
 
 
 def _write_back(tape: Tape, plan: Plan, names: dict[str, str]) -> None:
@@ -143,6 +164,10 @@ def _write_back(tape: Tape, plan: Plan, names: dict[str, str]) -> None:
         value = tape.emit("Softmax", [LOGITS], f"{TAKEN}softmax", axis=1)
     elif plan.score_axes > 2:
         value = tape.emit("Flatten", [value], f"{TAKEN}scores", axis=1)
+    if plan.scores == "sigmoid" and plan.classes == 1:
+        one = tape.constant(f"{TAKEN}one", np.float32(1))
+        other = tape.emit("Sub", [one, value], f"{TAKEN}other")
+        value = tape.emit("Concat", [other, value], f"{TAKEN}both", axis=1)
     if plan.scores == "log probabilities":
         value = tape.emit("Exp", [value], f"{TAKEN}softmax")
     if plan.background:
@@ -174,9 +199,11 @@ def _clear_names(graph: onnx.GraphProto) -> dict[str, str]:
     """Rename the values whose names the wrapper takes; the new names by the old ones."""
     values = {name for node in graph.node for name in [*node.input, *node.output]}
     values |= {value.name for value in graph.input}
-    clashing = {INPUT, PROBABILITIES, EMBEDDING, LOGITS, FEATURES} | {
-        name for name in values if name.startswith(TAKEN)
-    }
+    kept = {INPUT, PROBABILITIES, EMBEDDING, LOGITS, FEATURES}
+    clashing = kept | {name for name in values if name.startswith(TAKEN)}
+    for node in graph.node:  # the wrapper names its nodes like their outputs
+        if node.name in kept or node.name.startswith(TAKEN):
+            node.name = f"foreign_{node.name}"
     renamed = {name: f"foreign_{name}" for name in clashing & values}
     for node in graph.node:
         node.input[:] = [renamed.get(name, name) for name in node.input]

@@ -2,7 +2,7 @@
 
 The result takes what the file takes, in the file's layout: float32, or uint8 where the file takes
 uint8 or int8 (then a pixel p is what the file knows as p - 128). It gives float32 scores. The batch
-is free; height and width are those of the file.
+is free; so are height and width of a square file of a multiple of 32 that pools its whole map.
 """
 
 from collections import Counter
@@ -44,19 +44,27 @@ TRANSLATORS: dict[str, Translator] = {
 }
 # Their result has its shape in the file; what they compute it of is not needed.
 BY_SHAPE = {"RESHAPE", "SQUEEZE", "EXPAND_DIMS"}
+BY_SIZE = {*BY_SHAPE, "FULLY_CONNECTED", "TRANSPOSE"}
 PASSING = {"QUANTIZE", "DEQUANTIZE", "RESHAPE", "SQUEEZE"}
 ENDS = {"SOFTMAX", "LOGISTIC", "LOG_SOFTMAX"}
 
 
-def translate(graph: Graph) -> onnx.ModelProto:
+def takes_floats(graph: Graph) -> bool:
+    """Whether the input is floats; else it is integers."""
+    return not is_integer(graph.tensors[graph.input])
+
+
+def translate(graph: Graph, *, float_input: bool = False) -> onnx.ModelProto:
     """Write every operator that the answer depends on.
+
+    With `float_input` the floats that a quantised input stands for go in, and are rounded here.
 
     Raises:
         CheckpointError: an operator, or a way of using it, has no counterpart here.
     """
     graph = padding.folded(graph)
     writer = Writer(graph, _unrounded(graph))
-    source = _input(writer, graph)
+    source = _input(writer, graph, float_input)
     for operator in _needed(graph):
         if operator.kind not in TRANSLATORS:
             raise CheckpointError(f"has operator {operator.kind} among its layers")
@@ -73,19 +81,41 @@ def translate(graph: Graph) -> onnx.ModelProto:
     )
 
 
-def _input(writer: Writer, graph: Graph) -> onnx.ValueInfoProto:
+def _input(writer: Writer, graph: Graph, float_input: bool) -> onnx.ValueInfoProto:
     tensor = graph.tensors[graph.input]
     name = writer.name(graph.input)
     value, kind = name, TensorProto.FLOAT
     if is_integer(tensor):
-        kind = TensorProto.UINT8
+        if float_input:
+            affine = writer.affine(graph.input)
+            value = writer.emit("QuantizeLinear", [value, *affine], graph.input)
+        else:
+            kind = TensorProto.UINT8
         value = writer.emit("DequantizeLinear", [value, *writer.affine(graph.input)], graph.input)
     elif tensor.dtype != np.float32:
         raise CheckpointError(f"the input {tensor.name!r} is {tensor.dtype}")
     if len(tensor.shape) == 4:
         value = writer.emit("Transpose", [value], graph.input, perm=TO_NCHW)
     writer.values[graph.input] = value
-    return helper.make_tensor_value_info(name, kind, ["N", *tensor.shape[1:]])
+    shape: list[int | str] = ["N", *tensor.shape[1:]]
+    if _bears_any_size(graph):
+        shape[1:3] = ["H", "W"]
+    return helper.make_tensor_value_info(name, kind, shape)
+
+
+def _bears_any_size(graph: Graph) -> bool:
+    """Whether the sums stay the file's own at other multiples of 32 pixels.
+
+    Five halvings of those are whole, so that no padding changes; but a reshaped map is of one size.
+    """
+    shape = graph.tensors[graph.input].shape
+    if len(shape) != 4 or shape[1] != shape[2] or shape[1] % 32:
+        return False
+    return all(
+        graph.tensors[operator.inputs[0]].shape[1:3] == (1, 1)
+        for operator in _needed(graph)
+        if operator.kind in BY_SIZE and len(graph.tensors[operator.inputs[0]].shape) == 4
+    )
 
 
 def _output(writer: Writer, graph: Graph) -> onnx.ValueInfoProto:

@@ -9,8 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.checkpoints.torch import torchvision
-from models.importing.identify import kind_of
-from models.importing.import_weights import adopt_checkpoint
+from models.importing.adopt import adopt_file
 from models.importing.options import Choices
 from models.importing.report import Adoption
 from models.network.design import define
@@ -42,9 +41,7 @@ def adopted(path: Path, name: str | None = None, **said: Any) -> Adoption:
     given = {"resolution": SIDE} | said
     if "labels" not in given:
         given["labels"] = str(write_labels(path.parent))
-    kind = kind_of(path)
-    assert kind is not None
-    return adopt_checkpoint(path, kind, Choices(**given), name)
+    return adopt_file(path, Choices(**given), name)
 
 
 def save_torch(path: Path, tensors: Tensors) -> Path:

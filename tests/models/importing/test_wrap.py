@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from onnx import helper
+from PIL import Image
 
 from app.model.runtime import new_session
 from models.importing.checks import Refused
@@ -97,3 +98,40 @@ def test_a_batch_that_is_fixed_for_good_stays_one(tmp_path: Path) -> None:
     adoption = adopt(saved(builder.model("out"), tmp_path), KERAS.choices(write_labels(tmp_path)))
     assert [found.value for found in adoption.findings if found.what == "batch"] == ["1"]
     assert adoption.model.graph.input[0].type.tensor_type.shape.dim[0].dim_value == 1
+
+
+def test_a_node_may_be_called_like_an_output_of_ours(tmp_path: Path) -> None:
+    model = small().model("scores")
+    for node, name in zip(model.graph.node, ("logits", "probabilities", "embedding"), strict=False):
+        node.name = name
+    found = adopt(saved(model, tmp_path), KERAS.choices(write_labels(tmp_path)))
+    plain = adopt(saved(small().model("scores"), tmp_path), KERAS.choices(write_labels(tmp_path)))
+    pixels = images(2, 96)[:, :32, :32]
+    assert np.array_equal(run(found.model, pixels)[0], run(plain.model, pixels)[0])
+
+
+def test_sigmoids_stay_what_they_are_and_one_becomes_two_classes(tmp_path: Path) -> None:
+    path = saved(small(end="Sigmoid").model("out"), tmp_path)
+    adoption = adopt(path, KERAS.choices(write_labels(tmp_path)))
+    pixels = images(2, 96)[:, :32, :32]
+    fed = KERAS.fed(pixels).transpose(0, 3, 1, 2).copy()
+    [expected] = zip(*(new_session(path).run(None, {"x": one[None]}) for one in fed), strict=True)
+    assert abs(run(adoption.model, pixels)[0] - np.concatenate(expected)).max() < 1e-6
+    assert adoption.card.head_activation == "sigmoid"
+
+
+def test_a_grey_graph_gets_what_pillow_makes_of_colours(tmp_path: Path) -> None:
+    builder = GraphBuilder([1, 1, 32, 32])
+    kernel = builder.const("kernel", 8, 1, 3, 3)
+    builder.node("Conv", ["x", kernel], "conv", strides=[2, 2], pads=[1, 1, 1, 1])
+    builder.node("GlobalAveragePool", ["conv"], "pooled")
+    builder.node("Flatten", ["pooled"], "flat")
+    builder.node("MatMul", ["flat", builder.const("matrix", 8, 10)], "raw")
+    builder.node("Softmax", ["raw"], "scores", axis=1)
+    path = saved(builder.model("scores"), tmp_path)
+    adoption = adopt(path, KERAS.choices(write_labels(tmp_path)))
+    pixels = np.random.default_rng(4).integers(0, 256, (1, 32, 32, 3)).astype(np.uint8)
+    grey = np.asarray(Image.fromarray(pixels[0]).convert("L"), np.float32)
+    fed = ((grey / np.float32(255) - np.float32(0.5)) / np.float32(0.5))[None, None]
+    [expected] = new_session(path).run(None, {"x": fed})
+    assert abs(run(adoption.model, pixels)[0] - expected).max() < 1e-6

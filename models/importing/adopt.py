@@ -1,0 +1,27 @@
+"""From a file of any kind to a model of the store."""
+
+from pathlib import Path
+
+from models.importing.identify import kind_of
+from models.importing.import_onnx import adopt
+from models.importing.import_weights import adopt_checkpoint
+from models.importing.options import Choices
+from models.importing.report import Adoption
+
+
+def adopt_file(
+    path: Path,
+    choices: Choices,
+    name: str | None = None,
+    source: str | None = None,
+    licence: str | None = None,
+) -> Adoption:
+    """Adopt a file as a graph, or as weights where it has none.
+
+    Raises:
+        Refused: it cannot be adopted, or something has to be said that the file does not say.
+    """
+    kind = kind_of(path)
+    if kind in ("torch", "keras"):
+        return adopt_checkpoint(path, kind, choices, name, source, licence)
+    return adopt(path, choices, name, source, licence, kind)

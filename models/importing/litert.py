@@ -1,0 +1,67 @@
+"""LiteRT (PyPI: ai-edge-litert) as the judge of a translated `.tflite` file, if it is installed."""
+
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.checkpoints.tflite.graph import Graph
+from models.importing.checks import Refused
+
+# LiteRT's own float kernels are 1.5e-4 apart on networks with random weights.
+FLOAT_TOLERANCE = 1e-3
+INTEGER_TOLERANCE = 0.02
+
+
+class LiteRT:
+    """Google's interpreter with the kernels that it takes by itself.
+
+    Its other kernels round quantised files otherwise.
+    """
+
+    name = "LiteRT"
+
+    def __init__(self, path: Path, graph: Graph) -> None:
+        from ai_edge_litert.interpreter import Interpreter
+
+        try:
+            self.interpreter = Interpreter(model_path=str(path), num_threads=1)
+            self.interpreter.allocate_tensors()
+        except (RuntimeError, ValueError) as error:
+            raise Refused(f"{path.name}: LiteRT cannot load it: {error}") from error
+        integers = any(tensor.scales and tensor.values is not None for tensor in graph.tensors)
+        self.tolerance = INTEGER_TOLERANCE if integers else FLOAT_TOLERANCE
+
+    @classmethod
+    def of(cls, path: Path, graph: Graph) -> Self | None:
+        """None where LiteRT is not installed."""
+        return cls(path, graph) if find_spec("ai_edge_litert") else None
+
+    def scores(self, fed: NDArray[Any]) -> NDArray[np.float32]:
+        """The scores as floats, [N, ...], for inputs [N, H, W, C]."""
+        [source] = self.interpreter.get_input_details()
+        [target] = self.interpreter.get_output_details()
+        rows = []
+        for image in fed:
+            self.interpreter.set_tensor(source["index"], _stored(image[None], source))
+            self.interpreter.invoke()
+            rows.append(self.interpreter.get_tensor(target["index"]))
+        made = np.concatenate(rows).astype(np.float32)
+        scale, zero_point = target["quantization"]
+        return made if not scale else (made - np.float32(zero_point)) * np.float32(scale)
+
+
+def _stored(image: NDArray[Any], source: dict[str, Any]) -> NDArray[Any]:
+    """Floats or uint8 pixels as the file stores its input."""
+    kind = np.dtype(source["dtype"])
+    if image.dtype == kind:
+        return image
+    if image.dtype == np.uint8:
+        return (image.astype(np.int16) - 128).astype(np.int8)
+    scale, zero_point = source["quantization"]
+    limits = np.iinfo(kind)
+    levels = np.round(image / np.float32(scale)) + zero_point
+    made: NDArray[Any] = np.clip(levels, limits.min, limits.max).astype(kind)
+    return made

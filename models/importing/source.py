@@ -1,0 +1,117 @@
+"""What a file of any format is to the import: one ONNX graph, and who can judge it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import onnx
+from numpy.typing import NDArray
+
+from app.card.card import SourceFile
+from models.checkpoints.checkpoint import CheckpointError
+from models.checkpoints.tflite.graph import Graph, read_graph
+from models.files.hashes import sha256_of
+from models.importing.checks import Refused, admit, source_files
+from models.importing.identify import Kind
+from models.importing.litert import LiteRT
+from models.importing.options import Choices, Preset, preset_of
+from models.translation.tflite.translate import takes_floats, translate
+from models.translation.tflite.writer import is_integer
+
+MAX_BYTES = 1 << 30
+
+
+class Judge(Protocol):
+    """The framework that a file was made for, as the judge of what it is translated to."""
+
+    name: str
+    tolerance: float
+
+    def scores(self, fed: NDArray[Any]) -> NDArray[Any]:
+        """The file's own scores, one row an image, for inputs as the translation takes them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A file as a graph.
+
+    `resolution` is the one of the file where the graph leaves it open. `preset` is what files of
+    this kind have in common. `judge` is None where the graph is the file itself, or where nothing
+    can run the file here; `unjudged` then says with what it could be. `folded` tells that batch
+    norm, which the papers count, is always part of the kernels of such files.
+    """
+
+    model: onnx.ModelProto
+    title: str
+    files: tuple[SourceFile, ...]
+    resolution: int | None = None
+    preset: Preset | None = None
+    judge: Judge | None = None
+    unjudged: str | None = None
+    folded: bool = False
+
+
+def read_source(path: Path, kind: Kind | None, choices: Choices) -> Source:
+    """Read a file of a graph.
+
+    Raises:
+        Refused: it cannot be read, or not be translated.
+    """
+    if kind == "tflite":
+        return _tflite(path, choices)
+    model = admit(path)
+    exporter = f"{model.producer_name} {model.producer_version}".strip() or "unknown"
+    return Source(model, f"ONNX of {exporter}", source_files(path))
+
+
+def _tflite(path: Path, choices: Choices) -> Source:
+    if path.stat().st_size > MAX_BYTES:
+        raise Refused(f"{path} is larger than 1 GB, which no MobileNet is.")
+    try:
+        graph = read_graph(path)
+        floats = takes_floats(graph)
+        if not floats and not _takes_pixels(graph):
+            if not (choices.mean or choices.like):
+                raise Refused(_no_pixel_scale(graph))
+            floats = True
+        model = translate(graph, float_input=floats)
+    except CheckpointError as error:
+        text = str(error)
+        raise Refused(text if text.startswith(path.name) else f"{path.name}: {text}") from error
+    judge = LiteRT.of(path, graph)
+    integers = any(is_integer(tensor) for tensor in graph.tensors if len(tensor.shape) > 1)
+    return Source(
+        model,
+        "TFLite, quantised" if integers else "TFLite, float",
+        (SourceFile(name=path.name, sha256=sha256_of(path)),),
+        resolution=graph.tensors[graph.input].shape[1],
+        preset=preset_of("tflite_float", "usual for TFLite"),
+        judge=judge,
+        folded=True,
+        unjudged=None if judge else "not judged: install ai-edge-litert",
+    )
+
+
+def _ends(graph: Graph) -> tuple[float, float]:
+    """What the darkest and the lightest pixel stand for."""
+    tensor = graph.tensors[graph.input]
+    [scale], [zero_point] = tensor.scales, tensor.zero_points
+    darkest = 0 if tensor.dtype == "u1" else -128
+    return (darkest - zero_point) * scale, (darkest + 255 - zero_point) * scale
+
+
+def _takes_pixels(graph: Graph) -> bool:
+    """Whether the integers of the input are pixels, by what they stand for."""
+    low, high = _ends(graph)
+    near = 0.02 * (high - low)
+    usual = ((-1, 1), (0, 1), (0, 255))
+    return any(abs(low - one) <= near and abs(high - other) <= near for one, other in usual)
+
+
+def _no_pixel_scale(graph: Graph) -> str:
+    low, high = _ends(graph)
+    return (
+        f"The quantised input ranges from {low:.3g} to {high:.3g}, which is no range of pixels: it "
+        "was calibrated on other inputs, or on pixels scaled in another way. Give the scaling of "
+        "the training with --like or with --mean and --std of pixel / 255."
+    )
