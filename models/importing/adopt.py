@@ -7,6 +7,7 @@ from models.importing.import_onnx import adopt
 from models.importing.import_weights import adopt_checkpoint
 from models.importing.options import Choices
 from models.importing.report import Adoption
+from models.importing.source import read_source
 
 
 def adopt_file(
@@ -22,6 +23,8 @@ def adopt_file(
         Refused: it cannot be adopted, or something has to be said that the file does not say.
     """
     kind = kind_of(path)
-    if kind in ("torch", "keras"):
+    origin = read_source(path, kind, choices)
+    if origin is None:
+        assert kind is not None  # noqa: S101  ONNX is a graph
         return adopt_checkpoint(path, kind, choices, name, source, licence)
-    return adopt(path, choices, name, source, licence, kind)
+    return adopt(path, choices, name, source, licence, origin)

@@ -18,7 +18,6 @@ from models.export.export import set_card
 from models.export.graph import InputScaling
 from models.importing import report
 from models.importing.checks import Refused
-from models.importing.identify import Kind
 from models.importing.inspect_graph import (
     ImageInput,
     Scores,
@@ -39,7 +38,7 @@ from models.importing.options import (
 from models.importing.own_scaling import own_scaling
 from models.importing.recognize import recognise
 from models.importing.report import Adoption, Finding
-from models.importing.source import Judge, Source, read_source
+from models.importing.source import Judge, Source, onnx_source
 from models.importing.verify import (
     TOLERANCE,
     Original,
@@ -74,14 +73,16 @@ def adopt(
     name: str | None = None,
     source: str | None = None,
     licence: str | None = None,
-    kind: Kind | None = None,
+    origin: Source | None = None,
 ) -> Adoption:
-    """Look at a file, wrap it, compare both, and write its card.
+    """Look at a graph, wrap it, compare both, and write its card.
+
+    `origin` is what was read of a file that is not ONNX.
 
     Raises:
         Refused: it cannot be adopted, or something has to be said that no graph says.
     """
-    origin = read_source(path, kind, choices)
+    origin = origin or onnx_source(path)
     foreign = origin.model
     if origin.preset is not None:
         choices = replace(choices, file=replace(origin.preset, scaling=None))
@@ -133,7 +134,9 @@ def adopt(
         raise Refused(f"The cost cannot be determined: {error}") from error
     known = recognise(cost.layers)
     if known is not None and origin.folded:
-        cost = known.cost(resolution, precision) or cost
+        family_cost = known.cost(resolution, precision)
+        if family_cost is not None and family_cost.madds == cost.madds:  # the padding agrees, too
+            cost = family_cost
     card = ModelCard(
         card_version=CARD_VERSION,
         name=report.chosen_name(name, path),
@@ -253,15 +256,13 @@ def _findings(
     scaled_by = choices.by("mean", "std") if plan.scaling else "the graph"
     if own is not None:
         scaled_by = "the graph scales by itself"
-        if choices.mean or choices.std:
-            scaled_by = f"{choices.by('mean', 'std')}; the graph scales once more by itself"
     preprocessing_by = choices.by(*Preprocessing.model_fields)
     compared = f"{len(noise(8))} images, original and wrapped"
     rows = [
         ("file", origin.title, "what is in it"),
         ("input", f"{image.name}: {element}, {image.layout.upper()}", "the graph"),
         ("scaling", report.scaling_text(plan.scaling), scaled_by),
-        ("resolution", str(card.resolution), "the graph" if image.fixed else "--resolution"),
+        ("resolution", str(card.resolution), _resolution_by(image, choices, origin)),
         ("takes", str(card.resolutions), "the graph" if image.fixed else "tried"),
         ("batch", "any" if wrapped.any_batch else "1", "tried"),
         ("preprocessing", report.preprocessing_text(card.preprocessing), preprocessing_by),
@@ -281,6 +282,12 @@ def _findings(
     elif origin.unjudged is not None:
         rows.append(("judged by", "nobody", origin.unjudged))
     return tuple(Finding(*row) for row in rows)
+
+
+def _resolution_by(image: ImageInput, choices: Choices, origin: Source) -> str:
+    if image.fixed:
+        return "the graph"
+    return "the file" if choices.resolution is None and origin.resolution else "--resolution"
 
 
 def _pooling(plan: Plan) -> str:

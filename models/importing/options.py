@@ -94,7 +94,7 @@ def choose_scaling(
 ) -> InputScaling | None:
     """The scaling in front of a network; None for one that takes pixels as they are.
 
-    `own` is what a network has to be fed that scales pixels itself; --mean and --std go before it.
+    `own` is what a network has to be fed that scales pixels itself.
 
     Raises:
         Refused: it is not said, said twice, or out of range.
@@ -107,7 +107,12 @@ def choose_scaling(
                 f"The model reads uint8 pixels and scales them itself. Remove {named[0]}."
             )
         return None
-    if own is not None and not named:
+    if own is not None:
+        if named:
+            raise Refused(
+                "The model scales pixels itself, in front of its first layer. "
+                f"Remove {named[0]}, with which they would be scaled twice."
+            )
         return own
     preset = choices.preset
     if preset is not None and preset.scaling is None:

@@ -6,6 +6,7 @@ from typing import NamedTuple
 from app.card.card import Cost, Family, LayerRow, Precision
 from models.network.cost import network_cost
 from models.network.design import PAPER_DESIGN, Design, define
+from models.network.resolution import RESOLUTIONS
 
 # Widths that were published come first: several narrow ones round to the same channels.
 PUBLISHED = (1.0, 0.75, 0.5, 0.25, 0.35, 1.4, 1.3)
@@ -37,7 +38,7 @@ class Recognized(NamedTuple):
 
         In a graph batch norm may be folded away. None where the head is another one.
         """
-        if len(self.heads) != 1 or not self.heads[0].biases:
+        if len(self.heads) != 1 or not self.heads[0].biases or resolution not in RESOLUTIONS:
             return None
         classes = self.heads[0].output_shape[0]
         network = define(self.family, self.alpha, resolution, classes, design=self.design)

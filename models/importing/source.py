@@ -15,6 +15,7 @@ from models.importing.checks import Refused, admit, source_files
 from models.importing.identify import Kind
 from models.importing.litert import LiteRT
 from models.importing.options import Choices, Preset, preset_of
+from models.translation.keras import read as keras
 from models.translation.tflite.translate import takes_floats, translate
 from models.translation.tflite.writer import is_integer
 
@@ -51,14 +52,27 @@ class Source:
     folded: bool = False
 
 
-def read_source(path: Path, kind: Kind | None, choices: Choices) -> Source:
-    """Read a file of a graph.
+def read_source(path: Path, kind: Kind | None, choices: Choices) -> Source | None:
+    """Read a file of a graph; None for one of weights alone.
 
     Raises:
         Refused: it cannot be read, or not be translated.
     """
     if kind == "tflite":
         return _tflite(path, choices)
+    if kind == "keras":
+        return _keras(path, choices)
+    if kind == "torch":
+        return None
+    return onnx_source(path)
+
+
+def onnx_source(path: Path) -> Source:
+    """Read an ONNX file.
+
+    Raises:
+        Refused: it cannot be read, or cannot become a served classifier.
+    """
     model = admit(path)
     exporter = f"{model.producer_name} {model.producer_version}".strip() or "unknown"
     return Source(model, f"ONNX of {exporter}", source_files(path))
@@ -89,6 +103,29 @@ def _tflite(path: Path, choices: Choices) -> Source:
         judge=judge,
         folded=True,
         unjudged=None if judge else "not judged: install ai-edge-litert",
+    )
+
+
+def _keras(path: Path, choices: Choices) -> Source | None:
+    """A whole saved model; None for weights alone."""
+    if path.stat().st_size > MAX_BYTES:
+        raise Refused(f"{path} is larger than 1 GB, which no MobileNet is.")
+    try:
+        graph = keras.read_graph(path, choices.resolution)
+        model = translate(graph) if graph is not None else None
+    except CheckpointError as error:
+        text = str(error)
+        raise Refused(text if text.startswith(path.name) else f"{path.name}: {text}") from error
+    if graph is None or model is None:
+        return None
+    return Source(
+        model,
+        "Keras, a whole model",
+        (SourceFile(name=path.name, sha256=sha256_of(path)),),
+        resolution=graph.tensors[graph.input].shape[1],
+        preset=preset_of("keras", "usual for Keras"),
+        unjudged="not judged: Keras is not asked; every layer is tested against its answers",
+        folded=True,
     )
 
 

@@ -54,7 +54,7 @@ def read_pictures(path: Path) -> Pictures:
         CheckpointError: it is damaged, scales in a way that is not one for all channels, or has
             a layer with which the weights would answer otherwise than in ours.
     """
-    text = _configuration(path)
+    text = configuration(path)
     if text is None:
         return Pictures()
     with errors_with_name(path.name):
@@ -68,7 +68,7 @@ def read_pictures(path: Path) -> Pictures:
     return Pictures(_side(front), None if (scale, offset) == (1, 0) else scale, offset)
 
 
-def _configuration(path: Path) -> str | None:
+def configuration(path: Path) -> str | None:
     """JSON; None in a file of weights alone."""
     if stored_zip.is_zip(path):
         config = stored_zip.read_entries(path.read_bytes()).get(CONFIG)

@@ -18,6 +18,7 @@ from tests.models.importing.finetuned import (
     CLASSES,
     FILES,
     KERAS_H5,
+    TORCH,
     adopted,
     save_torch,
     torchvision_tensors,
@@ -102,7 +103,7 @@ def test_weights_of_something_else_are_one_clear_error(
         ({"resolution": 100}, "Resolution is 100; it must be a multiple of 32"),
         (
             {"layout": "nchw"},
-            "--layout applies to ONNX files only, and tutorial.h5 contains weights. Remove it.",
+            "--layout applies to ONNX files only, and loop.pth.tar contains weights. Remove it.",
         ),
         ({"output": "x"}, "--output applies to ONNX files only"),
         ({"like": "foo"}, "Unknown preset 'foo'. Supported: torchvision, "),
@@ -115,7 +116,7 @@ def test_what_cannot_be_meant_is_rejected(
     said: dict[str, Any], reason: str, tmp_path: Path
 ) -> None:
     with pytest.raises(Refused, match=reason):
-        adopted(unpack(KERAS_H5, tmp_path), **said)
+        adopted(unpack(TORCH, tmp_path), **said)
 
 
 def test_a_quantised_file_scales_its_own_pixels(shared_weights: Path) -> None:

@@ -1,0 +1,133 @@
+"""Let Keras save a small model of every kind of layer, and record what it answers.
+
+    python -m venv /tmp/tf && /tmp/tf/bin/pip install tensorflow-cpu==2.21.0
+    /tmp/tf/bin/python -m tests.models.translation.keras.record_models
+
+The files in `recorded/` are what Keras 3.15 saved; the answers are those to `PIXELS`.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+FOLDER = Path(__file__).with_name("recorded")
+ANSWERS = FOLDER / "answers.npz"
+ALSO_H5 = {"arithmetic", "branches", "flipped", "norm", "separable", "strided", "teachable"}
+SIDE = 9
+PIXELS = np.random.default_rng(6).integers(0, 256, (2, SIDE, SIDE, 3)).astype(np.uint8)
+
+
+def models() -> dict[str, Callable[[], Any]]:
+    """What makes each model, by its name."""
+    import keras
+
+    layers, shape = keras.layers, (SIDE, SIDE, 3)
+
+    def line(*steps: Any) -> Callable[[], Any]:
+        return lambda: keras.Sequential([keras.Input(shape), *steps])
+
+    def branches() -> Any:
+        image = keras.Input(shape)
+        left = layers.Conv2D(4, 3, padding="same", activation="relu")(image)
+        right = layers.DepthwiseConv2D(3, padding="same", depth_multiplier=2)(image)
+        right = layers.Conv2D(4, 1)(right)
+        both = layers.Concatenate()([layers.Add()([left, right]), layers.Multiply()([left, right])])
+        pooled = [layers.GlobalAveragePooling2D()(both), layers.GlobalMaxPooling2D()(both)]
+        return keras.Model(
+            image, layers.Dense(3, activation="softmax")(layers.Concatenate()(pooled))
+        )
+
+    def arithmetic() -> Any:
+        image = keras.Input(shape)
+        scaled = (image / 127.5 - 1.0) * 2.0 + 0.5
+        return keras.Model(image, layers.Flatten()(layers.Conv2D(2, 3)(scaled)))
+
+    def base() -> Any:
+        image = keras.Input(shape)
+        made = layers.Conv2D(4, 3, 2, use_bias=False)(layers.ZeroPadding2D(((0, 1), (0, 1)))(image))
+        made = layers.ReLU(6.0)(layers.BatchNormalization()(made))
+        return keras.Model(image, made)
+
+    def teachable() -> Any:
+        inner = keras.Sequential([base(), layers.GlobalAveragePooling2D()])
+        head = keras.Sequential(
+            [layers.Dense(8, activation="relu"), layers.Dense(3, "softmax", use_bias=False)]
+        )
+        model = keras.Sequential([inner, head])
+        model.build((None, *shape))
+        return model
+
+    def called_twice() -> Any:
+        shared = layers.Conv2D(3, 3, padding="same")
+        image = keras.Input(shape)
+        return keras.Model(image, layers.Flatten()(shared(shared(image))))
+
+    pooled = layers.GlobalAveragePooling2D
+    return {
+        "strided": line(layers.Conv2D(4, 3, 2, "same"), layers.Conv2D(2, 2, 2), layers.Flatten()),
+        "dilated": line(layers.Conv2D(4, 3, dilation_rate=2), pooled()),
+        "grouped": line(layers.Conv2D(6, 3, groups=3), pooled()),
+        "separable": line(layers.SeparableConv2D(4, 3, 2, "same", activation="relu6"), pooled()),
+        "norm": line(
+            layers.BatchNormalization(epsilon=0.01),
+            layers.Conv2D(4, 1),
+            layers.BatchNormalization(center=False),
+            layers.BatchNormalization(scale=False),
+            pooled(),
+            layers.BatchNormalization(),
+            layers.Dense(2, "sigmoid"),
+        ),
+        "activations": line(
+            layers.Conv2D(4, 3), layers.ReLU(3.0), layers.Conv2D(4, 3), layers.Activation("tanh"),
+            layers.Conv2D(4, 3), layers.ReLU(), pooled(keepdims=True), layers.Flatten(),
+            layers.Softmax(),
+        ),
+        "pools": line(
+            layers.MaxPooling2D(2, 1, "same"), layers.AveragePooling2D(3, 2, "same"),
+            layers.AveragePooling2D((5, 5)), layers.Reshape((3,)),
+        ),
+        "padded": line(
+            layers.ZeroPadding2D(((2, 1), (0, 3))), layers.Conv2D(3, 3), layers.Flatten()
+        ),
+        "rescaled": line(layers.Rescaling(1 / 127.5, -1), layers.Dropout(0.5), pooled()),
+        "flipped": line(
+            layers.RandomFlip(), layers.RandomRotation(0.2), layers.Conv2D(2, 3), pooled()
+        ),
+        "normalised": line(layers.Normalization(mean=(1, 2, 3), variance=(4, 5, 6)), pooled()),
+        "deep_head": line(
+            pooled(), layers.Dense(8, "relu"), layers.Dropout(0.3), layers.Dense(8, "relu"),
+            layers.Dense(3),
+        ),
+        "one_sigmoid": line(layers.Conv2D(4, 3), pooled(), layers.Dense(1, "sigmoid")),
+        "branches": branches,
+        "arithmetic": arithmetic,
+        "teachable": teachable,
+        "called_twice": called_twice,
+    }  # fmt: skip
+
+
+def main() -> None:
+    import keras
+
+    FOLDER.mkdir(exist_ok=True)
+    answers = {}
+    for name, make in models().items():
+        keras.utils.clear_session()
+        model = make()
+        random = np.random.default_rng(2)
+        for weight in model.weights:
+            if "seed" in weight.path:
+                continue
+            lowest = 0.5 if "variance" in weight.path else -0.5
+            weight.assign(random.uniform(lowest, lowest + 1, weight.shape).astype(np.float32))
+        model.save(FOLDER / f"{name}.keras")
+        if name in ALSO_H5:
+            model.save(FOLDER / f"{name}.h5")
+        answers[name] = np.asarray(model(PIXELS.astype(np.float32), training=False))
+    np.savez_compressed(ANSWERS, **answers)  # type: ignore[arg-type]  # NumPy's stub for **kwds
+
+
+if __name__ == "__main__":
+    main()
