@@ -1,6 +1,5 @@
 """What a graph does not say of itself, and a person has to: scaling, preprocessing, class names."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,6 +10,7 @@ from pydantic import ValidationError
 from app.card.card import Preprocessing
 from models.export.graph import InputScaling
 from models.importing.checks import Refused
+from models.importing.labels import read_labels
 from models.zoo.imagenet import imagenet_labels
 from models.zoo.zoo import formats
 
@@ -198,39 +198,6 @@ def choose_classes(choices: Choices, classes: int) -> Classes:
             f"{source} has {len(labels)} names.{hint}"
         )
     return Classes(labels, background, choices.by("labels"))
-
-
-def read_labels(path: Path) -> tuple[str, ...]:
-    """Class names in order: a text file with one a line, a JSON list, or a JSON object by index.
-
-    Raises:
-        Refused: it cannot be read, or a name is missing.
-    """
-    try:
-        text = path.read_text("utf-8-sig")
-        labels = _from_json(json.loads(text)) if path.suffix == ".json" else text.splitlines()
-    except OSError as error:
-        raise Refused(f"--labels: {path}: {error.strerror}") from error
-    except ValueError as error:
-        raise Refused(f"--labels: {path} is not a list of names: {error}.") from error
-    names = tuple(label.strip() for label in labels)
-    if "" in names:
-        raise Refused(f"--labels: line {names.index('') + 1} of {path} is empty.")
-    return names
-
-
-def _from_json(data: object) -> Sequence[str]:
-    """A list, {"0": name, ...}, or Keras' {"0": [id, name], ...}."""
-    if isinstance(data, dict):
-        if sorted(data) != sorted(map(str, range(len(data)))):
-            raise ValueError(f"the keys are not the numbers from 0 to {len(data) - 1}")
-        data = [data[str(index)] for index in range(len(data))]
-    if not isinstance(data, list):
-        raise ValueError("neither a list nor an object")
-    names = [item[-1] if isinstance(item, list) and item else item for item in data]
-    if not all(isinstance(name, str) for name in names):
-        raise ValueError("a name is not a text")
-    return names
 
 
 def _channels(name: str, values: Sequence[float]) -> tuple[float, float, float]:

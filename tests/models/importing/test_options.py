@@ -9,7 +9,8 @@ import pytest
 from app.model.runtime import new_session
 from models.importing.checks import Refused
 from models.importing.import_onnx import adopt
-from models.importing.options import Choices, choose_classes, read_labels
+from models.importing.labels import read_labels
+from models.importing.options import Choices, choose_classes
 from tests.models.graph_builder import GraphBuilder
 from tests.models.importing.exported import KERAS, TORCH, TORCH_SCRIPT, run, write_labels
 from tests.models.importing.graphs import saved, small
@@ -107,7 +108,7 @@ def test_class_names_are_read_from_text_and_json(name: str, text: str, tmp_path:
     [
         ("labels.txt", "cat\n\ndog", "line 2 of .* is empty"),
         ("labels.json", "cat", "is not a list of names"),
-        ("labels.json", '{"cat": 0}', "the keys are not the numbers"),
+        ("labels.json", '{"cat": "0"}', "the keys are not the numbers"),
         ("labels.json", "3", "neither a list nor an object"),
         ("labels.json", "[1]", "a name is not a text"),
     ],
