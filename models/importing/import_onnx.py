@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import onnx
 
 from app.arrays import Float32Array, Uint8Array
@@ -54,6 +55,7 @@ from models.network import resolution as resolutions
 from models.onnx_cost.graph_cost import GraphCostError, check_graph_resolution, graph_cost
 
 QUANTIZED = {"QLinearConv", "ConvInteger", "QLinearMatMul", "MatMulInteger", "QGemm"}
+ALIKE = 1e-6
 INTEGERS = {onnx.TensorProto.INT8, onnx.TensorProto.UINT8}
 
 
@@ -65,6 +67,7 @@ class _Wrapped:
     runner: Runner
     difference: float
     any_batch: bool
+    alike: bool
 
 
 def adopt(
@@ -210,7 +213,8 @@ def _wrap(
             reason = str(error)
             continue
         if difference <= TOLERANCE:
-            return _Wrapped(model, runner, difference, any_batch=free_batch)
+            alike = bool(np.ptp(expected, axis=0).max() < ALIKE)
+            return _Wrapped(model, runner, difference, free_batch, alike)
         reason = f"the wrapped graph is {difference:.2g} off the original"
     raise Refused(f"The model cannot run one image at a time: {reason}")
 
@@ -277,6 +281,9 @@ def _findings(
         ("multiply-adds", f"{card.cost.madds:,}", "the graph"),
         ("difference", f"{wrapped.difference:.1e}", compared),
     ]
+    if wrapped.alike:
+        warning = f"{len(noise(8))} different images get the same answer: is it trained?"
+        rows.append(("warning", warning, compared))
     if origin.judge is not None:
         rows.append(("judged by", origin.judge.name, compared))
     elif origin.unjudged is not None:

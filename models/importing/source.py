@@ -14,6 +14,7 @@ from models.files.hashes import sha256_of
 from models.importing.checks import Refused, admit, source_files
 from models.importing.identify import Kind
 from models.importing.litert import LiteRT
+from models.importing.onnx_judge import OnnxJudge
 from models.importing.options import Choices, Preset, preset_of
 from models.translation.keras import read as keras
 from models.translation.tflite.translate import takes_floats, translate
@@ -74,8 +75,9 @@ def onnx_source(path: Path) -> Source:
         Refused: it cannot be read, or cannot become a served classifier.
     """
     model = admit(path)
+    integers = OnnxJudge.of(model)
     exporter = f"{model.producer_name} {model.producer_version}".strip() or "unknown"
-    return Source(model, f"ONNX of {exporter}", source_files(path))
+    return Source(model, f"ONNX of {exporter}", source_files(path), judge=integers)
 
 
 def _tflite(path: Path, choices: Choices) -> Source:

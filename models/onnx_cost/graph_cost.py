@@ -21,6 +21,7 @@ from onnx import NodeProto, TensorProto, helper, shape_inference
 from app.card.card import Cost, LayerRow
 from models.files.onnx_file import read_model
 from models.network.cost import BufferUse, params, peak_bytes, stored_params
+from models.onnx_cost import computed_shapes
 from models.onnx_cost.quantized_ops import standardise
 
 CONVOLUTIONS = {"Conv": (1, 2), "ConvInteger": (1, None), "QLinearConv": (3, 8)}
@@ -82,9 +83,12 @@ def graph_cost(model: onnx.ModelProto | Path, resolution: int | None = None) -> 
     _fix_input(copy.graph, resolution)
     standardise(copy.graph)
     try:
+        computed_shapes.fold(copy)
         inferred = shape_inference.infer_shapes(copy, strict_mode=True, data_prop=True)
     except shape_inference.InferenceError as error:
         raise GraphCostError(f"Shape inference failed: {error}") from error
+    except DAMAGED_GRAPH_ERRORS as error:
+        raise GraphCostError(f"The graph is damaged: {error}.") from error
     try:
         return _GraphCost(inferred.graph).cost()
     except GraphCostError:

@@ -1,0 +1,51 @@
+"""onnxruntime as the judge of an ONNX file whose ends were changed from integers."""
+
+from typing import Any, Self
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import TensorProto, numpy_helper
+
+from models.importing.verify import Runner
+from models.translation.onnx.ends import SHIFT, with_float_scores, with_pixels
+
+TOLERANCE = 0.02
+
+
+class OnnxJudge:
+    """The file as it was, fed what its own input takes."""
+
+    name = "onnxruntime"
+    tolerance = TOLERANCE
+
+    def __init__(self, original: onnx.ModelProto) -> None:
+        self.runner = Runner(original)
+        weights = {tensor.name: tensor for tensor in original.graph.initializer}
+        [source] = [value for value in original.graph.input if value.name not in weights]
+        self.source = source.name
+        self.signed = source.type.tensor_type.elem_type == TensorProto.INT8
+        [output] = original.graph.output
+        self.output = output.name
+        last = next(node for node in original.graph.node if output.name in node.output)
+        constants = [weights[name] for name in last.input[1:] if name in weights]
+        parts = [numpy_helper.to_array(one) for one in constants]
+        quantised = last.op_type == "QuantizeLinear"
+        self.affine = (*map(float, parts), 0.0)[:2] if quantised else (1.0, 0.0)
+
+    @classmethod
+    def of(cls, model: onnx.ModelProto) -> Self | None:
+        """Change the ends of the model; None if they are floats or pixels already."""
+        original = onnx.ModelProto()
+        original.CopyFrom(model)
+        changed = [with_pixels(model), with_float_scores(model)]
+        return cls(original) if any(changed) else None
+
+    def scores(self, fed: NDArray[Any]) -> NDArray[Any]:
+        """The scores as floats, one row an image."""
+        if self.signed:
+            fed = (fed.astype(np.int16) - SHIFT).astype(np.int8)
+        rows = [self.runner.run([self.output], **{self.source: one[None]})[0] for one in fed]
+        scale, zero = self.affine
+        made: NDArray[Any] = (np.concatenate(rows).astype(np.float32) - zero) * scale
+        return made
