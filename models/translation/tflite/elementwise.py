@@ -4,7 +4,7 @@ import numpy as np
 
 from models.checkpoints.checkpoint import CheckpointError
 from models.checkpoints.tflite.graph import Operator
-from models.translation.tflite.writer import Writer, reals
+from models.translation.tflite.writer import Writer, affine_of, is_integer, reals
 
 ARITHMETIC = {
     "ADD": "Add", "SUB": "Sub", "MUL": "Mul", "DIV": "Div", "MAXIMUM": "Max", "MINIMUM": "Min",
@@ -18,9 +18,27 @@ def arithmetic(writer: Writer, operator: Operator) -> None:
     target = operator.outputs[0]
     if len(operator.inputs) != 2:
         raise CheckpointError(f"a {operator.kind} has {len(operator.inputs)} inputs")
-    operands = [writer.operand(index, target) for index in operator.inputs]
+    nudges = _nudges(writer, operator)
+    operands = [
+        writer.operand(index, target, nudge)
+        for index, nudge in zip(operator.inputs, nudges, strict=True)
+    ]
     value = writer.emit(ARITHMETIC[operator.kind], operands, target)
     writer.finish(target, value, operator.activation)
+
+
+def _nudges(writer: Writer, operator: Operator) -> tuple[float, float]:
+    """What is added to a constant of a sum in integers, so that halves are rounded up.
+
+    LiteRT does (XNNPACK's qs8-vadd adds a half and shifts), QuantizeLinear rounds to even; scaling
+    of pixels has many exact halves.
+    """
+    result = writer.tensors[operator.outputs[0]]
+    if operator.kind not in ("ADD", "SUB") or not is_integer(result):
+        return 0, 0
+    scale, _ = affine_of(result)
+    nudge = float(scale) / 1024
+    return nudge, nudge if operator.kind == "ADD" else -nudge
 
 
 def unary(writer: Writer, operator: Operator) -> None:

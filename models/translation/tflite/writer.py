@@ -183,8 +183,10 @@ class Writer:
         scale, zero_point = affine_of(self.tensors[index])
         return self.constant("scale", scale), self.constant("zero", np.uint8(zero_point))
 
-    def operand(self, index: int, like: int) -> str:
+    def operand(self, index: int, like: int, nudge: float = 0) -> str:
         """An operand of element-wise arithmetic whose result has the rank of the tensor `like`.
+
+        `nudge` is added to a constant.
 
         Raises:
             CheckpointError: it is an activation of another rank.
@@ -194,7 +196,7 @@ class Writer:
             if len(self.shape(index)) != rank:
                 raise CheckpointError(f"{self.tensors[index].name!r} is stretched to rank {rank}")
             return self.value(index)
-        values = reals(self.tensors[index])
+        values = reals(self.tensors[index]) + np.float32(nudge)
         if rank == 4:
             values = values.reshape((1,) * (4 - values.ndim) + values.shape).transpose(TO_NCHW)
         return self.constant("operand", np.ascontiguousarray(values))

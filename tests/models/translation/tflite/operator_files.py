@@ -174,6 +174,18 @@ def _two_maps(b: Builder) -> tuple[int, int]:
     return b.convolution(image), b.convolution(image)
 
 
+def _shifted(b: Builder) -> int:
+    """Pixels plus a number, in levels of two thirds of a step: every third sum ends in a half."""
+    image = b.activation("pixels", (1, SIDE, SIDE, CHANNELS), -1.5, 1.5)
+    number = b.constant(np.array(0.5, np.float32))
+    if b.quantized:
+        stored = np.array(127 if b.stored == "int8" else 255, b.stored)
+        zero = -128 if b.stored == "int8" else 0
+        number = b.file.add("number", (), b.stored, stored, (0.5 / 255, zero))
+    made = b.activation("shifted", (1, SIDE, SIDE, CHANNELS), -1, 1)
+    return b.add("ADD", [image, number], made)
+
+
 def _concatenation(b: Builder) -> int:
     left, right = _two_maps(b)
     shape = (*b.file.tensors[left].shape[:3], 12)
@@ -234,6 +246,7 @@ CASES: dict[str, Made] = {
     "sum, ReLU": lambda b: b.arithmetic("ADD", *_two_maps(b), activation=RELU),
     "product": lambda b: b.arithmetic("MUL", *_two_maps(b)),
     "difference": lambda b: b.arithmetic("SUB", *_two_maps(b)),
+    "sum with a number": _shifted,
     "concatenation": _concatenation,
     "dense": lambda b: b.dense(b.mean(b.image()), CLASSES),
     "dense without bias": lambda b: b.dense(b.mean(b.image()), CLASSES, biased=False),
