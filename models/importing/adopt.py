@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from models.importing.identify import kind_of
 from models.importing.import_onnx import adopt
-from models.importing.import_weights import adopt_checkpoint
 from models.importing.options import Choices
 from models.importing.report import Adoption
 from models.importing.source import read_source
+from models.importing.weights.identify import kind_of
+from models.importing.weights.import_weights import adopt_checkpoint
 
 
 def adopt_file(

@@ -19,7 +19,7 @@ from models.export.export import set_card
 from models.export.graph import InputScaling
 from models.importing import report
 from models.importing.checks import Refused
-from models.importing.inspect_graph import (
+from models.importing.graph.inspect_graph import (
     ImageInput,
     Scores,
     count_classes,
@@ -28,7 +28,10 @@ from models.importing.inspect_graph import (
     kind_of_scores,
     score_output,
 )
-from models.importing.optional_outputs import find_optional_outputs, with_outputs
+from models.importing.graph.optional_outputs import find_optional_outputs, with_outputs
+from models.importing.graph.own_scaling import own_scaling
+from models.importing.graph.walk_back import Trail
+from models.importing.graph.wrap import Plan, simplify, wrap
 from models.importing.options import (
     Choices,
     Classes,
@@ -36,7 +39,6 @@ from models.importing.options import (
     choose_preprocessing,
     choose_scaling,
 )
-from models.importing.own_scaling import own_scaling
 from models.importing.recognize import recognise
 from models.importing.report import Adoption, Finding
 from models.importing.source import Judge, Source, onnx_source
@@ -49,8 +51,6 @@ from models.importing.verify import (
     sizes_that_run,
     to_probabilities,
 )
-from models.importing.walk_back import Trail
-from models.importing.wrap import Plan, simplify, wrap
 from models.network import resolution as resolutions
 from models.onnx_cost.graph_cost import GraphCostError, check_graph_resolution, graph_cost
 

@@ -12,10 +12,10 @@ from models.checkpoints.checkpoint import CheckpointError
 from models.checkpoints.tflite.graph import Graph, read_graph
 from models.files.hashes import sha256_of
 from models.importing.checks import Refused, admit, source_files
-from models.importing.identify import Kind
-from models.importing.litert import LiteRT
-from models.importing.onnx_judge import OnnxJudge
+from models.importing.judges.litert import LiteRT
+from models.importing.judges.onnxruntime import OnnxJudge
 from models.importing.options import Choices, Preset, preset_of
+from models.importing.weights.identify import Kind
 from models.translation.keras import read as keras
 from models.translation.tflite.translate import takes_floats, translate
 from models.translation.tflite.writer import is_integer

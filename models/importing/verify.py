@@ -15,7 +15,7 @@ from app.errors import first_line
 from app.model.runtime import new_session
 from models.export.graph import InputScaling
 from models.importing.checks import Refused
-from models.importing.inspect_graph import ImageInput, Scores
+from models.importing.graph.inspect_graph import ImageInput, Scores
 from models.network.resolution import RESOLUTIONS
 
 IMAGES = 3

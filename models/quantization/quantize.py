@@ -15,8 +15,8 @@ from app.system.cpu import device
 from models.export.export import write_checked
 from models.export.exported import Exported
 from models.export.graph import build_graph
-from models.importing.rebuild import float_form
 from models.importing.report import free_name
+from models.importing.weights.rebuild import float_form
 from models.network.cost import network_cost
 from models.progress import Progress, StepCounter
 from models.quantization.agreement import Agreement, agreement, probabilities

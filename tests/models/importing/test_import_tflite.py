@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models.importing import litert
 from models.importing.adopt import adopt_file
 from models.importing.checks import Refused
-from models.importing.litert import LiteRT
+from models.importing.judges import litert
+from models.importing.judges.litert import LiteRT
 from models.importing.options import Choices
 from models.importing.report import Adoption
 from tests.models.importing.exported import run as answers_of

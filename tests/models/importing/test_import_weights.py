@@ -18,7 +18,7 @@ from models.checkpoints.checkpoint import Affine
 from models.checkpoints.torch import timm
 from models.export.export import read_metadata, write_model
 from models.importing.checks import Refused
-from models.importing.import_weights import scaling_of
+from models.importing.weights.import_weights import scaling_of
 from models.network.cost import network_cost
 from models.network.design import PAPER_DESIGN, Design, define
 from models.zoo.fetch import Fetcher

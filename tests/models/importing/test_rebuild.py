@@ -13,7 +13,7 @@ from app.model.runtime import new_session
 from models.export.export import write_model
 from models.export.exported import NotExportedError
 from models.importing.import_onnx import adopt
-from models.importing.rebuild import float_form
+from models.importing.weights.rebuild import float_form
 from models.network.cost import network_cost
 from tests.app.cli_runner import run
 from tests.models.importing.exported import EXPORTS, KERAS, TORCH, Export, write_labels

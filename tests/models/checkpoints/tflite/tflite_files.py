@@ -214,6 +214,7 @@ def network(
             out = activations(node.name, (1, 1, 1, CHANNELS), affine)
             options = {"FilterHeight": size, "FilterWidth": size, "StrideH": 1, "StrideW": 1}
             options |= {"Padding": tflite.Padding.VALID}
+            options = {"KeepDims": True} if pool == "MEAN" else options
             file.operators.append(FileOperator(pool, [source], [out], options))
         else:
             size = -(-size // node.layer.stride)

@@ -11,8 +11,8 @@ from onnx import NodeProto, TensorProto
 
 from app.arrays import Float32Array
 from models.importing.checks import Refused
+from models.importing.graph.walk_back import PASSING, Trail
 from models.importing.options import Choices
-from models.importing.walk_back import PASSING, Trail
 from models.onnx_cost.graph_cost import CONVOLUTIONS, POOLS, QUANTIZE_OPS
 
 Layout = Literal["nchw", "nhwc"]

@@ -12,8 +12,8 @@ from onnx import NodeProto, TensorProto, helper, numpy_helper
 from app.card.card import EMBEDDING, FEATURES, INPUT, LOGITS, PROBABILITIES
 from app.model.runtime import save_simplified
 from models.export.graph import IR_VERSION, InputScaling, Tape
-from models.importing.inspect_graph import Features, ImageInput, Scores
-from models.importing.optional_outputs import OptionalOutputs
+from models.importing.graph.inspect_graph import Features, ImageInput, Scores
+from models.importing.graph.optional_outputs import OptionalOutputs
 from models.importing.verify import GREY, GREY_BITS, GREY_HALF
 
 TAKEN = "gateway_"  # what the names of new values start with, but for those of the contract

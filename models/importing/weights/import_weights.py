@@ -20,7 +20,6 @@ from models.export.graph import InputScaling
 from models.files.hashes import sha256_of
 from models.importing import report
 from models.importing.checks import Refused
-from models.importing.identify import IdentifiedWeights, Kind, identify
 from models.importing.options import (
     Choices,
     Classes,
@@ -31,6 +30,7 @@ from models.importing.options import (
 )
 from models.importing.report import Adoption, Finding
 from models.importing.verify import Runner, noise
+from models.importing.weights.identify import IdentifiedWeights, Kind, identify
 from models.network.network import INPUT
 from models.network.resolution import check_resolution
 from models.zoo.zoo import formats
