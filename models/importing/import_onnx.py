@@ -30,6 +30,15 @@ from models.importing.graph.inspect_graph import (
 )
 from models.importing.graph.optional_outputs import find_optional_outputs, with_outputs
 from models.importing.graph.own_scaling import own_scaling
+from models.importing.graph.verify import (
+    TOLERANCE,
+    Original,
+    Runner,
+    largest_difference,
+    noise,
+    sizes_that_run,
+    to_probabilities,
+)
 from models.importing.graph.walk_back import Trail
 from models.importing.graph.wrap import Plan, simplify, wrap
 from models.importing.options import (
@@ -42,15 +51,6 @@ from models.importing.options import (
 from models.importing.recognize import recognise
 from models.importing.report import Adoption, Finding
 from models.importing.source import Judge, Source, onnx_source
-from models.importing.verify import (
-    TOLERANCE,
-    Original,
-    Runner,
-    largest_difference,
-    noise,
-    sizes_that_run,
-    to_probabilities,
-)
 from models.network import resolution as resolutions
 from models.onnx_cost.graph_cost import GraphCostError, check_graph_resolution, graph_cost
 

@@ -194,7 +194,7 @@ def _read_by(trail: Trail, layer: NodeProto) -> tuple[str, tuple[str, str] | Non
 def _layout(shape: Sequence[int | str], wanted: str | None, listed: str) -> Layout:
     possible: list[Layout] = ["nchw", "nhwc"]
     found = [layout for layout in possible if shape[CHANNEL_AXIS[layout]] == 3]
-    if not found and not any(isinstance(shape[at], str) for at in CHANNEL_AXIS.values()):
+    if not found:
         found = [layout for layout in possible if shape[CHANNEL_AXIS[layout]] == 1]
     if not found:
         open_ones = [layout for layout in possible if isinstance(shape[CHANNEL_AXIS[layout]], str)]

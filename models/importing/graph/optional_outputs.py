@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from app.arrays import Float32Array, Uint8Array
 from models.importing.checks import Refused
 from models.importing.graph.inspect_graph import Features, Scores
+from models.importing.graph.verify import Original, Runner, to_probabilities
 from models.importing.graph.walk_back import PASSING, Trail
-from models.importing.verify import Original, Runner, to_probabilities
 
 AVERAGING = {"GlobalAveragePool", "AveragePool", "ReduceMean"}
 # Both bounds only have to tell the right value from another one, also past 8-bit rounding.

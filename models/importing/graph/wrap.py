@@ -14,7 +14,7 @@ from app.model.runtime import save_simplified
 from models.export.graph import IR_VERSION, InputScaling, Tape
 from models.importing.graph.inspect_graph import Features, ImageInput, Scores
 from models.importing.graph.optional_outputs import OptionalOutputs
-from models.importing.verify import GREY, GREY_BITS, GREY_HALF
+from models.importing.graph.verify import GREY, GREY_BITS, GREY_HALF
 
 TAKEN = "gateway_"  # what the names of new values start with, but for those of the contract
 

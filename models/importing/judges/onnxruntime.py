@@ -7,7 +7,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, numpy_helper
 
-from models.importing.verify import Runner
+from models.importing.graph.verify import Runner
 from models.translation.onnx.ends import SHIFT, with_float_scores, with_pixels
 
 TOLERANCE = 0.02

@@ -20,6 +20,7 @@ from models.export.graph import InputScaling
 from models.files.hashes import sha256_of
 from models.importing import report
 from models.importing.checks import Refused
+from models.importing.graph.verify import Runner, noise
 from models.importing.options import (
     Choices,
     Classes,
@@ -29,7 +30,6 @@ from models.importing.options import (
     preset_of,
 )
 from models.importing.report import Adoption, Finding
-from models.importing.verify import Runner, noise
 from models.importing.weights.identify import IdentifiedWeights, Kind, identify
 from models.network.network import INPUT
 from models.network.resolution import check_resolution

@@ -21,9 +21,9 @@ from models.export.export import kernel_shapes, write_model
 from models.export.exported import Exported, ForeignGraphError, read_exported
 from models.export.graph import FloatWriter, InputScaling, build_graph
 from models.files.onnx_file import read_model
+from models.importing.graph.verify import TOLERANCE, Runner, largest_difference, noise
 from models.importing.graph.wrap import TAKEN
 from models.importing.recognize import DESIGNS
-from models.importing.verify import TOLERANCE, Runner, largest_difference, noise
 from models.network.design import define
 from models.network.layers import Padding
 from models.network.network import Network

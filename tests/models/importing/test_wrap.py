@@ -120,8 +120,9 @@ def test_sigmoids_stay_what_they_are_and_one_becomes_two_classes(tmp_path: Path)
     assert adoption.card.head_activation == "sigmoid"
 
 
-def test_a_grey_graph_gets_what_pillow_makes_of_colours(tmp_path: Path) -> None:
-    builder = GraphBuilder([1, 1, 32, 32])
+@pytest.mark.parametrize("side", [32, "side"])
+def test_a_grey_graph_gets_what_pillow_makes_of_colours(side: int | str, tmp_path: Path) -> None:
+    builder = GraphBuilder([1, 1, side, side])
     kernel = builder.const("kernel", 8, 1, 3, 3)
     builder.node("Conv", ["x", kernel], "conv", strides=[2, 2], pads=[1, 1, 1, 1])
     builder.node("GlobalAveragePool", ["conv"], "pooled")
@@ -129,7 +130,7 @@ def test_a_grey_graph_gets_what_pillow_makes_of_colours(tmp_path: Path) -> None:
     builder.node("MatMul", ["flat", builder.const("matrix", 8, 10)], "raw")
     builder.node("Softmax", ["raw"], "scores", axis=1)
     path = saved(builder.model("scores"), tmp_path)
-    adoption = adopt(path, KERAS.choices(write_labels(tmp_path)))
+    adoption = adopt(path, KERAS.choices(write_labels(tmp_path), resolution=32))
     pixels = np.random.default_rng(4).integers(0, 256, (1, 32, 32, 3)).astype(np.uint8)
     grey = np.asarray(Image.fromarray(pixels[0]).convert("L"), np.float32)
     fed = ((grey / np.float32(255) - np.float32(0.5)) / np.float32(0.5))[None, None]

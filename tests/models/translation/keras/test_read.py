@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from models.checkpoints.checkpoint import CheckpointError
-from models.importing.verify import Runner
+from models.importing.graph.verify import Runner
 from models.translation.keras.layers import Call, write
 from models.translation.keras.read import read_graph
 from models.translation.keras.records import Records

@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 from models.checkpoints.tflite.graph import read_graph
-from models.importing.verify import Runner
+from models.importing.graph.verify import Runner
 from models.translation.tflite.translate import translate
 from tests.models.translation.tflite.operator_files import CASES, PIXELS, PRECISIONS, encode
 from tests.models.translation.tflite.record_answers import FILE, fed, key
