@@ -1,10 +1,12 @@
 """From a file of any kind to a model of the store."""
 
+from dataclasses import replace
 from pathlib import Path
 
+from models.importing.files.teachable import unpacked
 from models.importing.import_onnx import adopt
 from models.importing.options import Choices
-from models.importing.report import Adoption
+from models.importing.report import Adoption, chosen_name
 from models.importing.source import read_source
 from models.importing.weights.identify import kind_of
 from models.importing.weights.import_weights import adopt_checkpoint
@@ -22,9 +24,15 @@ def adopt_file(
     Raises:
         Refused: it cannot be adopted, or something has to be said that the file does not say.
     """
-    kind = kind_of(path)
-    origin = read_source(path, kind, choices)
-    if origin is None:
-        assert kind is not None  # noqa: S101  ONNX is a graph
-        return adopt_checkpoint(path, kind, choices, name, source, licence)
-    return adopt(path, choices, name, source, licence, origin)
+    with unpacked(path) as export:
+        if export is not None:
+            name = name or chosen_name(None, path)
+            source = source or f"the file {path.name}"
+            path = export.model
+            choices = replace(choices, file=export.preset, own_labels=export.labels)
+        kind = kind_of(path)
+        origin = read_source(path, kind, choices)
+        if origin is None:
+            assert kind is not None  # noqa: S101  ONNX is a graph
+            return adopt_checkpoint(path, kind, choices, name, source, licence)
+        return adopt(path, choices, name, source, licence, origin)

@@ -87,7 +87,7 @@ def adopt(
     """
     origin = origin or onnx_source(path)
     foreign = origin.model
-    if origin.preset is not None:
+    if origin.preset is not None and choices.file is None:
         choices = replace(choices, file=replace(origin.preset, scaling=None))
     image = image_input(foreign.graph, choices)
     output = score_output(foreign.graph, choices)

@@ -32,13 +32,22 @@ class Preset:
     """How the networks of one project were trained.
 
     `said_by` is who says so, `scaling` None where their files differ in it; `background` is True
-    where class 0 of 1001 is "nothing".
+    where class 0 of 1001 is "nothing". `scaling_by` is who says the scaling, if somebody else does.
     """
 
     said_by: str
     scaling: InputScaling | None
     preprocessing: Preprocessing
     background: bool
+    scaling_by: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OwnLabels:
+    """Names that came with the model, and where they are."""
+
+    names: tuple[str, ...]
+    said_by: str
 
 
 def preset_of(record: str, said_by: str) -> Preset:
@@ -51,7 +60,8 @@ def preset_of(record: str, said_by: str) -> Preset:
 class Choices:
     """What was said on the command line; None where nothing was.
 
-    `file` is what the file itself is like, which holds where nothing was said.
+    `file` is what the file itself is like, and `own_labels` are the names that came with it, which
+    hold where nothing was said.
     """
 
     like: str | None = None
@@ -66,6 +76,7 @@ class Choices:
     resolution: int | None = None
     output: str | None = None
     file: Preset | None = None
+    own_labels: OwnLabels | None = None
 
     @property
     def preset(self) -> Preset | None:
@@ -84,8 +95,9 @@ class Choices:
         """Who says so: the options that were given, and the preset for the others."""
         given = [name for name in names if getattr(self, name) is not None]
         options = [f"--{name.replace('_', '-')}" for name in given]
-        if len(given) < len(names) and self.preset is not None:
-            options.append(self.preset.said_by)
+        if len(given) < len(names) and (preset := self.preset) is not None:
+            scaling = set(names) <= {"mean", "std"}
+            options.append((preset.scaling_by if scaling else None) or preset.said_by)
         return ", ".join(options)
 
 
@@ -178,14 +190,18 @@ def choose_classes(choices: Choices, classes: int) -> Classes:
     if background is None:
         background = preset is not None and preset.background and classes == 1001
     wanted = classes - background
-    source = choices.labels or (IMAGENET if choices.like else None)
+    own = choices.own_labels if choices.labels is None else None
+    source = choices.labels or (own.said_by if own else IMAGENET if choices.like else None)
     if source is None:
         raise Refused(
             f"The file does not name its {classes} classes. Give --labels FILE "
             f"(one name per line, or JSON), or --labels {IMAGENET}."
         )
-    labels = imagenet_labels() if source == IMAGENET else read_labels(Path(source))
-    if background and len(labels) == classes and labels[0].lower() in BACKGROUND_NAMES:
+    if own is not None:
+        labels = own.names
+    else:
+        labels = imagenet_labels() if source == IMAGENET else read_labels(Path(source))
+    if len(labels) == wanted + 1 and labels[0].lower() in BACKGROUND_NAMES:
         labels = labels[1:]
     if len(labels) != wanted:
         hint = ""
@@ -197,7 +213,7 @@ def choose_classes(choices: Choices, classes: int) -> Classes:
             f"The model has {wanted} classes{' and a background' if background else ''}, "
             f"{source} has {len(labels)} names.{hint}"
         )
-    return Classes(labels, background, choices.by("labels"))
+    return Classes(labels, background, own.said_by if own else choices.by("labels"))
 
 
 def _channels(name: str, values: Sequence[float]) -> tuple[float, float, float]:

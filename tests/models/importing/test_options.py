@@ -79,6 +79,17 @@ def test_a_file_made_for_more_pixels_than_an_image_has_is_rejected(tmp_path: Pat
         adopt(path, Choices(like="torchvision"))
 
 
+@pytest.mark.parametrize("first", ["background", "Background", "dummy"])
+def test_a_background_row_that_the_model_has_no_class_for_is_dropped(
+    first: str, tmp_path: Path
+) -> None:
+    """TensorFlow's ImageNetLabels.txt has 1001 names, Keras' networks have 1000 classes."""
+    labels = tmp_path / "labels.txt"
+    labels.write_text("\n".join([first, *(f"class {at}" for at in range(10))]))
+    adoption = adopt(TORCH.unpack(tmp_path), TORCH.choices(labels))
+    assert (adoption.card.labels[0], adoption.card.background) == ("class 0", None)
+
+
 def test_a_name_of_the_zoo_is_rejected(tmp_path: Path) -> None:
     path, labels = KERAS.unpack(tmp_path), write_labels(tmp_path)
     for name in ("mobilenet_v2_1.0_224", "Über", "-"):
@@ -106,9 +117,9 @@ def test_class_names_are_read_from_text_and_json(name: str, text: str, tmp_path:
 @pytest.mark.parametrize(
     ("name", "text", "reason"),
     [
-        ("labels.txt", "cat\n\ndog", "line 2 of .* is empty"),
+        ("labels.txt", "cat\n\ndog", "line 2 is empty"),
         ("labels.json", "cat", "is not a list of names"),
-        ("labels.json", '{"cat": "0"}', "the keys are not the numbers"),
+        ("labels.json", '{"cat": "zero"}', "the keys are not the numbers"),
         ("labels.json", "3", "neither a list nor an object"),
         ("labels.json", "[1]", "a name is not a text"),
     ],
