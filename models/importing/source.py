@@ -95,10 +95,9 @@ def _tflite(path: Path, choices: Choices) -> Source:
         text = str(error)
         raise Refused(text if text.startswith(path.name) else f"{path.name}: {text}") from error
     judge = LiteRT.of(path, graph)
-    integers = any(is_integer(tensor) for tensor in graph.tensors if len(tensor.shape) > 1)
     return Source(
         model,
-        "TFLite, quantised" if integers else "TFLite, float",
+        f"TFLite, {_arithmetic(graph)}",
         (SourceFile(name=path.name, sha256=sha256_of(path)),),
         resolution=graph.tensors[graph.input].shape[1],
         preset=preset_of("tflite_float", "usual for TFLite"),
@@ -137,6 +136,13 @@ def _ends(graph: Graph) -> tuple[float, float]:
     [scale], [zero_point] = tensor.scales, tensor.zero_points
     darkest = 0 if tensor.dtype == "u1" else -128
     return (darkest - zero_point) * scale, (darkest + 255 - zero_point) * scale
+
+
+def _arithmetic(graph: Graph) -> str:
+    integers = [tensor for tensor in graph.tensors if is_integer(tensor) and len(tensor.shape) > 1]
+    if any(tensor.values is None for tensor in integers):
+        return "quantised"
+    return "dynamic range" if integers else "float"
 
 
 def _takes_pixels(graph: Graph) -> bool:

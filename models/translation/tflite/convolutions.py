@@ -7,7 +7,15 @@ import numpy as np
 from app.arrays import Float32Array
 from models.checkpoints.checkpoint import Array, CheckpointError
 from models.checkpoints.tflite.graph import Operator, Tensor
-from models.translation.tflite.writer import SHIFT, Writer, affine_of, is_integer, reals
+from models.translation.tflite import dynamic
+from models.translation.tflite.writer import (
+    SHIFT,
+    TO_NHWC,
+    Writer,
+    affine_of,
+    is_integer,
+    reals,
+)
 
 # axes of the file's kernels in the order output, input, height, width
 AXES = {"CONV_2D": (0, 3, 1, 2), "DEPTHWISE_CONV_2D": (3, 0, 1, 2), "FULLY_CONNECTED": (0, 1)}
@@ -29,10 +37,17 @@ def convolution(writer: Writer, operator: Operator) -> None:
     made = kernel.shape[3] if depthwise else kernel.shape[0]
     if channels % read or made % (channels // read):
         raise CheckpointError(f"{kernel.name!r} {kernel.shape} does not go with {channels} inputs")
+    if depthwise and len(kernel.scales) == 1 and not is_integer(writer.tensors[source]):
+        raise CheckpointError(
+            f"multiplies floats by the depthwise {kernel.name!r}, which has one scale instead of "
+            "one for each channel, so that LiteRT computes with numbers from behind it; convert "
+            "the model again, with scales for each channel"
+        )
     window = kernel.shape[1:3]
+    dense = (*window, *operator.stride, channels // read) == (1, 1, 1, 1, 1)
     value = writer.emit(
         "Conv",
-        [writer.value(source), *_weights(writer, operator, kernel)],
+        [_source(writer, source, kernel, each_pixel=dense), *_weights(writer, operator, kernel)],
         target,
         kernel_shape=list(window),
         strides=list(operator.stride),
@@ -58,7 +73,7 @@ def fully_connected(writer: Writer, operator: Operator) -> None:
         raise CheckpointError(
             f"{kernel.name!r} {kernel.shape} does not make {writer.shape(target)}"
         )
-    value = writer.value(source) if len(shape) == 2 else _flat(writer, source)
+    value = _source(writer, source, kernel) if len(shape) == 2 else _flat(writer, source, kernel)
     value = writer.emit("Gemm", [value, *_weights(writer, operator, kernel)], target, transB=1)
     if len(writer.shape(target)) != 2:
         to = writer.constant("shape", np.array([-1, *writer.shape(target)[1:]], np.int64))
@@ -89,10 +104,18 @@ def pads(operator: Operator, sides: tuple[int, ...], window: tuple[int, ...]) ->
     return [*front, *behind]
 
 
-def _flat(writer: Writer, index: int) -> str:
+def _source(writer: Writer, index: int, kernel: Tensor, *, each_pixel: bool = False) -> str:
+    """What a layer multiplies; rounded if its kernel is of dynamic range."""
+    if dynamic.is_dynamic(writer.tensors[index], kernel):
+        return dynamic.rounded(writer, index, each_pixel=each_pixel)
+    return writer.value(index)
+
+
+def _flat(writer: Writer, index: int, kernel: Tensor) -> str:
     shape = writer.shape(index)
-    plain = len(shape) == 4 and shape[1:3] == (1, 1)
-    value = writer.value(index) if plain else writer.nhwc(index)
+    value = _source(writer, index, kernel)
+    if len(shape) == 4 and shape[1:3] != (1, 1):
+        value = writer.emit("Transpose", [value], index, perm=TO_NHWC)
     flat = writer.emit("Flatten", [value], index, axis=1)
     # rounding again changes nothing, and lets onnxruntime compute in integers
     return writer.rounded(index, flat) if is_integer(writer.tensors[index]) else flat

@@ -75,6 +75,7 @@ class Writer:
     """Writes ONNX nodes for the tensors of one TFLite graph.
 
     `unrounded` are the tensors that only the answer is made of: their rounding would tell nothing.
+    `positive` are those without a value below 0; `stepped` are the values that `dynamic` rounded.
     """
 
     def __init__(self, graph: Graph, unrounded: set[int]) -> None:
@@ -83,6 +84,8 @@ class Writer:
         self.tape = Tape()
         self.values: dict[int, str] = {}
         self.names: set[str] = set()
+        self.positive: set[int] = set()
+        self.stepped: dict[tuple[int, bool], str] = {}
 
     def value(self, index: int) -> str:
         """The real value of an activation.
@@ -151,6 +154,8 @@ class Writer:
         if activation not in RANGES:
             raise CheckpointError(f"{tensor.name!r} has the activation {activation}")
         lowest, highest = RANGES[activation]
+        if lowest >= 0:
+            self.positive.add(index)
         rounds = is_integer(tensor) and index not in self.unrounded
         if rounds:
             scale, zero_point = affine_of(tensor)

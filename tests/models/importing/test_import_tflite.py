@@ -49,14 +49,16 @@ def test_a_head_answers_as_in_litert(
     if classes == 2:
         expected = np.concatenate([1 - expected, expected], axis=1)
     probabilities, _ = answers_of(adoption.model, PIXELS)
-    bound = 1e-6 if precision in ("float32", "float16") else 0.006
+    bound = 0.006 if integers else 1e-6
     assert abs(probabilities - expected).max() < bound
     card = adoption.card
     assert (card.precision, card.family) == ("int8" if integers else "fp32", "other")
     assert card.head_activation == ("sigmoid" if classes == 2 else "softmax")
     assert str(card.resolutions) == f"{SIDE} only"
-    judged = {finding.what: finding.value for finding in adoption.findings}["judged by"]
-    assert judged == "LiteRT"
+    found = {finding.what: finding.value for finding in adoption.findings}
+    assert found["judged by"] == "LiteRT"
+    kinds = {"float32": "float", "float16": "float", "dynamic": "dynamic range"}
+    assert found["file"] == f"TFLite, {kinds.get(precision, 'quantised')}"
 
 
 def test_a_scaling_that_no_float_file_states_is_asked_for(tmp_path: Path) -> None:

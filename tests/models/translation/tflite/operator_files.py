@@ -219,6 +219,8 @@ CASES: dict[str, Made] = {
     "conv without padding": lambda b: b.convolution(b.image(), padding=VALID),
     "dilated conv": lambda b: b.convolution(b.image(), dilation=2),
     "conv 5x5": lambda b: b.convolution(b.image(), window=5, stride=2),
+    "conv 1x1": lambda b: b.convolution(b.convolution(b.image()), window=1),
+    "conv 1x1 of stride 2": lambda b: b.convolution(b.image(), window=1, stride=2),
     "ReLU6": lambda b: b.convolution(b.image(), activation=RELU6, range=(0, 6)),
     "ReLU6 within a range": lambda b: b.convolution(b.image(), activation=RELU6, range=(-1, 9)),
     "ReLU": lambda b: b.convolution(b.image(), activation=RELU, range=(-1, 3)),
