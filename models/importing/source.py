@@ -12,6 +12,7 @@ from models.checkpoints.checkpoint import CheckpointError
 from models.checkpoints.tflite.graph import Graph, read_graph
 from models.files.hashes import sha256_of
 from models.importing.checks import Refused, admit, source_files
+from models.importing.judges.keras import judgement
 from models.importing.judges.litert import LiteRT
 from models.importing.judges.onnxruntime import OnnxJudge
 from models.importing.options import Choices, Preset, preset_of
@@ -119,13 +120,15 @@ def _keras(path: Path, choices: Choices) -> Source | None:
         raise Refused(text if text.startswith(path.name) else f"{path.name}: {text}") from error
     if graph is None or model is None:
         return None
+    judge, unjudged = judgement(path)
     return Source(
         model,
         "Keras, a whole model",
         (SourceFile(name=path.name, sha256=sha256_of(path)),),
         resolution=graph.tensors[graph.input].shape[1],
         preset=preset_of("keras", "usual for Keras"),
-        unjudged="not judged: Keras is not asked; every layer is tested against its answers",
+        judge=judge,
+        unjudged=unjudged,
         folded=True,
     )
 

@@ -45,6 +45,14 @@ class Call:
 Layer = Callable[[Records, Call], int]
 
 
+def is_inert(kind: str) -> bool:
+    """Whether a layer does nothing but in training, as those of augmentation.
+
+    Of these, RandomCrop resizes or cuts whatever it is given.
+    """
+    return kind in INERT or (kind.startswith("Random") and kind != "RandomCrop")
+
+
 def write(records: Records, call: Call) -> int:
     """Add the operators of a layer; return its result.
 
@@ -53,7 +61,7 @@ def write(records: Records, call: Call) -> int:
     """
     if call.config.get("data_format", "channels_last") not in ("channels_last", None):
         raise CheckpointError(f"{call.name} has its channels first")
-    if call.kind in INERT or call.kind.startswith("Random"):
+    if is_inert(call.kind):
         return call.inputs[0]
     if call.kind not in LAYERS:
         raise CheckpointError(f"its {call.kind} {call.name!r} is not known here")

@@ -34,6 +34,7 @@ def test_a_model_answers_as_in_keras(name: str) -> None:
     ("kind", "config", "reason"),
     [
         ("Lambda", {}, "its Lambda 'own' is not known here"),
+        ("RandomCrop", {}, "its RandomCrop 'own' is not known here"),
         ("LSTM", {}, "its LSTM 'own' is not known here"),
         ("Flatten", {"data_format": "channels_first"}, "has its channels first"),
         ("Activation", {"activation": "swish"}, "has the activation 'swish'"),
