@@ -26,6 +26,15 @@ def is_zip(path: Path) -> bool:
         return file.read(len(START)) == START
 
 
+def holds(path: Path, name: str) -> bool:
+    """Whether an archive that can be read has an entry of this name."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return name in archive.namelist()
+    except DAMAGED:
+        return False
+
+
 def names(content: bytes) -> list[str]:
     """What an archive says that is in it, whether that can be read or not.
 

@@ -12,7 +12,6 @@ from models.files.onnx_file import MAX_BYTES, OnnxFileError, read_model
 
 OLDEST_OPSET = 7  # onnxruntime's own floor
 DOMAINS = {"", "ai.onnx", "com.microsoft"}  # which onnxruntime runs on its own
-HALF_FLOATS = {TensorProto.FLOAT16, TensorProto.BFLOAT16}
 LOSSES = {"SoftmaxCrossEntropyLoss", "NegativeLogLikelihoodLoss"}
 DETECTING = {"NonMaxSuppression", "EfficientNMS_TRT", "RoiAlign", "MaxRoiPool"}
 BRANCHING = (AttributeProto.GRAPH, AttributeProto.GRAPHS)
@@ -62,7 +61,11 @@ def _files(path: Path) -> list[Path]:
         if not file.is_relative_to(folder):
             raise Refused(f"The weights are in {name!r}, outside the folder of the model.")
         if not file.is_file():
-            raise Refused(f"The weights file {name!r} is missing.")
+            raise Refused(
+                f"{path.name} keeps its weights in the file {name!r}, which is not beside it. Put "
+                "both files in one folder, or export the model again into one file: "
+                "torch.onnx.export(..., external_data=False)."
+            )
         files.append(file)
     return files
 
@@ -96,10 +99,10 @@ def _check_operators(model: onnx.ModelProto) -> None:
             raise Refused(
                 f"The graph has branches ({node.op_type}), so its cost cannot be determined."
             )
-    if any(tensor.data_type in HALF_FLOATS for tensor in _tensors(model.graph)):
+    if any(tensor.data_type == TensorProto.BFLOAT16 for tensor in _tensors(model.graph)):
         raise Refused(
-            "The weights are 16-bit floats, which a CPU casts to 32 bits in every step. "
-            "Export the model in float32."
+            "The weights are bfloat16, in which no CPU kernel of onnxruntime computes. "
+            "Export the model in float32: torch.onnx.export(model.float(), ...)."
         )
 
 

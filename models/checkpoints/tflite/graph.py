@@ -22,6 +22,8 @@ IDENTIFIER = b"TFL3"
 MAX_TENSORS = 1000
 MAX_OPERATORS = 300
 MAX_RANK = 8
+ONE_OUTPUT = "a classifier has one: convert a model whose only output is the class scores"
+MAX_LISTED = 8  # outputs that an error names
 # Tensors may share theirs, so the size of the file is no limit; MobileNets have some 50,000.
 MAX_SCALES = 200_000
 
@@ -42,6 +44,7 @@ ACTIVATIONS = {
 OPERATORS = {
     number: name for name, number in vars(tflite.BuiltinOperator).items() if name.isupper()
 }
+CUSTOM = tflite.BuiltinOperator.CUSTOM
 # the options of operators for which they matter here
 OPTIONS = {
     "CONV_2D": tflite.Conv2DOptions,
@@ -169,8 +172,7 @@ def _graph(model: Any) -> Graph:
             f"has {subgraph.TensorsLength()} tensors and {subgraph.OperatorsLength()} operators, "
             f"more than {MAX_TENSORS} and {MAX_OPERATORS}"
         )
-    if (subgraph.InputsLength(), subgraph.OutputsLength()) != (1, 1):
-        raise CheckpointError("does not have one input and one output")
+    _check_kind(model, subgraph)
     records = [subgraph.Tensors(index) for index in range(subgraph.TensorsLength())]
     parameters = [one for record in records if (one := record.Quantization())]
     if (scales := sum(one.ScaleLength() for one in parameters)) > MAX_SCALES:
@@ -183,6 +185,35 @@ def _graph(model: Any) -> Graph:
     ends = (subgraph.Inputs(0), subgraph.Outputs(0))
     _check_indices(ends, len(tensors), 0)
     return Graph(tensors, operators, *ends)
+
+
+def _check_kind(model: Any, subgraph: Any) -> None:
+    """Tell what takes or gives something else than a classifier does, before its tensors are read.
+
+    Raises:
+        CheckpointError: it is for an accelerator, a detector, or has several inputs or outputs.
+    """
+    for index in range(subgraph.OperatorsLength()):
+        operator = subgraph.Operators(index)
+        _check_indices((operator.OpcodeIndex(),), model.OperatorCodesLength(), 0)
+        if model.OperatorCodes(operator.OpcodeIndex()).BuiltinCode() == CUSTOM:
+            raise CheckpointError(_custom(model, operator))
+    if subgraph.InputsLength() != 1:
+        raise CheckpointError(
+            f"has {subgraph.InputsLength()} inputs; a classifier of images has one"
+        )
+    outputs = []
+    for index in range(min(subgraph.OutputsLength(), MAX_LISTED)):
+        _check_indices((subgraph.Outputs(index),), subgraph.TensorsLength(), 0)
+        tensor = subgraph.Tensors(subgraph.Outputs(index))
+        rank = min(tensor.ShapeLength(), MAX_RANK)
+        outputs.append([tensor.Shape(axis) for axis in range(rank)])
+    if subgraph.OutputsLength() != 1:
+        boxes = any(len(shape) > 2 for shape in outputs)
+        raise CheckpointError(
+            f"has {subgraph.OutputsLength()} outputs ({', '.join(map(str, outputs))}); "
+            + ("it is a detector, not a classifier" if boxes else ONE_OUTPUT)
+        )
 
 
 def _tensor(model: Any, tensor: Any) -> Tensor:
@@ -236,7 +267,7 @@ def _operator(model: Any, operator: Any, tensors: int) -> Operator:
     _check_indices((operator.OpcodeIndex(),), model.OperatorCodesLength(), 0)
     kind = _named(OPERATORS, model.OperatorCodes(operator.OpcodeIndex()).BuiltinCode())
     if kind not in OPTIONS and kind not in WITHOUT_OPTIONS:
-        raise CheckpointError(_unsupported(model, operator, kind))
+        raise CheckpointError(f"has operator {kind}, which MobileNets do not have")
     ends = []
     for length, item in (
         (operator.InputsLength(), operator.Inputs),
@@ -284,10 +315,8 @@ def _with_options(record: Operator, operator: Any) -> Operator:
     return replace(record, dilation=(options.DilationHFactor(), options.DilationWFactor()))
 
 
-def _unsupported(model: Any, operator: Any, kind: str) -> str:
-    """Why no MobileNet has this operator, by name where it is a known custom one."""
-    if kind != "CUSTOM":
-        return f"has operator {kind}, which MobileNets do not have"
+def _custom(model: Any, operator: Any) -> str:
+    """What a file with this custom operator is, by name where it is a known one."""
     name = (model.OperatorCodes(operator.OpcodeIndex()).CustomCode() or b"").decode(
         errors="replace"
     )
@@ -297,7 +326,10 @@ def _unsupported(model: Any, operator: Any, kind: str) -> str:
             "import the file that was given to edgetpu_compiler"
         )
     if name == "TFLite_Detection_PostProcess":
-        return "is a detector (TFLite_Detection_PostProcess), not a classifier"
+        return (
+            "is a detector (TFLite_Detection_PostProcess), not a classifier; "
+            "train or choose a model of image classification"
+        )
     return f"has the custom operator {name!r}, which only its author's program can run"
 
 

@@ -99,6 +99,12 @@ def score_output(graph: onnx.GraphProto, choices: Choices) -> str:
             raise Refused(f"Unknown output {choices.output!r}. Outputs: {listed}.")
         return choices.output
     if len(outputs) != 1:
+        if _are_boxes(list(outputs.values())):
+            raise Refused(
+                f"The model has {len(outputs)} outputs ({listed}), as a detector has: boxes and "
+                "their classes. Only classifiers are supported. If one of the outputs is the class "
+                "scores of the whole image, name it with --output."
+            )
         raise Refused(
             f"The model has {len(outputs)} outputs ({listed}); a classifier has one. "
             "If one of them is the class scores, name it with --output."
@@ -107,6 +113,14 @@ def score_output(graph: onnx.GraphProto, choices: Choices) -> str:
     if not output.type.HasField("tensor_type"):
         raise Refused(f"The output {output.name} is not a tensor.")
     return str(output.name)
+
+
+def _are_boxes(shapes: Sequence[Sequence[int | str] | None]) -> bool:
+    """Whether outputs are boxes (four numbers each), or maps of several sizes as YOLO has."""
+    known = [shape for shape in shapes if shape is not None]
+    return any(len(shape) == 3 and shape[-1] == 4 for shape in known) or (
+        len(known) > 1 and all(len(shape) > 3 for shape in known)
+    )
 
 
 def count_classes(scores: NDArray[np.generic]) -> int:

@@ -15,12 +15,14 @@ from models.checkpoints import stored_zip
 from models.checkpoints.checkpoint import Array, Checkpoint, CheckpointError, template
 from models.checkpoints.keras import keras_h5
 from models.checkpoints.keras.config import read_pictures
+from models.checkpoints.keras.hdf5 import KERAS_WEIGHTS
 from models.checkpoints.tflite import tflite
 from models.checkpoints.tflite.graph import IDENTIFIER, Graph, read_graph
 from models.checkpoints.torch import safetensors, state_dict, timm, torchvision
 from models.export.export import kernel_shapes
 from models.export.graph import InputScaling
 from models.importing.checks import Refused
+from models.importing.files.foreign import refuse_foreign
 from models.importing.recognize import ANY_SIZE, DESIGNS, WIDTHS
 from models.network.design import PAPER_DESIGN, Design, define
 from models.zoo.zoo import formats
@@ -89,16 +91,17 @@ def kind_of(path: Path) -> Kind | None:
     """What a file is by its first bytes, or else by its name; None for ONNX and anything else.
 
     Raises:
-        Refused: there is no such file.
+        Refused: there is no such file, or it is known to be something else than a model.
         OSError: it cannot be read.
     """
+    refuse_foreign(path)
     if not path.is_file():
         raise Refused(f"{path} is not a file.")
     with path.open("rb") as file:
         start = file.read(safetensors.START_BYTES)
     named = SUFFIXES.get(path.suffix.lower())
     if start.startswith(stored_zip.START):
-        return "keras" if named == "keras" else "torch"
+        return "keras" if named == "keras" or stored_zip.holds(path, KERAS_WEIGHTS) else "torch"
     if safetensors.is_start(start) or start.startswith(PICKLE_START):
         return "torch"
     if start.startswith(HDF5_START):

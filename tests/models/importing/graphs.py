@@ -97,10 +97,28 @@ def training_info() -> onnx.ModelProto:
     return model
 
 
-def half_floats() -> onnx.ModelProto:
+def brain_floats() -> onnx.ModelProto:
     builder = small()
-    builder.const("unused", 3, dtype=np.float16)
+    builder.constants.append(helper.make_tensor("unused", TensorProto.BFLOAT16, [2], [1.0, 2.0]))
     return builder.model("scores")
+
+
+def boxes_and_classes() -> onnx.ModelProto:
+    """What SSD gives: scores and four numbers for each of 9 boxes."""
+    model = small().model("scores")
+    model.graph.output.append(helper.make_tensor_value_info("boxes", FLOAT, [1, 9, 4]))
+    return model
+
+
+def maps_of_several_sizes() -> onnx.ModelProto:
+    """What YOLO v3 gives."""
+    model = small().model("conv")
+    outputs = [("conv", [1, 8, 16, 16]), ("large", [1, 8, 32, 32])]
+    del model.graph.output[:]
+    model.graph.output.extend(
+        helper.make_tensor_value_info(name, FLOAT, shape) for name, shape in outputs
+    )
+    return model
 
 
 def branching() -> onnx.ModelProto:

@@ -134,7 +134,7 @@ def test_weights_in_a_separate_file_are_included(tmp_path: Path) -> None:
     names = [file.name for file in adoption.card.origin.files]
     assert names == ["torch_export.onnx", "weights.bin"]
     (tmp_path / "weights.bin").unlink()
-    with pytest.raises(Refused, match=r"weights file 'weights.bin' is missing"):
+    with pytest.raises(Refused, match=r"weights in the file 'weights\.bin', which is not beside"):
         adopt(path, TORCH.choices(write_labels(tmp_path)))
 
 

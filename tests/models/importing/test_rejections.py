@@ -16,12 +16,14 @@ from tests.exports import export_random
 from tests.models.importing.exported import TORCH, write_labels
 from tests.models.importing.graphs import (
     INT64,
+    boxes_and_classes,
+    brain_floats,
     branching,
     custom,
     damaged_weights,
     detector,
-    half_floats,
     in_training,
+    maps_of_several_sizes,
     nothing_learned,
     old,
     one_output_detector,
@@ -53,7 +55,11 @@ REFUSED = [
     pytest.param(in_training(), "BatchNormalization in training mode", id="training mode"),
     pytest.param(with_a_loss(), "it has SoftmaxCrossEntropyLoss", id="loss"),
     pytest.param(training_info(), "it has training_info", id="training info"),
-    pytest.param(half_floats(), "16-bit floats", id="half floats"),
+    pytest.param(brain_floats(), r"bfloat16, .*float32: torch\.onnx\.export", id="bfloat16"),
+    pytest.param(
+        boxes_and_classes(), "has 2 outputs .*as a detector has: boxes", id="boxes and classes"
+    ),
+    pytest.param(maps_of_several_sizes(), "has 2 outputs .*as a detector has", id="YOLO"),
     pytest.param(branching(), r"The graph has branches \(If\)", id="branches"),
     pytest.param(old(), "The opset is 6; onnxruntime supports 7 and newer", id="old opset"),
     pytest.param(nothing_learned(), "no layer is learned", id="no weights"),
@@ -135,6 +141,15 @@ def test_weights_outside_of_the_folder_are_not_read(location: str, tmp_path: Pat
     path.write_bytes(model.SerializeToString())
     with pytest.raises(Refused, match="outside the folder of the model"):
         checks.admit(path)
+
+
+def test_weights_that_were_left_behind_are_named(tmp_path: Path) -> None:
+    path = TORCH.unpack(tmp_path)
+    model = onnx.load(path)
+    onnx.save(model, path, save_as_external_data=True, location="m.onnx.data", size_threshold=64)
+    (tmp_path / "m.onnx.data").unlink()
+    with pytest.raises(Refused, match=r"in the file 'm\.onnx\.data', which is not beside it\. Put"):
+        adopt(path, TORCH.choices(write_labels(tmp_path)))
 
 
 def test_a_file_of_this_project_needs_no_import(tmp_path: Path) -> None:

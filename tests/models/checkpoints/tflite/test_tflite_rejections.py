@@ -62,7 +62,24 @@ WRONG: dict[str, tuple[Change, str]] = {
     "thousands of inputs": (operator("CONV_2D", inputs=[0] * 2000), "2000 inputs or outputs"),
     "index too high": (operator("CONV_2D", inputs=[0, 1, 5000]), "index 5000 is not among its"),
     "index too low": (operator("CONV_2D", outputs=[-1]), "index -1 is not among its"),
-    "two inputs": (lambda file: file.inputs.append(1), "one input and one output"),
+    "two inputs": (lambda file: file.inputs.append(1), "has 2 inputs; a classifier of images"),
+    "boxes": (
+        lambda file: file.outputs.append(file.find("CONV_2D").outputs[0]),
+        "it is a detector, not a classifier",
+    ),
+    "two flat results": (
+        lambda file: file.outputs.append(file.outputs[0]),
+        r"has 2 outputs \(\[1, 5\], \[1, 5\]\); a classifier has one",
+    ),
+    "for the Edge TPU": (
+        operator("CONV_2D", kind="CUSTOM edgetpu-custom-op"),
+        "is compiled for the Edge TPU, .* import the file that was given to edgetpu_compiler",
+    ),
+    "detector": (
+        operator("SOFTMAX", kind="CUSTOM TFLite_Detection_PostProcess"),
+        "is a detector .*; train or choose a model of image classification",
+    ),
+    "custom operator": (operator("ADD", kind="CUSTOM Mystery"), "the custom operator 'Mystery'"),
     "output out of range": (lambda file: file.outputs.__setitem__(0, 999), "index 999"),
     "output elsewhere": (lambda file: file.outputs.__setitem__(0, 3), "a plain softmax"),
     "ends early": (lambda file: file.operators.pop(), "ends before probabilities"),

@@ -38,7 +38,7 @@ class FileTensor:
 
 @dataclass
 class FileOperator:
-    """One operator; `options` None leaves them out."""
+    """One operator, as "CUSTOM name" a custom one; `options` None leaves them out."""
 
     kind: str
     inputs: list[int]
@@ -96,7 +96,7 @@ class _Encoder:
         operators = [
             self.operator(operator, index) for index, operator in enumerate(file.operators)
         ]
-        codes = [self.table("OperatorCode", DeprecatedBuiltinCode=_number(kind)) for kind in kinds]
+        codes = [self.code(*kind.split(" ", 1)) for kind in kinds]
         subgraph = self.table(
             "SubGraph",
             Tensors=self.offsets(tensors),
@@ -113,6 +113,12 @@ class _Encoder:
         )
         builder.Finish(model, file_identifier=b"TFL3")
         return bytes(builder.Output())
+
+    def code(self, kind: str, name: str | None = None) -> int:
+        """The code of an operator; a custom one has a name."""
+        custom = None if name is None else self.builder.CreateString(name)
+        number = getattr(tflite.BuiltinOperator, kind)
+        return self.table("OperatorCode", DeprecatedBuiltinCode=number, CustomCode=custom)
 
     def table(self, kind: str, **fields: Any) -> int:
         getattr(tflite, f"{kind}Start")(self.builder)
@@ -170,11 +176,6 @@ class _Encoder:
             BuiltinOptionsType=getattr(tflite.BuiltinOptions, kind) if kind else None,
             BuiltinOptions=options,
         )
-
-
-def _number(kind: str) -> int:
-    number: int = getattr(tflite.BuiltinOperator, kind)
-    return number
 
 
 def network(
