@@ -58,6 +58,7 @@ OPTIONS = {
     "CONCATENATION": tflite.ConcatenationOptions,
     "FULLY_CONNECTED": tflite.FullyConnectedOptions,
     "SOFTMAX": tflite.SoftmaxOptions,
+    "LEAKY_RELU": tflite.LeakyReluOptions,
 }
 POOLS = {"AVERAGE_POOL_2D", "MAX_POOL_2D"}
 WITH_ACTIVATION_ONLY = {"ADD", "SUB", "MUL", "DIV"}
@@ -65,6 +66,7 @@ WITHOUT_OPTIONS = {
     "MEAN", "RESHAPE", "SQUEEZE", "EXPAND_DIMS", "TRANSPOSE", "PAD", "PADV2", "MIRROR_PAD",
     "QUANTIZE", "DEQUANTIZE", "SHAPE", "STRIDED_SLICE", "PACK", "RELU", "RELU6", "RELU_N1_TO_1",
     "LOGISTIC", "LOG_SOFTMAX", "HARD_SWISH", "TANH", "MAXIMUM", "MINIMUM", "REDUCE_MAX", "NEG",
+    "ELU",
 }  # fmt: skip
 UNREADABLE = (struct.error, ValueError, TypeError, IndexError, KeyError, OverflowError)
 
@@ -101,6 +103,7 @@ class Operator:
     padding: str = "SAME"
     activation: str = "NONE"
     beta: float = 1.0
+    alpha: float = 0.0
     axis: int = 0
     pads: tuple[int, ...] | None = None
 
@@ -267,7 +270,7 @@ def _operator(model: Any, operator: Any, tensors: int) -> Operator:
     _check_indices((operator.OpcodeIndex(),), model.OperatorCodesLength(), 0)
     kind = _named(OPERATORS, model.OperatorCodes(operator.OpcodeIndex()).BuiltinCode())
     if kind not in OPTIONS and kind not in WITHOUT_OPTIONS:
-        raise CheckpointError(f"has operator {kind}, which MobileNets do not have")
+        raise CheckpointError(f"has operator {kind}, which is not supported")
     ends = []
     for length, item in (
         (operator.InputsLength(), operator.Inputs),
@@ -296,6 +299,8 @@ def _with_options(record: Operator, operator: Any) -> Operator:
     options.Init(table.Bytes, table.Pos)
     if record.kind == "SOFTMAX":
         return replace(record, beta=options.Beta())
+    if record.kind == "LEAKY_RELU":
+        return replace(record, alpha=options.Alpha())
     record = replace(record, activation=_named(ACTIVATIONS, options.FusedActivationFunction()))
     if record.kind in WITH_ACTIVATION_ONLY:
         return record

@@ -13,7 +13,9 @@ from models.translation.keras.records import Records, windowed
 ACTIVATIONS = {
     "relu": "RELU", "relu6": "RELU6", "softmax": "SOFTMAX", "sigmoid": "LOGISTIC", "tanh": "TANH",
     "log_softmax": "LOG_SOFTMAX", "hard_swish": "HARD_SWISH", "hard_silu": "HARD_SWISH",
+    "elu": "ELU",
 }  # fmt: skip
+KERAS_LEAK = 0.2  # of the activation; of the layer, 0.3
 INERT = {
     "InputLayer", "Dropout", "SpatialDropout2D", "GaussianNoise", "GaussianDropout",
     "AlphaDropout", "ActivityRegularization",
@@ -73,6 +75,11 @@ def _activated(records: Records, value: int, activation: Any, name: str) -> int:
         activation = activation.get("class_name", activation)
     if activation in (None, "linear"):
         return value
+    if activation in ("swish", "silu"):
+        gate = records.same("LOGISTIC", [value], f"{name}/gate")
+        return records.same("MUL", [value, gate], f"{name}/swish")
+    if activation == "leaky_relu":
+        return records.same("LEAKY_RELU", [value], f"{name}/leaky_relu", alpha=KERAS_LEAK)
     if activation not in ACTIVATIONS:
         raise CheckpointError(f"{name} has the activation {activation!r}")
     return records.same(ACTIVATIONS[activation], [value], f"{name}/{activation}")
@@ -276,6 +283,17 @@ def _activation(records: Records, call: Call) -> int:
     return _activated(records, call.inputs[0], call.config.get("activation"), call.name)
 
 
+def _leaky_relu(records: Records, call: Call) -> int:
+    slope = call.config.get("negative_slope", call.config.get("alpha", 0.3))
+    return records.same("LEAKY_RELU", call.inputs, call.name, alpha=float(slope))
+
+
+def _elu(records: Records, call: Call) -> int:
+    if call.config.get("alpha", 1.0) != 1.0:
+        raise CheckpointError(f"{call.name} is an ELU with another alpha than 1")
+    return records.same("ELU", call.inputs, call.name)
+
+
 def _softmax(records: Records, call: Call) -> int:
     if call.config.get("axis", -1) not in (-1, len(records.shape(call.inputs[0])) - 1):
         raise CheckpointError(f"{call.name} is a softmax over another axis")
@@ -301,6 +319,8 @@ LAYERS: dict[str, Layer] = {
     "Rescaling": _rescaling,
     "Normalization": _normalization,
     "ReLU": _relu,
+    "LeakyReLU": _leaky_relu,
+    "ELU": _elu,
     "ZeroPadding2D": _padding,
     "Concatenate": _concatenate,
     "GlobalAveragePooling2D": _global_pool("MEAN"),

@@ -9,7 +9,13 @@ from models.translation.tflite.writer import Writer, affine_of, is_integer, real
 ARITHMETIC = {
     "ADD": "Add", "SUB": "Sub", "MUL": "Mul", "DIV": "Div", "MAXIMUM": "Max", "MINIMUM": "Min",
 }  # fmt: skip
-UNARY = {"LOGISTIC": "Sigmoid", "TANH": "Tanh", "HARD_SWISH": "HardSwish", "NEG": "Neg"}
+UNARY = {
+    "LOGISTIC": "Sigmoid",
+    "TANH": "Tanh",
+    "HARD_SWISH": "HardSwish",
+    "NEG": "Neg",
+    "ELU": "Elu",
+}
 CLAMPS = {"RELU", "RELU6", "RELU_N1_TO_1"}
 
 
@@ -45,6 +51,25 @@ def unary(writer: Writer, operator: Operator) -> None:
     """Write a function of one value."""
     target = operator.outputs[0]
     writer.finish(target, writer.emit(UNARY[operator.kind], [_only(writer, operator)], target))
+
+
+def leaky_relu(writer: Writer, operator: Operator) -> None:
+    """Write a ReLU whose negative side has a slope.
+
+    In integers LiteRT rounds the slope to 1/256 of a step, and halves up (XNNPACK's qs8-vlrelu).
+    """
+    source, target = operator.inputs[0], operator.outputs[0]
+    value = _only(writer, operator)
+    if not is_integer(writer.tensors[target]):
+        value = writer.emit("LeakyRelu", [value], target, alpha=operator.alpha)
+        writer.finish(target, value)
+        return
+    step = affine_of(writer.tensors[target])[0]
+    ratio = affine_of(writer.tensors[source])[0] / step
+    alpha = float(np.round(256 * operator.alpha * ratio) / 256 / ratio)
+    value = writer.emit("LeakyRelu", [value], target, alpha=alpha)
+    nudge = writer.constant("nudge", np.float32(step / 1024))
+    writer.finish(target, writer.emit("Add", [value, nudge], target))
 
 
 def clamp(writer: Writer, operator: Operator) -> None:

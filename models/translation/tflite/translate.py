@@ -27,6 +27,7 @@ TRANSLATORS: dict[str, Translator] = {
     **dict.fromkeys(elementwise.ARITHMETIC, elementwise.arithmetic),
     **dict.fromkeys(elementwise.UNARY, elementwise.unary),
     **dict.fromkeys(elementwise.CLAMPS, elementwise.clamp),
+    "LEAKY_RELU": elementwise.leaky_relu,
     "QUANTIZE": elementwise.cast,
     "DEQUANTIZE": elementwise.cast,
     "SOFTMAX": elementwise.softmax,

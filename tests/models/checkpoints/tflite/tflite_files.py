@@ -80,6 +80,7 @@ OPTIONS = {
     "CONCATENATION": "ConcatenationOptions",
     "FULLY_CONNECTED": "FullyConnectedOptions",
     "SOFTMAX": "SoftmaxOptions",
+    "LEAKY_RELU": "LeakyReluOptions",
 }
 
 

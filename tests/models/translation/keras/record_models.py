@@ -14,7 +14,16 @@ import numpy as np
 
 FOLDER = Path(__file__).with_name("recorded")
 ANSWERS = FOLDER / "answers.npz"
-ALSO_H5 = {"arithmetic", "branches", "flipped", "norm", "separable", "strided", "teachable"}
+ALSO_H5 = {
+    "arithmetic",
+    "branches",
+    "flipped",
+    "leaks",
+    "norm",
+    "separable",
+    "strided",
+    "teachable",
+}
 SIDE = 9
 PIXELS = np.random.default_rng(6).integers(0, 256, (2, SIDE, SIDE, 3)).astype(np.uint8)
 
@@ -83,6 +92,11 @@ def models() -> dict[str, Callable[[], Any]]:
             layers.Conv2D(4, 3), layers.ReLU(3.0), layers.Conv2D(4, 3), layers.Activation("tanh"),
             layers.Conv2D(4, 3), layers.ReLU(), pooled(keepdims=True), layers.Flatten(),
             layers.Softmax(),
+        ),
+        "leaks": line(
+            pooled(), layers.Dense(8, "elu"), layers.LeakyReLU(0.1), layers.Dense(8, "leaky_relu"),
+            layers.Dense(8, "swish"), layers.ELU(), layers.Dense(8), layers.LeakyReLU(),
+            layers.Dense(3),
         ),
         "pools": line(
             layers.MaxPooling2D(2, 1, "same"), layers.AveragePooling2D(3, 2, "same"),

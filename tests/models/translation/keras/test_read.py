@@ -37,7 +37,7 @@ def test_a_model_answers_as_in_keras(name: str) -> None:
         ("RandomCrop", {}, "its RandomCrop 'own' is not known here"),
         ("LSTM", {}, "its LSTM 'own' is not known here"),
         ("Flatten", {"data_format": "channels_first"}, "has its channels first"),
-        ("Activation", {"activation": "swish"}, "has the activation 'swish'"),
+        ("Activation", {"activation": "exponential"}, "has the activation 'exponential'"),
         ("ReLU", {"negative_slope": 0.1}, "with a slope"),
         ("Softmax", {"axis": 1}, "softmax over another axis"),
         ("BatchNormalization", {"axis": 1}, "normalises axis 1"),

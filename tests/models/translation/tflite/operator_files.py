@@ -161,6 +161,12 @@ class Builder:
         made = self.activation(kind.lower(), self.file.tensors[left].shape, -3, 3)
         return self.add(kind, [left, right], made, FusedActivationFunction=activation)
 
+    def unary(self, kind: str, **options: Any) -> int:
+        source = self.convolution(self.image())
+        shape = self.file.tensors[source].shape
+        ends = (-1, 127 / 128) if kind == "TANH" else (-2, 2)  # as LiteRT requires
+        return self.add(kind, [source], self.activation(kind.lower(), shape, *ends), **options)
+
     def done(self, output: int) -> File:
         self.file.outputs = [output]
         return self.file
@@ -259,7 +265,12 @@ CASES: dict[str, Made] = {
     "squeezed": _squeezed,
     "softmax": _ends,
     "sigmoid": _sigmoid,
+    "tanh": lambda b: b.unary("TANH"),
+    "hard swish": lambda b: b.unary("HARD_SWISH"),
+    "ELU": lambda b: b.unary("ELU"),
+    "leaky ReLU": lambda b: b.unary("LEAKY_RELU", Alpha=0.2),
 }
+UNKNOWN_TO_LITERT = {("ELU", "uint8")}
 
 
 def encode(case: str, precision: str) -> bytes:
