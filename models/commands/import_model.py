@@ -5,12 +5,19 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.console import Group, RenderableType
+from rich.text import Text
 
+from app.commands import console
+from app.images.limits import ImageLimits
+from app.settings import load_settings
 from models.commands import terminal
+from models.commands.dialogue import tell_missing, trial_rows, trial_table
 from models.commands.tables import plain_table
 
 
 def import_model(
+    context: typer.Context,
     file: Annotated[Path, typer.Argument(help="ONNX file, or weights of a MobileNet.")],
     name: Annotated[
         str | None, typer.Option(help="Name of the model. [default: the name of the file]")
@@ -48,6 +55,24 @@ def import_model(
             "--background/--no-background", help="Whether class 0 is a background class to drop."
         ),
     ] = None,
+    photos: Annotated[
+        Path | None,
+        typer.Option(
+            help="Labelled photos, as for `models evaluate`: try the usual scalings, and use the "
+            "one that is clearly best."
+        ),
+    ] = None,
+    bgr: Annotated[
+        bool | None,
+        typer.Option("--bgr/--rgb", help="Order of the channels in the training. [default: --rgb]"),
+    ] = None,
+    as_stored: Annotated[
+        bool,
+        typer.Option(
+            "--as-stored",
+            help="Give the pixels unchanged to a quantized input, whatever its scale is.",
+        ),
+    ] = False,
     layout: Annotated[
         str | None, typer.Option(help="Input layout, nchw or nhwc, if ambiguous in the file.")
     ] = None,
@@ -70,15 +95,18 @@ def import_model(
 
     ONNX files may come from torch.onnx, tf2onnx or the ONNX model zoo, quantized or not; the result
     is compared with the original before it is written. Supported weights: .pth and .safetensors
-    (torchvision, timm), .h5, .keras and .tflite. Whatever the file does not state must be given as
-    an option.
+    (torchvision, timm), .h5, .keras and .tflite. Whatever the file does not state is asked for in
+    one message, with the command line that states it.
     """
+    from app.images import pillow_settings
     from models.export.export import write_model
     from models.importing.adopt import adopt_file
-    from models.importing.options import Choices
+    from models.importing.dialogue.missing import Missing
+    from models.importing.dialogue.options import Choices
 
-    folder = terminal.store_folder(store)
-    with terminal.errors_reported(ValueError, OSError):
+    folder, settings = terminal.store_folder(store), load_settings()
+    pillow_settings.configure()
+    with terminal.errors_reported(ValueError, OSError), terminal.progress_bars() as progress:
         choices = Choices(
             like=like,
             mean=_numbers("mean", mean),
@@ -91,8 +119,19 @@ def import_model(
             layout=layout,
             resolution=resolution,
             output=output,
+            bgr=bgr,
+            as_stored=as_stored,
+            photos=photos,
+            limits=ImageLimits.from_settings(settings),
+            progress=progress,
         )
-        adoption = adopt_file(file, choices, name, source, licence)
+        try:
+            adoption = adopt_file(file, choices, name, source, licence)
+        except Missing as missing:
+            if missing.trials and not as_json:
+                console.show(trial_table(missing.trials))
+            tell_missing(context, missing, as_json)
+            raise
         path = folder / f"{adoption.card.name}.onnx"
         if path.exists() and not (force or dry_run):
             raise ValueError(
@@ -106,9 +145,13 @@ def import_model(
         "findings": [asdict(finding) for finding in adoption.findings],
         "card": adoption.card.model_dump(mode="json", exclude={"labels": True, "cost": {"layers"}}),
     }
+    tables: list[RenderableType] = []
+    if adoption.trials:
+        data["photos"] = trial_rows(adoption.trials)
+        tables = [trial_table(adoption.trials), Text()]
     rows = [(each.what, each.value, each.known_by) for each in adoption.findings]
     table = plain_table(adoption.card.name, "", "known by", rows=rows, numbers=False)
-    terminal.print_result(data, lambda: table, as_json)
+    terminal.print_result(data, lambda: Group(*tables, table), as_json)
     if not dry_run:
         terminal.print_status(f"{path} ({path.stat().st_size / 1e6:.1f} MB)")
 

@@ -3,9 +3,9 @@
 from dataclasses import replace
 from pathlib import Path
 
+from models.importing.dialogue.options import Choices
 from models.importing.files.teachable import unpacked
 from models.importing.import_onnx import adopt
-from models.importing.options import Choices
 from models.importing.report import Adoption, chosen_name
 from models.importing.source import read_source
 from models.importing.weights.identify import kind_of
@@ -26,7 +26,7 @@ def adopt_file(
     """
     with unpacked(path) as export:
         if export is not None:
-            name = name or chosen_name(None, path)
+            name = name or chosen_name(None, path, choices.questions)
             source = source or f"the file {path.name}"
             path = export.model
             choices = replace(choices, file=export.preset, own_labels=export.labels)

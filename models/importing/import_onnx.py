@@ -1,5 +1,6 @@
 """From any ONNX classifier to a model of the store."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,11 +17,16 @@ from app.card.card import (
     Resolutions,
 )
 from models.export.export import set_card
-from models.export.graph import InputScaling
 from models.importing import report
 from models.importing.checks import Refused
+from models.importing.dialogue.classes import Classes, choose_classes
+from models.importing.dialogue.missing import Answer, Question
+from models.importing.dialogue.options import Choices, choose_preprocessing
+from models.importing.dialogue.presets import Preset, usual
+from models.importing.dialogue.scaling import Feeding, Input, choose_feeding, stated_scaling
 from models.importing.graph.inspect_graph import (
     ImageInput,
+    Layout,
     Scores,
     count_classes,
     find_features,
@@ -41,13 +47,6 @@ from models.importing.graph.verify import (
 )
 from models.importing.graph.walk_back import Trail
 from models.importing.graph.wrap import Plan, simplify, wrap
-from models.importing.options import (
-    Choices,
-    Classes,
-    choose_classes,
-    choose_preprocessing,
-    choose_scaling,
-)
 from models.importing.recognize import recognise
 from models.importing.report import Adoption, Finding
 from models.importing.source import Judge, Source, onnx_source
@@ -56,6 +55,11 @@ from models.onnx_cost.graph_cost import GraphCostError, check_graph_resolution, 
 
 QUANTIZED = {"QLinearConv", "ConvInteger", "QLinearMatMul", "MatMulInteger", "QGemm"}
 ALIKE = 1e-6
+STAND_IN_SIDE = 224
+USUAL: dict[Layout, Preset] = {
+    "nchw": usual("torchvision", "usual for PyTorch"),
+    "nhwc": usual("keras", "usual for Keras"),
+}
 INTEGERS = {onnx.TensorProto.INT8, onnx.TensorProto.UINT8}
 
 
@@ -85,11 +89,21 @@ def adopt(
     Raises:
         Refused: it cannot be adopted, or something has to be said that no graph says.
     """
-    origin = origin or onnx_source(path)
+    with choices.questions.in_one_message():
+        return _adopt(path, choices, name, source, licence, origin or onnx_source(path))
+
+
+def _adopt(
+    path: Path,
+    choices: Choices,
+    name: str | None,
+    source: str | None,
+    licence: str | None,
+    origin: Source,
+) -> Adoption:
     foreign = origin.model
-    if origin.preset is not None and choices.file is None:
-        choices = replace(choices, file=replace(origin.preset, scaling=None))
     image = image_input(foreign.graph, choices)
+    choices = replace(choices, file=choices.file or origin.preset or USUAL[image.layout])
     output = score_output(foreign.graph, choices)
     resolution = _resolution(image, choices, origin.resolution)
     trail = Trail(foreign.graph)
@@ -100,12 +114,20 @@ def adopt(
     classes = count_classes(unscaled.answers(pixels[:1])[0])
 
     own = own_scaling(foreign.graph, image.name)
-    scaling = choose_scaling(choices, image.uint8, own)
+    taken = Input(image.uint8, own, origin.no_pixels, image.channels == 1)
+    stated = stated_scaling(choices, taken)
     preprocessing = choose_preprocessing(choices)
-    original = replace(unscaled, scaling=scaling)
+    names = choose_classes(choices, max(classes, 2), path)
+    feeding = choose_feeding(
+        choices,
+        taken,
+        stated,
+        lambda: choices.read_photos(names.labels, resolution, preprocessing),
+        lambda way: _scores(replace(unscaled, scaling=way.scaling, bgr=way.bgr), names.background),
+    )
+    original = replace(unscaled, scaling=feeding.scaling, bgr=feeding.bgr)
     scores, feature_values = original.answers(pixels)
     scores_kind = kind_of_scores(trail, output, scores.reshape(len(scores), -1))
-    names = choose_classes(choices, max(classes, 2))
     if origin.judge is not None:
         _judge(origin.judge, original, pixels, to_probabilities(scores, scores_kind), scores_kind)
     if feature_values.ndim not in (2, 4):
@@ -115,7 +137,8 @@ def adopt(
         )
     plan = Plan(
         image=image,
-        scaling=scaling,
+        scaling=feeding.scaling,
+        bgr=feeding.bgr,
         output=output,
         scores=scores_kind,
         score_axes=scores.ndim,
@@ -142,7 +165,7 @@ def adopt(
             cost = family_cost
     card = ModelCard(
         card_version=CARD_VERSION,
-        name=report.chosen_name(name, path),
+        name=report.chosen_name(name, path, choices.questions),
         family=known.family if known else "other",
         alpha=known.alpha if known else None,
         resolution=resolution,
@@ -167,9 +190,20 @@ def adopt(
         measured=(),
     )
     set_card(wrapped.model, card)
-    return Adoption(
-        card, wrapped.model, _findings(origin, card, plan, choices, names, wrapped, own)
-    )
+    findings = _findings(origin, card, plan, choices, names, wrapped, feeding)
+    return Adoption(card, wrapped.model, findings, feeding.trials)
+
+
+def _scores(original: Original, background: bool) -> Callable[[Uint8Array], Float32Array]:
+    """The scores of a class each, in whatever kind; a single one is that of class 1."""
+
+    def scores(pixels: Uint8Array) -> Float32Array:
+        flat: Float32Array = original.answers(pixels)[0].reshape(len(pixels), -1)
+        if flat.shape[1] == 1:
+            flat = np.concatenate([1 - flat, flat], axis=1)
+        return flat[:, int(background) :]
+
+    return scores
 
 
 def _judge(
@@ -222,7 +256,10 @@ def _wrap(
 def _resolution(image: ImageInput, choices: Choices, trained: int | None) -> int:
     side = image.height or trained or choices.resolution
     if side is None:
-        raise Refused("The input size is symbolic. Give the trained resolution with --resolution.")
+        answers = (Answer("--resolution 224", "or the side of its images in the training"),)
+        why = "the input takes any size, and the file does not state the trained one."
+        question = Question("--resolution", why, answers)
+        return choices.questions.ask(question, STAND_IN_SIDE, tentative=True)
     if choices.resolution not in (None, side):
         raise Refused(
             f"The input is fixed at {side} pixels; resolution {choices.resolution} is not possible."
@@ -253,19 +290,17 @@ def _findings(
     choices: Choices,
     names: Classes,
     wrapped: _Wrapped,
-    own: InputScaling | None,
+    feeding: Feeding,
 ) -> tuple[Finding, ...]:
     image = plan.image
     element = "uint8" if image.uint8 else "float32"
-    scaled_by = choices.by("mean", "std") if plan.scaling else "the graph"
-    if own is not None:
-        scaled_by = "the graph scales by itself"
     preprocessing_by = choices.by(*Preprocessing.model_fields)
     compared = f"{len(noise(8))} images, original and wrapped"
     rows = [
         ("file", origin.title, "what is in it"),
         ("input", f"{image.name}: {element}, {image.layout.upper()}", "the graph"),
-        ("scaling", report.scaling_text(plan.scaling), scaled_by),
+        ("scaling", report.scaling_text(plan.scaling), feeding.scaling_by),
+        ("channels", report.channels_text(plan.image.channels, plan.bgr), feeding.order_by),
         ("resolution", str(card.resolution), _resolution_by(image, choices, origin)),
         ("takes", str(card.resolutions), "the graph" if image.fixed else "tried"),
         ("batch", "any" if wrapped.any_batch else "1", "tried"),

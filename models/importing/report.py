@@ -10,9 +10,12 @@ import onnx
 from app.card.card import NAME, ModelCard, Preprocessing
 from models.export.graph import InputScaling
 from models.importing.checks import Refused
-from models.importing.options import Classes
+from models.importing.dialogue.classes import Classes
+from models.importing.dialogue.missing import Answer, Question, Questions
+from models.importing.dialogue.trials import Trial
 from models.zoo.zoo import zoo
 
+NAME_LENGTH = 100
 MOST_REPEATED = 3  # names that are told
 
 
@@ -27,21 +30,30 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Adoption:
-    """A finished model with its card, and what was found on the way."""
+    """A finished model with its card, what was found on the way, and what was tried on photos."""
 
     card: ModelCard
     model: onnx.ModelProto
     findings: tuple[Finding, ...]
+    trials: tuple[Trial, ...] = ()
 
 
-def chosen_name(name: str | None, path: Path) -> str:
+def chosen_name(name: str | None, path: Path, questions: Questions) -> str:
     """The asked name, or the file's own in the letters that a name may have.
 
     Raises:
-        Refused: it cannot be a name, or is that of a zoo model.
+        Refused: the asked name cannot be a name, or is that of a zoo model.
     """
+    if name is not None:
+        return free_name(name)
     stem = path.stem.lower().removesuffix(".weights")  # x.weights.h5
-    return free_name(name or re.sub(r"[^a-z0-9_.\-]+", "_", stem).strip("_.-")[:100])
+    own = re.sub(r"[^a-z0-9_.\-]+", "_", stem).strip("_.-")[:NAME_LENGTH]
+    try:
+        return free_name(own)
+    except Refused as error:
+        free = f"my_{own}"[:NAME_LENGTH]
+        answers = (Answer(f"--name {free}", "or any other name"),)
+        return questions.ask(Question("--name", str(error), answers), free)
 
 
 def free_name(chosen: str) -> str:
@@ -66,6 +78,12 @@ def scaling_text(scaling: InputScaling | None) -> str:
         return "none: it takes pixels"
     mean, std = (_channels(values) for values in (scaling.mean, scaling.std))
     return f"(pixel / 255 - {mean}) / {std}"
+
+
+def channels_text(channels: int, bgr: bool) -> str:
+    if channels == 1:
+        return "grey"
+    return "blue, green, red" if bgr else "red, green, blue"
 
 
 def preprocessing_text(cut: Preprocessing) -> str:

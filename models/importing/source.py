@@ -12,10 +12,15 @@ from models.checkpoints.checkpoint import CheckpointError
 from models.checkpoints.tflite.graph import Graph, read_graph
 from models.files.hashes import sha256_of
 from models.importing.checks import Refused, admit, source_files
+from models.importing.dialogue.options import Choices
+from models.importing.dialogue.presets import (
+    Preset,
+    published,
+    usual,
+)
 from models.importing.judges.keras import judgement
 from models.importing.judges.litert import LiteRT
 from models.importing.judges.onnxruntime import OnnxJudge
-from models.importing.options import Choices, Preset, preset_of
 from models.importing.weights.identify import Kind
 from models.translation.keras import read as keras
 from models.translation.tflite.translate import takes_floats, translate
@@ -41,7 +46,8 @@ class Source:
     `resolution` is the one of the file where the graph leaves it open. `preset` is what files of
     this kind have in common. `judge` is None where the graph is the file itself, or where nothing
     can run the file here; `unjudged` then says with what it could be. `folded` tells that batch
-    norm, which the papers count, is always part of the kernels of such files.
+    norm, which the papers count, is always part of the kernels of such files. `no_pixels` tells why
+    a quantised input, which then takes floats, does not stand for pixels.
     """
 
     model: onnx.ModelProto
@@ -52,6 +58,7 @@ class Source:
     judge: Judge | None = None
     unjudged: str | None = None
     folded: bool = False
+    no_pixels: str | None = None
 
 
 def read_source(path: Path, kind: Kind | None, choices: Choices) -> Source | None:
@@ -86,22 +93,23 @@ def _tflite(path: Path, choices: Choices) -> Source:
         raise Refused(f"{path} is larger than 1 GB, which no MobileNet is.")
     try:
         graph = read_graph(path)
+        no_pixels = None
         floats = takes_floats(graph)
-        if not floats and not _takes_pixels(graph):
-            if not (choices.mean or choices.like):
-                raise Refused(_no_pixel_scale(graph))
-            floats = True
+        if not floats and not choices.as_stored and not _takes_pixels(graph):
+            no_pixels, floats = _no_pixel_scale(graph), True
         model = translate(graph, float_input=floats)
     except CheckpointError as error:
         text = str(error)
         raise Refused(text if text.startswith(path.name) else f"{path.name}: {text}") from error
+    files = (SourceFile(name=path.name, sha256=sha256_of(path)),)
     judge = LiteRT.of(path, graph)
     return Source(
         model,
         f"TFLite, {_arithmetic(graph)}",
-        (SourceFile(name=path.name, sha256=sha256_of(path)),),
+        files,
         resolution=graph.tensors[graph.input].shape[1],
-        preset=preset_of("tflite_float", "usual for TFLite"),
+        preset=published(files) or usual("tflite_float", "usual for TFLite"),
+        no_pixels=no_pixels,
         judge=judge,
         folded=True,
         unjudged=None if judge else "not judged: install ai-edge-litert",
@@ -121,12 +129,13 @@ def _keras(path: Path, choices: Choices) -> Source | None:
     if graph is None or model is None:
         return None
     judge, unjudged = judgement(path)
+    files = (SourceFile(name=path.name, sha256=sha256_of(path)),)
     return Source(
         model,
         "Keras, a whole model",
-        (SourceFile(name=path.name, sha256=sha256_of(path)),),
+        files,
         resolution=graph.tensors[graph.input].shape[1],
-        preset=preset_of("keras", "usual for Keras"),
+        preset=published(files) or usual("keras", "usual for Keras"),
         judge=judge,
         unjudged=unjudged,
         folded=True,
@@ -159,7 +168,6 @@ def _takes_pixels(graph: Graph) -> bool:
 def _no_pixel_scale(graph: Graph) -> str:
     low, high = _ends(graph)
     return (
-        f"The quantised input ranges from {low:.3g} to {high:.3g}, which is no range of pixels: it "
-        "was calibrated on other inputs, or on pixels scaled in another way. Give the scaling of "
-        "the training with --like or with --mean and --std of pixel / 255."
+        f"the quantised input ranges from {low:.3g} to {high:.3g}, which is no range of pixels: it "
+        "was calibrated on other inputs, or on pixels scaled in another way."
     )

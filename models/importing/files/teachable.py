@@ -13,8 +13,9 @@ from app.card.card import Preprocessing
 from models.checkpoints.stored_zip import DAMAGED, is_zip
 from models.export.graph import InputScaling
 from models.importing.checks import Refused
+from models.importing.dialogue.options import OwnLabels
+from models.importing.dialogue.presets import Preset
 from models.importing.labels import NUMBERED, decode, parse_labels
-from models.importing.options import OwnLabels, Preset
 
 LABELS = "labels.txt"
 QUANTIZED = "model.tflite"

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from shlex import quote
 from typing import Literal
 
 import numpy as np
@@ -11,14 +12,16 @@ from onnx import NodeProto, TensorProto
 
 from app.arrays import Float32Array
 from models.importing.checks import Refused
+from models.importing.dialogue.missing import Answer, Question
+from models.importing.dialogue.options import Choices
 from models.importing.graph.walk_back import PASSING, Trail
-from models.importing.options import Choices
 from models.onnx_cost.graph_cost import CONVOLUTIONS, POOLS, QUANTIZE_OPS
 
 Layout = Literal["nchw", "nhwc"]
 Scores = Literal["logits", "probabilities", "log probabilities", "sigmoid"]
 CHANNEL_AXIS: dict[str, int] = {"nchw": 1, "nhwc": 3}
 POOLING = {*POOLS, "ReduceMean", "QLinearGlobalAveragePool", "QLinearAveragePool"} - {"Concat"}
+AUTHORS: dict[Layout, str] = {"nchw": "PyTorch", "nhwc": "TensorFlow"}
 ACTIVATIONS = {"Clip", "Relu", "LeakyRelu", "HardSwish", "HardSigmoid", "Mul", "Div"}
 SUM_TOLERANCE = 1e-3
 
@@ -73,7 +76,7 @@ def image_input(graph: onnx.GraphProto, choices: Choices) -> ImageInput:
     if kind.elem_type not in (TensorProto.FLOAT, TensorProto.UINT8):
         name = TensorProto.DataType.Name(kind.elem_type).lower()
         raise Refused(f"The input is {name}. Supported: float32, uint8.")
-    layout = _layout(shape, choices.layout, listed)
+    layout = _layout(shape, choices, listed)
     rows, columns = (2, 3) if layout == "nchw" else (1, 2)
     height, width = _size(shape[rows]), _size(shape[columns])
     if height != width:
@@ -105,10 +108,7 @@ def score_output(graph: onnx.GraphProto, choices: Choices) -> str:
                 "their classes. Only classifiers are supported. If one of the outputs is the class "
                 "scores of the whole image, name it with --output."
             )
-        raise Refused(
-            f"The model has {len(outputs)} outputs ({listed}); a classifier has one. "
-            "If one of them is the class scores, name it with --output."
-        )
+        return _ask_output(outputs, listed, choices)
     [output] = graph.output
     if not output.type.HasField("tensor_type"):
         raise Refused(f"The output {output.name} is not a tensor.")
@@ -121,6 +121,25 @@ def _are_boxes(shapes: Sequence[Sequence[int | str] | None]) -> bool:
     return any(len(shape) == 3 and shape[-1] == 4 for shape in known) or (
         len(known) > 1 and all(len(shape) > 3 for shape in known)
     )
+
+
+def _ask_output(outputs: dict[str, list[int | str] | None], listed: str, choices: Choices) -> str:
+    """Ask which output has the scores; the first one that may is the stand-in.
+
+    Raises:
+        Refused: none may.
+    """
+    flat = [name for name, shape in outputs.items() if shape is None or len(shape) == 2]
+    if not flat:
+        raise Refused(
+            f"The model has {len(outputs)} outputs ({listed}); a classifier has one score per "
+            "class, and none of these has."
+        )
+    why = f"the model has {len(outputs)} outputs ({listed}), and a classifier has one."
+    answers = tuple(
+        Answer(f"--output {quote(name)}", "if it has the class scores") for name in flat
+    )
+    return choices.questions.ask(Question("--output", why, answers), flat[0], tentative=True)
 
 
 def count_classes(scores: NDArray[np.generic]) -> int:
@@ -205,25 +224,24 @@ def _read_by(trail: Trail, layer: NodeProto) -> tuple[str, tuple[str, str] | Non
     return value, None
 
 
-def _layout(shape: Sequence[int | str], wanted: str | None, listed: str) -> Layout:
+def _layout(shape: Sequence[int | str], choices: Choices, listed: str) -> Layout:
     possible: list[Layout] = ["nchw", "nhwc"]
+    wanted = choices.layout
     found = [layout for layout in possible if shape[CHANNEL_AXIS[layout]] == 3]
     if not found:
         found = [layout for layout in possible if shape[CHANNEL_AXIS[layout]] == 1]
     if not found:
-        open_ones = [layout for layout in possible if isinstance(shape[CHANNEL_AXIS[layout]], str)]
-        if wanted is None or wanted not in open_ones:
-            raise Refused(
-                f"No axis of the input has three channels, or one ({listed})."
-                + (" Choose one with --layout." if open_ones and wanted is None else "")
-            )
-        found = [layout for layout in open_ones if layout == wanted]
+        found = [layout for layout in possible if isinstance(shape[CHANNEL_AXIS[layout]], str)]
+    if not found:
+        raise Refused(f"No axis of the input has three channels, or one ({listed}).")
     if wanted is not None:
         found = [layout for layout in found if layout == wanted]
         if not found:
             raise Refused(f"--layout is {wanted}, but the input is {listed}.")
     if len(found) != 1:
-        raise Refused(f"Two axes of the input could be the channels ({listed}). Give --layout.")
+        why = f"two axes of the input could be the channels ({listed})."
+        answers = tuple(Answer(f"--layout {one}", f"as in {AUTHORS[one]}") for one in found)
+        return choices.questions.ask(Question("--layout", why, answers), found[0], tentative=True)
     return found[0]
 
 

@@ -53,6 +53,7 @@ class Original:
     image: ImageInput
     scaling: InputScaling | None
     outputs: tuple[str, ...]
+    bgr: bool = False
 
     def answers(self, pixels: Uint8Array) -> list[NDArray[Any]]:
         """The graph's own outputs for uint8 images [N, H, W, 3]."""
@@ -74,6 +75,8 @@ class Original:
             both = np.array((self.scaling.mean, self.scaling.std), np.float32)
             mean, std = both[:, : self.image.channels]
             fed = (fed / np.float32(255) - mean) / std
+        if self.bgr:
+            fed = np.ascontiguousarray(fed[..., ::-1])
         if self.image.layout == "nchw":
             return np.ascontiguousarray(fed.transpose(0, 3, 1, 2))
         return fed

@@ -12,11 +12,12 @@ from onnx import NodeProto, TensorProto, helper, numpy_helper
 from app.card.card import EMBEDDING, FEATURES, INPUT, LOGITS, PROBABILITIES
 from app.model.runtime import save_simplified
 from models.export.graph import IR_VERSION, InputScaling, Tape
-from models.importing.graph.inspect_graph import Features, ImageInput, Scores
+from models.importing.graph.inspect_graph import CHANNEL_AXIS, Features, ImageInput, Scores
 from models.importing.graph.optional_outputs import OptionalOutputs
 from models.importing.graph.verify import GREY, GREY_BITS, GREY_HALF
 
 TAKEN = "gateway_"  # what the names of new values start with, but for those of the contract
+REVERSE = f"{TAKEN}blue_green_red"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,7 @@ class Plan:
     features: Features
     feature_shape: tuple[int, ...]
     optional: OptionalOutputs
+    bgr: bool = False
 
     @property
     def pools_here(self) -> bool:
@@ -134,6 +136,10 @@ def _write_front(tape: Tape, plan: Plan, names: dict[str, str]) -> None:
         ):
             operand = tape.constant(f"{TAKEN}{name}_by", values)
             value = tape.emit(op, [value, operand], f"{TAKEN}{name}")
+    if plan.bgr:
+        reverse = tape.constant(REVERSE, np.array((2, 1, 0)))
+        axis = CHANNEL_AXIS[plan.image.layout]
+        value = tape.emit("Gather", [value, reverse], f"{TAKEN}reversed", axis=axis)
     tape.emit("Identity", [value], names.get(plan.image.name, plan.image.name))
 
 

@@ -1,34 +1,33 @@
 """From a file of weights to a model of the store, with the family's own graph around them."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import onnx
 
+from app.arrays import Float32Array, Uint8Array
 from app.card.card import (
     PROBABILITIES,
     ModelCard,
     Origin,
-    Precision,
     Preprocessing,
     SourceFile,
 )
-from models.checkpoints.checkpoint import Affine
-from models.export.export import Recipe, build, set_card
+from models.checkpoints.checkpoint import Checkpoint, LayerWeights
+from models.export.export import Recipe, build, kernel_shapes, set_card
 from models.export.graph import InputScaling
 from models.files.hashes import sha256_of
 from models.importing import report
 from models.importing.checks import Refused
+from models.importing.dialogue.classes import Classes, choose_classes
+from models.importing.dialogue.missing import Answer, Question
+from models.importing.dialogue.options import Choices, choose_preprocessing
+from models.importing.dialogue.presets import published, usual
+from models.importing.dialogue.scaling import Feeding, Input, choose_feeding, stated_scaling
+from models.importing.dialogue.trials import CENTRED
 from models.importing.graph.verify import Runner, noise
-from models.importing.options import (
-    Choices,
-    Classes,
-    choose_classes,
-    choose_preprocessing,
-    choose_scaling,
-    preset_of,
-)
 from models.importing.report import Adoption, Finding
 from models.importing.weights.identify import IdentifiedWeights, Kind, identify
 from models.network.network import INPUT
@@ -41,9 +40,8 @@ TITLES = {
     "timm_v1": ("torch weights, named as in timm", "timm"),
     "timm_v2": ("torch weights, named as in timm", "timm"),
     "keras": ("Keras weights", "Keras"),
-    "tflite_float": ("TFLite, float", "TFLite"),
-    "tflite_quantized": ("TFLite, quantised", "TFLite"),
 }
+STAND_IN_SIDE = 224
 
 
 def adopt_checkpoint(
@@ -66,68 +64,92 @@ def adopt_checkpoint(
             f"{option} applies to ONNX files only, and {path.name} contains weights. Remove it."
         )
     network = identify(path, kind)
+    files = (SourceFile(name=path.name, sha256=sha256_of(path)),)
+    origin = Origin(
+        kind="imported",
+        source=source or f"the file {path.name}",
+        files=files,
+        licence=licence,
+    )
     _, habits = TITLES[network.format]
-    preset = preset_of(network.format, f"usual for {habits}")
+    preset = choices.file or published(files) or usual(network.format, f"usual for {habits}")
     if network.scaling is not None:
         preset = replace(preset, scaling=network.scaling)
-    choices = replace(choices, file=preset)
-    integers = network.checkpoint.quantization
-    precision: Precision = "int8" if integers else "fp32"
+    with choices.questions.in_one_message():
+        return _adopt(path, network, replace(choices, file=preset), name, origin)
+
+
+def _adopt(
+    path: Path, network: IdentifiedWeights, choices: Choices, name: str | None, origin: Origin
+) -> Adoption:
     resolution = _resolution(network, choices)
-    scaling = choose_scaling(choices, uint8=integers is not None)
-    if integers:
-        scaling = scaling_of(integers.activations[INPUT])
-    assert scaling is not None  # noqa: S101  there is one for floats
     classes = len(network.checkpoint.layers["classifier"].bias)
     if classes < 2:
         raise Refused("The model has one score. At least two classes are needed.")
-    names = choose_classes(choices, classes)
+    taken = Input(uint8=False)
+    stated = stated_scaling(choices, taken)
+    preprocessing = choose_preprocessing(choices)
+    names = choose_classes(choices, classes, path)
     recipe = Recipe(
         family=network.family,
         alpha=network.alpha,
         resolution=resolution,
         variant=None,
         padding=formats()[network.format].padding,
-        scaling=scaling,
-        preprocessing=choose_preprocessing(choices),
+        scaling=CENTRED,
+        preprocessing=preprocessing,
         background=names.background,
         accuracy=None,
-        origin=Origin(
-            kind="imported",
-            source=source or f"the file {path.name}",
-            files=(SourceFile(name=path.name, sha256=sha256_of(path)),),
-            licence=licence,
-        ),
+        origin=origin,
         labels=names.labels,
         design=network.design,
-        integer_weights=integers is not None,
     )
-    model = build(recipe, network.checkpoint, precision)
-    card = recipe.card(precision).model_copy(update={"name": report.chosen_name(name, path)})
+    feeding = choose_feeding(
+        choices,
+        taken,
+        stated,
+        lambda: choices.read_photos(names.labels, resolution, preprocessing),
+        lambda way: _probabilities(_build(recipe, network.checkpoint, way.scaling, way.bgr)),
+    )
+    model = _build(recipe, network.checkpoint, feeding.scaling, feeding.bgr)
+    chosen = report.chosen_name(name, path, choices.questions)
+    card = recipe.card("fp32").model_copy(update={"name": chosen})
     _try_out(model, resolution)
     set_card(model, card)
-    return Adoption(card, model, _findings(network, recipe, card, choices, names))
+    findings = _findings(network, recipe, card, choices, names, feeding)
+    return Adoption(card, model, findings, feeding.trials)
 
 
-def scaling_of(image: Affine) -> InputScaling:
-    """What a quantised input makes of a pixel: scale * (pixel - zero point)."""
-    return InputScaling((image.zero_point / 255,) * 3, (1 / (255 * image.scale),) * 3)
+def _build(
+    recipe: Recipe, checkpoint: Checkpoint, scaling: InputScaling | None, bgr: bool
+) -> onnx.ModelProto:
+    """The network for pixels in red, green, blue, whatever order it was trained on."""
+    assert scaling is not None  # noqa: S101  weights take floats
+    if bgr:
+        first = next(iter(kernel_shapes(recipe.network())))
+        weights = checkpoint.layers[first]
+        kernel = np.ascontiguousarray(weights.kernel[:, ::-1])
+        layers = {**checkpoint.layers, first: LayerWeights(kernel, weights.bias)}
+        checkpoint = replace(checkpoint, layers=layers)
+    return build(replace(recipe, scaling=scaling), checkpoint, "fp32")
+
+
+def _probabilities(model: onnx.ModelProto) -> Callable[[Uint8Array], Float32Array]:
+    runner = Runner(model)
+    return lambda pixels: runner.run([PROBABILITIES], **{INPUT: pixels})[0]
 
 
 def _resolution(network: IdentifiedWeights, choices: Choices) -> int:
-    found, asked = network.resolution, choices.resolution
-    if found is None and asked is None:
-        raise Refused(
-            "The file does not state the trained resolution. "
-            "Give it with --resolution, such as 224."
-        )
-    if network.fixed and asked not in (None, found):
-        raise Refused(f"The resolution is fixed at {found}, not {asked}. Remove --resolution.")
-    resolution = asked or found or 0
+    resolution = choices.resolution or network.resolution
+    if choices.resolution is None and resolution is None:
+        why = "the file does not state the trained resolution."
+        answers = (Answer("--resolution 224", "or the side of its images in the training"),)
+        return choices.questions.ask(Question("--resolution", why, answers), STAND_IN_SIDE)
+    resolution = resolution or 0
     try:
         check_resolution(resolution)
     except ValueError as error:
-        hint = "" if asked or network.fixed else " Give the nearest one with --resolution."
+        hint = "" if choices.resolution else " Give the nearest one with --resolution."
         raise Refused(f"{error}{hint}") from error
     return resolution
 
@@ -141,13 +163,18 @@ def _try_out(model: onnx.ModelProto, resolution: int) -> None:
 
 
 def _findings(
-    network: IdentifiedWeights, recipe: Recipe, card: ModelCard, choices: Choices, names: Classes
+    network: IdentifiedWeights,
+    recipe: Recipe,
+    card: ModelCard,
+    choices: Choices,
+    names: Classes,
+    feeding: Feeding,
 ) -> tuple[Finding, ...]:
     shapes = "every layer's shape"
     title, habits = TITLES[network.format]
     said = (choices.like, choices.mean, choices.std)
     of_file = network.scaling is not None and not any(said)
-    own_scaling = "the file" if of_file or card.precision == "int8" else choices.by("mean", "std")
+    scaled_by = "the file" if of_file else feeding.scaling_by
     preprocessing_by = choices.by(*Preprocessing.model_fields)
     rows = [
         ("file", title, "what is in it"),
@@ -155,7 +182,8 @@ def _findings(
         ("resolution", str(card.resolution), "--resolution" if choices.resolution else "the file"),
         ("takes", str(card.resolutions), "the family"),
         ("padding", recipe.padding, habits),
-        ("scaling", report.scaling_text(recipe.scaling), own_scaling),
+        ("scaling", report.scaling_text(feeding.scaling), scaled_by),
+        ("channels", report.channels_text(3, feeding.bgr), feeding.order_by),
         ("preprocessing", report.preprocessing_text(card.preprocessing), preprocessing_by),
         ("scores", "softmax of the last layer", "the family"),
         ("classes", report.classes_text(names), "the last layer's shape"),

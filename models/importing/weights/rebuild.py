@@ -22,7 +22,7 @@ from models.export.exported import Exported, ForeignGraphError, read_exported
 from models.export.graph import FloatWriter, InputScaling, build_graph
 from models.files.onnx_file import read_model
 from models.importing.graph.verify import TOLERANCE, Runner, largest_difference, noise
-from models.importing.graph.wrap import TAKEN
+from models.importing.graph.wrap import REVERSE, TAKEN
 from models.importing.recognize import DESIGNS
 from models.network.design import define
 from models.network.layers import Padding
@@ -78,7 +78,10 @@ def rebuild(model: onnx.ModelProto, card: ModelCard) -> Exported:
     scaling = _scaling(model.graph, constants)
     layers = dict(zip(kernel_shapes(network), weights, strict=True))
     first = next(iter(layers))
-    folded = LayerWeights(scaling.fold(layers[first].kernel), layers[first].bias)
+    kernel = layers[first].kernel
+    if any(REVERSE in node.input for node in model.graph.node):
+        kernel = kernel[:, ::-1]
+    folded = LayerWeights(scaling.fold(kernel), layers[first].bias)
     found = Exported(
         card,
         network,

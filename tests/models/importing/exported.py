@@ -11,7 +11,7 @@ import onnx
 from numpy.typing import NDArray
 
 from app.model.runtime import new_session
-from models.importing.options import Choices
+from models.importing.dialogue.options import Choices
 from tests.models.importing.inputs import LABELS, SIDE, images, scaled
 
 FOLDER = Path(__file__).with_name("exports")

@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 
 from models.checkpoints.torch import torchvision
 from models.importing.adopt import adopt_file
-from models.importing.options import Choices
+from models.importing.dialogue.options import Choices
 from models.importing.report import Adoption
 from models.network.design import define
 from tests.models.checkpoints.torch import torch_files as write
 from tests.models.checkpoints.torch.state_dicts import Tensors, state_dict
 from tests.models.importing.exported import write_labels
-from tests.models.importing.inputs import LABELS, SIDE
+from tests.models.importing.inputs import LABELS, MEAN, SIDE, STD
 
 FOLDER = Path(__file__).with_name("finetuned")
 KERAS, KERAS_H5, TORCH = "tutorial.keras", "tutorial.h5", "loop.pth.tar"
@@ -37,11 +37,21 @@ def recorded(name: str) -> NDArray[np.float32]:
 
 
 def adopted(path: Path, name: str | None = None, **said: Any) -> Adoption:
-    """As `models import` does it, with names and resolution unless something else is said."""
+    """As `models import` does it, with all that the file leaves open unless it is said."""
     given = {"resolution": SIDE} | said
+    if not given.keys() & {"like", "mean", "std", "photos"}:
+        given |= scaling_of(path)
     if "labels" not in given:
         given["labels"] = str(write_labels(path.parent))
     return adopt_file(path, Choices(**given), name)
+
+
+def scaling_of(path: Path) -> dict[str, tuple[float, ...]]:
+    """What weights alone were trained with here; whole models say it themselves."""
+    if path.name.endswith(".weights.h5"):
+        return {"mean": (0.5,), "std": (0.5,)}
+    torch = path.suffix in (".pth", ".pt", ".tar", ".safetensors")
+    return {"mean": MEAN, "std": STD} if torch else {}
 
 
 def save_torch(path: Path, tensors: Tensors) -> Path:

@@ -9,7 +9,7 @@ import pytest
 
 from models.importing.adopt import adopt_file
 from models.importing.checks import Refused
-from models.importing.options import Choices
+from models.importing.dialogue.options import Choices
 from tests.app.cli_runner import refused
 from tests.models.importing.exported import TORCH
 from tests.models.importing.finetuned import KERAS, adopted, unpack

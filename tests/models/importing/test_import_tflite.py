@@ -8,9 +8,9 @@ import pytest
 
 from models.importing.adopt import adopt_file
 from models.importing.checks import Refused
+from models.importing.dialogue.options import Choices
 from models.importing.judges import litert
 from models.importing.judges.litert import LiteRT
-from models.importing.options import Choices
 from models.importing.report import Adoption
 from tests.models.importing.exported import run as answers_of
 from tests.models.translation.tflite import operator_files
@@ -65,7 +65,7 @@ def test_a_scaling_that_no_float_file_states_is_asked_for(tmp_path: Path) -> Non
     path = tmp_path / "own.tflite"
     path.write_bytes(encode("softmax", "float32"))
     with pytest.raises(
-        Refused, match=r"does not state .*--mean 0\.5 --std 0\.5 .*--mean 0 --std 1"
+        Refused, match=r"(?s)does not state .*--mean 0\.5 --std 0\.5 .*--mean 0 --std 1"
     ):
         adopted(path, 4)
 

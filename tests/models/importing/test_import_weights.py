@@ -14,11 +14,9 @@ from safetensors.numpy import save_file
 from app.card.card import CARD_KEY, Family, parse_card
 from app.model.model import load_model
 from app.settings import Settings
-from models.checkpoints.checkpoint import Affine
 from models.checkpoints.torch import timm
 from models.export.export import read_metadata, write_model
 from models.importing.checks import Refused
-from models.importing.weights.import_weights import scaling_of
 from models.network.cost import network_cost
 from models.network.design import PAPER_DESIGN, Design, define
 from models.zoo.fetch import Fetcher
@@ -150,13 +148,6 @@ def test_a_tflite_file_gives_the_zoos_own_model(
     ]
 
 
-def test_the_scale_of_a_quantised_input_is_reported_as_scaling() -> None:
-    scaling = scaling_of(Affine(1 / 128, 100))
-    pixels = np.arange(256)
-    scaled = (pixels / 255 - scaling.mean[0]) / scaling.std[0]
-    assert np.allclose(scaled, (pixels - 100) / 128)
-
-
 def test_what_is_said_goes_before_what_is_usual(tmp_path: Path) -> None:
     path = unpack(TORCH, tmp_path)
     usual = adopted(path)
@@ -249,13 +240,10 @@ def test_own_weights_are_served_with_own_labels(
     monkeypatch.setenv("GATEWAY_STORE", str(tmp_path / "store"))
     arguments = ["models", "import", str(unpack(TORCH, tmp_path)), "--name", "mine"]
     text = refused(capsys, *arguments)
-    assert text == (
-        "The file does not state the trained resolution. Give it with --resolution, such as 224."
-    )
-    arguments += ["--resolution", str(SIDE)]
-    assert refused(capsys, *arguments).startswith(
-        "The file does not name its 10 classes. Give --labels FILE"
-    )
+    assert text.startswith("3 answers are missing that only you know:")
+    arguments += ["--resolution", str(SIDE), "--mean", "0.485,0.456,0.406"]
+    arguments += ["--std", "0.229,0.224,0.225"]
+    assert "--labels: the file does not name its 10 classes." in refused(capsys, *arguments)
     arguments += ["--labels", str(write_labels(tmp_path)), "--json"]
     outcome = run(capsys, *arguments)
     assert outcome.status == 0, outcome.err

@@ -109,7 +109,7 @@ def test_weights_of_something_else_are_one_clear_error(
         ({"like": "foo"}, "Unknown preset 'foo'. Supported: torchvision, "),
         ({"labels": "imagenet"}, "The model has 10 classes, imagenet has 1000 names"),
         ({"background": True}, "The model has 9 classes and a background, .* has 10 names"),
-        ({"std": (0.0,)}, r"--std is .*; it must be above 0"),
+        ({"mean": (0.5,), "std": (0.0,)}, r"--std is .*; it must be above 0"),
     ],
 )
 def test_what_cannot_be_meant_is_rejected(

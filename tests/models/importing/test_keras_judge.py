@@ -12,8 +12,8 @@ import pytest
 
 from models.importing.adopt import adopt_file
 from models.importing.checks import Refused
+from models.importing.dialogue.options import Choices
 from models.importing.judges import keras
-from models.importing.options import Choices
 from models.importing.report import Finding
 from tests.models.translation.keras.record_models import ANSWERS, FOLDER, PIXELS
 

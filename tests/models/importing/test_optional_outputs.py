@@ -9,8 +9,8 @@ import pytest
 from numpy.typing import NDArray
 
 from app.model.runtime import new_session
+from models.importing.dialogue.options import Choices
 from models.importing.import_onnx import adopt
-from models.importing.options import Choices
 from tests.models.graph_builder import GraphBuilder
 from tests.models.importing.exported import EXPORTS, KERAS, Export, write_labels
 from tests.models.importing.graphs import saved, small

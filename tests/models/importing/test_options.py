@@ -8,26 +8,28 @@ import pytest
 
 from app.model.runtime import new_session
 from models.importing.checks import Refused
+from models.importing.dialogue.classes import choose_classes
+from models.importing.dialogue.options import Choices
 from models.importing.import_onnx import adopt
 from models.importing.labels import read_labels
-from models.importing.options import Choices, choose_classes
 from tests.models.graph_builder import GraphBuilder
 from tests.models.importing.exported import KERAS, TORCH, TORCH_SCRIPT, run, write_labels
 from tests.models.importing.graphs import saved, small
 from tests.models.importing.inputs import images, scaled
 
+FILE = Path("foreign.onnx")
+
 
 @pytest.mark.parametrize(
     ("choices", "reason"),
     [
-        pytest.param({}, "Give --like", id="nothing"),
-        pytest.param({"mean": (0.5,)}, "Give --like", id="mean alone"),
+        pytest.param({}, "--mean, --std: the file does not state", id="nothing"),
+        pytest.param({"mean": (0.5,)}, "--mean, --std: the file does not", id="mean alone"),
         pytest.param(
             {"like": "caffe"},
             "Unknown preset 'caffe'. Supported: torchvision, torchvision_v2, keras",
             id="preset",
         ),
-        pytest.param({"mean": (0.5,), "std": (0.5,)}, "--resize, --crop-fraction", id="no cut"),
         pytest.param({"like": "keras"}, "10 classes, imagenet has 1000 names", id="no labels"),
         pytest.param({"like": "keras", "mean": (124.0,)}, "from 0 to 1", id="mean in pixels"),
         pytest.param({"like": "keras", "std": (0.0,)}, "above 0", id="std of 0"),
@@ -62,7 +64,7 @@ def test_what_no_graph_says_has_to_be_said(
 
 
 def test_a_graph_of_any_size_asks_for_the_trained_one(tmp_path: Path) -> None:
-    with pytest.raises(Refused, match="Give the trained resolution with --resolution"):
+    with pytest.raises(Refused, match="--resolution: the input takes any size"):
         adopt(TORCH_SCRIPT.unpack(tmp_path), Choices(like="torchvision"))
 
 
@@ -141,23 +143,27 @@ def test_a_list_without_names_is_rejected(
 def test_the_background_of_1001_classes_is_left_out_where_the_publisher_has_one(
     like: str, classes: int, background: bool
 ) -> None:
-    found = choose_classes(Choices(like=like), classes)
+    found = choose_classes(Choices(like=like), classes, FILE)
     assert (len(found.labels), found.background) == (1000, background)
     assert found.labels[0] == "tench"  # class 0 of ImageNet in every one of them
 
 
 @pytest.mark.parametrize("like", ["keras", "torchvision", "timm_v1"])
-def test_where_the_publisher_has_none_1001_classes_have_no_names(like: str) -> None:
-    with pytest.raises(Refused, match=r"1001 classes, imagenet has 1000 names.* add --background"):
-        choose_classes(Choices(like=like), 1001)
+def test_where_the_publisher_has_none_1001_classes_ask_for_a_background(like: str) -> None:
+    choices = Choices(like=like)
+    choose_classes(choices, 1001, FILE)
+    [question] = choices.questions.asked
+    assert question.why == "the model has 1001 classes, imagenet has 1000 names."
+    assert question.choices[0].arguments == "--background"
 
 
 def test_a_choice_of_ones_own_comes_before_that_of_the_publisher(tmp_path: Path) -> None:
-    with pytest.raises(Refused, match="1001 classes, imagenet has 1000 names"):
-        choose_classes(Choices(like="tflite", background=False), 1001)
+    kept = Choices(like="tflite", background=False)
+    choose_classes(kept, 1001, FILE)
+    assert [question.option for question in kept.questions.asked] == ["--background"]
     names = tmp_path / "names.txt"
     names.write_text("\n".join(["background", *(f"thing {number}" for number in range(1000))]))
-    found = choose_classes(Choices(like="tflite", labels=str(names)), 1001)
+    found = choose_classes(Choices(like="tflite", labels=str(names)), 1001, FILE)
     assert (found.labels[0], len(found.labels), found.background) == ("thing 0", 1000, True)
 
 

@@ -10,8 +10,8 @@ from onnx import TensorProto
 
 from models.importing import checks
 from models.importing.checks import Refused
+from models.importing.dialogue.options import Choices
 from models.importing.import_onnx import adopt
-from models.importing.options import Choices
 from tests.exports import export_random
 from tests.models.importing.exported import TORCH, write_labels
 from tests.models.importing.graphs import (
@@ -38,7 +38,7 @@ from tests.models.importing.graphs import (
 REFUSED = [
     pytest.param(
         detector(),
-        r"The model has 2 outputs \(scores .*boxes \[1, 4\]\); a classifier has one",
+        r"the model has 2 outputs \(scores .*boxes \[1, 4\]\), and a classifier has one",
         id="detector",
     ),
     pytest.param(

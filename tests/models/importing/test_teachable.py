@@ -12,8 +12,8 @@ import pytest
 from models.checkpoints.tflite.graph import read_graph
 from models.importing.adopt import adopt_file
 from models.importing.checks import Refused
+from models.importing.dialogue.options import Choices
 from models.importing.judges.litert import LiteRT
-from models.importing.options import Choices
 from tests.models.importing.exported import run
 from tests.models.importing.inputs import images
 

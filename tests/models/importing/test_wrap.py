@@ -9,8 +9,8 @@ from PIL import Image
 
 from app.model.runtime import new_session
 from models.importing.checks import Refused
+from models.importing.dialogue.options import Choices
 from models.importing.import_onnx import adopt
-from models.importing.options import Choices
 from tests.models.graph_builder import GraphBuilder
 from tests.models.importing.exported import KERAS, run, write_labels
 from tests.models.importing.graphs import (
@@ -62,7 +62,7 @@ def test_a_background_class_is_left_out(tmp_path: Path) -> None:
     pixels = images(1, 96)[:, :32, :32]
     assert np.array_equal(run(whole.model, pixels)[0][:, 1:], run(without.model, pixels)[0])
     labels.write_text("\n".join(LABELS[1:]))
-    with pytest.raises(Refused, match="If class 0 is a background class, add --background"):
+    with pytest.raises(Refused, match=r"--background +if class 0 is a background class"):
         adopt(path, KERAS.choices(labels))
 
 
