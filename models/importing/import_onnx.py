@@ -103,7 +103,11 @@ def _adopt(
 ) -> Adoption:
     foreign = origin.model
     image = image_input(foreign.graph, choices)
-    choices = replace(choices, file=choices.file or origin.preset or USUAL[image.layout])
+    choices = replace(
+        choices,
+        file=choices.file or origin.preset or USUAL[image.layout],
+        own_labels=choices.own_labels or origin.labels,
+    )
     output = score_output(foreign.graph, choices)
     resolution = _resolution(image, choices, origin.resolution)
     trail = Trail(foreign.graph)

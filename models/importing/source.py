@@ -1,6 +1,6 @@
 """What a file of any format is to the import: one ONNX graph, and who can judge it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -10,14 +10,13 @@ from numpy.typing import NDArray
 from app.card.card import SourceFile
 from models.checkpoints.checkpoint import CheckpointError
 from models.checkpoints.tflite.graph import Graph, read_graph
+from models.checkpoints.tflite.metadata import read_metadata
+from models.export.graph import InputScaling
 from models.files.hashes import sha256_of
 from models.importing.checks import Refused, admit, source_files
-from models.importing.dialogue.options import Choices
-from models.importing.dialogue.presets import (
-    Preset,
-    published,
-    usual,
-)
+from models.importing.dialogue.options import Choices, OwnLabels
+from models.importing.dialogue.presets import Preset, published, usual
+from models.importing.files.stated import METADATA, stated_labels, stated_scaling
 from models.importing.judges.keras import judgement
 from models.importing.judges.litert import LiteRT
 from models.importing.judges.onnxruntime import OnnxJudge
@@ -44,10 +43,11 @@ class Source:
     """A file as a graph.
 
     `resolution` is the one of the file where the graph leaves it open. `preset` is what files of
-    this kind have in common. `judge` is None where the graph is the file itself, or where nothing
-    can run the file here; `unjudged` then says with what it could be. `folded` tells that batch
-    norm, which the papers count, is always part of the kernels of such files. `no_pixels` tells why
-    a quantised input, which then takes floats, does not stand for pixels.
+    this kind have in common, with the scaling that the file states, and `labels` are those in it.
+    `judge` is None where the graph is the file itself, or where nothing can run the file here;
+    `unjudged` then says with what it could be. `folded` tells that batch norm, which the papers
+    count, is always part of the kernels of such files. `no_pixels` tells why a quantised input,
+    which then takes floats, does not stand for pixels.
     """
 
     model: onnx.ModelProto
@@ -59,6 +59,7 @@ class Source:
     unjudged: str | None = None
     folded: bool = False
     no_pixels: str | None = None
+    labels: OwnLabels | None = None
 
 
 def read_source(path: Path, kind: Kind | None, choices: Choices) -> Source | None:
@@ -102,18 +103,26 @@ def _tflite(path: Path, choices: Choices) -> Source:
         text = str(error)
         raise Refused(text if text.startswith(path.name) else f"{path.name}: {text}") from error
     files = (SourceFile(name=path.name, sha256=sha256_of(path)),)
+    stated = read_metadata(path)
     judge = LiteRT.of(path, graph)
     return Source(
         model,
         f"TFLite, {_arithmetic(graph)}",
         files,
         resolution=graph.tensors[graph.input].shape[1],
-        preset=published(files) or usual("tflite_float", "usual for TFLite"),
+        preset=published(files) or _habits(stated_scaling(stated)),
         no_pixels=no_pixels,
         judge=judge,
         folded=True,
         unjudged=None if judge else "not judged: install ai-edge-litert",
+        labels=None if choices.labels else stated_labels(path, stated),
     )
+
+
+def _habits(stated: InputScaling | None) -> Preset:
+    """How TFLite files are fed, with the scaling that one of them states."""
+    preset = usual("tflite_float", "usual for TFLite")
+    return preset if stated is None else replace(preset, scaling=stated, scaling_by=METADATA)
 
 
 def _keras(path: Path, choices: Choices) -> Source | None:

@@ -34,8 +34,8 @@ class Choices:
     """What was said on the command line; None where nothing was.
 
     `file` is what the file itself is like, and `own_labels` are the names that came with it, which
-    hold where nothing was said. `questions` collects
-    what neither says. `limits` and `progress` are for the photos.
+    hold where nothing was said. `questions` collects what neither says. `limits` and `progress` are
+    for the photos.
     """
 
     like: str | None = None

@@ -48,13 +48,14 @@ class FileOperator:
 
 @dataclass
 class File:
-    """A model with one subgraph."""
+    """A model with one subgraph, perhaps with metadata."""
 
     tensors: list[FileTensor]
     operators: list[FileOperator]
     inputs: list[int]
     outputs: list[int]
     subgraphs: int = 1
+    metadata: bytes | None = None
 
     def add(self, *tensor: Any) -> int:
         self.tensors.append(FileTensor(*tensor))
@@ -98,6 +99,12 @@ class _Encoder:
             self.operator(operator, index) for index, operator in enumerate(file.operators)
         ]
         codes = [self.code(*kind.split(" ", 1)) for kind in kinds]
+        metadata = None
+        if file.metadata is not None:
+            buffers.append(self.buffer(np.frombuffer(file.metadata, np.uint8)))
+            name = builder.CreateString("TFLITE_METADATA")
+            record = self.table("Metadata", Name=name, Buffer=len(buffers) - 1)
+            metadata = self.offsets([record])
         subgraph = self.table(
             "SubGraph",
             Tensors=self.offsets(tensors),
@@ -111,6 +118,7 @@ class _Encoder:
             OperatorCodes=self.offsets(codes),
             Subgraphs=self.offsets([subgraph] * file.subgraphs),
             Buffers=self.offsets(buffers),
+            Metadata=metadata,
         )
         builder.Finish(model, file_identifier=b"TFL3")
         return bytes(builder.Output())
