@@ -24,13 +24,7 @@ class LiteRT:
     name = "LiteRT"
 
     def __init__(self, path: Path, graph: Graph) -> None:
-        from ai_edge_litert.interpreter import Interpreter
-
-        try:
-            self.interpreter = Interpreter(model_path=str(path), num_threads=1)
-            self.interpreter.allocate_tensors()
-        except (RuntimeError, ValueError) as error:
-            raise Refused(f"{path.name}: LiteRT cannot load it: {error}") from error
+        self.path = path
         integers = any(tensor.scales and tensor.values is not None for tensor in graph.tensors)
         self.tolerance = INTEGER_TOLERANCE if integers else FLOAT_TOLERANCE
 
@@ -40,14 +34,27 @@ class LiteRT:
         return cls(path, graph) if find_spec("ai_edge_litert") else None
 
     def scores(self, fed: NDArray[Any]) -> NDArray[np.float32]:
-        """The scores as floats, [N, ...], for inputs [N, H, W, C]."""
-        [source] = self.interpreter.get_input_details()
-        [target] = self.interpreter.get_output_details()
+        """The scores as floats, [N, ...], for inputs [N, H, W, C].
+
+        The interpreter, which packs all weights anew, lives no longer than this call.
+
+        Raises:
+            Refused: LiteRT cannot load the file.
+        """
+        from ai_edge_litert.interpreter import Interpreter
+
+        try:
+            interpreter = Interpreter(model_path=str(self.path), num_threads=1)
+            interpreter.allocate_tensors()
+        except (RuntimeError, ValueError) as error:
+            raise Refused(f"{self.path.name}: LiteRT cannot load it: {error}") from error
+        [source] = interpreter.get_input_details()
+        [target] = interpreter.get_output_details()
         rows = []
         for image in fed:
-            self.interpreter.set_tensor(source["index"], _stored(image[None], source))
-            self.interpreter.invoke()
-            rows.append(self.interpreter.get_tensor(target["index"]))
+            interpreter.set_tensor(source["index"], _stored(image[None], source))
+            interpreter.invoke()
+            rows.append(interpreter.get_tensor(target["index"]))
         made = np.concatenate(rows).astype(np.float32)
         scale, zero_point = target["quantization"]
         return made if not scale else (made - np.float32(zero_point)) * np.float32(scale)
