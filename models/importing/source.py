@@ -114,7 +114,7 @@ def _tflite(path: Path, choices: Choices) -> Source:
         no_pixels=no_pixels,
         judge=judge,
         folded=True,
-        unjudged=None if judge else "not judged: install ai-edge-litert",
+        unjudged=None if judge else "not judged: LiteRT can, with `pip install '.[import]'`",
         labels=None if choices.labels else stated_labels(path, stated),
     )
 

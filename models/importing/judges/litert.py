@@ -1,5 +1,8 @@
 """LiteRT (PyPI: ai-edge-litert) as the judge of a translated `.tflite` file, if it is installed."""
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Self
@@ -44,8 +47,9 @@ class LiteRT:
         from ai_edge_litert.interpreter import Interpreter
 
         try:
-            interpreter = Interpreter(model_path=str(self.path), num_threads=1)
-            interpreter.allocate_tensors()
+            with _quiet():
+                interpreter = Interpreter(model_path=str(self.path), num_threads=1)
+                interpreter.allocate_tensors()
         except (RuntimeError, ValueError) as error:
             raise Refused(f"{self.path.name}: LiteRT cannot load it: {error}") from error
         [source] = interpreter.get_input_details()
@@ -58,6 +62,19 @@ class LiteRT:
         made = np.concatenate(rows).astype(np.float32)
         scale, zero_point = target["quantization"]
         return made if not scale else (made - np.float32(zero_point)) * np.float32(scale)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Discard what native code writes to stderr: which kernels it takes."""
+    kept = os.dup(2)
+    with Path(os.devnull).open("wb") as nothing:
+        os.dup2(nothing.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 def _stored(image: NDArray[Any], source: dict[str, Any]) -> NDArray[Any]:

@@ -124,7 +124,10 @@ def test_where_litert_is_not_installed_the_import_says_so(
     path = tmp_path / "own.tflite"
     path.write_bytes(encode("softmax", "int8"))
     found = {one.what: one for one in adopted(path, 4).findings}["judged by"]
-    assert (found.value, found.known_by) == ("nobody", "not judged: install ai-edge-litert")
+    assert (found.value, found.known_by) == (
+        "nobody",
+        "not judged: LiteRT can, with `pip install '.[import]'`",
+    )
 
 
 def test_a_translation_that_differs_from_litert_is_never_adopted(
