@@ -55,8 +55,9 @@ def read_state_dict(path: Path) -> dict[str, Array]:
 def _read_zip(content: bytes) -> dict[str, Array]:
     if any(name.endswith(SCRIPT) for name in stored_zip.names(content)):
         raise CheckpointError(
-            "it is TorchScript, a program with its weights; save the weights alone: "
-            "torch.save(model.state_dict(), file)"
+            "it is TorchScript, a program with its weights; load it with model = "
+            "torch.jit.load(file), and from there either torch.save(model.state_dict(), "
+            "'weights.pth') or torch.onnx.export(model.eval(), ...)"
         )
     entries = stored_zip.read_entries(content)
     pickles = [name for name in entries if name.endswith("/data.pkl")]

@@ -9,6 +9,7 @@ file only.
 
 import io
 import pickletools
+import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -37,6 +38,18 @@ REBUILD_TENSOR = "torch._utils _rebuild_tensor_v2"
 REBUILD_PARAMETER = "torch._utils _rebuild_parameter"
 # the command line that a training loop ran with; what it says is not read
 NAMESPACE = "argparse Namespace"
+# tensors and storages of torch.ao.quantization, and of torchao
+QUANTIZED = re.compile(
+    r"^torch(ao\b|\.ao\b|\._utils _rebuild_qtensor| Q\w+Storage| per_\w+_affine| qu?int\d)"
+)
+SAVE_WEIGHTS = (
+    "load it where it was trained, with torch.load(file, weights_only=False), and from there "
+    "either torch.save(model.state_dict(), 'weights.pth') or torch.onnx.export(model.eval(), ...)"
+)
+EXPORT_FLOATS = (
+    "import the float weights from before the quantisation and use 'models quantize', or write the "
+    "quantised model with torch.onnx.export(model, ...)"
+)
 CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False, "EMPTY_TUPLE": ()}
 ALLOWED_NAMES = {ORDERED_DICT, REBUILD_TENSOR, REBUILD_PARAMETER, NAMESPACE, *STORAGE_TYPES}
 
@@ -183,12 +196,20 @@ def _name(text: str) -> Name:
             "its tensors are bfloat16, which NumPy does not have; save them as float32: "
             "torch.save(model.float().state_dict(), file)"
         )
+    if QUANTIZED.search(text):
+        raise CheckpointError(
+            f"its weights are quantised by torch ({_dotted(text)}); {EXPORT_FLOATS}"
+        )
     if text not in ALLOWED_NAMES:
         raise CheckpointError(
-            f"the pickle asks for {text.replace(' ', '.')}, which is not allowed; "
-            "save the weights alone: torch.save(model.state_dict(), file)"
+            f"the pickle asks for {_dotted(text)}, which is not allowed: it holds objects of a "
+            f"program, such as a whole model, and not only weights; {SAVE_WEIGHTS}"
         )
     return Name(text)
+
+
+def _dotted(text: str) -> str:
+    return text.replace(" ", ".")
 
 
 def _new(kind: object, arguments: object) -> dict[str, object]:

@@ -182,3 +182,33 @@ def test_a_pickle_that_asks_for_more_than_tensors_is_rejected(tmp_path: Path) ->
     path.write_bytes(write.zipped(write.mapping({"state_dict": code}), {}))
     with pytest.raises(Refused, match=r"asks for posix\.system, which is not allowed"):
         adopted(path)
+
+
+@pytest.mark.parametrize(
+    ("function", "reason"),
+    [
+        (
+            "torch._utils _rebuild_qtensor",
+            r"quantised by torch \(torch\._utils\._rebuild_qtensor\); import the float weights .* "
+            r"'models quantize', or .* torch\.onnx\.export",
+        ),
+        ("torch per_channel_affine", "quantised by torch"),
+        ("torch qint8", "quantised by torch"),
+        ("torchao.dtypes.affine_quantized_tensor AffineQuantizedTensor", "quantised by torch"),
+        (
+            "torchvision.models.mobilenetv2 MobileNetV2",
+            r"such as a whole model.*torch\.load\(file, weights_only=False\).*state_dict\(\).*"
+            r"torch\.onnx\.export",
+        ),
+        ("__main__ Net", "such as a whole model"),
+    ],
+)
+def test_what_torch_alone_can_load_is_told_how_to_leave_it(
+    function: str, reason: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "own.pth"
+    code = write.call(function, write.text("x"))
+    path.write_bytes(write.zipped(write.mapping({"features.0.0.weight": code}), {}))
+    with pytest.raises(Refused, match=reason) as caught:
+        adopted(path)
+    assert "\n" not in str(caught.value)
