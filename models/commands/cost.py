@@ -19,7 +19,8 @@ COMPARE_OPTIONS = {"compare", "as_csv", "plot", "as_json"}
 def cost(
     context: typer.Context,
     model: Annotated[
-        str | None, typer.Argument(help="Model of the store or the zoo, or any .onnx file.")
+        str | None,
+        typer.Argument(help="Model of the store or the zoo, or any file to import."),
     ] = None,
     family: terminal.FamilyOption = "mobilenet_v2",
     alpha: terminal.AlphaOption = 1.0,
@@ -100,10 +101,15 @@ def _network_cost(
 
 
 def _model_cost(model: str, resolution: int | None, folder: Path) -> tuple[str, Cost]:
-    """Cost from the card, or from the graph of a file without a card."""
+    """Cost from the card, or from the graph or the weights of a file without a card."""
     from models.network.cost import cost_at
     from models.onnx_cost.graph_cost import graph_cost
 
+    file = Path(model)
+    if file.suffix != ".onnx" and file.is_file() and not (folder / f"{model}.onnx").is_file():
+        from models.importing.cost import file_cost  # here: it reads every format
+
+        return file_cost(file, resolution)
     path, card = find_model(model, folder)
     if card is None:
         assert path is not None  # noqa: S101  models of the zoo have a card

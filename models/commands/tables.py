@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Group
 from rich.table import Table
+from rich.text import Text
 
-from app.card.card import Cost
+from app.card.card import Cost, ModelCard
 
 if TYPE_CHECKING:
     from models.recommendation.recommend import Candidate
@@ -15,21 +16,60 @@ if TYPE_CHECKING:
 
 def zoo_row(entry: "Entry", *, in_store: bool) -> dict[str, Any]:
     card = entry.recipe.card(entry.precision)
+    return model_row(card) | {
+        "download_bytes": entry.download_bytes,
+        "pinned": entry.pinned,
+        "in_zoo": True,
+        "in_store": in_store,
+    }
+
+
+def model_row(card: ModelCard) -> dict[str, Any]:
+    """A model of the store that the zoo does not have."""
     accuracy = card.accuracy
     return {
         "name": card.name,
+        "family": card.family,
+        "alpha": card.alpha,
+        "resolution": card.resolution,
         "precision": card.precision,
+        "classes": len(card.labels),
         "params": card.cost.params,
         "madds": card.cost.madds,
         "peak_activation_bytes": card.cost.peak_activation_bytes,
         "top1": accuracy.top1 if accuracy else None,
         "top5": accuracy.top5 if accuracy else None,
         "accuracy_source": accuracy.source if accuracy else None,
-        "download_bytes": entry.download_bytes,
-        "pinned": entry.pinned,
+        "download_bytes": None,
+        "pinned": None,
         "licence": card.origin.licence,
-        "in_store": in_store,
+        "in_zoo": False,
+        "in_store": True,
     }
+
+
+def models_table(rows: list[dict[str, Any]], own: list[dict[str, Any]]) -> Group:
+    """Models of the zoo, and below them the other models of the store."""
+    tables = [zoo_table(rows)] if rows else []
+    return Group(*tables, *([Text()] if rows and own else []), *([own_table(own)] if own else []))
+
+
+def own_table(rows: list[dict[str, Any]]) -> Table:
+    table = plain_table(
+        "your model", "family", "alpha", "resolution", "precision", "classes", "params", "MAdds"
+    )
+    for row in rows:
+        table.add_row(
+            row["name"],
+            row["family"],
+            "-" if row["alpha"] is None else f"{row['alpha']:g}",
+            str(row["resolution"]),
+            row["precision"],
+            str(row["classes"]),
+            millions(row["params"]),
+            millions(row["madds"]),
+        )
+    return table
 
 
 def zoo_table(rows: list[dict[str, Any]]) -> Table:

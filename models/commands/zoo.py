@@ -1,11 +1,14 @@
 """`mobilenet-gateway models list`, `show` and `pull`."""
 
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.progress import DownloadColumn, TransferSpeedColumn
 
+from app.card.card import CARD_KEY, parse_card
+from app.errors import CardError
 from models.commands import tables, terminal
 from models.commands.named_model import find_model
 
@@ -18,21 +21,41 @@ def list_models(
     store: terminal.StoreOption = None,
     as_json: terminal.JsonOption = False,
 ) -> None:
-    """List published models, their cost, and which are in the store."""
+    """List published models, their cost, which are in the store, and your own models there."""
     from models.zoo.zoo import zoo
+
+    def wanted(name: str) -> bool:
+        return all(word in name for word in words or [])
 
     folder = terminal.store_folder(store)
     rows = [
         tables.zoo_row(entry, in_store=(folder / f"{name}.onnx").is_file())
         for name, entry in zoo().items()
-        if all(word in name for word in words or [])
+        if wanted(name)
     ]
-    if not rows:
+    paths = sorted(folder.glob("*.onnx"))
+    own = list(_own_rows(path for path in paths if path.stem not in zoo() and wanted(path.stem)))
+    if not rows and not own:
         raise terminal.CommandError(
             f"No model name contains {' and '.join(words or [])}. "
             "`mobilenet-gateway models list` lists all models."
         )
-    terminal.print_result(rows, lambda: tables.zoo_table(rows), as_json)
+    terminal.print_result([*rows, *own], lambda: tables.models_table(rows, own), as_json)
+
+
+def _own_rows(paths: Iterable[Path]) -> Iterator[dict[str, Any]]:
+    """Rows of models that the zoo does not have; files that are none are named on stderr."""
+    from models.export.export import read_metadata
+
+    for path in paths:
+        try:
+            card = parse_card(read_metadata(path)[CARD_KEY])
+        except KeyError:
+            terminal.print_status(f"{path} has no model card.")
+        except (ValueError, OSError, CardError) as error:
+            terminal.print_status(f"{path}: {error}")
+        else:
+            yield tables.model_row(card)
 
 
 def show_model(

@@ -19,6 +19,7 @@ from app.card.card import (
 from models.export.export import set_card
 from models.importing import report
 from models.importing.checks import Refused
+from models.importing.cost import cost_of, precision_of
 from models.importing.dialogue.classes import Classes, choose_classes
 from models.importing.dialogue.missing import Answer, Question
 from models.importing.dialogue.options import Choices, choose_preprocessing
@@ -47,20 +48,17 @@ from models.importing.graph.verify import (
 )
 from models.importing.graph.walk_back import Trail
 from models.importing.graph.wrap import Plan, simplify, wrap
-from models.importing.recognize import recognise
 from models.importing.report import Adoption, Finding
 from models.importing.source import Judge, Source, onnx_source
 from models.network import resolution as resolutions
-from models.onnx_cost.graph_cost import GraphCostError, check_graph_resolution, graph_cost
+from models.onnx_cost.graph_cost import GraphCostError, check_graph_resolution
 
-QUANTIZED = {"QLinearConv", "ConvInteger", "QLinearMatMul", "MatMulInteger", "QGemm"}
 ALIKE = 1e-6
 STAND_IN_SIDE = 224
 USUAL: dict[Layout, Preset] = {
     "nchw": usual("torchvision", "usual for PyTorch"),
     "nhwc": usual("keras", "usual for Keras"),
 }
-INTEGERS = {onnx.TensorProto.INT8, onnx.TensorProto.UINT8}
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,20 +151,15 @@ def _adopt(
         optional=find_optional_outputs(foreign, original, pixels, scores_kind, features),
     )
     expected = to_probabilities(scores, scores_kind)[:, int(names.background) :]
-    precision = _precision(foreign.graph)
+    precision = precision_of(foreign.graph)
     wrapped = _wrap(foreign, plan, precision, pixels, expected)
     sizes = [resolution]
     if not image.fixed:
         sizes = sizes_that_run(wrapped.runner, resolution, (len(names.labels), plan.channels))
     try:
-        cost = graph_cost(wrapped.model, resolution)
+        cost, known = cost_of(wrapped.model, resolution, precision, origin.folded)
     except GraphCostError as error:
         raise Refused(f"The cost cannot be determined: {error}") from error
-    known = recognise(cost.layers)
-    if known is not None and origin.folded:
-        family_cost = known.cost(resolution, precision)
-        if family_cost is not None and family_cost.madds == cost.madds:  # the padding agrees, too
-            cost = family_cost
     card = ModelCard(
         card_version=CARD_VERSION,
         name=report.chosen_name(name, path, choices.questions),
@@ -273,18 +266,6 @@ def _resolution(image: ImageInput, choices: Choices, trained: int | None) -> int
     except GraphCostError as error:
         raise Refused(str(error)) from error
     return side
-
-
-def _precision(graph: onnx.GraphProto) -> Precision:
-    """int8 if layers multiply 8-bit weights."""
-    integers = {tensor.name for tensor in graph.initializer if tensor.data_type in INTEGERS}
-    large = {tensor.name for tensor in graph.initializer if len(tensor.dims) > 1}
-    for node in graph.node:
-        if node.op_type in QUANTIZED:
-            return "int8"
-        if node.op_type == "DequantizeLinear" and node.input[0] in integers & large:
-            return "int8"
-    return "fp32"
 
 
 def _findings(

@@ -101,16 +101,21 @@ def _by_photos(
     )
     rivals, why = not_worse(trials), "several are about equally good on the photos."
     if trials[0].accuracy <= photos.most_frequent:
-        rivals = trials
-        why = (
-            "none is more accurate on the photos than the most frequent class as the answer to all "
-            f"({photos.most_frequent:.1f} %). Are the labels in the order of the classes?"
-        )
+        rivals, why = trials, _no_better(photos)
     if len(rivals) == 1:
         return feeding
     option = "--rgb, --bgr" if known else "--mean, --std"
     answers = tuple(Answer(one.way.arguments, text_of(one)) for one in rivals)
     return choices.questions.ask(Question(option, why, answers), feeding)
+
+
+def _no_better(photos: LabelledImages) -> str:
+    if photos.most_frequent == 100:
+        return "all photos are of one class, which a network may answer to anything."
+    return (
+        "none is more accurate on the photos than the most frequent class as the answer to all "
+        f"({photos.most_frequent:.1f} %). Are the labels in the order of the classes?"
+    )
 
 
 def _stated_name(taken: Input) -> str:

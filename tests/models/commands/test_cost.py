@@ -11,9 +11,11 @@ from app.card.card import Origin
 from models.export.export import export, untrained
 from models.zoo.zoo import zoo
 from tests.app.cli_runner import refused, run
-from tests.conftest import SMALL_V1, SMALL_V2
+from tests.conftest import SMALL_V1, SMALL_V2, shared_folder
 from tests.models.cli_runner import DEFAULT, Capture, data, small_graph
 from tests.models.graph_builder import GraphBuilder
+from tests.models.importing.finetuned import CLASSES, FILES, TORCH, unpack
+from tests.models.importing.inputs import SIDE
 
 pytestmark = pytest.mark.usefixtures("empty_folder")
 
@@ -118,6 +120,39 @@ def test_a_cost_that_cannot_be_is_rejected_with_its_reason(
     text = refused(capsys, "models", "cost", *arguments)
     assert reason in text
     assert "\n" not in text
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_file_of_any_format_costs_what_its_network_does(
+    capsys: Capture, tmp_path: Path, name: str
+) -> None:
+    """Without labels and scaling, which cost nothing."""
+    path = unpack(name, tmp_path)
+    size = ("--resolution", str(SIDE)) if name == TORCH else ()
+    cost = data(capsys, "cost", str(path), *size)
+    network = ("--alpha", "0.05", "--resolution", str(SIDE), "--classes", str(CLASSES))
+    defined = data(capsys, "cost", *network)
+    assert {**cost, "model": ""} == {**defined, "model": ""}
+    assert cost["model"] == f"{name} at {SIDE}"
+
+
+def test_weights_alone_cost_at_the_usual_resolution(capsys: Capture, tmp_path: Path) -> None:
+    assert data(capsys, "cost", str(unpack(TORCH, tmp_path)))["model"] == f"{TORCH} at 224"
+
+
+def test_a_quantised_input_of_any_scale_costs_the_same(capsys: Capture) -> None:
+    folder = shared_folder("cases/models") / "tflite"
+    usual, noise = (
+        data(capsys, "cost", str(folder / name))
+        for name in ("int8.tflite", "uint8_calibrated_on_noise.tflite")
+    )
+    assert usual["madds"] == noise["madds"]
+
+
+def test_a_file_of_no_model_has_no_cost(capsys: Capture, tmp_path: Path) -> None:
+    path = tmp_path / "notes.txt"
+    path.write_text("no model")
+    assert "notes.txt" in refused(capsys, "models", "cost", str(path))
 
 
 @pytest.mark.parametrize("resolution", ["3", "64"])

@@ -1,11 +1,13 @@
 """`mobilenet-gateway models list`, `show` and `pull`."""
 
+import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from app.card.card import CARD_KEY, parse_card
-from models.export.export import read_metadata
+from app.card.card import CARD_KEY, Origin, parse_card
+from models.export.export import export, read_metadata, untrained
 from models.zoo.zoo import zoo
 from tests.app.cli_runner import refused, run
 from tests.conftest import SMALL_V1, SMALL_V2
@@ -40,10 +42,29 @@ def test_the_list_says_which_models_are_pinned(capsys: Capture) -> None:
 
 def test_the_list_marks_what_is_in_the_store(capsys: Capture, store: Path) -> None:
     rows = data(capsys, "list", "--store", str(store))
-    assert [row["name"] for row in rows if row["in_store"]] == [FLOAT_V1]
+    assert [row["name"] for row in rows if row["in_store"] and row["in_zoo"]] == [FLOAT_V1]
     table = run(capsys, "models", "list", "--store", str(store))
     [line] = [line for line in table.out.splitlines() if line.startswith(f"{FLOAT_V1} ")]
     assert line.rstrip().endswith("yes")
+
+
+def test_the_list_has_the_stores_own_models_too(capsys: Capture, tmp_path: Path) -> None:
+    recipe = zoo()[FLOAT_V1].recipe
+    origin = Origin(kind="imported", source="flowers.pth", files=(), licence=None)
+    own = replace(recipe, origin=origin, labels=("rose", "tulip"), background=False, variant="own")
+    name = export(own, untrained(own.network()), "fp32", tmp_path).stem
+    small_graph(tmp_path / "foreign.onnx")
+    outcome = run(capsys, "models", "list", "own", "--json", "--store", str(tmp_path))
+    [row] = json.loads(outcome.out)
+    shown = ("name", "family", "alpha", "resolution", "precision", "classes", "in_zoo", "in_store")
+    assert [row[key] for key in shown] == [
+        name, "mobilenet_v1", 0.25, 128, "fp32", 2, False, True,
+    ]  # fmt: skip
+    table = run(capsys, "models", "list", "--store", str(tmp_path))
+    assert table.err == f"{tmp_path / 'foreign.onnx'} has no model card.\n"
+    [line] = [line for line in table.out.splitlines() if line.startswith(name)]
+    assert line.split()[1:6] == ["mobilenet_v1", "0.25", "128", "fp32", "2"]
+    assert set(row) == set(data(capsys, "list", DEFAULT)[0])
 
 
 def test_a_card_is_shown_without_labels_and_layers(capsys: Capture, store: Path) -> None:
