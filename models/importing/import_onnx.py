@@ -88,7 +88,7 @@ def adopt(
         Refused: it cannot be adopted, or something has to be said that no graph says.
     """
     with choices.questions.in_one_message():
-        return _adopt(path, choices, name, source, licence, origin or onnx_source(path))
+        return _adopt(path, choices, name, source, licence, origin or onnx_source(path, choices))
 
 
 def _adopt(

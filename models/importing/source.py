@@ -22,6 +22,7 @@ from models.importing.judges.litert import LiteRT
 from models.importing.judges.onnxruntime import OnnxJudge
 from models.importing.weights.identify import Kind
 from models.translation.keras import read as keras
+from models.translation.onnx.ends import input_affine, with_float_input
 from models.translation.tflite.translate import takes_floats, translate
 from models.translation.tflite.writer import is_integer
 
@@ -74,19 +75,28 @@ def read_source(path: Path, kind: Kind | None, choices: Choices) -> Source | Non
         return _keras(path, choices)
     if kind == "torch":
         return None
-    return onnx_source(path)
+    return onnx_source(path, choices)
 
 
-def onnx_source(path: Path) -> Source:
+def onnx_source(path: Path, choices: Choices) -> Source:
     """Read an ONNX file.
 
     Raises:
         Refused: it cannot be read, or cannot become a served classifier.
     """
     model = admit(path)
-    integers = OnnxJudge.of(model)
+    original = onnx.ModelProto()
+    original.CopyFrom(model)
+    judge = OnnxJudge.of(model)
+    no_pixels, affine = None, input_affine(original)
+    if affine is not None and not choices.as_stored:
+        ends = _ends(*affine, signed=judge is not None and judge.signed)
+        if not _are_pixels(*ends):
+            judge, no_pixels = judge or OnnxJudge(original), _no_pixel_scale(*ends)
+            with_float_input(model)
     exporter = f"{model.producer_name} {model.producer_version}".strip() or "unknown"
-    return Source(model, f"ONNX of {exporter}", source_files(path), judge=integers)
+    files = source_files(path)
+    return Source(model, f"ONNX of {exporter}", files, judge=judge, no_pixels=no_pixels)
 
 
 def _tflite(path: Path, choices: Choices) -> Source:
@@ -96,8 +106,8 @@ def _tflite(path: Path, choices: Choices) -> Source:
         graph = read_graph(path)
         no_pixels = None
         floats = takes_floats(graph)
-        if not floats and not choices.as_stored and not _takes_pixels(graph):
-            no_pixels, floats = _no_pixel_scale(graph), True
+        if not floats and not choices.as_stored and not _are_pixels(*_ends_of(graph)):
+            no_pixels, floats = _no_pixel_scale(*_ends_of(graph)), True
         model = translate(graph, float_input=floats)
     except CheckpointError as error:
         text = str(error)
@@ -151,11 +161,15 @@ def _keras(path: Path, choices: Choices) -> Source | None:
     )
 
 
-def _ends(graph: Graph) -> tuple[float, float]:
-    """What the darkest and the lightest pixel stand for."""
+def _ends_of(graph: Graph) -> tuple[float, float]:
     tensor = graph.tensors[graph.input]
     [scale], [zero_point] = tensor.scales, tensor.zero_points
-    darkest = 0 if tensor.dtype == "u1" else -128
+    return _ends(float(scale), int(zero_point), signed=tensor.dtype != "u1")
+
+
+def _ends(scale: float, zero_point: int, *, signed: bool) -> tuple[float, float]:
+    """What the darkest and the lightest pixel stand for."""
+    darkest = -128 if signed else 0
     return (darkest - zero_point) * scale, (darkest + 255 - zero_point) * scale
 
 
@@ -166,16 +180,14 @@ def _arithmetic(graph: Graph) -> str:
     return "dynamic range" if integers else "float"
 
 
-def _takes_pixels(graph: Graph) -> bool:
-    """Whether the integers of the input are pixels, by what they stand for."""
-    low, high = _ends(graph)
+def _are_pixels(low: float, high: float) -> bool:
+    """Whether integers of an input are pixels, by what the ends of their range stand for."""
     near = 0.02 * (high - low)
     usual = ((-1, 1), (0, 1), (0, 255))
     return any(abs(low - one) <= near and abs(high - other) <= near for one, other in usual)
 
 
-def _no_pixel_scale(graph: Graph) -> str:
-    low, high = _ends(graph)
+def _no_pixel_scale(low: float, high: float) -> str:
     return (
         f"the quantised input ranges from {low:.3g} to {high:.3g}, which is no range of pixels: it "
         "was calibrated on other inputs, or on pixels scaled in another way."

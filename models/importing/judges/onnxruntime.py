@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, numpy_helper
 
 from models.importing.graph.verify import Runner
-from models.translation.onnx.ends import SHIFT, with_float_scores, with_pixels
+from models.translation.onnx.ends import SHIFT, input_affine, with_float_scores, with_pixels
 from models.translation.onnx.half_floats import with_single_floats
 
 # In 16 bits, too, every layer rounds: a trained MobileNetV2 is 0.005 off itself in 32.
@@ -27,6 +27,7 @@ class OnnxJudge:
         [source] = [value for value in original.graph.input if value.name not in weights]
         self.source = source.name
         self.signed = source.type.tensor_type.elem_type == TensorProto.INT8
+        self.levels = input_affine(original)
         self.half = source.type.tensor_type.elem_type == TensorProto.FLOAT16
         [output] = original.graph.output
         self.output = output.name
@@ -46,7 +47,12 @@ class OnnxJudge:
 
     def scores(self, fed: NDArray[Any]) -> NDArray[Any]:
         """The scores as floats, one row an image."""
-        if self.signed:
+        if self.levels is not None and fed.dtype == np.float32:
+            scale, zero_point = self.levels
+            limits = np.iinfo(np.int8 if self.signed else np.uint8)
+            levels = np.round(fed / np.float32(scale)) + zero_point
+            fed = np.clip(levels, limits.min, limits.max).astype(limits.dtype)
+        elif self.signed:
             fed = (fed.astype(np.int16) - SHIFT).astype(np.int8)
         if self.half:
             fed = fed.astype(np.float16)

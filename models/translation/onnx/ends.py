@@ -59,6 +59,47 @@ def with_pixels(model: onnx.ModelProto) -> bool:
     return True
 
 
+def input_affine(model: onnx.ModelProto) -> tuple[float, int] | None:
+    """Scale and zero point of integers that go in; None where no DequantizeLinear tells them."""
+    weights, source, readers = _input(model)
+    if source is None or source.type.tensor_type.elem_type not in INTEGERS or not readers:
+        return None
+    names = list(readers[0].input[1:])
+    for node in readers:
+        if node.op_type != "DequantizeLinear" or list(node.input[1:]) != names:
+            return None
+    parts = [numpy_helper.to_array(weights[name]) for name in names if name in weights]
+    if len(parts) != len(names) or any(part.size != 1 for part in parts):
+        return None
+    scale, zero = (*(part.reshape(()).item() for part in parts), 0)[:2]
+    return float(scale), int(zero)
+
+
+def with_float_input(model: onnx.ModelProto) -> None:
+    """Take the floats that the integers of `input_affine` stand for, and round them here."""
+    _, source, readers = _input(model)
+    assert source is not None  # noqa: S101  `input_affine` found it
+    levels = f"{source.name}_levels"
+    rounding = helper.make_node(
+        "QuantizeLinear", [source.name, *readers[0].input[1:]], [levels], levels
+    )
+    for node in readers:
+        node.input[0] = levels
+    model.graph.node.insert(0, rounding)
+    source.type.tensor_type.elem_type = TensorProto.FLOAT
+
+
+def _input(
+    model: onnx.ModelProto,
+) -> tuple[dict[str, TensorProto], onnx.ValueInfoProto | None, list[NodeProto]]:
+    """The weights, the one input, and the nodes that read it."""
+    weights = {tensor.name: tensor for tensor in model.graph.initializer}
+    inputs = [value for value in model.graph.input if value.name not in weights]
+    if len(inputs) != 1:
+        return weights, None, []
+    return weights, inputs[0], [one for one in model.graph.node if inputs[0].name in one.input]
+
+
 def _moves(node: NodeProto, weights: dict[str, TensorProto]) -> bool:
     plain = node.op_type == "DequantizeLinear" and len(node.input) == 3
     return plain and node.input[2] in weights

@@ -9,6 +9,8 @@ import pytest
 from onnx import TensorProto, numpy_helper
 
 from app.model.runtime import new_session
+from models.importing.dialogue.missing import Missing
+from models.importing.dialogue.options import Choices
 from models.importing.import_onnx import adopt
 from tests.models.graph_builder import GraphBuilder
 from tests.models.importing.exported import KERAS, run, write_labels
@@ -19,11 +21,11 @@ PIXELS = images(2, 96)[:, :32, :32]
 ZEROS: dict[int, Any] = {TensorProto.INT8: np.int8(-128), TensorProto.UINT8: np.uint8(0)}
 
 
-def integer_ends(element: int, end: str) -> onnx.ModelProto:
+def integer_ends(element: int, end: str, scale: float = 1 / 255) -> onnx.ModelProto:
     builder = GraphBuilder([1, 3, 32, 32], element)
     random = np.random.default_rng(3)
     for name, values in (
-        ("scale", np.float32(1 / 255)),
+        ("scale", np.float32(scale)),
         ("zero", ZEROS[element]),
         ("out_scale", np.float32(1 / 256 if end == "Softmax" else 0.1)),
         ("kernel", random.normal(0, 1, (8, 3, 3, 3)).astype(np.float32)),
@@ -38,6 +40,28 @@ def integer_ends(element: int, end: str) -> onnx.ModelProto:
     builder.node(end, ["raw"], "scores")
     builder.node("QuantizeLinear", ["scores", "out_scale", "zero"], "out")
     return builder.model("out", element)
+
+
+@pytest.mark.parametrize("element", ZEROS)
+def test_integers_that_stand_for_no_pixels_need_a_scaling_or_a_yes(
+    element: int, tmp_path: Path
+) -> None:
+    """0 ... 7.5, as after a calibration on noise: the floats are rounded to the file's integers."""
+    path = saved(integer_ends(element, "Softmax", 7.5 / 255), tmp_path)
+    labels = str(write_labels(tmp_path))
+    with pytest.raises(Missing, match=r"ranges from 0 to 7\.5, which is no range of pixels"):
+        adopt(path, Choices(labels=labels))
+    lowest = int(ZEROS[element])
+    stored = PIXELS.astype(np.int16) + lowest
+    levels = np.round(PIXELS.astype(np.float32) / np.float32(7.5)) + lowest
+    for fed, stated in ((stored, {"as_stored": True}), (levels, {"mean": (0.0,), "std": (1.0,)})):
+        adoption = adopt(path, Choices(labels=labels, **stated))
+        session = new_session(path)
+        images = fed.astype(ZEROS[element].dtype).transpose(0, 3, 1, 2)
+        raw = np.concatenate([session.run(None, {"x": one[None]})[0] for one in images])
+        expected = (raw.astype(np.float32) - lowest) / 256
+        assert abs(run(adoption.model, PIXELS)[0] - expected).max() < 0.006
+        assert "onnxruntime" in [one.value for one in adoption.findings if one.what == "judged by"]
 
 
 @pytest.mark.parametrize("end", ["Softmax", "Identity"])
