@@ -51,14 +51,10 @@ def quantize(
     """
     from app.images import pillow_settings
     from models.quantization import quantize as quantization
-    from models.quantization.methods import METHODS
 
     pillow_settings.configure()
     folder, settings = terminal.store_folder(store), load_settings()
     path = model_in_store(folder, name)
-    methods = {each.name: each for each in METHODS}
-    if method is not None and method not in methods:
-        raise terminal.CommandError(f"Unknown method {method!r}. Supported: {', '.join(methods)}.")
     with (
         terminal.errors_reported(ValueError, CardError, OSError),
         terminal.progress_bars() as progress,
@@ -69,7 +65,7 @@ def quantize(
             calibration=calibration,
             holdout=holdout,
             images=images,
-            method=methods[method] if method else None,
+            method=method,
             name=new_name,
             force=force,
             limits=ImageLimits.from_settings(settings),

@@ -35,7 +35,7 @@ class ForeignGraphError(NotExportedError):
     def __init__(self, card: ModelCard, reason: str) -> None:
         super().__init__(
             f"the layers of {card.name} cannot be recognised ({reason}); import the weights that "
-            "it was exported from (.pth, .safetensors, .h5, .keras, .tflite), or quantise it with "
+            "it was exported from (.pth, .safetensors, weights of Keras), or quantise it with "
             "onnxruntime's own tool and import the result"
         )
         self.card = card

@@ -1,55 +1,41 @@
 """Post-training quantization of a float model, with the method that measures best."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import onnx
 
 from app.arrays import Float32Array, Uint8Array
-from app.card.card import ModelCard, QuantizationReport
+from app.card.card import Cost, ModelCard, QuantizationReport
 from app.images.limits import ImageLimits
 from app.model.runtime import new_session
 from app.system.cpu import device
 from models.export.export import write_checked
-from models.export.exported import Exported
+from models.export.exported import Exported, ForeignGraphError
 from models.export.graph import build_graph
 from models.importing.report import free_name
 from models.importing.weights.rebuild import float_form
 from models.network.cost import network_cost
 from models.progress import Progress, StepCounter
-from models.quantization.agreement import Agreement, agreement, probabilities
+from models.quantization.agreement import agreement, probabilities
 from models.quantization.calibration import observe
 from models.quantization.core_time import core_ms
+from models.quantization.graph_quantizer import GraphQuantizer
 from models.quantization.methods import METHODS, Method, QuantizedWeights, quantize_model
 from models.quantization.photo_split import PhotoSplit, split_photos
+from models.quantization.trial import Trial, choose_trial
 
 SUFFIX = "_ptq"
 IMAGES_FOR_SENSITIVITY = 32
-# The simpler method is preferred unless the divergence falls below this share of its own.
-REQUIRED_IMPROVEMENT = 0.95
-
-
-@dataclass(frozen=True, slots=True)
-class Trial:
-    method: Method
-    float_layers: tuple[str, ...]
-    result: Agreement
-
-    def as_data(self) -> dict[str, Any]:
-        return {
-            "method": self.method.name,
-            "compared_images": self.result.images,
-            "float_layers": list(self.float_layers),
-            "top1_agreement": round(100 * self.result.top1_agreement, 2),
-            "probability_difference": round(self.result.probability_difference, 5),
-            "divergence": round(self.result.divergence, 5),
-        }
 
 
 class Quantizer:
     """One float model with the calibration that every method uses."""
+
+    methods: Sequence[Method] = METHODS
 
     def __init__(self, path: Path, model: Exported, photos: PhotoSplit, progress: Progress) -> None:
         self.model, self.photos, self.progress = model, photos, progress
@@ -68,14 +54,21 @@ class Quantizer:
             yield Trial(method, layers, agreement(self.reference, scores))
             on_method()
 
-    def graph(self, weights: QuantizedWeights, float_layers: Sequence[str]) -> onnx.ModelProto:
+    def graph(self, trial: Trial) -> onnx.ModelProto:
+        weights = quantize_model(self.model, self.activations, trial.method)
+        return self._graph(weights, trial.float_layers)
+
+    def cost(self, _: onnx.ModelProto) -> Cost:
+        return network_cost(self.model.network, "int8")
+
+    def _graph(self, weights: QuantizedWeights, float_layers: Sequence[str]) -> onnx.ModelProto:
         writer = weights.writer(float_layers)
         return build_graph(self.model.network, writer, self.model.background)
 
     def _probabilities(
         self, weights: QuantizedWeights, float_layers: Sequence[str], images: Sequence[Uint8Array]
     ) -> Float32Array:
-        session = new_session(self.graph(weights, float_layers).SerializeToString())
+        session = new_session(self._graph(weights, float_layers).SerializeToString())
         return probabilities(session, images)
 
     def _most_sensitive(self, weights: QuantizedWeights, count: int) -> tuple[str, ...]:
@@ -94,15 +87,6 @@ class Quantizer:
         return tuple(sorted(names, key=divergences.__getitem__)[:count])
 
 
-def choose_trial(trials: Sequence[Trial]) -> Trial:
-    """The trial of the simplest method that no later one clearly improves on."""
-    best = trials[0]
-    for trial in trials[1:]:
-        if trial.result.divergence < REQUIRED_IMPROVEMENT * best.result.divergence:
-            best = trial
-    return best
-
-
 def quantize(
     path: Path,
     folder: Path,
@@ -110,7 +94,7 @@ def quantize(
     calibration: Path,
     holdout: Path | None = None,
     images: int = 256,
-    method: Method | None = None,
+    method: str | None = None,
     name: str | None = None,
     force: bool = False,
     limits: ImageLimits,
@@ -121,30 +105,30 @@ def quantize(
     `force` replaces an existing model of the same name.
 
     Raises:
-        ValueError: the model is quantized already or its layers are unknown, photos are missing, or
-            the name is malformed, belongs to the zoo or exists already.
+        ValueError: the model is quantized already, the method is not one for it, photos are
+            missing, or the name is malformed, belongs to the zoo or exists already.
     """
-    with float_form(path) as (model, file):
-        draft = _draft(model, free_name(name or f"{model.card.name}{SUFFIX}"))
-        target = folder / f"{draft.name}.onnx"
+    with _opened(path) as (card, known, open_quantizer):
+        methods = _chosen(method, known)
+        name = free_name(name or f"{card.name}{SUFFIX}")
+        target = folder / f"{name}.onnx"
         if target.exists() and not force:
             raise ValueError(
                 f"{target} exists already. Choose another name with --name, or replace it with "
                 "--force."
             )
-        photos = split_photos(model.card, calibration, holdout, images, limits, progress)
-        quantizer = Quantizer(file, model, photos, progress)
-    trials = list(quantizer.compare([method] if method else METHODS))
-    best = choose_trial(trials)
-    weights = quantize_model(model, quantizer.activations, best.method)
-    graph = quantizer.graph(weights, best.float_layers)
+        photos = split_photos(card, calibration, holdout, images, limits, progress)
+        quantizer = open_quantizer(photos, progress)
+        trials = list(quantizer.compare(methods))
+        best = choose_trial(trials)
+        graph = quantizer.graph(best)
     session = new_session(graph.SerializeToString())
     result = agreement(
         probabilities(quantizer.session, photos.report), probabilities(session, photos.report)
     )
     float_ms, int8_ms = core_ms((quantizer.session, session), photos.report[:1] * 2)
     report = QuantizationReport(
-        source=model.card.name,
+        source=card.name,
         method=best.method.name,
         float_layers=best.float_layers,
         calibration_images=len(photos.calibration),
@@ -155,9 +139,10 @@ def quantize(
         int8_ms=round(int8_ms, 3),
         device=device(),
     )
-    write_checked(graph, draft.model_copy(update={"quantization": report}), folder)
+    made = _card(card, name, quantizer.cost(graph), report)
+    write_checked(graph, made, folder)
     return {
-        "model": draft.name,
+        "model": name,
         "file": str(target),
         "file_bytes": target.stat().st_size,
         **report.model_dump(mode="json"),
@@ -165,14 +150,42 @@ def quantize(
     }
 
 
-def _draft(model: Exported, name: str) -> ModelCard:
-    """The card without its report, and without accuracy, which is the float model's."""
+AnyQuantizer = Quantizer | GraphQuantizer
+OpenQuantizer = Callable[[PhotoSplit, Progress], AnyQuantizer]
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[tuple[ModelCard, Sequence[Method], OpenQuantizer]]:
+    """The card of a float model, the methods for it, and what quantizes it."""
+    with ExitStack() as stack:
+        try:
+            model, file = stack.enter_context(float_form(path))
+        except ForeignGraphError as error:
+            if error.card.precision != "fp32":
+                raise
+            yield error.card, GraphQuantizer.methods, partial(GraphQuantizer, path, error.card)
+        else:
+            yield model.card, Quantizer.methods, partial(Quantizer, file, model)
+
+
+def _chosen(name: str | None, methods: Sequence[Method]) -> Sequence[Method]:
+    if name is None:
+        return methods
+    if found := [method for method in methods if method.name == name]:
+        return found
+    names = ", ".join(method.name for method in methods)
+    raise ValueError(f"Unknown method {name!r}. Supported for this model: {names}.")
+
+
+def _card(card: ModelCard, name: str, cost: Cost, report: QuantizationReport) -> ModelCard:
+    """The card of the quantized model, without accuracy, which is the float model's."""
     changes = {
         "name": name,
         "precision": "int8",
         "precision_origin": "post_training_int8",
         "accuracy": None,
         "measured": (),
-        "cost": network_cost(model.network, "int8"),
+        "cost": cost,
+        "quantization": report,
     }
-    return ModelCard.model_validate(dict(model.card) | changes)
+    return ModelCard.model_validate(dict(card) | changes)

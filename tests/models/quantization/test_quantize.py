@@ -24,7 +24,7 @@ from models.quantization.agreement import agreement, probabilities
 from models.quantization.calibration import observe
 from models.quantization.methods import METHODS, quantize_model
 from models.quantization.photo_split import split_photos
-from models.quantization.quantize import Trial, choose_trial
+from models.quantization.trial import Trial, choose_trial
 from tests.app.cli_runner import refused, run
 from tests.conftest import REAL_MODEL
 from tests.exports import export_random
@@ -127,7 +127,9 @@ def mixed_graph(path: Path, scenes: Path, trial: Any) -> Any:
     [
         pytest.param(("gone",), "Models in the store: m.", id="model"),
         pytest.param(
-            ("m", "--method", "magic"), "Unknown method 'magic'. Supported: per_", id="method"
+            ("m", "--method", "magic"),
+            "Unknown method 'magic'. Supported for this model: per_",
+            id="method",
         ),
         pytest.param(("m", "--name", "Ünfit"), "Invalid name 'Ünfit'", id="name"),
         pytest.param(
