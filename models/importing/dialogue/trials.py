@@ -140,8 +140,8 @@ def not_worse(trials: Sequence[Trial]) -> list[Trial]:
     """The best way, and those that it does not clearly beat.
 
     A way is clearly beaten if, of the photos on which only one of the two is right, the best one is
-    right on so many that luck would do as well less than once in 100 times (sign test). Red, green,
-    blue needs no proof against the reversed order of the same scaling: it is presumed anyway.
+    right on more than luck would be in 99 of 100 cases (sign test). Red, green, blue needs no proof
+    against the reversed order of the same scaling: it is presumed anyway.
     """
     best, *others = trials
     return [best, *(one for one in others if not _presumed(best, one) and not _beats(best, one))]

@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import onnx
 import pytest
 from PIL import Image
@@ -41,6 +42,22 @@ def test_the_layers_of_an_imported_graph_are_identified_by_their_order(
     assert found.card == load_model(path).card
     assert network_cost(found.network).madds == found.card.cost.madds
     assert not found.background
+
+
+@pytest.mark.parametrize("export", [TORCH, KERAS], ids=lambda export: export.name)
+def test_reversed_channels_stay_reversed(export: Export, tmp_path: Path) -> None:
+    choices = export.choices(write_labels(tmp_path), bgr=True)
+    adoption = adopt(export.unpack(tmp_path), choices, "foreign")
+    with float_form(write_model(adoption.model, tmp_path / "foreign.onnx")) as (_, file):
+        answers = new_session(file).run(["probabilities"], {"image": images()})[0]
+    fed = export.fed(images())
+    reversed_ = fed[..., ::-1] if export.nhwc else fed[:, ::-1]
+    session = new_session(tmp_path / f"{export.name}.onnx")
+    [entry] = session.get_inputs()
+    rows = [session.run(None, {entry.name: one[None].copy()})[0] for one in reversed_]
+    scores = np.concatenate(rows)
+    expected = scores if export.nhwc else np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)
+    assert abs(answers - expected).max() < 1e-4
 
 
 def test_an_imported_graph_becomes_int8(capsys: Capture, tmp_path: Path) -> None:
