@@ -2,7 +2,7 @@
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Group, RenderableType
@@ -14,6 +14,9 @@ from app.settings import load_settings
 from models.commands import terminal
 from models.commands.dialogue import tell_missing, trial_rows, trial_table
 from models.commands.tables import plain_table
+
+if TYPE_CHECKING:
+    from models.importing.dialogue.missing import Questions
 
 
 def import_model(
@@ -101,8 +104,9 @@ def import_model(
     from app.images import pillow_settings
     from models.export.export import write_model
     from models.importing.adopt import adopt_file
-    from models.importing.dialogue.missing import Missing
+    from models.importing.dialogue.missing import Missing, Questions
     from models.importing.dialogue.options import Choices
+    from models.importing.report import chosen_name
 
     folder, settings = terminal.store_folder(store), load_settings()
     pillow_settings.configure()
@@ -125,6 +129,9 @@ def import_model(
             limits=ImageLimits.from_settings(settings),
             progress=progress,
         )
+        if not (force or dry_run):
+            chosen = chosen_name(name, file, Questions())
+            _ask_to_replace(folder / f"{chosen}.onnx", choices.questions)
         try:
             adoption = adopt_file(file, choices, name, source, licence)
         except Missing as missing:
@@ -133,11 +140,6 @@ def import_model(
             tell_missing(context, missing, as_json)
             raise
         path = folder / f"{adoption.card.name}.onnx"
-        if path.exists() and not (force or dry_run):
-            raise ValueError(
-                f"{path} exists already. Choose another name with --name, or replace it with "
-                "--force."
-            )
         if not dry_run:
             write_model(adoption.model, path)
     data = {
@@ -154,6 +156,14 @@ def import_model(
     terminal.print_result(data, lambda: Group(*tables, table), as_json)
     if not dry_run:
         terminal.print_status(f"{path} ({path.stat().st_size / 1e6:.1f} MB)")
+
+
+def _ask_to_replace(path: Path, questions: "Questions") -> None:
+    from models.importing.dialogue.missing import Answer, Question
+
+    if path.exists():
+        answers = (Answer("--force", "to replace it"), Answer("--name NAME", "to keep it"))
+        questions.ask(Question("--force, --name", f"{path} exists already.", answers), None)
 
 
 def _numbers(option: str, text: str | None) -> tuple[float, ...] | None:

@@ -65,6 +65,10 @@ class Questions:
         self.tentative |= tentative
         return stand_in
 
+    def include(self, *options: str) -> bool:
+        """Whether one of these options was asked for."""
+        return any(question.option in options for question in self.asked)
+
     @contextmanager
     def in_one_message(self) -> Iterator[None]:
         """Raise what was asked inside, once all of it is known.

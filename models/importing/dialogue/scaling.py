@@ -22,6 +22,9 @@ from models.importing.dialogue.trials import (
     ways,
 )
 
+# Without these answers the photos tell nothing.
+BEFORE_PHOTOS = ("--labels", "--background", "--resolution")
+
 
 @dataclass(frozen=True, slots=True)
 class Input:
@@ -76,7 +79,7 @@ def choose_feeding(
     stand_in = feeding if known else replace(feeding, scaling=CENTRED)
     if choices.photos is None:
         return feeding if known else choices.questions.ask(_ask_scaling(choices, taken), stand_in)
-    if choices.questions.asked:  # without the right labels the photos tell nothing
+    if choices.questions.tentative or choices.questions.include(*BEFORE_PHOTOS):
         return stand_in
     scalings = [(_stated_name(taken), stated)] if known else list(USUAL.items())
     orders = (False, True) if choices.bgr is None and not taken.grey else (bool(choices.bgr),)
