@@ -78,5 +78,6 @@ def _ask_labels(why: str, classes: int, path: Path) -> Question:
         meaning = "a file with one name per line, a CSV, or JSON such as class_indices.json"
         answers = [Answer("--labels labels.txt", meaning)]
     if classes in (1000, 1001):
-        answers.append(Answer(f"--labels {IMAGENET}", "the names of ImageNet's classes"))
+        imagenet = Answer(f"--labels {IMAGENET}", "the names of ImageNet's classes")
+        answers.insert(len(beside), imagenet)  # before a file that is still to be written
     return Question("--labels", why, tuple(answers))

@@ -102,7 +102,8 @@ def _by_photos(
         stated.order_by if choices.bgr is not None else by,
         tuple(trials),
     )
-    rivals, why = not_worse(trials), "several are about equally good on the photos."
+    rivals = not_worse(trials)
+    why = "several are about equally good on the photos; more photos may show the right one."
     if trials[0].accuracy <= photos.most_frequent:
         rivals, why = trials, _no_better(photos)
     if len(rivals) == 1:

@@ -148,6 +148,17 @@ def test_the_background_of_1001_classes_is_left_out_where_the_publisher_has_one(
     assert found.labels[0] == "tench"  # class 0 of ImageNet in every one of them
 
 
+@pytest.mark.parametrize(
+    ("classes", "first"), [(1000, "--labels imagenet"), (10, "--labels labels.txt")]
+)
+def test_the_names_of_imagenet_are_the_first_answer_for_as_many_classes(
+    classes: int, first: str
+) -> None:
+    choices = Choices()
+    choose_classes(choices, classes, FILE)
+    assert choices.questions.asked[0].choices[0].arguments == first
+
+
 @pytest.mark.parametrize("like", ["keras", "torchvision", "timm_v1"])
 def test_where_the_publisher_has_none_1001_classes_ask_for_a_background(like: str) -> None:
     choices = Choices(like=like)
