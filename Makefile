@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test request-path check-debian13 clients test-clients proto check docs format bench bench-quick bench-peers bench-auto bench-client plot flood check-attacks fuzz locust locust-check page-shots image image-arm64 image-test image-sizes sbom lock clean
+.PHONY: help serve test request-path check-debian13 clients test-clients proto check docs format bench bench-quick bench-peers bench-auto bench-client plot flood check-attacks fuzz check-mutations locust locust-check page-shots image image-arm64 image-test image-sizes sbom lock clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -76,6 +76,9 @@ check-attacks: $(VENV)/.bench models/store/mobilenet_v2_1.0_224.onnx  ## measure
 fuzz: $(VENV)/.dev models/store/mobilenet_v2_1.0_224.onnx  ## send 30,000 malformed requests and decode 1,000 hostile images, 6 minutes
 	$(BIN)/python -m loadtest.robustness.fuzz
 	$(BIN)/python -m loadtest.robustness.decode_bounds --images 1000
+
+check-mutations: $(VENV)/.dev  ## import 660 mutated TFLite and ONNX graphs and compare what is adopted with their own runtimes, 4 minutes
+	$(BIN)/python -m tests.models.importing.mutations.run
 
 locust: $(VENV)/.load  ## open Locust for load tests of a running service (URL=...), at http://127.0.0.1:8089
 	$(BIN)/python -m locust --locustfile loadtest/users/locustfile.py --host $(URL) --users 10 --web-host 127.0.0.1
