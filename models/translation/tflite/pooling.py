@@ -5,7 +5,7 @@ import numpy as np
 from models.checkpoints.checkpoint import CheckpointError
 from models.checkpoints.tflite.graph import Operator
 from models.translation.tflite.convolutions import pads
-from models.translation.tflite.writer import SHIFT, Writer, affine_of, is_integer
+from models.translation.tflite.writer import SHIFT, Writer, affine_of, check_same_scale, is_integer
 
 POOLS = {
     "AVERAGE_POOL_2D": ("AveragePool", "GlobalAveragePool"),
@@ -21,6 +21,7 @@ SPATIAL = (1, 2)
 def pool(writer: Writer, operator: Operator) -> None:
     """Write a pool over windows, or over the whole map where there is one window."""
     source, target = operator.inputs[0], operator.outputs[0]
+    check_same_scale(writer.tensors[source], writer.tensors[target], operator.kind)
     sides = writer.shape(source)[1:3]
     if len(writer.shape(source)) != 4:
         raise CheckpointError(f"a {operator.kind} reads {writer.shape(source)}")

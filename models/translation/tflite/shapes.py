@@ -6,7 +6,7 @@ import numpy as np
 
 from models.checkpoints.checkpoint import CheckpointError
 from models.checkpoints.tflite.graph import Operator
-from models.translation.tflite.writer import TO_NCHW, Writer, reals
+from models.translation.tflite.writer import TO_NCHW, Writer, check_same_scale, reals
 
 ONNX_AXIS = {0: 0, 1: 2, 2: 3, 3: 1}  # of [N, C, H, W] for one of [N, H, W, C]
 
@@ -14,6 +14,7 @@ ONNX_AXIS = {0: 0, 1: 2, 2: 3, 3: 1}  # of [N, C, H, W] for one of [N, H, W, C]
 def reshape(writer: Writer, operator: Operator) -> None:
     """RESHAPE, SQUEEZE or EXPAND_DIMS: by the shape that the file gives the result."""
     source, target = operator.inputs[0], operator.outputs[0]
+    check_same_scale(writer.tensors[source], writer.tensors[target], operator.kind)
     before, after = writer.shape(source), writer.shape(target)
     if prod(before) != prod(after) or not before or not after or before[0] != after[0]:
         raise CheckpointError(f"a {operator.kind} makes {after} of {before}")
@@ -37,6 +38,7 @@ def reshape(writer: Writer, operator: Operator) -> None:
 def transpose(writer: Writer, operator: Operator) -> None:
     """Another order of the axes of the file."""
     source, target = operator.inputs[0], operator.outputs[0]
+    check_same_scale(writer.tensors[source], writer.tensors[target], operator.kind)
     order = [int(axis) for axis in writer.integers(operator.inputs[1]).reshape(-1)]
     if sorted(order) != list(range(len(writer.shape(source)))) or order[:1] != [0]:
         raise CheckpointError(f"a TRANSPOSE has the order {order}")
@@ -52,6 +54,7 @@ def transpose(writer: Writer, operator: Operator) -> None:
 def pad(writer: Writer, operator: Operator) -> None:
     """PAD, PADV2 or MIRROR_PAD of a map."""
     source, target = operator.inputs[0], operator.outputs[0]
+    check_same_scale(writer.tensors[source], writer.tensors[target], operator.kind)
     amounts = writer.integers(operator.inputs[1])
     if len(writer.shape(source)) != 4 or amounts.shape != (4, 2) or (amounts < 0).any():
         raise CheckpointError(f"a {operator.kind} has the amounts {amounts.tolist()}")

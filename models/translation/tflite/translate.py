@@ -7,6 +7,7 @@ is free; so are height and width of a square file of a multiple of 32 that pools
 
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import onnx
@@ -15,7 +16,7 @@ from onnx import TensorProto, helper
 from models.checkpoints.checkpoint import CheckpointError
 from models.checkpoints.tflite.graph import Graph, Operator
 from models.export.graph import IR_VERSION, OPSET
-from models.translation.tflite import convolutions, elementwise, padding, pooling, shapes
+from models.translation.tflite import convolutions, elementwise, padding, pooling, shapes, sizes
 from models.translation.tflite.writer import TO_NCHW, Writer, is_integer
 
 PRODUCER = "tflite"
@@ -63,12 +64,13 @@ def translate(graph: Graph, *, float_input: bool = False) -> onnx.ModelProto:
     Raises:
         CheckpointError: an operator, or a way of using it, has no counterpart here.
     """
-    graph = padding.folded(graph)
+    graph = replace(graph, operators=tuple(_needed(graph)))
+    if unknown := [one.kind for one in graph.operators if one.kind not in TRANSLATORS]:
+        raise CheckpointError(f"has operator {unknown[0]} among its layers")
+    graph = padding.folded(sizes.worked_out(graph))
     writer = Writer(graph, _unrounded(graph))
     source = _input(writer, graph, float_input)
-    for operator in _needed(graph):
-        if operator.kind not in TRANSLATORS:
-            raise CheckpointError(f"has operator {operator.kind} among its layers")
+    for operator in graph.operators:
         TRANSLATORS[operator.kind](writer, operator)
     output = _output(writer, graph)
     made = helper.make_graph(
@@ -114,7 +116,7 @@ def _bears_any_size(graph: Graph) -> bool:
         return False
     return all(
         graph.tensors[operator.inputs[0]].shape[1:3] == (1, 1)
-        for operator in _needed(graph)
+        for operator in graph.operators
         if operator.kind in BY_SIZE and len(graph.tensors[operator.inputs[0]].shape) == 4
     )
 

@@ -71,6 +71,16 @@ def reals(tensor: Tensor) -> Float32Array:
     return made
 
 
+def check_same_scale(source: Tensor, target: Tensor, kind: str) -> None:
+    """Hold two activations against each other between which LiteRT moves integers as they are.
+
+    Raises:
+        CheckpointError: the integers stand for other numbers behind it.
+    """
+    if (source.scales, source.zero_points) != (target.scales, target.zero_points):
+        raise CheckpointError(f"a {kind} has other scales behind it than in front")
+
+
 class Writer:
     """Writes ONNX nodes for the tensors of one TFLite graph.
 

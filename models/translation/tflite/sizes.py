@@ -1,0 +1,118 @@
+"""Shapes of activations as LiteRT works them out; what the file says of them it never reads."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from math import prod
+
+import numpy as np
+
+from models.checkpoints.checkpoint import CheckpointError
+from models.checkpoints.tflite.graph import Graph, Operator, Tensor
+
+Shape = tuple[int, ...]
+CONVOLUTIONS = {"CONV_2D": 0, "DEPTHWISE_CONV_2D": 3}  # the axis of the output channels
+POOLS = {"AVERAGE_POOL_2D", "MAX_POOL_2D"}
+REDUCTIONS = {"MEAN", "REDUCE_MAX"}
+BY_FILE = {"RESHAPE", "SQUEEZE", "EXPAND_DIMS"}
+
+
+def worked_out(graph: Graph) -> Graph:
+    """The graph with the shapes that its operators make.
+
+    Raises:
+        CheckpointError: an operator cannot run on what it is given.
+    """
+    tensors = list(graph.tensors)
+    for operator in graph.operators:
+        result = operator.outputs[0]
+        inputs = [tensors[index] for index in operator.inputs if index >= 0]
+        if tensors[result].values is not None:
+            continue
+        try:
+            shape = _made(operator, inputs, tensors[result].shape)
+        except (ValueError, IndexError) as error:
+            raise CheckpointError(
+                f"a {operator.kind} cannot run on {[one.shape for one in inputs]}"
+            ) from error
+        if min(shape, default=1) < 1:
+            raise CheckpointError(f"a {operator.kind} makes {shape}")
+        tensors[result] = replace(tensors[result], shape=shape)
+    return replace(graph, tensors=tuple(tensors))
+
+
+def _made(operator: Operator, inputs: list[Tensor], told: Shape) -> Shape:
+    """The shape of a result; `told` is that of the file."""
+    kind, source = operator.kind, inputs[0].shape
+    if kind in CONVOLUTIONS:
+        kernel = inputs[1].shape
+        return _windowed(operator, source, kernel[1:3], kernel[CONVOLUTIONS[kind]])
+    if kind in POOLS:
+        return _windowed(operator, source, operator.window, source[3])
+    if kind in REDUCTIONS:
+        return _reduced(inputs, len(told) == len(source))
+    if kind == "FULLY_CONNECTED":
+        units, width = inputs[1].shape
+        return (*source[:-1], units) if len(told) != 2 else (prod(source) // width, units)
+    if kind in BY_FILE:
+        flat = prod(told) != prod(source) and len(told) == 2
+        return (source[0], prod(source[1:])) if flat else told
+    if kind == "CONCATENATION":
+        return _joined(inputs, operator.axis)
+    return OTHERS.get(kind, _broadcast)(inputs)
+
+
+def _windowed(operator: Operator, source: Shape, window: Shape, channels: int) -> Shape:
+    sides = []
+    for side, size, stride, dilation in zip(
+        source[1:3], window, operator.stride, operator.dilation, strict=True
+    ):
+        if stride < 1 or dilation < 1:
+            raise ValueError("a stride or a dilation is not positive")
+        left = side if operator.padding == "SAME" else side - (size - 1) * dilation
+        sides.append(-(-left // stride))
+    return (source[0], *sides, channels)
+
+
+def _reduced(inputs: list[Tensor], keeps: bool) -> Shape:
+    source, axes = inputs[0].shape, _integers(inputs[1])
+    gone = {axis % len(source) for axis in axes}
+    kept = [1 if at in gone else side for at, side in enumerate(source) if keeps or at not in gone]
+    return tuple(kept)
+
+
+def _padded(inputs: list[Tensor]) -> Shape:
+    amounts = np.array(_integers(inputs[1])).reshape(-1, 2).sum(axis=1).tolist()
+    return tuple(side + more for side, more in zip(inputs[0].shape, amounts, strict=True))
+
+
+def _transposed(inputs: list[Tensor]) -> Shape:
+    return tuple(inputs[0].shape[axis] for axis in _integers(inputs[1]))
+
+
+def _joined(inputs: list[Tensor], axis: int) -> Shape:
+    shape = list(inputs[0].shape)
+    axis %= len(shape)
+    shape[axis] = sum(one.shape[axis] for one in inputs)
+    for one in inputs:
+        if [*one.shape[:axis], *one.shape[axis + 1 :]] != [*shape[:axis], *shape[axis + 1 :]]:
+            raise ValueError("what is joined differs in another axis")
+    return tuple(shape)
+
+
+def _broadcast(inputs: list[Tensor]) -> Shape:
+    return np.broadcast_shapes(*(one.shape for one in inputs))
+
+
+def _integers(tensor: Tensor) -> list[int]:
+    if tensor.values is None:
+        raise ValueError("its numbers are no constants")
+    numbers: list[int] = tensor.values.reshape(-1).tolist()
+    return numbers
+
+
+OTHERS: dict[str, Callable[[list[Tensor]], Shape]] = {
+    "PAD": _padded,
+    "PADV2": _padded,
+    "MIRROR_PAD": _padded,
+    "TRANSPOSE": _transposed,
+}
