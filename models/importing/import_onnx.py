@@ -38,9 +38,11 @@ from models.importing.graph.inspect_graph import (
 from models.importing.graph.optional_outputs import find_optional_outputs, with_outputs
 from models.importing.graph.own_scaling import own_scaling
 from models.importing.graph.verify import (
+    JUDGED,
     TOLERANCE,
     Original,
     Runner,
+    judged_images,
     largest_difference,
     noise,
     sizes_that_run,
@@ -131,7 +133,7 @@ def _adopt(
     scores, feature_values = original.answers(pixels)
     scores_kind = kind_of_scores(trail, output, scores.reshape(len(scores), -1))
     if origin.judge is not None:
-        _judge(origin.judge, original, pixels, to_probabilities(scores, scores_kind), scores_kind)
+        _judge(origin.judge, original, resolution, scores_kind)
     if feature_values.ndim not in (2, 4):
         shape = list(feature_values.shape)
         raise Refused(
@@ -203,20 +205,27 @@ def _scores(original: Original, background: bool) -> Callable[[Uint8Array], Floa
     return scores
 
 
-def _judge(
-    judge: Judge, original: Original, pixels: Uint8Array, found: Float32Array, kind: Scores
-) -> None:
+def _judge(judge: Judge, original: Original, resolution: int, kind: Scores) -> None:
     """Hold the translated graph against the framework that the file was made for.
 
     Raises:
         Refused: they differ.
     """
+    pixels = judged_images(resolution)
+    found = to_probabilities(original.answers(pixels)[0], kind)
     expected = to_probabilities(judge.scores(original.fed(pixels)), kind)
     difference = float(abs(expected - found).max())
     if not difference <= judge.tolerance:
-        raise Refused(
+        text = (
             f"The translated graph is {difference:.2g} off what {judge.name} answers, so it is not "
-            "adopted."
+            f"adopted. {judge.advice}"
+        )
+        raise Refused(text.rstrip())
+    top = np.sort(expected, axis=1)[:, -2:]
+    clear = np.ptp(top, axis=1) > judge.tolerance
+    if (expected.argmax(axis=1) != found.argmax(axis=1))[clear].any():
+        raise Refused(
+            f"The translated graph finds another class than {judge.name}, so it is not adopted."
         )
 
 
@@ -305,7 +314,8 @@ def _findings(
         warning = f"{len(noise(8))} different images get the same answer: is it trained?"
         rows.append(("warning", warning, compared))
     if origin.judge is not None:
-        rows.append(("judged by", origin.judge.name, compared))
+        judged = f"{JUDGED} images, the file and its translation"
+        rows.append(("judged by", origin.judge.name, judged))
     elif origin.unjudged is not None:
         rows.append(("judged by", "nobody", origin.unjudged))
     return tuple(Finding(*row) for row in rows)

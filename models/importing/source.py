@@ -30,10 +30,14 @@ MAX_BYTES = 1 << 30
 
 
 class Judge(Protocol):
-    """The framework that a file was made for, as the judge of what it is translated to."""
+    """The framework that a file was made for, as the judge of what it is translated to.
+
+    `advice` is the way out where the two differ, if there is a usual one.
+    """
 
     name: str
     tolerance: float
+    advice: str
 
     def scores(self, fed: NDArray[Any]) -> NDArray[Any]:
         """The file's own scores, one row an image, for inputs as the translation takes them."""

@@ -18,7 +18,7 @@ from models.importing.checks import Refused
 from models.importing.graph.inspect_graph import ImageInput, Scores
 from models.network.resolution import RESOLUTIONS
 
-IMAGES = 3
+IMAGES, JUDGED = 3, 12
 TOLERANCE = 1e-4
 GREY, GREY_BITS = (19595, 38470, 7471), 16  # Pillow's weights of red, green and blue
 GREY_HALF = 1 << (GREY_BITS - 1)
@@ -91,6 +91,14 @@ def noise(resolution: int, images: int = IMAGES) -> Uint8Array:
     grain = random.integers(-40, 41, large.shape)
     made: Uint8Array = np.clip(large + grain, 0, 255).astype(np.uint8)
     return made
+
+
+def judged_images(resolution: int) -> Uint8Array:
+    """Images of low to high contrast: [N, side, side, 3]."""
+    sharp = noise(resolution, JUDGED).astype(np.float32)
+    contrast = np.linspace(0.2, 1, JUDGED, dtype=np.float32).reshape(-1, 1, 1, 1)
+    grey = np.float32(128)
+    return np.round(grey + contrast * (sharp - grey)).clip(0, 255).astype(np.uint8)
 
 
 def to_grey(pixels: Uint8Array) -> Uint8Array:

@@ -16,6 +16,12 @@ from models.importing.checks import Refused
 # LiteRT's own float kernels are 1.5e-4 apart on networks with random weights.
 FLOAT_TOLERANCE = 1e-3
 INTEGER_TOLERANCE = 0.02
+# Where activations are rounded by their range at run time, the last digit of a float moves values
+# by a step, layer after layer, so that no other runtime gives quite the same answers.
+ADVICE = (
+    "It is of dynamic range, which rounds activations where it runs. Convert the model without "
+    "optimizations, or with a representative dataset."
+)
 
 
 class LiteRT:
@@ -28,8 +34,10 @@ class LiteRT:
 
     def __init__(self, path: Path, graph: Graph) -> None:
         self.path = path
-        integers = any(tensor.scales and tensor.values is not None for tensor in graph.tensors)
-        self.tolerance = INTEGER_TOLERANCE if integers else FLOAT_TOLERANCE
+        integers = [tensor for tensor in graph.tensors if tensor.scales]
+        constants = [tensor for tensor in integers if tensor.values is not None]
+        self.tolerance = INTEGER_TOLERANCE if constants else FLOAT_TOLERANCE
+        self.advice = ADVICE if constants and len(constants) == len(integers) else ""
 
     @classmethod
     def of(cls, path: Path, graph: Graph) -> Self | None:

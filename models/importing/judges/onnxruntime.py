@@ -20,6 +20,7 @@ class OnnxJudge:
 
     name = "onnxruntime"
     tolerance = TOLERANCE
+    advice = ""
 
     def __init__(self, original: onnx.ModelProto) -> None:
         self.runner = Runner(original)

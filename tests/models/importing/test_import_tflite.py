@@ -130,15 +130,41 @@ def test_where_litert_is_not_installed_the_import_says_so(
     )
 
 
+@pytest.mark.parametrize(
+    ("precision", "advice"), [("int8", ""), ("dynamic", " It is of dynamic range, .* dataset")]
+)
 def test_a_translation_that_differs_from_litert_is_never_adopted(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, precision: str, advice: str
 ) -> None:
     real: Callable[..., np.ndarray] = LiteRT.scores
     monkeypatch.setattr(LiteRT, "scores", lambda self, fed: real(self, fed)[:, ::-1])
     path = tmp_path / "own.tflite"
-    path.write_bytes(encode("softmax", "int8"))
-    with pytest.raises(Refused, match=r"off what LiteRT answers, so it is not adopted"):
-        adopted(path, 4)
+    path.write_bytes(encode("softmax", precision))
+    said = SCALED if precision == "dynamic" else {}
+    with pytest.raises(Refused, match=rf"off what LiteRT answers, so it is not adopted\.{advice}"):
+        adopted(path, 4, **said)
+
+
+def test_another_first_class_than_that_of_litert_is_never_adopted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Within the tolerance, but by more than it in front of the class that was the first."""
+    real: Callable[..., np.ndarray] = LiteRT.scores
+
+    def turned(self: LiteRT, fed: np.ndarray) -> np.ndarray:
+        scores = real(self, fed)
+        rows, order = np.arange(len(scores)), scores.argsort(axis=1)
+        margin = scores[rows, order[:, -1]] - scores[rows, order[:, -2]]
+        scores[rows, order[:, -1]] -= 1.5 * margin
+        scores[rows, order[:, -2]] += 1.5 * margin
+        self.tolerance = 1.6 * float(margin.max())
+        return scores
+
+    monkeypatch.setattr(LiteRT, "scores", turned)
+    path = tmp_path / "own.tflite"
+    path.write_bytes(encode("softmax", "float32"))
+    with pytest.raises(Refused, match="finds another class than LiteRT"):
+        adopted(path, 4, **SCALED)
 
 
 @pytest.mark.parametrize("case", ["conv", "concatenation"])

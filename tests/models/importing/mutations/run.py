@@ -26,7 +26,7 @@ from app.card.card import INPUT, PROBABILITIES
 from app.model.runtime import new_session
 from models.importing.adopt import adopt_file
 from models.importing.checks import Refused
-from models.importing.options import Choices
+from models.importing.dialogue.options import Choices
 from tests.models.importing.mutations import onnx_mutations, tflite_mutations
 from tests.models.importing.mutations.networks import (
     CLASSES,

@@ -92,3 +92,47 @@ def test_every_image_of_a_batch_is_rounded_on_its_own(tmp_path: Path) -> None:
     [together] = runner.run([output], **{name: pixels})
     alone = [runner.run([output], **{name: one[None]})[0] for one in pixels]
     np.testing.assert_array_equal(together, np.concatenate(alone))
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_shapes_of_activations_are_worked_out(
+    tmp_path: Path, answers: dict[str, NDArray[Any]], case: str
+) -> None:
+    """LiteRT never reads those of a file, which may be left from before a change."""
+    builder = Builder("float32")
+    file = builder.done(CASES[case](builder))
+    made = {index for operator in file.operators for index in operator.outputs}
+    reshaped = {one.outputs[0] for one in file.operators if one.kind == "RESHAPE"}
+    for index in made - reshaped:
+        shape = file.tensors[index].shape
+        if len(shape) == 4:
+            file.tensors[index].shape = (1, 40, 40, shape[3])
+    path = tmp_path / "model.tflite"
+    path.write_bytes(file.encode())
+    model = translate(read_graph(path))
+    fed_in = {model.graph.input[0].name: fed(PIXELS, np.float32)}
+    [found] = Runner(model).run([model.graph.output[0].name], **fed_in)
+    assert np.abs(found - answers[key(case, "float32")]).max() < FLOAT_TOLERANCE
+
+
+@pytest.mark.parametrize(("case", "kind"), [("flattened", "RESHAPE"), ("max pool", "MAX_POOL_2D")])
+def test_integers_that_are_only_moved_keep_their_scale(
+    tmp_path: Path, case: str, kind: str
+) -> None:
+    builder = Builder("int8")
+    file = builder.done(CASES[case](builder))
+    file.tensors[file.find(kind).outputs[0]].affine = (0.5, 0)
+    path = tmp_path / "model.tflite"
+    path.write_bytes(file.encode())
+    with pytest.raises(CheckpointError, match=f"a {kind} has other scales behind it"):
+        translate(read_graph(path))
+
+
+def test_a_window_that_does_not_fit_is_rejected(tmp_path: Path) -> None:
+    builder = Builder("float32")
+    file = builder.done(builder.pool(builder.image(), "MAX_POOL_2D", 3, 2))
+    file.operators[0].options = {**(file.operators[0].options or {}), "FilterWidth": 12}
+    path = tmp_path / "model.tflite"
+    path.write_bytes(file.encode())
+    with pytest.raises(CheckpointError, match=r"a MAX_POOL_2D makes \(1, 4, -1, 3\)"):
+        translate(read_graph(path))
