@@ -37,7 +37,7 @@ def errors_with_name(name: str) -> Iterator[None]:
     except OSError as error:
         raise CheckpointError(f"{name}: {error.strerror}") from error
     except CheckpointError as error:
-        raise CheckpointError(f"{name}: {error}") from error
+        raise type(error)(f"{name}: {error}") from error
 
 
 @dataclass(frozen=True, slots=True)

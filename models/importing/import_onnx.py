@@ -21,7 +21,7 @@ from models.importing import report
 from models.importing.checks import Refused
 from models.importing.cost import cost_of, precision_of
 from models.importing.dialogue.classes import Classes, choose_classes
-from models.importing.dialogue.missing import Answer, Question
+from models.importing.dialogue.missing import STAND_IN_SIDE, resolution_question
 from models.importing.dialogue.options import Choices, choose_preprocessing
 from models.importing.dialogue.presets import Preset, usual
 from models.importing.dialogue.scaling import Feeding, Input, choose_feeding, stated_scaling
@@ -56,7 +56,6 @@ from models.network import resolution as resolutions
 from models.onnx_cost.graph_cost import GraphCostError, check_graph_resolution
 
 ALIKE = 1e-6
-STAND_IN_SIDE = 224
 USUAL: dict[Layout, Preset] = {
     "nchw": usual("torchvision", "usual for PyTorch"),
     "nhwc": usual("keras", "usual for Keras"),
@@ -262,9 +261,9 @@ def _wrap(
 def _resolution(image: ImageInput, choices: Choices, trained: int | None) -> int:
     side = image.height or trained or choices.resolution
     if side is None:
-        answers = (Answer("--resolution 224", "or the side of its images in the training"),)
-        why = "the input takes any size, and the file does not state the trained one."
-        question = Question("--resolution", why, answers)
+        question = resolution_question(
+            "the input takes any size, and the file does not state the trained one."
+        )
         return choices.questions.ask(question, STAND_IN_SIDE, tentative=True)
     if choices.resolution not in (None, side):
         raise Refused(

@@ -14,6 +14,7 @@ from models.checkpoints.tflite.metadata import read_metadata
 from models.export.graph import InputScaling
 from models.files.hashes import sha256_of
 from models.importing.checks import Refused, admit, source_files
+from models.importing.dialogue.missing import STAND_IN_SIDE, resolution_question
 from models.importing.dialogue.options import Choices, OwnLabels
 from models.importing.dialogue.presets import Preset, published, usual
 from models.importing.files.stated import METADATA, stated_labels, stated_scaling
@@ -144,7 +145,7 @@ def _keras(path: Path, choices: Choices) -> Source | None:
     if path.stat().st_size > MAX_BYTES:
         raise Refused(f"{path} is larger than 1 GB, which no MobileNet is.")
     try:
-        graph = keras.read_graph(path, choices.resolution)
+        graph = _keras_graph(path, choices)
         model = translate(graph) if graph is not None else None
     except CheckpointError as error:
         text = str(error)
@@ -163,6 +164,15 @@ def _keras(path: Path, choices: Choices) -> Source | None:
         unjudged=unjudged,
         folded=True,
     )
+
+
+def _keras_graph(path: Path, choices: Choices) -> Graph | None:
+    try:
+        return keras.read_graph(path, choices.resolution)
+    except keras.AnySizeError:
+        question = resolution_question("the model takes images of any size.")
+        side = choices.questions.ask(question, STAND_IN_SIDE, tentative=True)
+        return keras.read_graph(path, side)
 
 
 def _ends_of(graph: Graph) -> tuple[float, float]:

@@ -45,7 +45,7 @@ def open_file(path: Path) -> Iterator[h5py.Group]:
     except DAMAGE as error:
         raise CheckpointError(f"{path.name} is not HDF5, or is damaged: {error}") from error
     except CheckpointError as error:
-        raise CheckpointError(f"{path.name}: {error}") from error
+        raise type(error)(f"{path.name}: {error}") from error
 
 
 def _source(path: Path) -> Path | io.BytesIO:

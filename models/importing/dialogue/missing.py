@@ -9,6 +9,7 @@ from models.importing.checks import Refused
 from models.importing.dialogue.trials import Trial
 
 T = TypeVar("T")
+STAND_IN_SIDE = 224
 
 
 class Answer(NamedTuple):
@@ -35,6 +36,11 @@ class Question:
         width = max(len(one.arguments) for one in self.choices)
         rows = [f"    {one.arguments:{width}}  {one.meaning}".rstrip() for one in self.choices]
         return "\n".join([f"  {self.option}: {self.why}", *rows])
+
+
+def resolution_question(why: str) -> Question:
+    answers = (Answer("--resolution 224", "or the side of its images in the training"),)
+    return Question("--resolution", why, answers)
 
 
 class Missing(Refused):

@@ -76,7 +76,9 @@ def image_input(graph: onnx.GraphProto, choices: Choices) -> ImageInput:
     if kind.elem_type not in (TensorProto.FLOAT, TensorProto.UINT8):
         name = TensorProto.DataType.Name(kind.elem_type).lower()
         raise Refused(f"The input is {name}. Supported: float32, uint8.")
-    layout = _layout(shape, choices, listed)
+    readers = [node for node in graph.node if inputs[0].name in node.input]
+    turned = len(readers) == 1 and _turns_to_nchw(readers[0])
+    layout = _layout(shape, choices, listed, turned)
     rows, columns = (2, 3) if layout == "nchw" else (1, 2)
     height, width = _size(shape[rows]), _size(shape[columns])
     if height != width:
@@ -224,7 +226,8 @@ def _read_by(trail: Trail, layer: NodeProto) -> tuple[str, tuple[str, str] | Non
     return value, None
 
 
-def _layout(shape: Sequence[int | str], choices: Choices, listed: str) -> Layout:
+def _layout(shape: Sequence[int | str], choices: Choices, listed: str, turned: bool) -> Layout:
+    """The layout; `turned` tells that the graph turns its input from NHWC, as a stand-in."""
     possible: list[Layout] = ["nchw", "nhwc"]
     wanted = choices.layout
     found = [layout for layout in possible if shape[CHANNEL_AXIS[layout]] == 3]
@@ -241,8 +244,14 @@ def _layout(shape: Sequence[int | str], choices: Choices, listed: str) -> Layout
     if len(found) != 1:
         why = f"two axes of the input could be the channels ({listed})."
         answers = tuple(Answer(f"--layout {one}", f"as in {AUTHORS[one]}") for one in found)
-        return choices.questions.ask(Question("--layout", why, answers), found[0], tentative=True)
+        question = Question("--layout", why, answers)
+        return choices.questions.ask(question, found[-1 if turned else 0], tentative=True)
     return found[0]
+
+
+def _turns_to_nchw(node: NodeProto) -> bool:
+    turns = [list(item.ints) for item in node.attribute if item.name == "perm"]
+    return node.op_type == "Transpose" and turns == [[0, 3, 1, 2]]
 
 
 def _shape(value: onnx.ValueInfoProto) -> list[int | str] | None:

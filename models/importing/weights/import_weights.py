@@ -22,7 +22,7 @@ from models.files.hashes import sha256_of
 from models.importing import report
 from models.importing.checks import Refused
 from models.importing.dialogue.classes import Classes, choose_classes
-from models.importing.dialogue.missing import Answer, Question
+from models.importing.dialogue.missing import STAND_IN_SIDE, resolution_question
 from models.importing.dialogue.options import Choices, choose_preprocessing
 from models.importing.dialogue.presets import published, usual
 from models.importing.dialogue.scaling import Feeding, Input, choose_feeding, stated_scaling
@@ -41,7 +41,6 @@ TITLES = {
     "timm_v2": ("torch weights, named as in timm", "timm"),
     "keras": ("Keras weights", "Keras"),
 }
-STAND_IN_SIDE = 224
 
 
 def adopt_checkpoint(
@@ -142,9 +141,8 @@ def _probabilities(model: onnx.ModelProto) -> Callable[[Uint8Array], Float32Arra
 def _resolution(network: IdentifiedWeights, choices: Choices) -> int:
     resolution = choices.resolution or network.resolution
     if choices.resolution is None and resolution is None:
-        why = "the file does not state the trained resolution."
-        answers = (Answer("--resolution 224", "or the side of its images in the training"),)
-        return choices.questions.ask(Question("--resolution", why, answers), STAND_IN_SIDE)
+        question = resolution_question("the file does not state the trained resolution.")
+        return choices.questions.ask(question, STAND_IN_SIDE)
     resolution = resolution or 0
     try:
         check_resolution(resolution)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from models.checkpoints.checkpoint import CheckpointError, errors_with_name
+from models.checkpoints.checkpoint import CheckpointError
 from models.checkpoints.keras import hdf5
 from models.checkpoints.keras.config import CONSTANT, DAMAGE, OPERATORS, configuration
 from models.checkpoints.tflite.graph import Graph
@@ -16,6 +16,10 @@ from models.translation.keras.variables import Variables
 MODELS = {"Functional", "Model", "Sequential"}
 MAX_DEPTH = 20
 Layer = Mapping[str, Any]
+
+
+class AnySizeError(CheckpointError):
+    """The model takes images of any size, and no size was given."""
 
 
 class Reference(NamedTuple):
@@ -29,12 +33,13 @@ def read_graph(path: Path, side: int | None = None) -> Graph | None:
     """Read a file; None if it has weights alone. `side` goes before that of the file.
 
     Raises:
-        CheckpointError: it is damaged, has a layer that is not known here, or says no side.
+        AnySizeError: neither it nor `side` says a size.
+        CheckpointError: it is damaged, or has a layer that is not known here.
     """
     text = configuration(path)
     if text is None:
         return None
-    with errors_with_name(path.name), hdf5.open_file(path) as root:
+    with hdf5.open_file(path) as root:  # which names the file in errors
         try:
             config = json.loads(text)
             return _Reader(root, side).graph(config)
@@ -64,11 +69,11 @@ class _Reader:
         if shape is None:
             raise CheckpointError("does not say the shape of its images")
         _, height, width, channels = shape
-        if self.side is None and (height is None or height != width):
+        if self.side is None and height is None and width is None:
+            raise AnySizeError("takes images of any size")
+        if self.side is None and height != width:
             raise CheckpointError(
-                f"takes {height} x {width} pixels; give the trained resolution with --resolution"
-                if height is None
-                else f"takes {height} x {width} pixels, and only square inputs are supported"
+                f"takes {height} x {width} pixels, and only square inputs are supported"
             )
         return self.side or height, channels
 

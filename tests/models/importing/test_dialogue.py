@@ -73,6 +73,29 @@ def test_what_was_answered_is_not_asked_again(tmp_path: Path) -> None:
     assert adopt_file(path, Choices(**stated)).card.resolution == 32
 
 
+def test_a_layout_that_the_graph_turns_is_asked_for_with_all_else(tmp_path: Path) -> None:
+    """In the other layout the graph does not run, so that nothing else would be known."""
+    builder = small(["N", "a", "b", "c"])
+    builder.nodes[0].input[0] = "turned"
+    builder.nodes.insert(0, helper.make_node("Transpose", ["x"], ["turned"], perm=[0, 3, 1, 2]))
+    path = saved(builder.model("scores"), tmp_path)
+    options = ["--layout", "--resolution", "--labels", "--mean, --std"]
+    assert list(asked(path)) == options
+
+
+def test_a_keras_model_of_any_size_asks_for_the_trained_one_with_all_else(tmp_path: Path) -> None:
+    path = unpack(KERAS, tmp_path)
+    with zipfile.ZipFile(path) as archive:
+        entries = {name: archive.read(name) for name in archive.namelist()}
+    entries["config.json"] = entries["config.json"].replace(b"96, 96", b"null, null")
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in entries.items():
+            archive.writestr(name, content)
+    assert list(asked(path)) == ["--resolution", "--labels"]
+    labels = str(write_labels(tmp_path))
+    assert adopt_file(path, Choices(labels=labels, resolution=SIDE)).card.resolution == SIDE
+
+
 def test_a_file_beside_it_is_named_as_its_labels(tmp_path: Path) -> None:
     path = TORCH.unpack(tmp_path)
     (tmp_path / "class_indices.json").write_text("{}")
