@@ -16,7 +16,8 @@ from app import __version__
 from tests.conftest import ROOT
 
 CLIENT = ROOT / "client"
-MADE = {"__pycache__", ".pyc", "store", "weights"}
+MADE = {"__pycache__", ".pyc"}
+DATA = ("models/store/", "models/weights/")
 
 
 def build(project: Path, target: str, folder: Path) -> Path:
@@ -43,7 +44,11 @@ def metadata(wheel: Path) -> Message:
 def files(package: str, project: Path = ROOT) -> set[str]:
     """Every file of a package, without what is made in it."""
     paths = (path.relative_to(project) for path in (project / package).rglob("*") if path.is_file())
-    return {path.as_posix() for path in paths if not MADE & {*path.parts, path.suffix}}
+    return {
+        path.as_posix()
+        for path in paths
+        if not MADE & {*path.parts, path.suffix} and not path.as_posix().startswith(DATA)
+    }
 
 
 @pytest.fixture(scope="module")
