@@ -82,6 +82,13 @@ def import_model(
     resolution: Annotated[
         int | None, typer.Option(help="Trained resolution, if unknown from the file.")
     ] = None,
+    activation: Annotated[
+        str | None,
+        typer.Option(
+            help="Activation between the linear layers of a PyTorch state dict's head: relu, "
+            "relu6, elu, tanh or none."
+        ),
+    ] = None,
     output: Annotated[
         str | None, typer.Option(help="Name of the output with the scores, if ambiguous.")
     ] = None,
@@ -125,6 +132,7 @@ def import_model(
             output=output,
             bgr=bgr,
             as_stored=as_stored,
+            activation=activation,
             photos=photos,
             limits=ImageLimits.from_settings(settings),
             progress=progress,

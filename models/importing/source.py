@@ -22,12 +22,15 @@ from models.importing.judges.keras import judgement
 from models.importing.judges.litert import LiteRT
 from models.importing.judges.onnxruntime import OnnxJudge
 from models.importing.weights.identify import Kind
+from models.importing.weights.import_weights import TITLES
+from models.importing.weights.torch_head import read_headed
 from models.translation.keras import read as keras
 from models.translation.onnx.ends import input_affine, with_float_input
 from models.translation.tflite.translate import takes_floats, translate
 from models.translation.tflite.writer import is_integer
 
 MAX_BYTES = 1 << 30
+NO_HEAD = "Only PyTorch weights with a head of several layers leave its activation open."
 
 
 class Judge(Protocol):
@@ -74,12 +77,14 @@ def read_source(path: Path, kind: Kind | None, choices: Choices) -> Source | Non
     Raises:
         Refused: it cannot be read, or not be translated.
     """
+    if choices.activation is not None and kind != "torch":
+        raise Refused(f"{NO_HEAD} Remove --activation.")
     if kind == "tflite":
         return _tflite(path, choices)
     if kind == "keras":
         return _keras(path, choices)
     if kind == "torch":
-        return None
+        return _torch(path, choices)
     return onnx_source(path, choices)
 
 
@@ -173,6 +178,32 @@ def _keras_graph(path: Path, choices: Choices) -> Graph | None:
         question = resolution_question("the model takes images of any size.")
         side = choices.questions.ask(question, STAND_IN_SIDE, tentative=True)
         return keras.read_graph(path, side)
+
+
+def _torch(path: Path, choices: Choices) -> Source | None:
+    """A state dict with a head of several layers; None for one of the family's own."""
+    if path.stat().st_size > MAX_BYTES:
+        raise Refused(f"{path} is larger than 1 GB, which no MobileNet is.")
+    try:
+        headed = read_headed(path, choices)
+        model = translate(headed.graph) if headed is not None else None
+    except CheckpointError as error:
+        text = str(error)
+        raise Refused(text if text.startswith(path.name) else f"{path.name}: {text}") from error
+    if headed is None or model is None:
+        if choices.activation is not None:
+            raise Refused(f"{NO_HEAD} Remove --activation.")
+        return None
+    title, habits = TITLES[headed.format]
+    return Source(
+        model,
+        f"{title}, with a head of several layers",
+        (SourceFile(name=path.name, sha256=sha256_of(path)),),
+        resolution=headed.graph.tensors[headed.graph.input].shape[1],
+        preset=usual(headed.format, f"usual for {habits}"),
+        unjudged="not judged: a file of weights has no graph that torch could run",
+        folded=True,
+    )
 
 
 def _ends_of(graph: Graph) -> tuple[float, float]:

@@ -1,7 +1,8 @@
 """torch's state dicts, whatever file they come in, and the layers that their tensors make.
 
-What a training loop puts around the names is taken off: `module.` of DataParallel and of averaged
-weights, `_orig_mod.` of torch.compile, `model.` of a Lightning module. Counters are left out.
+What is put around all names is taken off: `module.` of DataParallel and of averaged weights,
+`_orig_mod.` of torch.compile, `model.` of a Lightning module, and the name that a program gives the
+network. Counters are left out.
 """
 
 from collections.abc import Iterable, Mapping
@@ -23,7 +24,7 @@ from models.checkpoints.checkpoint import (
 from models.checkpoints.torch import safetensors, torch_pickle
 from models.network.network import Network
 
-PREFIXES = ("module.", "_orig_mod.", "model.")
+ROOTS = ("features", "blocks", "classifier")  # of a network without a head, or a head alone
 BATCH_NORM = ("weight", "bias", "running_mean", "running_var")
 # how many batches batch norm has seen, how many states an average is of
 COUNTERS = ("num_batches_tracked", "n_averaged")
@@ -61,12 +62,27 @@ def read_layers(
         CheckpointError: the file cannot be read, or its tensors are not those of the network.
     """
     tensors = read_tensors(path)
-    named = tuple(convolutions)
     with errors_with_name(path.name):
-        _check_names(tensors, named, classifier, network)
-        layers = {one.layer: _convolution(tensors, one, eps) for one in named}
-        layers["classifier"] = _classifier(tensors, classifier)
-        check_layers(layers, network)
+        return layers_of(tensors, network, convolutions, classifier, eps)
+
+
+def layers_of(
+    tensors: Mapping[str, Array],
+    network: Network,
+    convolutions: Iterable[Convolution],
+    classifier: str,
+    eps: float,
+) -> Checkpoint:
+    """The same of tensors that were read.
+
+    Raises:
+        CheckpointError: they are not those of the network.
+    """
+    named = tuple(convolutions)
+    _check_names(tensors, named, classifier, network)
+    layers = {one.layer: _convolution(tensors, one, eps) for one in named}
+    layers["classifier"] = _classifier(tensors, classifier)
+    check_layers(layers, network)
     return Checkpoint(layers)
 
 
@@ -79,8 +95,9 @@ def _plain(tensors: Mapping[str, Array]) -> dict[str, Array]:
 
 
 def _common_prefix(names: Iterable[str]) -> str | None:
-    wrapped = (prefix for prefix in PREFIXES if all(name.startswith(prefix) for name in names))
-    return next(wrapped, None)
+    """The name of a module that all others are in, such as `module.` or `backbone.`."""
+    first, *more = {name.split(".")[0] for name in names}
+    return None if more or first in ROOTS else f"{first}."
 
 
 def _check_names(

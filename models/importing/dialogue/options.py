@@ -51,6 +51,7 @@ class Choices:
     output: str | None = None
     bgr: bool | None = None
     as_stored: bool = False
+    activation: str | None = None
     photos: Path | None = None
     limits: ImageLimits = field(default_factory=ImageLimits)
     progress: Progress = no_progress

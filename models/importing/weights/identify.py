@@ -130,6 +130,19 @@ def identify(path: Path, kind: Kind) -> IdentifiedWeights:
 
 def _torch(path: Path) -> IdentifiedWeights:
     tensors = state_dict.read_tensors(path)
+    naming, eps = naming_of(path, tensors)
+    network = template(naming.family, naming.design)
+    classifier = _classifier(path, tensors)
+    checkpoint = state_dict.read_layers(path, network, naming.convolutions, classifier, eps)
+    return network_of(path, checkpoint, naming.family, naming.design, naming.format)
+
+
+def naming_of(path: Path, tensors: Mapping[str, Array]) -> tuple[Naming, float]:
+    """How the convolutions of a state dict are named, and the epsilon of their batch norm.
+
+    Raises:
+        CheckpointError: not as those of a network that is known here.
+    """
     stored = {name.removesuffix(".weight") for name, values in tensors.items() if values.ndim == 4}
     naming = min(NAMINGS, key=lambda one: len(stored ^ one.names))
     if others := sorted(stored ^ naming.names):
@@ -140,10 +153,7 @@ def _torch(path: Path) -> IdentifiedWeights:
         )
     eps = formats()[naming.format].batch_norm_epsilon
     assert eps is not None  # noqa: S101  the table has it for torch
-    network = template(naming.family, naming.design)
-    classifier = _classifier(path, tensors)
-    checkpoint = state_dict.read_layers(path, network, naming.convolutions, classifier, eps)
-    return _network(path, checkpoint, naming.family, naming.design, naming.format)
+    return naming, eps
 
 
 def _classifier(path: Path, tensors: Mapping[str, Array]) -> str:
@@ -160,7 +170,7 @@ def _classifier(path: Path, tensors: Mapping[str, Array]) -> str:
 
 def _keras(path: Path) -> IdentifiedWeights:
     family = keras_h5.family_of(path)
-    network = _network(path, keras_h5.read(path, family), family, PAPER_DESIGN, "keras")
+    network = network_of(path, keras_h5.read(path, family), family, PAPER_DESIGN, "keras")
     side, scale, offset = read_pictures(path)
     if scale is None:
         return replace(network, resolution=side)
@@ -181,7 +191,7 @@ def _tflite(path: Path) -> IdentifiedWeights:
             f"{path.name}: the input is {sides}, and only square inputs are supported"
         )
     form = "tflite_float" if checkpoint.quantization is None else "tflite_quantized"
-    network = _network(path, checkpoint, family, PAPER_DESIGN, form)
+    network = network_of(path, checkpoint, family, PAPER_DESIGN, form)
     return replace(network, resolution=sides[0], fixed=True)
 
 
@@ -213,7 +223,7 @@ def _by_depthwise(path: Path, found: int) -> Family:
     raise CheckpointError(f"{path.name}: has {found} depthwise convolutions; {known}")
 
 
-def _network(
+def network_of(
     path: Path, checkpoint: Checkpoint, family: Family, design: Design, form: str
 ) -> IdentifiedWeights:
     """With the width multiplier that gives just these layers."""

@@ -81,7 +81,7 @@ def adopt_checkpoint(
 def _adopt(
     path: Path, network: IdentifiedWeights, choices: Choices, name: str | None, origin: Origin
 ) -> Adoption:
-    resolution = _resolution(network, choices)
+    resolution = choose_resolution(network, choices)
     classes = len(network.checkpoint.layers["classifier"].bias)
     if classes < 2:
         raise Refused("The model has one score. At least two classes are needed.")
@@ -138,7 +138,7 @@ def _probabilities(model: onnx.ModelProto) -> Callable[[Uint8Array], Float32Arra
     return lambda pixels: runner.run([PROBABILITIES], **{INPUT: pixels})[0]
 
 
-def _resolution(network: IdentifiedWeights, choices: Choices) -> int:
+def choose_resolution(network: IdentifiedWeights, choices: Choices) -> int:
     resolution = choices.resolution or network.resolution
     if choices.resolution is None and resolution is None:
         question = resolution_question("the file does not state the trained resolution.")

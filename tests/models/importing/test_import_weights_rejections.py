@@ -15,7 +15,6 @@ from tests.models.checkpoints.torch import torch_files as write
 from tests.models.checkpoints.torch.state_dicts import Tensors
 from tests.models.importing.exported import write_labels
 from tests.models.importing.finetuned import (
-    CLASSES,
     FILES,
     KERAS_H5,
     TORCH,
@@ -34,10 +33,6 @@ def other_network(tensors: Tensors) -> Tensors:
 
 def without_a_block(tensors: Tensors) -> Tensors:
     return {name: values for name, values in tensors.items() if "features.9." not in name}
-
-
-def with_two_layers(tensors: Tensors) -> Tensors:
-    return tensors | {"classifier.4.weight": np.ones((4, CLASSES), np.float32)}
 
 
 def headless(tensors: Tensors) -> Tensors:
@@ -79,7 +74,6 @@ def of_no_width(tensors: Tensors) -> Tensors:
     [
         (other_network, r"not a MobileNetV1 or V2 as .*; import another network as ONNX"),
         (without_a_block, r"\(features\.9\.conv\.0\.0, .*\); import another network as ONNX"),
-        (with_two_layers, r"2 linear layers \(classifier\.1, classifier\.4\)"),
         (headless, r"0 linear layers, and a MobileNet has one"),
         (with_a_stranger, r"tensors are not of this mobilenet_v2: temperature"),
         (overflowing, r"outputs are not finite: the weights are damaged"),
