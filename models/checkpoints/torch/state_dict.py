@@ -5,7 +5,7 @@ What is put around all names is taken off: `module.` of DataParallel and of aver
 network. Counters are left out.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -94,10 +94,11 @@ def _plain(tensors: Mapping[str, Array]) -> dict[str, Array]:
     return plain
 
 
-def _common_prefix(names: Iterable[str]) -> str | None:
+def _common_prefix(names: Collection[str]) -> str | None:
     """The name of a module that all others are in, such as `module.` or `backbone.`."""
-    first, *more = {name.split(".")[0] for name in names}
-    return None if more or first in ROOTS else f"{first}."
+    first, *more = {name.partition(".")[0] for name in names}
+    inside = all(name.startswith(f"{first}.") for name in names)
+    return f"{first}." if inside and not more and first not in ROOTS else None
 
 
 def _check_names(

@@ -135,6 +135,12 @@ def test_what_all_names_begin_with_is_left_out(tmp_path: Path) -> None:
     assert (run(adopted(path, like="torchvision").model)[0] == expected).all()
 
 
+def test_names_without_a_module_are_of_another_network(tmp_path: Path) -> None:
+    path = save_torch(tmp_path / "own.pth", {"weight": np.ones((4, 3), np.float32)})
+    with pytest.raises(Refused, match="not a MobileNetV1 or V2"):
+        adopted(path)
+
+
 @pytest.mark.parametrize(
     ("head", "reason"),
     [
