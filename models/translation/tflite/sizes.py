@@ -63,13 +63,15 @@ def _made(operator: Operator, inputs: list[Tensor], told: Shape) -> Shape:
 
 def _windowed(operator: Operator, source: Shape, window: Shape, channels: int) -> Shape:
     sides = []
+    top, left, bottom, right = operator.pads or (0,) * 4
+    padded = (source[1] + top + bottom, source[2] + left + right)
     for side, size, stride, dilation in zip(
-        source[1:3], window, operator.stride, operator.dilation, strict=True
+        padded, window, operator.stride, operator.dilation, strict=True
     ):
         if stride < 1 or dilation < 1:
             raise ValueError("a stride or a dilation is not positive")
-        left = side if operator.padding == "SAME" else side - (size - 1) * dilation
-        sides.append(-(-left // stride))
+        begun = side if operator.padding == "SAME" else side - (size - 1) * dilation
+        sides.append(-(-begun // stride))
     return (source[0], *sides, channels)
 
 
