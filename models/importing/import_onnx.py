@@ -18,7 +18,7 @@ from app.card.card import (
 )
 from models.export.export import set_card
 from models.importing import report
-from models.importing.checks import Refused
+from models.importing.checks import AnswersDiffer, Refused
 from models.importing.cost import cost_of, precision_of
 from models.importing.dialogue.classes import Classes, choose_classes
 from models.importing.dialogue.missing import STAND_IN_SIDE, resolution_question
@@ -56,6 +56,7 @@ from models.network import resolution as resolutions
 from models.onnx_cost.graph_cost import GraphCostError, check_graph_resolution
 
 ALIKE = 1e-6
+CLOSE = 0.5  # share of the tolerance within which there is no need for another translation
 USUAL: dict[Layout, Preset] = {
     "nchw": usual("torchvision", "usual for PyTorch"),
     "nhwc": usual("keras", "usual for Keras"),
@@ -89,7 +90,14 @@ def adopt(
         Refused: it cannot be adopted, or something has to be said that no graph says.
     """
     with choices.questions.in_one_message():
-        return _adopt(path, choices, name, source, licence, origin or onnx_source(path, choices))
+        origin = origin or onnx_source(path, choices)
+        try:
+            return _adopt(path, choices, name, source, licence, origin)
+        except AnswersDiffer:
+            if origin.otherwise is None:
+                raise
+            other = replace(origin, model=origin.otherwise(), otherwise=None)
+            return _adopt(path, choices, name, source, licence, other)
 
 
 def _adopt(
@@ -132,7 +140,8 @@ def _adopt(
     scores, feature_values = original.answers(pixels)
     scores_kind = kind_of_scores(trail, output, scores.reshape(len(scores), -1))
     if origin.judge is not None:
-        _judge(origin.judge, original, resolution, scores_kind)
+        share = 1 if origin.otherwise is None else CLOSE
+        _judge(origin.judge, original, resolution, scores_kind, share)
     if feature_values.ndim not in (2, 4):
         shape = list(feature_values.shape)
         raise Refused(
@@ -204,26 +213,28 @@ def _scores(original: Original, background: bool) -> Callable[[Uint8Array], Floa
     return scores
 
 
-def _judge(judge: Judge, original: Original, resolution: int, kind: Scores) -> None:
+def _judge(judge: Judge, original: Original, resolution: int, kind: Scores, share: float) -> None:
     """Hold the translated graph against the framework that the file was made for.
 
+    `share` is what may be used up of its tolerance.
+
     Raises:
-        Refused: they differ.
+        AnswersDiffer: they differ.
     """
     pixels = judged_images(resolution)
     found = to_probabilities(original.answers(pixels)[0], kind)
     expected = to_probabilities(judge.scores(original.fed(pixels)), kind)
     difference = float(abs(expected - found).max())
-    if not difference <= judge.tolerance:
+    if not difference <= share * judge.tolerance:
         text = (
             f"The translated graph is {difference:.2g} off what {judge.name} answers, so it is not "
             f"adopted. {judge.advice}"
         )
-        raise Refused(text.rstrip())
+        raise AnswersDiffer(text.rstrip())
     top = np.sort(expected, axis=1)[:, -2:]
     clear = np.ptp(top, axis=1) > judge.tolerance
     if (expected.argmax(axis=1) != found.argmax(axis=1))[clear].any():
-        raise Refused(
+        raise AnswersDiffer(
             f"The translated graph finds another class than {judge.name}, so it is not adopted."
         )
 

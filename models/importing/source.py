@@ -1,6 +1,8 @@
 """What a file of any format is to the import: one ONNX graph, and who can judge it."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -31,6 +33,7 @@ from models.translation.tflite.writer import is_integer
 
 MAX_BYTES = 1 << 30
 NO_HEAD = "Only PyTorch weights with a head of several layers leave its activation open."
+DYNAMIC = "dynamic range"
 
 
 class Judge(Protocol):
@@ -56,7 +59,8 @@ class Source:
     `judge` is None where the graph is the file itself, or where nothing can run the file here;
     `unjudged` then says with what it could be. `folded` tells that batch norm, which the papers
     count, is always part of the kernels of such files. `no_pixels` tells why a quantised input,
-    which then takes floats, does not stand for pixels.
+    which then takes floats, does not stand for pixels. `otherwise` is another translation, to be
+    tried if the first is not close: floats in place of a dynamic range are faster.
     """
 
     model: onnx.ModelProto
@@ -69,6 +73,7 @@ class Source:
     folded: bool = False
     no_pixels: str | None = None
     labels: OwnLabels | None = None
+    otherwise: Callable[[], onnx.ModelProto] | None = None
 
 
 def read_source(path: Path, kind: Kind | None, choices: Choices) -> Source | None:
@@ -118,13 +123,14 @@ def _tflite(path: Path, choices: Choices) -> Source:
         floats = takes_floats(graph)
         if not floats and not choices.as_stored and not _are_pixels(*_ends_of(graph)):
             no_pixels, floats = _no_pixel_scale(*_ends_of(graph)), True
-        model = translate(graph, float_input=floats)
+        judge = LiteRT.of(path, graph)
+        plain = judge is not None and _arithmetic(graph) == DYNAMIC
+        model = translate(graph, float_input=floats, rounds_dynamically=not plain)
     except CheckpointError as error:
         text = str(error)
         raise Refused(text if text.startswith(path.name) else f"{path.name}: {text}") from error
     files = (SourceFile(name=path.name, sha256=sha256_of(path)),)
     stated = read_metadata(path)
-    judge = LiteRT.of(path, graph)
     return Source(
         model,
         f"TFLite, {_arithmetic(graph)}",
@@ -136,6 +142,7 @@ def _tflite(path: Path, choices: Choices) -> Source:
         folded=True,
         unjudged=None if judge else "not judged: LiteRT can, with `pip install '.[import]'`",
         labels=None if choices.labels else stated_labels(path, stated),
+        otherwise=partial(translate, graph, float_input=floats) if plain else None,
     )
 
 
@@ -222,7 +229,7 @@ def _arithmetic(graph: Graph) -> str:
     integers = [tensor for tensor in graph.tensors if is_integer(tensor) and len(tensor.shape) > 1]
     if any(tensor.values is None for tensor in integers):
         return "quantised"
-    return "dynamic range" if integers else "float"
+    return DYNAMIC if integers else "float"
 
 
 def _are_pixels(low: float, high: float) -> bool:

@@ -66,8 +66,9 @@ class Questions:
     trials: tuple[Trial, ...] = ()
 
     def ask(self, question: Question, stand_in: T, *, tentative: bool = False) -> T:
-        """Note a question, and go on with a stand-in for the answer."""
-        self.asked.append(question)
+        """Note a question, once, and go on with a stand-in for the answer."""
+        if not self.include(question.option):
+            self.asked.append(question)
         self.tentative |= tentative
         return stand_in
 

@@ -106,7 +106,7 @@ def pads(operator: Operator, sides: tuple[int, ...], window: tuple[int, ...]) ->
 
 def _source(writer: Writer, index: int, kernel: Tensor, *, each_pixel: bool = False) -> str:
     """What a layer multiplies; rounded if its kernel is of dynamic range."""
-    if dynamic.is_dynamic(writer.tensors[index], kernel):
+    if dynamic.is_dynamic(writer.tensors[index], kernel) and writer.rounds_dynamically:
         return dynamic.rounded(writer, index, each_pixel=each_pixel)
     return writer.value(index)
 

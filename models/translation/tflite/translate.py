@@ -56,10 +56,13 @@ def takes_floats(graph: Graph) -> bool:
     return not is_integer(graph.tensors[graph.input])
 
 
-def translate(graph: Graph, *, float_input: bool = False) -> onnx.ModelProto:
+def translate(
+    graph: Graph, *, float_input: bool = False, rounds_dynamically: bool = True
+) -> onnx.ModelProto:
     """Write every operator that the answer depends on.
 
     With `float_input` the floats that a quantised input stands for go in, and are rounded here.
+    Without `rounds_dynamically` kernels of dynamic range multiply activations that are not rounded.
 
     Raises:
         CheckpointError: an operator, or a way of using it, has no counterpart here.
@@ -68,7 +71,7 @@ def translate(graph: Graph, *, float_input: bool = False) -> onnx.ModelProto:
     if unknown := [one.kind for one in graph.operators if one.kind not in TRANSLATORS]:
         raise CheckpointError(f"has operator {unknown[0]} among its layers")
     graph = padding.folded(sizes.worked_out(graph))
-    writer = Writer(graph, _unrounded(graph))
+    writer = Writer(graph, _unrounded(graph), rounds_dynamically=rounds_dynamically)
     source = _input(writer, graph, float_input)
     for operator in graph.operators:
         TRANSLATORS[operator.kind](writer, operator)

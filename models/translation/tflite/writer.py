@@ -85,10 +85,14 @@ class Writer:
     """Writes ONNX nodes for the tensors of one TFLite graph.
 
     `unrounded` are the tensors that only the answer is made of: their rounding would tell nothing.
-    `positive` are those without a value below 0; `stepped` are the values that `dynamic` rounded.
+    `positive` are those without a value below 0; `stepped` are the values that `dynamic` rounded,
+    which it does not without `rounds_dynamically`.
     """
 
-    def __init__(self, graph: Graph, unrounded: set[int]) -> None:
+    def __init__(
+        self, graph: Graph, unrounded: set[int], *, rounds_dynamically: bool = True
+    ) -> None:
+        self.rounds_dynamically = rounds_dynamically
         self.tensors = list(graph.tensors)
         self.unrounded = unrounded
         self.tape = Tape()
