@@ -34,7 +34,7 @@ def file_cost(path: Path, resolution: int | None) -> tuple[str, Cost]:
         if source is None:
             assert kind is not None  # noqa: S101  ONNX is a graph
             found = identify(model, kind)
-            side = resolution or found.resolution or USUAL_SIDE
+            side = resolution or USUAL_SIDE
             classes = len(found.checkpoint.layers["classifier"].bias)
             network = define(found.family, found.alpha, side, classes, design=found.design)
             return f"{path.name} at {side}", network_cost(network)

@@ -2,11 +2,11 @@
 
 torch       `.pth` and `.safetensors`, named as torchvision or timm names them
 keras       `.h5`, `.weights.h5`, `.keras`
-tflite      `.tflite`, float or quantised: a graph, but one whose layers are the family's
+tflite      `.tflite`: a graph, which `models.importing.source` reads
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -14,13 +14,10 @@ from app.card.card import Family
 from models.checkpoints import stored_zip
 from models.checkpoints.checkpoint import Array, Checkpoint, CheckpointError, template
 from models.checkpoints.keras import keras_h5
-from models.checkpoints.keras.config import read_pictures
 from models.checkpoints.keras.hdf5 import KERAS_WEIGHTS
-from models.checkpoints.tflite import tflite
-from models.checkpoints.tflite.graph import IDENTIFIER, Graph, read_graph
+from models.checkpoints.tflite.graph import IDENTIFIER
 from models.checkpoints.torch import safetensors, state_dict, timm, torchvision
 from models.export.export import kernel_shapes
-from models.export.graph import InputScaling
 from models.importing.checks import Refused
 from models.importing.files.foreign import refuse_foreign
 from models.importing.recognize import ANY_SIZE, DESIGNS, WIDTHS
@@ -71,20 +68,13 @@ NAMINGS = (
 
 @dataclass(frozen=True, slots=True)
 class IdentifiedWeights:
-    """What was read, and which network that is.
-
-    `format` is that of the zoo's table. `resolution` and `scaling` are None where the file does not
-    say them; with `fixed` the graph in it takes no other resolution.
-    """
+    """What was read, and which network that is; `format` is that of the zoo's table."""
 
     checkpoint: Checkpoint
     family: Family
     alpha: float
     design: Design
     format: str
-    resolution: int | None = None
-    fixed: bool = False
-    scaling: InputScaling | None = None
 
 
 def kind_of(path: Path) -> Kind | None:
@@ -115,15 +105,11 @@ def identify(path: Path, kind: Kind) -> IdentifiedWeights:
     Raises:
         Refused: it cannot be read, or is not of the family.
     """
-    readers: dict[Kind, Callable[[Path], IdentifiedWeights]] = {
-        "torch": _torch,
-        "keras": _keras,
-        "tflite": _tflite,
-    }
+    read = _torch if kind == "torch" else _keras
     if path.stat().st_size > MAX_BYTES:
         raise Refused(f"{path} is larger than 1 GB, which no MobileNet is.")
     try:
-        return readers[kind](path)
+        return read(path)
     except CheckpointError as error:
         raise Refused(str(error)) from error
 
@@ -170,57 +156,7 @@ def _classifier(path: Path, tensors: Mapping[str, Array]) -> str:
 
 def _keras(path: Path) -> IdentifiedWeights:
     family = keras_h5.family_of(path)
-    network = network_of(path, keras_h5.read(path, family), family, PAPER_DESIGN, "keras")
-    side, scale, offset = read_pictures(path)
-    if scale is None:
-        return replace(network, resolution=side)
-    if not scale > 0:
-        raise CheckpointError(f"{path.name}: multiplies its pixels by {scale:g}")
-    mean, std = (0 - offset) / (255 * scale), 1 / (255 * scale)  # -offset could be -0.0
-    return replace(network, resolution=side, scaling=InputScaling((mean,) * 3, (std,) * 3))
-
-
-def _tflite(path: Path) -> IdentifiedWeights:
-    graph = read_graph(path)
-    found = sum(operator.kind == "DEPTHWISE_CONV_2D" for operator in graph.operators)
-    family = _by_depthwise(path, found)
-    checkpoint = tflite.read([path], family, _similar_width(graph, family))
-    sides = graph.tensors[graph.input].shape[1:3]
-    if len(sides) != 2 or sides[0] != sides[1]:
-        raise CheckpointError(
-            f"{path.name}: the input is {sides}, and only square inputs are supported"
-        )
-    form = "tflite_float" if checkpoint.quantization is None else "tflite_quantized"
-    network = network_of(path, checkpoint, family, PAPER_DESIGN, form)
-    return replace(network, resolution=sides[0], fixed=True)
-
-
-def _similar_width(graph: Graph, family: Family) -> float:
-    """A width with as many channels in its first layer and as many residual sums."""
-    made = (one.outputs[0] for one in graph.operators if one.kind == "CONV_2D")
-    channels = next((graph.tensors[at].shape[-1:] for at in made), ())
-    summed = sum(
-        operator.kind == "ADD" and all(graph.tensors[at].values is None for at in operator.inputs)
-        for operator in graph.operators
-    )
-    for alpha in WIDTHS:
-        network = define(family, alpha, ANY_SIZE)
-        adds = sum(node.layer.kind == "add" for node in network.nodes)
-        if (next(network.steps()).output_shape[:1], adds) == (channels, summed):
-            return alpha
-    return 1.0
-
-
-def _by_depthwise(path: Path, found: int) -> Family:
-    families: dict[int, Family] = {
-        sum(node.layer.kind == "depthwise" for node in template(family).nodes): family
-        for family, design in DESIGNS
-        if design == PAPER_DESIGN
-    }
-    if found in families:
-        return families[found]
-    known = ", ".join(f"{family} has {wanted}" for wanted, family in families.items())
-    raise CheckpointError(f"{path.name}: has {found} depthwise convolutions; {known}")
+    return network_of(path, keras_h5.read(path, family), family, PAPER_DESIGN, "keras")
 
 
 def network_of(

@@ -72,8 +72,6 @@ def adopt_checkpoint(
     )
     _, habits = TITLES[network.format]
     preset = choices.file or published(files) or usual(network.format, f"usual for {habits}")
-    if network.scaling is not None:
-        preset = replace(preset, scaling=network.scaling)
     with choices.questions.in_one_message():
         return _adopt(path, network, replace(choices, file=preset), name, origin)
 
@@ -81,7 +79,7 @@ def adopt_checkpoint(
 def _adopt(
     path: Path, network: IdentifiedWeights, choices: Choices, name: str | None, origin: Origin
 ) -> Adoption:
-    resolution = choose_resolution(network, choices)
+    resolution = choose_resolution(choices)
     classes = len(network.checkpoint.layers["classifier"].bias)
     if classes < 2:
         raise Refused("The model has one score. At least two classes are needed.")
@@ -138,18 +136,15 @@ def _probabilities(model: onnx.ModelProto) -> Callable[[Uint8Array], Float32Arra
     return lambda pixels: runner.run([PROBABILITIES], **{INPUT: pixels})[0]
 
 
-def choose_resolution(network: IdentifiedWeights, choices: Choices) -> int:
-    resolution = choices.resolution or network.resolution
-    if choices.resolution is None and resolution is None:
+def choose_resolution(choices: Choices) -> int:
+    if choices.resolution is None:
         question = resolution_question("the file does not state the trained resolution.")
         return choices.questions.ask(question, STAND_IN_SIDE)
-    resolution = resolution or 0
     try:
-        check_resolution(resolution)
+        check_resolution(choices.resolution)
     except ValueError as error:
-        hint = "" if choices.resolution else " Give the nearest one with --resolution."
-        raise Refused(f"{error}{hint}") from error
-    return resolution
+        raise Refused(str(error)) from error
+    return choices.resolution
 
 
 def _try_out(model: onnx.ModelProto, resolution: int) -> None:
@@ -170,17 +165,14 @@ def _findings(
 ) -> tuple[Finding, ...]:
     shapes = "every layer's shape"
     title, habits = TITLES[network.format]
-    said = (choices.like, choices.mean, choices.std)
-    of_file = network.scaling is not None and not any(said)
-    scaled_by = "the file" if of_file else feeding.scaling_by
     preprocessing_by = choices.by(*Preprocessing.model_fields)
     rows = [
         ("file", title, "what is in it"),
         ("family", report.family_text(card), shapes),
-        ("resolution", str(card.resolution), "--resolution" if choices.resolution else "the file"),
+        ("resolution", str(card.resolution), "--resolution"),
         ("takes", str(card.resolutions), "the family"),
         ("padding", recipe.padding, habits),
-        ("scaling", report.scaling_text(feeding.scaling), scaled_by),
+        ("scaling", report.scaling_text(feeding.scaling), feeding.scaling_by),
         ("channels", report.channels_text(3, feeding.bgr), feeding.order_by),
         ("preprocessing", report.preprocessing_text(card.preprocessing), preprocessing_by),
         ("scores", "softmax of the last layer", "the family"),

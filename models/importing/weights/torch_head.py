@@ -50,7 +50,7 @@ def read_headed(path: Path, choices: Choices) -> Headed | None:
         checkpoint = state_dict.layers_of(trunk, family, naming.convolutions, FIRST, eps)
     found = network_of(path, checkpoint, naming.family, naming.design, naming.format)
     padding = formats()[naming.format].padding
-    side = choose_resolution(found, choices)
+    side = choose_resolution(choices)
     network = define(found.family, found.alpha, side, len(first.bias), padding, found.design)
     activation = _activation(choices, [first, *more])
     return Headed(write_graph(network, checkpoint.layers, more, activation), naming.format)
