@@ -30,7 +30,7 @@ SCALED = {"mean": (0.5,), "std": (0.5,)}
 def adopted(path: Path, classes: int, **said: object) -> Adoption:
     labels = path.with_name("labels.txt")
     labels.write_text("\n".join(f"class {at}" for at in range(classes)))
-    return adopt_file(path, Choices(labels=str(labels), **said), "own")  # type: ignore[arg-type]
+    return adopt_file(path, Choices(labels=str(labels), **said), "own")  # type: ignore[arg-type]  # of any kind
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)

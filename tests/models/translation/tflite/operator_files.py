@@ -79,8 +79,8 @@ class Builder:
         values = self.random.normal(0, 0.3, channels).astype(np.float32)
         if not self.quantized:
             return self.file.add("bias", (channels,), "float32", values)
-        steps = np.array(self.file.tensors[kernel].affine[0], ndmin=1)  # type: ignore[index]
-        by = self.file.tensors[source].affine[0] * steps  # type: ignore[index]
+        steps = np.array(self.file.tensors[kernel].affine[0], ndmin=1)  # type: ignore[index]  # quantised
+        by = self.file.tensors[source].affine[0] * steps  # type: ignore[index]  # quantised
         stored = np.round(values / by).astype(np.int32)
         return self.file.add("bias", (channels,), "int32", stored, (by, np.zeros(len(by), int)))
 
