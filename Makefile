@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test request-path check-debian13 clients test-clients proto check docs format bench bench-quick bench-peers bench-auto bench-client plot flood check-attacks fuzz check-mutations locust locust-check page-shots image image-arm64 image-test image-sizes sbom lock clean
+.PHONY: help serve test request-path check-debian13 clients test-clients proto check docs format bench bench-quick bench-peers bench-auto bench-client bench-arm plot flood check-attacks fuzz check-mutations locust locust-check page-shots image image-arm64 image-test image-sizes sbom lock clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -63,6 +63,9 @@ bench-auto: $(VENV)/.bench models/store/mobilenet_v2_1.0_224.onnx  ## measure au
 
 bench-client: $(VENV)/.bench models/store/mobilenet_v2_1.0_224.onnx  ## compare `classify` on 1000 files with wrk, 3 minutes
 	$(BIN)/python -m loadtest.client.run
+
+bench-arm: $(VENV)/.bench models/store/mobilenet_v2_1.0_224.onnx  ## count the instructions of an image on three ARM CPUs under qemu, and compare with the recorded ones
+	$(BIN)/python -m loadtest.arm.run
 
 plot: $(VENV)/.bench models/store/mobilenet_v2_1.0_224.onnx  ## time every model of the store and draw docs/choosing.svg
 	$(BIN)/python -m loadtest.auto.plot

@@ -46,6 +46,13 @@ def test_ci_runs_the_local_gate_and_the_tests_on_every_supported_python() -> Non
     assert jobs["test"]["strategy"]["matrix"]["python"] == [oldest, "3.12", "3.13"]
 
 
+def test_ci_counts_on_arm_with_the_tools_that_this_takes() -> None:
+    job = read(ROOT / ".github/workflows/ci.yml")["jobs"]["arm"]
+    assert "make bench-arm" in commands(job).splitlines()
+    assert "qemu-user" in commands(job)
+    assert job["container"]["options"] == "--privileged"
+
+
 def test_a_release_waits_for_the_gate_and_has_both_architectures_and_both_wheels() -> None:
     jobs = read(ROOT / ".github/workflows/release.yml")["jobs"]
     assert jobs["ci"]["uses"] == "./.github/workflows/ci.yml"

@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 from loadtest.host.gateway import GATEWAY
@@ -38,6 +39,21 @@ def make_store(model: str, source: Path, folder: Path) -> Path:
         raise FileNotFoundError(f"{model} is not in {source} and could not be exported.")
     os.environ["GATEWAY_ALLOW_UNTRAINED"] = "true"
     return store / file.name
+
+
+def bring_models(names: Sequence[str], store: Path) -> dict[str, Path]:
+    """Export models anew from weights at hand, or copy them from `STORE`; leave out the others."""
+    store.mkdir()
+    weights = ("--weights", SHARED / "weights") if (SHARED / "weights").is_dir() else ()
+    found = {}
+    for name in names:
+        file = store / f"{name}.onnx"
+        if not _models("pull", name, "--offline", *weights, store=store):
+            if not (STORE / file.name).is_file():
+                continue
+            shutil.copy(STORE / file.name, store)
+        found[name] = file
+    return found
 
 
 def _models(*arguments: str | Path, store: Path) -> bool:

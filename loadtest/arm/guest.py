@@ -1,0 +1,68 @@
+"""What the guest runs: the service's own decoding, resizing and inference, between marks.
+
+    python -m loadtest.arm.guest PHOTO.jpg MODEL.onnx...
+
+Answers with a line of JSON: for every model the five most probable classes. The plugin prints the
+count of instructions at each mark.
+"""
+
+import json
+import os
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+IMAGES = 3
+# Of an image: its start, the start of the resizing, the pixels, the probabilities.
+MARKS = 4
+
+
+def mark() -> None:
+    """Make a system call that nothing else makes and that changes nothing."""
+    os.getsid(0)
+
+
+def classify(file: Path, photo: bytes) -> list[int]:
+    """Classify the photo `IMAGES` times and return the five most probable classes."""
+    from app.card.card import PROBABILITIES
+    from app.images.decode import load_image
+    from app.images.limits import ImageLimits
+    from app.inference.classify import ranked
+    from app.model.graph_cache import GraphCache
+    from app.model.model import load_model
+    from app.settings import Settings
+
+    limits = ImageLimits.from_settings(Settings())
+    with TemporaryDirectory() as store:
+        model = load_model(file, graphs=GraphCache(Path(store)))
+    side, rule = model.card.resolution, model.card.preprocessing
+    for _ in range(IMAGES):
+        mark()
+        pixels = load_image(photo, side, rule, limits)
+        mark()
+        [row] = model.run([PROBABILITIES], pixels[None])
+        mark()
+    return ranked(row, 5)
+
+
+def mark_resizing() -> None:
+    from PIL import Image
+
+    resize = Image.Image.resize
+
+    def marked(*arguments: Any, **named: Any) -> Image.Image:
+        mark()
+        return resize(*arguments, **named)
+
+    Image.Image.resize = marked  # type: ignore[method-assign]
+
+
+def main(photo: Path, files: list[Path]) -> None:
+    mark_resizing()
+    data = photo.read_bytes()
+    print(json.dumps([classify(file, data) for file in files]))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), [Path(name) for name in sys.argv[2:]])
