@@ -28,9 +28,10 @@ from app.images.damage import to_request_error
 from app.images.decode_memory import SMALL_BYTES, UNLIMITED, DecodeMemory
 from app.images.formats import sniff
 from app.images.jpeg import loss
-from app.images.jpeg.bound import jpeg_bound_ns
+from app.images.jpeg.bound import MAX_NS, jpeg_bound_ns
 from app.images.jpeg.file import JPEG_START, JpegFile
 from app.images.jpeg.frame import is_lossless
+from app.images.jpeg.plain import RESAMPLING, decode_plain
 from app.images.limits import BeyondBounds, ImageLimits
 from app.images.pixels import to_rgb
 from app.images.plugins import opening
@@ -39,23 +40,12 @@ from app.images.xmp import xmp_orientation
 if TYPE_CHECKING:
     from app.arrays import Uint8Array
 
-# A decoder cannot be interrupted, so what a worker decodes is bounded beforehand. Bounds are sums
-# of maxima: images at this limit take 60 to 110 ms.
-MAX_BOUND_NS = 150e6
-
-RESAMPLING = {
-    "nearest": Image.Resampling.NEAREST,
-    "bilinear": Image.Resampling.BILINEAR,
-    "bicubic": Image.Resampling.BICUBIC,
-    "lanczos": Image.Resampling.LANCZOS,
-}
-
 
 class Square(NamedTuple):
     """The RGB input of a model, and what seems to be missing from the file that it was made of."""
 
-    image: Image.Image
-    warnings: tuple[str, ...]
+    pixels: bytes  # [resolution, resolution, 3]
+    warnings: tuple[str, ...] = ()
 
 
 def load_image(
@@ -83,7 +73,7 @@ def load_image(
         memory=memory,
         bounded=bounded,
     )
-    return np.asarray(square.image)
+    return np.ndarray((resolution, resolution, 3), np.uint8, square.pixels)
 
 
 def decode_square(
@@ -96,7 +86,7 @@ def decode_square(
     memory: DecodeMemory = UNLIMITED,
     bounded: bool = False,
 ) -> Square:
-    """Decode an image file to an RGB image of `resolution` squared.
+    """Decode an image file to the RGB pixels of `resolution` squared.
 
     With `reduced_decode` a JPEG is decoded at 1/2, 1/4 or 1/8 of its size where that leaves at
     least as many pixels as the resize needs. Waits until `memory` has enough for the image. With
@@ -110,8 +100,12 @@ def decode_square(
             Nothing else is raised.
     """
     name = "JPEG" if data.startswith(JPEG_START) else sniff(data)
+    if name == "JPEG" and reduced_decode:
+        pixels = decode_plain(data, resolution, preprocessing, limits, memory, bounded=bounded)
+        if pixels is not None:
+            return Square(pixels)
     side = needed_side(resolution, preprocessing) if reduced_decode else None
-    if bounded and bound_ns(name, data, side) > MAX_BOUND_NS:
+    if bounded and bound_ns(name, data, side) > MAX_NS:
         raise BeyondBounds
     opened = _opened(name, data, limits, side, memory, bounded)
     with _damage_reported(name, data), opened as (image, factor):
@@ -133,14 +127,15 @@ def decode_square(
         small = stored.resize((resolution, resolution), resample, box)
         if orientation.transpose is not None:
             small = small.transpose(orientation.transpose)
-        return Square(small if small.mode == "RGB" else to_rgb(small), warnings)
+        rgb = small if small.mode == "RGB" else to_rgb(small)
+        return Square(rgb.tobytes(), warnings)
 
 
 def bound_ns(name: str, data: bytes, side: int | None) -> float:
     """Return the maximum time of opening and decoding, by the structure of the file."""
     if name == "JPEG":
-        return jpeg_bound_ns(data, side, MAX_BOUND_NS)
-    return chunk_bound_ns(name, data, MAX_BOUND_NS)
+        return jpeg_bound_ns(data, side, MAX_NS)
+    return chunk_bound_ns(name, data, MAX_NS)
 
 
 @contextmanager
@@ -189,7 +184,7 @@ def _missing(image: JpegFile, side: int | None, bounded: bool) -> tuple[str, ...
     """
     if image.ends_grey:
         again = not loss.has_several_scans(image)
-        if bounded and again and 2 * bound_ns("JPEG", image.data, side) > MAX_BOUND_NS:
+        if bounded and again and 2 * bound_ns("JPEG", image.data, side) > MAX_NS:
             raise BeyondBounds
         if loss.ends_early(image, side):
             return (loss.missing_end(image),)

@@ -94,7 +94,7 @@ def answer_one(
                 data, job.resolution, job, limits,
                 reduced_decode=job.reduced_decode, memory=memory,
             )  # fmt: skip
-            answer = pack_square(square.image.tobytes(), square.warnings)
+            answer = pack_square(square.pixels, square.warnings)
         except RequestError as error:
             answer = pack_error(error)
         except BeyondBounds:

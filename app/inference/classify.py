@@ -115,7 +115,7 @@ class Classifier:
 
     def _decode(self, data: bytes, model: Model, resolution: int) -> Decoded:
         try:
-            square, warnings = decode_square(
+            pixels, warnings = decode_square(
                 data,
                 resolution,
                 model.card.preprocessing,
@@ -128,7 +128,8 @@ class Classifier:
             assert self.helper is not None  # noqa: S101  nothing is bounded without
             rule, reduced = model.card.preprocessing, self.reduced_decode
             raise deferred(self.helper, data, resolution, rule, reduced_decode=reduced) from None
-        return Decoded(np.asarray(square), warnings)
+        shape = (resolution, resolution, 3)
+        return Decoded(np.ndarray(shape, np.uint8, pixels), warnings)
 
 
 def to_results(outcomes: Sequence[ImageResult | Exception]) -> list[ImageResult]:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from app.card.card import Preprocessing
 from app.errors import DamagedImage, RequestError, UnsupportedFormat
-from app.images.decode import decode_square
+from app.images.decode import decode_square, load_image
 from app.images.limits import ImageLimits
 from app.images.plugins import heif
 from tests.conftest import shared_folder
@@ -60,7 +60,7 @@ def cases() -> Path:
 
 
 def load(path: Path) -> NDArray[np.uint8]:
-    return np.asarray(decode_square(path.read_bytes(), 224, RULE, LIMITS).image)
+    return load_image(path.read_bytes(), 224, RULE, LIMITS)
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.file)

@@ -9,11 +9,14 @@ from math import inf
 from typing import NamedTuple
 
 SOI, EOI, SOS, DQT, DHT, COM, TEM = 0xD8, 0xD9, 0xDA, 0xDB, 0xC4, 0xFE, 0x01
-APP1, APP13 = 0xE1, 0xED
+DRI, APP1, APP13 = 0xDD, 0xE1, 0xED
 BASELINE, EXTENDED, PROGRESSIVE = 0xC0, 0xC1, 0xC2
 FRAMES = frozenset(range(0xC0, 0xD0)) - {DHT, 0xC8, 0xCC}
 SCAN_END = re.compile(rb"\xff[^\x00\xd0-\xd7]")  # a marker that is neither a stuffed FF nor a RST
 
+# A decoder cannot be interrupted, so what a worker decodes is bounded beforehand. Bounds are sums
+# of maxima: images at this limit take 60 to 110 ms.
+MAX_NS = 150e6
 MAX_SEGMENTS = 1000
 MAX_METADATA_BYTES = 4 * 2**20  # of APP and COM segments
 MAX_TABLE_BYTES = 64 * 2**10
@@ -35,11 +38,21 @@ class Frame(NamedTuple):
     """What SOF declares: the size, and the pixels and samples that whole MCUs make of it."""
 
     progressive: bool
+    bits: int
     width: int
     height: int
     components: int
     pixels: int
     samples: int
+
+
+class Header(NamedTuple):
+    """What stands before the first scan, and how long reading it takes at most."""
+
+    frame: Frame
+    segments: tuple[tuple[int, int, int], ...]  # marker, start and end; without tables and frame
+    scan_at: int  # the marker SOS
+    bound_ns: float
 
 
 def jpeg_bound_ns(data: bytes, side: int | None, limit_ns: float) -> float:
@@ -48,8 +61,18 @@ def jpeg_bound_ns(data: bytes, side: int | None, limit_ns: float) -> float:
     `side` is the minimum of both sides after decoding, None for the full image. Infinite if the
     structure sets no limit, or is not one that encoders write. Stops above `limit_ns`.
     """
+    header = read_header(data)
+    if isinstance(header, float):
+        return header
+    left_ns = limit_ns - header.bound_ns
+    return header.bound_ns + _scans_ns(data, header.scan_at, header.frame, side, left_ns)
+
+
+def read_header(data: bytes) -> Header | float:
+    """Read a JPEG up to its first scan; without one, the maximum time that Pillow takes."""
     at, frame = 2, None
     bound_ns, metadata_bytes, table_bytes = 0.0, 0, 0
+    segments: list[tuple[int, int, int]] = []
     for _ in range(MAX_SEGMENTS):
         if at + 4 > len(data):
             return bound_ns  # Pillow finds no scan
@@ -59,9 +82,7 @@ def jpeg_bound_ns(data: bytes, side: int | None, limit_ns: float) -> float:
         length = data[at + 2] << 8 | data[at + 3]
         bound_ns += NS_PER_SEGMENT
         if marker == SOS:
-            if frame is None:
-                return inf
-            return bound_ns + _scans_ns(data, at, frame, side, limit_ns - bound_ns)
+            return inf if frame is None else Header(frame, tuple(segments), at, bound_ns)
         if marker in FRAMES:
             if frame is not None:
                 return inf
@@ -71,12 +92,14 @@ def jpeg_bound_ns(data: bytes, side: int | None, limit_ns: float) -> float:
         elif marker in (DQT, DHT):
             table_bytes += length
             bound_ns += length * NS_PER_TABLE_BYTE
-        elif 0xE0 <= marker <= 0xEF or marker == COM:
-            metadata_bytes += length
-            if marker == APP13:
-                bound_ns += length * NS_PER_PHOTOSHOP_BYTE
-        elif marker in (0x00, TEM, 0xFF) or 0xD0 <= marker <= EOI:
-            return inf  # markers without a length, and fill bytes, which Pillow reads one by one
+        else:
+            if 0xE0 <= marker <= 0xEF or marker == COM:
+                metadata_bytes += length
+                if marker == APP13:
+                    bound_ns += length * NS_PER_PHOTOSHOP_BYTE
+            elif marker in (0x00, TEM, 0xFF) or 0xD0 <= marker <= EOI:
+                return inf  # markers without a length, and fill bytes, which Pillow reads singly
+            segments.append((marker, at + 4, at + 2 + length))
         if length < 2 or metadata_bytes > MAX_METADATA_BYTES or table_bytes > MAX_TABLE_BYTES:
             return inf
         at += 2 + length
@@ -98,6 +121,7 @@ def _frame(marker: int, header: bytes) -> Frame | None:
     blocks = sum(h * v for h, v in factors)
     return Frame(
         progressive=marker == PROGRESSIVE,
+        bits=header[0],
         width=width,
         height=height,
         components=components,
@@ -108,7 +132,7 @@ def _frame(marker: int, header: bytes) -> Frame | None:
 
 def _scans_ns(data: bytes, at: int, frame: Frame, side: int | None, limit_ns: float) -> float:
     """Return the maximum time for the scans, the first of which starts at `at`."""
-    scale = _scale(frame, side)
+    scale = scale_of(frame, side)
     if frame.progressive:
         return _progressive_ns(data, at, frame, scale, limit_ns)
     if at + 5 > len(data) or data[at + 4] != frame.components:
@@ -149,7 +173,7 @@ def _progressive_ns(data: bytes, at: int, frame: Frame, scale: int, limit_ns: fl
     return bound_ns
 
 
-def _scale(frame: Frame, side: int | None) -> int:
+def scale_of(frame: Frame, side: int | None) -> int:
     """Return the scale that `Image.draft` will choose."""
     if side is None:
         return 1

@@ -4,10 +4,10 @@ import io
 
 from PIL.JpegImagePlugin import JpegImageFile
 
+from app.images.jpeg.plain import GREY, LAST_BYTES
+
 JPEG_START = b"\xff\xd8\xff"
-LAST_BYTES = 66  # with the end marker; decoders read a few bytes ahead
 RESTART_INTERVAL = b"\xff\xdd\x00\x04"
-GREY = frozenset((127, 128))  # the value of samples that were never decoded, and of its inverse
 
 
 class JpegFile(JpegImageFile):

@@ -11,8 +11,9 @@ from PIL import Image, ImageChops
 
 from app.errors import DamagedImage
 from app.images.jpeg.bound import EOI, SCAN_END, SOS
-from app.images.jpeg.file import LAST_BYTES, JpegFile
+from app.images.jpeg.file import JpegFile
 from app.images.jpeg.frame import frame_header, restart_interval
+from app.images.jpeg.plain import LAST_BYTES
 
 MAX_MISSING = 1 / 8  # of the rows; an image that lacks more is not answered
 RESTART = re.compile(rb"\xff[\xd0-\xd7]")

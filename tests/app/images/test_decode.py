@@ -17,7 +17,8 @@ from app.errors import (
     UnsupportedFormat,
 )
 from app.images.crop import crop_box, exif_orientation, needed_side
-from app.images.decode import RESAMPLING, load_image
+from app.images.decode import load_image
+from app.images.jpeg.plain import RESAMPLING
 from app.images.limits import ImageLimits
 from tests.app.sample_images import EXIF_HEADER, cat, encode, noise, oriented_exif
 
