@@ -130,7 +130,7 @@ class Settings(BaseSettings):
         256,
         ge=1,
         description="Maximum number of HTTP connections; beyond it the one that is idle for "
-        "longest is closed, or the new one gets a 503.",
+        "longest is closed, or the new one gets a 503. gRPC may have as many more.",
     )
     queue_limit: int = Field(
         64, ge=1, description="Maximum number of images in the queue; beyond it requests get a 503."

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 import grpc
 
 from app.errors import SettingError
-from app.oip.grpc_limits import GrpcLimits
+from app.oip.grpc_limits import STREAM_IDLE_S, GrpcLimits
 from app.oip.grpc_service import InferenceService
 from app.paths import OIP_SERVICE
 from app.service.gateway import Gateway
@@ -19,6 +19,7 @@ MESSAGE_OVERHEAD_BYTES = 64 * 1024  # names, shapes and parameters around the im
 # More calls than the queue has places, so that the scheduler rejects them with a Retry-After; at
 # least as many as a client may assume before it knows the limit (RFC 9113, section 6.5.2).
 CALLS_PER_PERMIT, MIN_CALLS = 2, 100
+HANDSHAKE_S = 10.0  # for TLS and the first bytes of HTTP/2, as over HTTP
 
 
 @asynccontextmanager
@@ -35,6 +36,9 @@ async def serving_grpc(settings: Settings, gateway: Gateway, port: int) -> Async
             ("grpc.max_receive_message_length", settings.max_body_bytes + MESSAGE_OVERHEAD_BYTES),
             ("grpc.max_send_message_length", -1),  # no limit
             ("grpc.max_concurrent_streams", calls),
+            ("grpc.max_allowed_incoming_connections", settings.max_connections),
+            ("grpc.max_connection_idle_ms", int(STREAM_IDLE_S * 1000)),
+            ("grpc.server_handshake_timeout_ms", int(HANDSHAKE_S * 1000)),
             # The probe widens windows until whole messages arrive before they are read.
             ("grpc.http2.bdp_probe", 0),
             ("grpc.so_reuseport", 0),  # so that a second service on the same port fails

@@ -6,7 +6,7 @@ import socket
 import struct
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -108,6 +108,30 @@ def test_probes_are_answered_when_no_call_is_taken_any_more(store: Path, silence
             call.cancel()
         until(lambda: not crowded(), "the calls are gone")
         assert infer(asked(PHOTO), timeout=20).outputs
+
+
+def test_there_are_no_more_connections_than_the_setting_allows(store: Path) -> None:
+    port = free_port()
+    settings = Settings(store=store, models=(SMALL_V1,), grpc_port=port, max_connections=3)
+
+    def is_served(connection: socket.socket) -> bool:
+        """Whether the server says its settings, as HTTP/2 begins, and does not hang up."""
+        try:
+            connection.sendall(PREFACE + _frame(SETTINGS, 0, 0, b""))
+            return bool(connection.recv(1))
+        except ConnectionError:
+            return False
+
+    def connect() -> socket.socket:
+        return socket.create_connection(("127.0.0.1", port), timeout=60)
+
+    with served(settings), ExitStack() as stack:
+        held = [stack.enter_context(connect()) for _ in range(3)]
+        assert all(map(is_served, held))
+        with connect() as beyond:
+            assert not is_served(beyond)
+        held[0].close()
+        until(lambda: is_served(stack.enter_context(connect())), "there is room again")
 
 
 @pytest.mark.usefixtures("patience")
@@ -214,6 +238,7 @@ def test_messages_that_never_end_take_little_memory(store: Path, call: str) -> N
 
 # --- HTTP/2 by hand, since no client of gRPC leaves a message unfinished --------------------------
 
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 DATA, HEADERS, RST_STREAM, SETTINGS, PING, WINDOW_UPDATE = 0, 1, 3, 4, 6, 8
 ACK, END_HEADERS, INITIAL_WINDOW_SIZE = 1, 4, 4
 QUIET_S = 1.0  # after which a server has said how much it takes
@@ -226,7 +251,7 @@ def send_all_but_the_end(
     numbers = range(1, 2 * streams, 2)
     left = {number: struct.pack(">BI", 0, size_bytes) + bytes(size_bytes - 1) for number in numbers}
     windows = dict.fromkeys((-1, 0, *numbers), 65_535)  # of new streams, of all, of each
-    connection.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + _frame(SETTINGS, 0, 0, b""))
+    connection.sendall(PREFACE + _frame(SETTINGS, 0, 0, b""))
     for number in numbers:
         connection.sendall(_frame(HEADERS, END_HEADERS, number, _head(call)))
     received = b""
