@@ -6,7 +6,14 @@ from functools import partial
 
 from starlette.responses import Response
 
-from app.errors import BadRequest, RequestError, UnknownModel, UnsupportedFormat
+from app.errors import (
+    BadRequest,
+    DeadlineExceeded,
+    RequestError,
+    SlowBody,
+    UnknownModel,
+    UnsupportedFormat,
+)
 from app.inference.classify import ImageRun
 from app.inference.scheduler import Ticket
 from app.model.model import Model
@@ -88,7 +95,7 @@ class Inference(AdmittedRequest):
 class HttpInference(Inference):
     """One inference over HTTP. In order: `open`, `take`, `start`, `answer`, `close`."""
 
-    __slots__ = ("_json_bytes", "_structure")
+    __slots__ = ("_json_bytes", "_structure", "_waits_for_turn")
 
     def open(self, name: str, version: str, headers: Headers) -> None:
         """Admit the request and read its head; `headers` have lower-case names.
@@ -108,6 +115,7 @@ class HttpInference(Inference):
                 )
         self._json_bytes = rest_codec.read_json_bytes(length)
         self._structure = JsonStructure(rest_codec.JSON_LIMITS, self._json_bytes)
+        self._waits_for_turn = False
 
     def take(self, chunk: bytes) -> None:
         """Add a chunk to the body.
@@ -124,7 +132,17 @@ class HttpInference(Inference):
             raise
 
     def parse_delay_s(self) -> float:
-        return self.gateway.parse_turns.wait_s(self._structure.values)
+        delay_s = self.gateway.parse_turns.wait_s(self._structure.values)
+        self._waits_for_turn = delay_s > 0
+        return delay_s
+
+    def too_late(self) -> SlowBody | DeadlineExceeded:
+        if self._waits_for_turn and self.ticket is None:
+            return DeadlineExceeded(
+                f"The deadline of {self.deadline_ms:g} ms passed before the numbers were parsed. "
+                "Send pixels as binary data."
+            )
+        return super().too_late()
 
     def start(self) -> Ticket[ImageRun]:
         return self.queue(rest_codec.read_request(self.body(), self._json_bytes, self.model.name))

@@ -1,12 +1,22 @@
 """Long JSON is spaced, so that other requests get most of the event loop."""
 
 import asyncio
+import json
+from functools import partial
+from pathlib import Path
 
 import pytest
+from starlette.types import Message
 
 from app.errors import Overloaded
+from app.http import asgi_request
+from app.oip.inference import HttpInference
+from app.service.gateway import open_gateway
 from app.service.parse_turns import SHORT_VALUES, ParseTurns
+from app.settings import Settings
+from app.telemetry.record import start_record
 from tests.app.moved_clock import MovedClock
+from tests.conftest import SMALL_V1
 
 
 def test_short_texts_never_wait() -> None:
@@ -44,3 +54,26 @@ def test_a_long_line_is_an_overload() -> None:
             turns.wait_s(150_528)
 
     asyncio.run(run())
+
+
+def test_a_deadline_that_passes_in_the_line_is_not_blamed_on_the_client(store: Path) -> None:
+    """The body is there; a turn of a million values keeps it waiting for 0.6 s."""
+    gateway = open_gateway(Settings(store=store, models=(SMALL_V1,), cache=False))
+    inference = HttpInference(gateway, start_record("POST", "/", [], "/"))
+    headers = [(b"x-deadline-ms", b"50")]
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": b"1," * 2 * SHORT_VALUES}
+
+    async def run() -> tuple[int, str]:
+        gateway.parse_turns.wait_s(10**6)
+        head = partial(inference.open, SMALL_V1, "", headers)
+        response = await asgi_request.answer(inference, head, receive)
+        return response.status_code, json.loads(bytes(response.body))["error"]
+
+    try:
+        status, said = asyncio.run(run())
+    finally:
+        gateway.close()
+    assert status == 504
+    assert said.startswith("The deadline of 50 ms passed before the numbers were parsed.")
