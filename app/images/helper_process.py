@@ -26,8 +26,9 @@ log = logging.getLogger(__name__)
 
 LOOK_MS = 25  # how often it looks whether the image is still wanted
 END_S = 5.0  # the end of a process takes time on a busy machine, as it has a low priority
-READ_BYTES = 2**16
-PIPE_BYTES = 2**20  # 64 kB would take 40 turns of both processes for an uncompressed photo
+READ_BYTES = 2**18
+# With 64 kB, both processes take 40 turns for an uncompressed photo and three for its pixels.
+PIPE_BYTES = 2**20
 SLACK_BYTES = 16 * 2**20  # of address space, for Python and the C library
 # Secrets stay here: what the helper decodes may take it over.
 PASSED_ON = ("PYTHON", "LD_", "LC_", "LANG", "MALLOC_", "COVERAGE_", "PATH", "TZ")
@@ -145,9 +146,11 @@ class HelperProcess:
                 env=environment,
             )
         assert process.stdin is not None  # noqa: S101  PIPE above; for mypy
+        assert process.stdout is not None  # noqa: S101  as well
         os.set_blocking(process.stdin.fileno(), False)
         with suppress(OSError):  # a user's pipes may be limited
             fcntl.fcntl(process.stdin, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
+            fcntl.fcntl(process.stdout, fcntl.F_SETPIPE_SZ, READ_BYTES)
         try:
             if self._read(process, len(READY), abandoned) == READY:
                 return process
