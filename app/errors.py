@@ -132,7 +132,7 @@ class TooManyImages(RequestError, status=413, type="too-many-images"):
 
 
 class StoreUnusable(RequestError, status=500, type="store-unusable"):
-    """The store could not be read again; the loaded models keep serving."""
+    """The store or a model of it could not be read; the loaded models keep serving."""
 
 
 class InternalError(RequestError, status=500, type="internal-error"):
@@ -202,5 +202,6 @@ CLASSIFICATION_ERRORS: tuple[type[RequestError], ...] = (
     Overloaded,
     OutOfMemory,
     Stopping,
+    StoreUnusable,
     DeadlineExceeded,
 )

@@ -57,9 +57,15 @@ class Settings(BaseSettings):
     store: Path = Field(Path("models/store"), description="Folder of the .onnx files to serve.")
     models: Names = Field((), description="Names of the models to load; empty means all.")
     default_model: str = Field(
-        "mobilenet_v2_1.0_224",
+        "",
         description="Model for requests that name none; if it is not loaded, the first one. "
-        "`auto` chooses a model for each request.",
+        "`auto` chooses a model for each request. Empty means the better form for this CPU, float "
+        "or INT8, of `mobilenet_v2_1.0_224` or else of the first model.",
+    )
+    both_forms: bool = Field(
+        False,
+        description="Load both forms of the default model at start; otherwise the form that does "
+        "not answer by default is loaded when a request first uses it.",
     )
     auto_budget: str = Field(
         "",

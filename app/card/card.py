@@ -10,6 +10,7 @@ The graph takes `image` and gives `probabilities` and `embedding`. Exports of th
 of version 3 or older has neither.
 """
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, Field, ValidationError, model_validator
@@ -250,6 +251,20 @@ class ModelCard(CardPart):
     @property
     def trained(self) -> bool:
         return self.origin.kind != "untrained"
+
+
+def card_in(metadata: Mapping[str, str]) -> ModelCard:
+    """Read the card from the metadata of a file.
+
+    Raises:
+        CardError: there is none, or it is not valid.
+    """
+    if CARD_KEY not in metadata:
+        raise CardError(
+            "no model card, so this is not an export of this project. "
+            "Convert it with `mobilenet-gateway models import`."
+        )
+    return parse_card(metadata[CARD_KEY])
 
 
 def parse_card(text: str) -> ModelCard:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from stat import S_ISDIR, S_ISREG
@@ -84,15 +85,27 @@ def _load(settings: Settings, name: str | None) -> "Model":
     from app.model.files import find_files
     from app.model.model import load_model
     from app.model.store import Store
-    from app.model.store_folder import AUTO, Selection
+    from app.model.store_folder import AUTO, Selection, StoreFolder
+    from app.system.cpu import int8_obstacle
 
     wanted = name or settings.default_model
     if wanted == AUTO:
         raise SettingError("`auto` needs the load of a service; name a model with --model.")
+    selection = Selection(
+        settings.store,
+        (wanted,),
+        default=wanted or None,
+        allow_untrained=settings.allow_untrained,
+        int8_obstacle=int8_obstacle(),
+    )
     if name is None:
-        stems = [path.stem for path in find_files(settings.store, settings.models)]
-        wanted = wanted if wanted in stems else stems[0]
-    selection = Selection(settings.store, (wanted,), wanted, settings.allow_untrained)
+        files = find_files(settings.store, settings.models)
+        stems = [path.stem for path in files]
+        if not wanted:  # both forms, of which the store loads the one that is needed
+            forms = StoreFolder(selection, load_model).default_files(files)
+            selection = replace(selection, names=tuple(path.stem for path in forms if path))
+        elif wanted not in stems:
+            selection = replace(selection, names=(stems[0],))
     return Store(selection, load_model).get()
 
 

@@ -11,6 +11,7 @@ from app.card.accuracy import Basis, figure_at
 from app.card.card import Family, LayerRow, ModelCard, Precision
 from app.card.variant import Variant
 from app.inference.timings import Measured
+from app.model.model import State
 from app.request import examples
 from app.settings import Provider
 from app.wire import Wire, with_example
@@ -45,6 +46,9 @@ class ModelSummary(Wire):
 
     name: str
     default: bool
+    state: State = Field(
+        description="`not_loaded` for the other form of the default model until a request uses it."
+    )
     family: Family
     alpha: float | None
     resolution: int
@@ -61,7 +65,7 @@ class ModelSummary(Wire):
 
 
 class ModelList(Wire, json_schema_extra=with_example(examples.MODEL_LIST)):
-    """All loaded models, and the files that could not be loaded at the last reload."""
+    """All models, and the files that could not be loaded at the last reload."""
 
     models: list[ModelSummary]
     broken: dict[str, str] = Field(
@@ -141,6 +145,7 @@ class ReloadReport(Wire, json_schema_extra=with_example(examples.RELOAD_REPORT))
 class ModelDetail(Wire, json_schema_extra=with_example(examples.MODEL_DETAIL)):
     """The model card without its layers, which have their own path."""
 
+    state: State
     file_bytes: int
     providers: list[Provider] = Field(description="Execution providers in use, in order.")
     variants: list[VariantRow] = Field(description="Cost and times at each resolution.")
@@ -178,12 +183,18 @@ class Info(Wire, json_schema_extra=with_example(examples.INFO)):
     runs_on: dict[str, list[Provider]] = Field(
         description="Execution providers by model, in order."
     )
-    default_model: str
+    default_model: str = Field(description="The model for requests that name none, or `auto`.")
+    default_reason: str = Field(description="Why it is that model.")
     settings: dict[str, Any]
 
 
 def summarize(
-    card: ModelCard, file_bytes: int, providers: list[Provider], *, default: bool
+    card: ModelCard,
+    file_bytes: int,
+    providers: list[Provider],
+    *,
+    default: bool,
+    state: State = "loaded",
 ) -> ModelSummary:
     """Make the entry of a model in /models."""
     cost, accuracy = card.cost, figure_at(card, card.resolution)
@@ -195,6 +206,7 @@ def summarize(
     return ModelSummary(
         name=card.name,
         default=default,
+        state=state,
         family=card.family,
         alpha=card.alpha,
         resolution=card.resolution,

@@ -15,7 +15,7 @@ from app.images.decode_memory import UNLIMITED, DecodeMemory
 from app.images.helper_process import HelperProcess
 from app.images.limits import BeyondBounds, ImageLimits
 from app.inference.batching import Batcher
-from app.inference.helper_decode import Decoded, deferred
+from app.inference.helper_decode import Decoded, deferred, needs_model
 from app.inference.results import ClassScore, ImageResult
 from app.inference.timings import Timings
 from app.model.model import Model
@@ -89,8 +89,10 @@ class Classifier:
 
         Raises:
             ImageError: the bytes are not an image that can be classified.
-            Deferred: the helper process has to decode it first.
+            Deferred: the helper process has to decode it first, or the model has to be loaded.
         """
+        if model.state != "loaded":
+            raise needs_model(model)
         started = time.perf_counter()
         if decoded is None:
             if isinstance(source, bytes):

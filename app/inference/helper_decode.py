@@ -1,5 +1,6 @@
-"""An image that the helper process decodes, before a worker runs the model on it."""
+"""What an image may need before a worker runs the model on it: decoding elsewhere, or the model."""
 
+import logging
 import time
 from collections.abc import Callable
 from functools import partial
@@ -8,10 +9,14 @@ from typing import NamedTuple
 import numpy as np
 
 from app.arrays import Uint8Array
+from app.errors import ModelFileError, StoreUnusable
 from app.images.crop import CropRule
 from app.images.helper_process import HelperProcess
 from app.images.helper_protocol import Job, unpack_warnings
 from app.inference.helper_queue import Deferred
+from app.model.model import Model
+
+log = logging.getLogger(__name__)
 
 
 class Decoded(NamedTuple):
@@ -37,3 +42,18 @@ def _decode(helper: HelperProcess, data: bytes, job: Job, abandoned: Callable[[]
     pixels = np.frombuffer(answer, np.uint8, job.pixel_bytes)
     shape = (job.resolution, job.resolution, 3)
     return Decoded(pixels.reshape(shape), unpack_warnings(answer, job), helper_ms)
+
+
+def needs_model(model: Model) -> Deferred:
+    """What the job of an image raises whose model is not loaded yet."""
+    return Deferred(partial(_load, model))
+
+
+def _load(model: Model, _: Callable[[], bool]) -> None:
+    try:
+        model.load()
+    except ModelFileError as error:
+        log.error("Not loaded: %s", error)
+        raise StoreUnusable(
+            f"Cannot load {model.name}. The server's log has the reason."
+        ) from error

@@ -109,9 +109,9 @@ class Measurer:
             (model, variant)
             for model, variants in loaded
             for variant in variants
-            if again or variant.key not in self._timings.measured
+            if model.state == "loaded" and (again or variant.key not in self._timings.measured)
         ]
-        kept = sum(len(variants) for _, variants in loaded) - len(wanted)
+        kept = sum(variant.key in self._timings.measured for _, all_ in loaded for variant in all_)
         wanted.sort(key=lambda pair: pair[1].resolution != pair[0].card.resolution)
         measured = 0
         if wanted:

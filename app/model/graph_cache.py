@@ -11,8 +11,11 @@ import logging
 from pathlib import Path
 from typing import Any
 
+from app.errors import ModelFileError, first_line
 from app.model import runtime
 from app.model.files import FileStamp
+from app.model.providers import CPU_ONLY
+from app.settings import Provider
 from app.system import signals
 from app.system.cpu import cpu_identity, saturates_here
 
@@ -45,6 +48,30 @@ class GraphCache:
         except Exception as error:  # the folder is not writable, or the model not readable
             log.info("Cannot store the optimised graph of %s: %s", model.name, error)
         return runtime.new_session(model, memory_arena=memory_arena)
+
+
+def open_session(
+    model: Path,
+    graphs: GraphCache | None,
+    providers: tuple[Provider, ...],
+    *,
+    memory_arena: bool,
+) -> Any:
+    """Open a session over a model file; on the CPU, from its optimised graph if there are any.
+
+    Raises:
+        ModelFileError: onnxruntime cannot load it.
+    """
+    try:
+        if graphs and providers == CPU_ONLY:  # other providers compile graphs that cannot be saved
+            return graphs.open_session(model, memory_arena=memory_arena)
+        return runtime.new_session(model, memory_arena=memory_arena, providers=providers)
+    except ModelFileError:
+        raise
+    except Exception as error:  # onnxruntime's errors have no common class
+        raise ModelFileError(
+            f"not a model that onnxruntime can load: {first_line(error)}"
+        ) from error
 
 
 def cache_name(model: Path, suffix: str) -> str:

@@ -4,20 +4,21 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from app.arrays import Float32Array, Uint8Array
-from app.card.card import CARD_KEY, EMBEDDING, INPUT, PROBABILITIES, ModelCard, parse_card
-from app.errors import BadQuery, CardError, ModelFileError, first_line
-from app.model.graph_cache import GraphCache
-from app.model.providers import CPU_ONLY, Providers
-from app.model.runtime import new_session, providers_of, shrink_arena
+from app.card.card import EMBEDDING, INPUT, PROBABILITIES, ModelCard, card_in
+from app.errors import BadQuery, ModelFileError, first_line
+from app.model.graph_cache import GraphCache, open_session
+from app.model.providers import Providers
+from app.model.runtime import providers_of, shrink_arena
 from app.settings import Provider
 
 # The graph also has `logits` and `features`, for other heads and for maps of class activations.
 OFFERED = (PROBABILITIES, EMBEDDING)
+State = Literal["loaded", "loading", "not_loaded"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,14 @@ class Model:
     @property
     def name(self) -> str:
         return self.card.name
+
+    @property
+    def state(self) -> State:
+        """Whether the session is open; that of a `LazyModel` may not be."""
+        return "loaded"
+
+    def load(self) -> None:
+        """Open the session if it is not open."""
 
     @property
     def providers(self) -> list[Provider]:
@@ -119,8 +128,9 @@ def load_model(
     """
 
     def load(names: tuple[Provider, ...]) -> Model:
-        session = _open(path, memory_arena, graphs, names)
-        model = Model(_card_of(session), file_bytes, session)
+        session = open_session(path, graphs, names, memory_arena=memory_arena)
+        card = card_in(session.get_modelmeta().custom_metadata_map)
+        model = Model(card, file_bytes, session)
         model.warm()
         return model
 
@@ -132,28 +142,3 @@ def load_model(
         raise ModelFileError(f"{path}: {error.strerror or error}") from error
     except ModelFileError as error:
         raise type(error)(f"{path}: {error}") from error
-
-
-def _open(
-    path: Path, memory_arena: bool, graphs: GraphCache | None, providers: tuple[Provider, ...]
-) -> Any:
-    try:
-        if graphs and providers == CPU_ONLY:  # other providers compile graphs that cannot be saved
-            return graphs.open_session(path, memory_arena=memory_arena)
-        return new_session(path, memory_arena=memory_arena, providers=providers)
-    except ModelFileError:
-        raise
-    except Exception as error:  # onnxruntime's errors have no common class
-        raise ModelFileError(
-            f"not a model that onnxruntime can load: {first_line(error)}"
-        ) from error
-
-
-def _card_of(session: Any) -> ModelCard:
-    metadata = session.get_modelmeta().custom_metadata_map
-    if CARD_KEY not in metadata:
-        raise CardError(
-            "no model card, so this is not an export of this project. "
-            "Convert it with `mobilenet-gateway models import`."
-        )
-    return parse_card(metadata[CARD_KEY])

@@ -38,6 +38,12 @@ class Providers:
         self.names = tuple(dict.fromkeys([*names, "cpu"]))
         self.required = required
 
+    def int8_obstacle(self) -> str | None:
+        """Why float is the better form with these providers; None on the CPU alone."""
+        if self.names == CPU_ONLY:
+            return None
+        return f"INT8 has not been measured on {self.names[0]}"
+
     def load_with_fallback(self, load: Callable[[tuple[Provider, ...]], Loaded]) -> Loaded:
         """Call `load` with all providers and, unless they are required, with fewer until it works.
 

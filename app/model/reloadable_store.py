@@ -6,8 +6,8 @@ from pathlib import Path
 
 from app.errors import LastModel, ModelFileError, UnknownModel
 from app.model.files import stamp
-from app.model.store import Store, duplicate
-from app.model.store_folder import Loaded
+from app.model.store import Served, Store
+from app.model.store_folder import Loaded, duplicate
 
 log = logging.getLogger(__name__)
 
@@ -43,11 +43,12 @@ class ReloadableStore(Store):
         broken: dict[str, str] = {}
         loaded = []
         paths = self._folder.read()
+        lazy = self._folder.lazy(paths)
         for path in paths:
             entry = before.get(path)
             try:
                 if entry is None or entry.stamp != stamp(path):
-                    entry = self._folder.load(path)
+                    entry = self._folder.load(path, lazy=path == lazy)
                 rival = after.get(entry.model.name) or self._entries.get(entry.model.name)
                 if rival and rival.path != path and rival.path in paths:
                     raise duplicate(entry)
@@ -63,7 +64,8 @@ class ReloadableStore(Store):
             raise ModelFileError(f"No file of the store can be served: {broken}")
         dropped = sorted(self._entries.keys() - after.keys())
         unchanged = sorted(after.keys() - set(loaded))
-        self._entries, self.broken = after, broken
+        self._serve(after)
+        self.broken = broken
         log.info(
             "reloaded: %s loaded, %s dropped, %s broken", len(loaded), len(dropped), len(broken)
         )
@@ -72,13 +74,18 @@ class ReloadableStore(Store):
     def index(self) -> dict[str, str | None]:
         """Every model of the folder, with the reason why it is not loaded, or None if it is.
 
+        A model that is loaded when it is first used counts as not loaded until then.
+
         A file that is not loaded goes by its stem, which `load` accepts.
 
         Raises:
             ModelFileError: the folder cannot be read.
         """
         loaded = {entry.path: name for name, entry in self._entries.items()}
-        index: dict[str, str | None] = dict.fromkeys(loaded.values())
+        index: dict[str, str | None] = {
+            model.name: None if model.state == "loaded" else "loaded when it is first used"
+            for model in self
+        }
         for path in self._folder.files():
             if path not in loaded:
                 index.setdefault(path.stem, self.broken.get(path.name, "not loaded"))
@@ -105,7 +112,7 @@ class ReloadableStore(Store):
         entries = [old for old in self._entries.values() if old.path != path]
         # The order of a reload: the first model is the default if the configured one is missing.
         ordered = sorted([*entries, entry], key=lambda one: self._folder.order(one.path))
-        self._entries = {one.model.name: one for one in ordered}
+        self._serve({one.model.name: one for one in ordered})
         self.broken = {file: why for file, why in self.broken.items() if file != path.name}
         self._folder.add(path)
         log.info("loaded: %s", entry.model.name)
@@ -122,9 +129,12 @@ class ReloadableStore(Store):
         if len(self._entries) == 1:
             raise LastModel(f"{name} is the only loaded model. Load another one first.")
         path = self._entries[name].path
-        self._entries = {known: entry for known, entry in self._entries.items() if known != name}
+        self._serve({known: entry for known, entry in self._entries.items() if known != name})
         self._folder.remove(path)
         log.info("unloaded: %s", name)
+
+    def _serve(self, entries: dict[str, Loaded]) -> None:
+        self._served = Served(entries, self._folder.choose_default(entries))
 
     def _names_of(self, path: Path) -> set[str]:
         """The names that clients may use for a file: its stem and the name of its loaded model."""

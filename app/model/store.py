@@ -1,15 +1,24 @@
 """The loaded models, looked up by name; `app.model.reloadable_store` changes them."""
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
-from app.errors import ModelFileError, UnknownModel
+from app.errors import UnknownModel
+from app.model.forms import Default
 from app.model.model import Model
-from app.model.store_folder import Load, Loaded, Selection, StoreFolder
+from app.model.store_folder import Load, Loaded, Selection, StoreFolder, duplicate
 from app.system import memory
 
 log = logging.getLogger(__name__)
+
+
+class Served(NamedTuple):
+    """What is replaced as a whole when the models change."""
+
+    entries: dict[str, Loaded]  # by name, in the order of the folder
+    default: Default
 
 
 class Store:
@@ -29,24 +38,31 @@ class Store:
                 files have the same model name, or a selected model is missing.
         """
         self._folder = StoreFolder(selection, load)
-        self._entries: dict[str, Loaded] = {}
         self.broken: dict[str, str] = {}
-        for path in self._folder.read():
-            entry = self._folder.load(path)
-            if entry.model.name in self._entries:
+        entries: dict[str, Loaded] = {}
+        paths = self._folder.read()
+        lazy = self._folder.lazy(paths)
+        for path in paths:
+            entry = self._folder.load(path, lazy=path == lazy)
+            if entry.model.name in entries:
                 raise duplicate(entry)
-            self._entries[entry.model.name] = entry
-        if selection.default and selection.default not in self._entries:
-            log.warning(
-                "The default model %s is not loaded; %s answers instead.",
-                selection.default,
-                self.default,
-            )
+            entries[entry.model.name] = entry
+        self._served = Served(entries, self._folder.choose_default(entries))
+        missing = bool(selection.default) and selection.default not in entries
+        log.log(
+            logging.WARNING if missing else logging.INFO,
+            "%s answers requests that name no model: %s.", *self._served.default[:2],
+        )  # fmt: skip
 
     @property
     def default(self) -> str:
         """Name of the model that answers when a request names none."""
-        return self._default_of(self._entries)
+        return self._served.default.name
+
+    @property
+    def default_reason(self) -> str:
+        """Why it is that one."""
+        return self._served.default.reason
 
     def __iter__(self) -> Iterator[Model]:
         return (entry.model for entry in self._entries.values())
@@ -60,12 +76,12 @@ class Store:
         Raises:
             UnknownModel: no loaded model has that name.
         """
-        entries = self._entries  # read once: another thread may replace it meanwhile
+        served = self._served  # read once: another thread may replace it meanwhile
         try:
-            return entries[self._default_of(entries) if name is None else name].model
+            return served.entries[served.default.name if name is None else name].model
         except KeyError:
             raise UnknownModel(
-                f"Unknown model {name!r}. Loaded models: {', '.join(entries)}."
+                f"Unknown model {name!r}. Loaded models: {', '.join(served.entries)}."
             ) from None
 
     def holds(self, model: Model) -> bool:
@@ -86,11 +102,6 @@ class Store:
                 log.warning("Cannot release the memory of %s: %s", model.name, error)
         memory.return_free_memory()
 
-    def _default_of(self, entries: Mapping[str, Loaded]) -> str:
-        wanted = self._folder.selection.default
-        return wanted if wanted in entries else next(iter(entries))
-
-
-def duplicate(entry: Loaded) -> ModelFileError:
-    """The error for a second file with the same model."""
-    return ModelFileError(f"{entry.path}: another file already has the model {entry.model.name}.")
+    @property
+    def _entries(self) -> dict[str, Loaded]:
+        return self._served.entries

@@ -1,12 +1,19 @@
 """The files of the store's folder: which of them are served, and how one is loaded."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 
+from app.card.card import ModelCard
+from app.card.card_file import read_card_file
 from app.errors import ModelFileError
 from app.model.files import FileStamp, find_files, read_stamps, stamp
+from app.model.forms import Default, choose_default
+from app.model.lazy_model import LazyModel
 from app.model.model import Model
+from app.model.self_test import obstacle as self_test
 
 AUTO = "auto"  # requests use it in place of a model's name, so no model can have it
 Load = Callable[[Path], Model]
@@ -21,10 +28,18 @@ class Loaded:
 
 @dataclass(frozen=True, slots=True)
 class Selection:
+    """What the settings say about the store; `app.model.forms` explains the default.
+
+    The form of the default model that does not answer is loaded when it is first used, unless
+    `both_forms`.
+    """
+
     folder: Path
     names: tuple[str, ...] = ()
-    default: str = ""
+    default: str | None = ""
     allow_untrained: bool = False
+    both_forms: bool = False
+    int8_obstacle: str | None = None
 
 
 class StoreFolder:
@@ -33,6 +48,7 @@ class StoreFolder:
     def __init__(self, selection: Selection, load: Load) -> None:
         self.selection = selection
         self._load = load
+        self._loading = Lock()  # onnxruntime does not guarantee that opening is thread-safe
         self._added: set[str] = set()  # stems of files
         self._removed: set[str] = set()
         self._seen = read_stamps(selection.folder)
@@ -76,15 +92,35 @@ class StoreFolder:
         names = self.selection.names
         return (names.index(path.stem) if path.stem in names else len(names)), path.name
 
-    def load(self, path: Path) -> Loaded:
-        """Load one file.
+    def lazy(self, paths: Sequence[Path]) -> Path | None:
+        """The form of the default model that waits for its first use, if these files have one."""
+        if self.selection.default is not None or self.selection.both_forms:
+            return None
+        return self.default_files(paths)[1]
+
+    def default_files(self, paths: Sequence[Path]) -> tuple[Path, Path | None]:
+        """The file of the better form of the default model, and that of its other form."""
+        cards: dict[str, tuple[Path, ModelCard]] = {}
+        for path in paths if len(paths) > 1 else ():
+            with suppress(ModelFileError):  # `load` will report it
+                card = read_card_file(path).card
+                cards.setdefault(card.name, (path, card))
+        if not cards:
+            return paths[0], None
+        default = choose_default(
+            [card for _, card in cards.values()], None, self.selection.int8_obstacle
+        )
+        return cards[default.name][0], cards[default.other][0] if default.other else None
+
+    def load(self, path: Path, *, lazy: bool = False) -> Loaded:
+        """Load one file; if it is `lazy`, only its card, and the rest when it is used.
 
         Raises:
             ModelFileError: it is broken, untrained although that is not allowed, or has a reserved
                 name.
         """
         read = stamp(path)
-        model = self._load(path)
+        model = LazyModel(path, self._open) if lazy else self._open(path)
         if model.name == AUTO:
             raise ModelFileError(f"{path}: the name {AUTO!r} is reserved for the automatic choice.")
         if not model.card.trained and not self.selection.allow_untrained:
@@ -93,3 +129,27 @@ class StoreFolder:
                 "serve it anyway, for cost and latency studies."
             )
         return Loaded(model, path, read)
+
+    def choose_default(self, entries: Mapping[str, Loaded]) -> Default:
+        """The default among loaded models, whose session is open then.
+
+        Raises:
+            ModelFileError: its file cannot be loaded any more.
+        """
+        cards = [entry.model.card for entry in entries.values()]
+        wanted, obstacle = self.selection.default, self.selection.int8_obstacle
+        default = choose_default(cards, wanted, obstacle)
+        chosen = entries[default.name].model
+        if default.other and chosen.card.precision == "int8" and (found := self_test(chosen)):
+            default = choose_default(cards, wanted, found)
+        entries[default.name].model.load()
+        return default
+
+    def _open(self, path: Path) -> Model:
+        with self._loading:
+            return self._load(path)
+
+
+def duplicate(entry: Loaded) -> ModelFileError:
+    """The error for a second file with the same model."""
+    return ModelFileError(f"{entry.path}: another file already has the model {entry.model.name}.")

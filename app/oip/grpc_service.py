@@ -16,7 +16,15 @@ import grpc
 from google.protobuf.json_format import ParseDict
 from google.protobuf.message import DecodeError, Message
 
-from app.errors import BadRequest, ClientGone, InternalError, RequestError, SlowBody, UnknownModel
+from app.errors import (
+    BadRequest,
+    ClientGone,
+    InternalError,
+    RequestError,
+    SlowBody,
+    StoreUnusable,
+    UnknownModel,
+)
 from app.inference.classify import ImageRun
 from app.inference.scheduler import Ticket
 from app.oip import grpc_codec, metadata, repository
@@ -133,8 +141,8 @@ class InferenceService:
 
     async def _model_ready(self, request: pb.ModelReadyRequest, _: Headers) -> Message:
         try:
-            find_model(self.gateway, request.name, request.version)
-        except UnknownModel:
+            await repository.make_ready(find_model(self.gateway, request.name, request.version))
+        except (UnknownModel, StoreUnusable):
             return pb.ModelReadyResponse(ready=False)
         return pb.ModelReadyResponse(ready=True)
 

@@ -1,10 +1,12 @@
 """The model repository extension: list, load and unload models of the store."""
 
+import asyncio
 import logging
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from app.errors import BadRequest, ModelFileError, StoreUnusable
+from app.model.model import Model
 from app.oip.request import VERSION
 from app.oip.tensors import excerpt
 from app.service.gateway import Gateway
@@ -64,11 +66,28 @@ async def unload(
         BadRequest: there is a parameter other than `unload_dependents`.
         UnknownModel: no loaded model has that name.
         LastModel: no other model is loaded.
+        StoreUnusable: the model that would answer by default instead cannot be loaded.
     """
     gateway.keys.check_admin(headers)
     # No model depends on another, so unload_dependents changes nothing.
     _reject_parameters(parameters.keys() - {"unload_dependents"}, "unload")
-    await gateway.reloader.unload(name)
+    try:
+        await gateway.reloader.unload(name)
+    except ModelFileError as error:
+        raise _store_unusable(error) from error
+
+
+async def make_ready(model: Model) -> None:
+    """Load a model that otherwise is loaded when it is first used.
+
+    Raises:
+        StoreUnusable: its file cannot be loaded.
+    """
+    if model.state != "loaded":
+        try:
+            await asyncio.to_thread(model.load)
+        except ModelFileError as error:
+            raise _store_unusable(error) from error
 
 
 def _reject_parameters(names: Iterable[str], call: str) -> None:

@@ -46,6 +46,7 @@ PREDICT_BODY = {"images": [TINY_PNG, f"data:image/png;base64,{TINY_PNG}"]}
 MODEL_SUMMARY: dict[str, Any] = {
     "name": MODEL,
     "default": True,
+    "state": "loaded",
     "family": "mobilenet_v2",
     "alpha": 1.0,
     "resolution": 224,
@@ -69,6 +70,7 @@ MODEL_LIST: dict[str, Any] = {"models": [MODEL_SUMMARY], "broken": {}}
 
 # The first 3 of 1000 labels.
 MODEL_DETAIL: dict[str, Any] = {
+    "state": "loaded",
     "file_bytes": 13997144,
     "providers": ["cpu"],
     "card": {
@@ -211,6 +213,7 @@ INFO: dict[str, Any] = {
     "models": [MODEL],
     "runs_on": {MODEL: ["cpu"]},
     "default_model": MODEL,
+    "default_reason": f"the only form of {MODEL}",
     "settings": public_settings(Settings.model_construct()),
 }
 

@@ -29,6 +29,7 @@ from app.service.parse_turns import ParseTurns
 from app.service.reload import Reloader
 from app.settings import Settings
 from app.system.cores import Cores, usable_cores
+from app.system.cpu import int8_obstacle
 from app.telemetry.metrics import Metrics
 from app.telemetry.request_log import RequestLog
 
@@ -64,9 +65,15 @@ class Gateway:
         """The model for requests that name none: a loaded model, or `auto`."""
         return AUTO if self.auto_by_default else self.store.default
 
+    @property
+    def default_reason(self) -> str:
+        """Why it is that one."""
+        return "default_model is auto" if self.auto_by_default else self.store.default_reason
+
     def current_metrics(self) -> Metrics:
         """The metrics, with those of all answered and in-flight requests."""
         self.request_log.write()
+        self.metrics.describe_models(model.card for model in self.store if model.state == "loaded")
         helper_queue = self.scheduler.helper_queue
         self.metrics.queue_depth.set(self.scheduler.waiting + helper_queue.waiting)
         self.metrics.permits.set(self.scheduler.unfinished + helper_queue.unfinished)
@@ -93,8 +100,14 @@ def open_gateway(settings: Settings) -> Gateway:
     pillow_settings.configure()
     providers = choose(settings.providers, runtime.built_in_providers())
     auto_by_default = settings.default_model == AUTO
-    default = "" if auto_by_default else settings.default_model
-    selection = Selection(settings.store, settings.models, default, settings.allow_untrained)
+    selection = Selection(
+        settings.store,
+        settings.models,
+        default="" if auto_by_default else settings.default_model or None,
+        allow_untrained=settings.allow_untrained,
+        both_forms=settings.both_forms,
+        int8_obstacle=providers.int8_obstacle() or int8_obstacle(),
+    )
     graphs = GraphCache(settings.store) if settings.cache else None
     load = partial(
         load_model, memory_arena=settings.memory_arena, graphs=graphs, providers=providers
@@ -132,7 +145,6 @@ def open_gateway(settings: Settings) -> Gateway:
         defaults=parse_budget(settings.auto_budget),
         brownout=settings.brownout,
     )
-    metrics.describe_models(model.card for model in store)
     store.release_memory()  # loading needs 13 MB temporarily, a run 10 MB
     return Gateway(
         settings=settings,
@@ -152,7 +164,7 @@ def open_gateway(settings: Settings) -> Gateway:
         timings=timings,
         measurer=measurer,
         chooser=chooser,
-        reloader=Reloader(store, metrics, timings, chooser),
+        reloader=Reloader(store, timings, chooser),
         auto_by_default=auto_by_default,
         tracing=tracing,
     )

@@ -7,7 +7,6 @@ from app.auto.chooser import Chooser
 from app.errors import GatewayError
 from app.inference.timings import Timings
 from app.model.reloadable_store import Changes, ReloadableStore
-from app.telemetry.metrics import Metrics
 
 log = logging.getLogger(__name__)
 
@@ -18,11 +17,8 @@ class Reloader:
     Every change sets `changed`; whoever waits for it clears it.
     """
 
-    def __init__(
-        self, store: ReloadableStore, metrics: Metrics, timings: Timings, chooser: Chooser
-    ) -> None:
+    def __init__(self, store: ReloadableStore, timings: Timings, chooser: Chooser) -> None:
         self._store = store
-        self._metrics = metrics
         self._timings = timings
         self._chooser = chooser
         self._changing = asyncio.Lock()
@@ -53,11 +49,10 @@ class Reloader:
     async def unload(self, name: str) -> None:
         """As `Store.unload`."""
         async with self._changing:
-            self._store.unload(name)
+            await asyncio.to_thread(self._store.unload, name)
             await self._apply({name})
 
     async def _apply(self, changed: set[str]) -> None:
-        self._metrics.describe_models(model.card for model in self._store)
         self._timings.forget(changed)
         await self._chooser.reload(changed)
         self.changed.set()

@@ -7,6 +7,7 @@ from pathlib import Path
 
 CPUINFO = Path("/proc/cpuinfo")
 X86 = {"x86_64", "amd64"}
+ARM64 = {"aarch64", "arm64"}
 # Multiply uint8 by int8 and accumulate in 32 bits; without them, x86 adds pairs in 16 bits.
 VNNI = {"avx512_vnni", "avx_vnni"}
 # The lines that differ between CPU models and instruction sets.
@@ -23,6 +24,20 @@ def facts(cpuinfo: Path = CPUINFO) -> dict[str, str]:
 def saturates(machine: str, flags: str) -> bool:
     """Whether int8 products may saturate: on x86 without VNNI instructions."""
     return machine.lower() in X86 and VNNI.isdisjoint(flags.split())
+
+
+def int8_obstacle_of(machine: str, flags: str) -> str | None:
+    """Why INT8 is not exact or not faster than float on such a CPU; None if it is both."""
+    if saturates(machine, flags):
+        return "this CPU has no VNNI, without which INT8 saturates or is slower"
+    if machine.lower() not in X86 | ARM64:
+        return f"INT8 has not been measured on {machine}"
+    return None
+
+
+@cache
+def int8_obstacle() -> str | None:
+    return int8_obstacle_of(platform.machine(), facts().get("flags", ""))
 
 
 @cache

@@ -57,7 +57,7 @@ def test_the_defaults_are_those_of_the_documentation() -> None:
     settings = load_settings()
     assert (settings.host, settings.port) == ("127.0.0.1", 8000)
     assert settings.store == Path("models/store")
-    assert settings.default_model == "mobilenet_v2_1.0_224"
+    assert settings.default_model == ""
     assert settings.models == settings.api_keys == ()
 
 

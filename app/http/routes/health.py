@@ -25,7 +25,7 @@ async def healthz(_: NoParameters) -> Health:
 
 @router.get("/readyz", responses=documented(Stopping))
 async def readyz(gateway: Current, _: NoParameters) -> Health:
-    """All models are loaded and warmed up, and the service is not shutting down."""
+    """The default model is loaded and warmed up, and the service is not shutting down."""
     if gateway.lifecycle.stopping:
         raise Stopping("The service is shutting down; retry on another instance.")
     return Health(status="ready")
@@ -44,7 +44,8 @@ async def info(gateway: Current, _: NoParameters) -> Info:
         cores_reason=gateway.cores.reason,
         workers=gateway.scheduler.workers,
         models=[model.name for model in gateway.store],
-        runs_on={model.name: model.providers for model in gateway.store},
+        runs_on={model.name: model.providers for model in gateway.store if model.state == "loaded"},
         default_model=gateway.default_model,
+        default_reason=gateway.default_reason,
         settings=public_settings(gateway.settings),
     )

@@ -39,7 +39,7 @@ router = APIRouter(prefix="/models", tags=["models"], responses=documented(BadQu
 
 @router.get("")
 async def models(gateway: Current, _: NoParameters) -> ModelList:
-    """All loaded models with their cost."""
+    """All models with their cost; one that is not loaded yet is loaded when it is first used."""
     store = gateway.store
     return ModelList(
         models=[
@@ -48,6 +48,7 @@ async def models(gateway: Current, _: NoParameters) -> ModelList:
                 model.file_bytes,
                 model.providers,
                 default=model.name == gateway.default_model,
+                state=model.state,
             )
             for model in store
         ],
@@ -122,7 +123,11 @@ async def model(name: str, gateway: Current, _: NoParameters) -> ModelDetail:
         if variant.model == name
     ]
     return ModelDetail(
-        file_bytes=loaded.file_bytes, providers=loaded.providers, variants=rows, card=card
+        state=loaded.state,
+        file_bytes=loaded.file_bytes,
+        providers=loaded.providers,
+        variants=rows,
+        card=card,
     )
 
 

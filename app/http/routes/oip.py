@@ -95,7 +95,7 @@ async def live() -> Response:
     "/health/ready", response_model=schemas.ServerReady, responses=documented_errors(Stopping)
 )
 async def ready(gateway: Current) -> Response:
-    """All models are loaded and warmed up, and the service is not shutting down."""
+    """The default model is loaded and warmed up, and the service is not shutting down."""
     if gateway.lifecycle.stopping:
         raise Stopping("The service is shutting down; retry on another instance.")
     return JSONResponse({"ready": True})
@@ -113,9 +113,12 @@ async def model(model: NamedModel) -> Response:
     return JSONResponse(metadata.model_metadata(model))
 
 
-@model_router.get("/ready", response_model=schemas.ModelReady)
+@model_router.get(
+    "/ready", response_model=schemas.ModelReady, responses=errors_with_key(StoreUnusable)
+)
 async def model_ready(model: NamedModel) -> Response:
-    """The model is loaded. A 404 means that it is not."""
+    """The model is loaded, now if not before. A 404 means that the store does not serve it."""
+    await repository.make_ready(model)
     return JSONResponse({"name": model.name, "ready": True})
 
 
@@ -190,7 +193,9 @@ async def load(request: Request, gateway: Current, name: str) -> Response:
 @router.post(
     "/repository/models/{name}/unload",
     response_model=schemas.Done,
-    responses=errors_with_key(BadRequest, SlowBody, Forbidden, UnknownModel, LastModel),
+    responses=errors_with_key(
+        BadRequest, SlowBody, Forbidden, UnknownModel, LastModel, StoreUnusable
+    ),
     openapi_extra=_optional_body("parameters", {"type": "object"}),
 )
 async def unload(request: Request, gateway: Current, name: str) -> Response:

@@ -12,6 +12,7 @@ import pytest
 
 from models.export.export import export, untrained
 from tests.app.cli_runner import finished, refused, run
+from tests.app.model.stored_forms import FLOAT, INT8, put_float, put_int8
 from tests.app.sample_images import cat, chelsea, encode, noise
 from tests.conftest import ROOT, SMALL_V1, SMALL_V2, shared_folder
 from tests.exports import random_recipe
@@ -122,6 +123,22 @@ def test_without_the_default_model_the_first_answers_as_in_a_service(
     assert f"{SMALL_V1} at 128" in run(capsys, "predict", photo).out
     monkeypatch.setenv("GATEWAY_MODELS", SMALL_V2)
     assert f"{SMALL_V2} at" in run(capsys, "predict", photo).out
+
+
+@pytest.mark.parametrize(("obstacle", "answers"), [(None, INT8), ("this CPU is old", FLOAT)])
+def test_without_a_named_default_the_better_form_answers_as_in_a_service(
+    capsys: Capture,
+    photo: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    obstacle: str | None,
+    answers: str,
+) -> None:
+    monkeypatch.setattr("app.system.cpu.int8_obstacle", lambda: obstacle)
+    monkeypatch.delenv("GATEWAY_DEFAULT_MODEL")
+    put_int8(tmp_path)
+    put_float(tmp_path)
+    assert f"{answers} at 96" in run(capsys, "predict", photo, "--store", str(tmp_path)).out
 
 
 def test_what_is_no_file_or_too_large_is_named_and_not_read(

@@ -38,6 +38,7 @@ from app.settings import Settings
 from app.telemetry.record import start_record
 from tests.app.http.test_openapi import request_errors
 from tests.app.inference.test_scheduler import blocked
+from tests.app.model.stored_forms import FLOAT, INT8, put_float, put_int8
 from tests.app.sample_images import chelsea, encode, noise
 from tests.conftest import SMALL_V1, SMALL_V2
 from tests.processes import failed_start, metric_of, running, until
@@ -565,3 +566,29 @@ def test_without_the_port_grpc_is_not_even_imported() -> None:
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     )
     assert done.stdout == "[]\n"
+
+
+def test_a_model_that_waits_for_its_first_use_is_loaded_when_asked_about(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.service.gateway.int8_obstacle", lambda: None)
+    put_int8(tmp_path)
+    path = put_float(tmp_path)
+    port = free_port()
+    settings = Settings(store=tmp_path, cache=False, measure_s=0, grpc_port=port)
+    with served(settings) as client, grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+        opened = Channel(client, channel, port)
+        states = {model.name: model.state for model in opened.call("RepositoryIndex").models}
+        assert states == {FLOAT: "UNAVAILABLE", INT8: "READY"}
+        answer = opened.call("ModelInfer", asked(PHOTO, model=FLOAT))
+        assert answer.model_name == FLOAT
+        states = {model.name: model.state for model in opened.call("RepositoryIndex").models}
+        assert states == {FLOAT: "READY", INT8: "READY"}
+    path.touch()
+    with served(settings) as client, grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+        opened = Channel(client, channel, port)
+        path.unlink()
+        assert not opened.call("ModelReady", pb.ModelReadyRequest(name=FLOAT)).ready
+        refused(
+            lambda: opened.call("ModelInfer", asked(PHOTO, model=FLOAT)), grpc.StatusCode.INTERNAL
+        )

@@ -1,0 +1,101 @@
+"""A model whose session is opened when the first image needs it."""
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+from app.card.card import INPUT
+from app.card.card_file import read_card_file
+from app.errors import ModelFileError
+from app.model.files import FileStamp, stamp
+from app.model.model import OFFERED, Model, State
+from app.settings import Provider
+
+log = logging.getLogger(__name__)
+
+
+class LazyModel(Model):
+    """A model of the store that is described by its file until it is loaded."""
+
+    __slots__ = ("_any_batch", "_model", "_open", "_opening", "_outputs", "_path", "_stamp")
+
+    _any_batch: bool
+    _model: Model | None
+    _open: Callable[[Path], Model]
+    _opening: Lock
+    _outputs: dict[str, int]
+    _path: Path
+    _stamp: FileStamp
+
+    def __init__(self, path: Path, open_model: Callable[[Path], Model]) -> None:
+        """Read the card; `open_model` loads the file later.
+
+        Raises:
+            ModelFileError: the file cannot be read or has no valid card.
+        """
+        self._set("_stamp", stamp(path))
+        read = read_card_file(path)
+        widths = {name: shape[1] for name, shape in read.outputs.items() if name in OFFERED}
+        if any(width is None for width in widths.values()) or not read.inputs.get(INPUT):
+            raise ModelFileError(
+                f"{path}: the shapes of the graph's inputs and outputs are missing."
+            )
+        self._set("card", read.card)
+        self._set("file_bytes", self._stamp.size_bytes)
+        self._set("_any_batch", read.inputs[INPUT][0] is None)
+        self._set("_outputs", widths)
+        self._set("_path", path)
+        self._set("_open", open_model)
+        self._set("_opening", Lock())
+        self._set("_model", None)
+
+    __eq__ = object.__eq__
+    __hash__ = object.__hash__
+
+    @property
+    def state(self) -> State:
+        if self._model is not None:
+            return "loaded"
+        return "loading" if self._opening.locked() else "not_loaded"
+
+    @property
+    def session(self) -> Any:
+        self.load()
+        assert self._model is not None  # noqa: S101  it is loaded
+        return self._model.session
+
+    @property
+    def providers(self) -> list[Provider]:
+        """The execution providers that run it; none before it is loaded."""
+        return self._model.providers if self._model else []
+
+    @property
+    def outputs(self) -> dict[str, int]:
+        return dict(self._outputs)
+
+    @property
+    def any_batch(self) -> bool:
+        return self._any_batch
+
+    def load(self) -> None:
+        """Open the session, once; other threads wait for it.
+
+        Raises:
+            ModelFileError: the file cannot be loaded, or has changed since its card was read.
+        """
+        with self._opening:
+            if self._model is not None:
+                return
+            if stamp(self._path) != self._stamp:
+                raise ModelFileError(f"{self._path}: the file has changed. Reload the store.")
+            self._set("_model", self._open(self._path))
+            log.info("loaded: %s", self.name)
+
+    def release_memory(self) -> None:
+        if self._model is not None:
+            self._model.release_memory()
+
+    def _set(self, name: str, value: Any) -> None:
+        object.__setattr__(self, name, value)  # the class is frozen
