@@ -131,10 +131,10 @@ def test_a_waiting_form_is_described_as_a_loaded_one(forms: Path) -> None:
     assert waiting.outputs == {name: shapes[name] for name in ("probabilities", "embedding")}
     assert waiting.any_batch
     assert waiting.providers == []
-    assert waiting.state == "not_loaded"  # none of these has opened it
+    before = waiting.state  # none of these has opened it
     waiting.load()
+    assert (before, waiting.state) == ("not_loaded", "loaded")
     assert waiting.providers == ["cpu"]
-    assert waiting.state == "loaded"
 
 
 def test_a_waiting_form_whose_file_was_replaced_is_not_loaded_unseen(tmp_path: Path) -> None:

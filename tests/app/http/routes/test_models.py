@@ -35,6 +35,7 @@ def test_each_field_of_the_list_is_that_of_card_and_file(
     assert row == {
         "name": name,
         "default": name == SMALL_V1,
+        "state": "loaded",
         "family": card.family,
         "alpha": card.alpha,
         "resolution": card.resolution,
@@ -70,6 +71,7 @@ def test_a_model_shows_its_whole_card_but_for_the_layers(client: httpx.Client, s
     [variant] = answer.pop("variants")
     assert (variant["resolution"], variant["madds"]) == (96, card["cost"]["madds"])
     assert answer == {
+        "state": "loaded",
         "file_bytes": (store / f"{SMALL_V2}.onnx").stat().st_size,
         "providers": ["cpu"],
         "card": card,
