@@ -115,7 +115,8 @@ def _answer(
     """The JSON of a file: its result or its error."""
     answer: dict[str, Any] = {"file": str(file)}
     try:
-        return answer | classify(_read(file, limit_bytes)).model_dump(exclude_none=True)
+        result: dict[str, Any] = json.loads(classify(_read(file, limit_bytes)).to_json())
+        return answer | result
     except RequestError as error:
         return answer | {"error": error.detail}
     except OSError as error:

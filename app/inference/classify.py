@@ -148,7 +148,7 @@ def to_results(outcomes: Sequence[ImageResult | Exception]) -> list[ImageResult]
 def rank(probabilities: Float32Array, labels: Sequence[str], top_k: int) -> list[ClassScore]:
     """The `top_k` most probable of the classes [classes], in descending order, ties by id."""
     return [
-        ClassScore(class_id=index, label=labels[index], probability=probabilities[index])
+        ClassScore(index, labels[index], float(probabilities[index]))
         for index in ranked(probabilities, top_k)
     ]
 
@@ -171,5 +171,5 @@ def _result(outcome: ImageResult | Exception) -> ImageResult:
     if not isinstance(outcome, RequestError):
         raise outcome
     return ImageResult(
-        predictions=[], queue_ms=0, decode_ms=0, inference_ms=0, error=to_problem(outcome)
+        predictions=[], queue_ms=0.0, decode_ms=0.0, inference_ms=0.0, error=to_problem(outcome)
     )

@@ -1,18 +1,22 @@
 """Prometheus metrics."""
 
-from collections.abc import Iterable
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from itertools import accumulate
 
 from prometheus_client import (
     CollectorRegistry,
     Counter,
     Gauge,
-    Histogram,
     Metric,
     PlatformCollector,
     ProcessCollector,
     disable_created_metrics,
     generate_latest,
 )
+from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
+from prometheus_client.registry import Collector
 
 from app.card.card import ModelCard
 from app.telemetry.record import Record
@@ -28,6 +32,43 @@ BUCKETS_S = (
 disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series per metric, which nobody plots
 
 
+class Counts(Collector):
+    """A counter that is increased with every request: a dict takes a tenth of `Counter`'s time."""
+
+    def __init__(self, name: str, help_text: str, labels: Labels) -> None:
+        self._family = name, help_text, labels
+        self.counts: defaultdict[Labels, int] = defaultdict(int)
+
+    def collect(self) -> Iterator[Metric]:
+        name, help_text, labels = self._family
+        family = CounterMetricFamily(name, help_text, labels=labels)
+        for values, count in self.counts.items():
+            family.add_metric(values, count)
+        yield family
+
+
+class Times(Collector):
+    """A histogram by model, likewise."""
+
+    def __init__(self, name: str, help_text: str) -> None:
+        self._family = name, help_text
+        self._models: dict[str, tuple[list[int], list[float]]] = {}
+
+    def observe(self, model: str, time_ms: float) -> None:
+        if model not in self._models:
+            self._models[model] = [0] * (len(BUCKETS_S) + 1), [0.0]
+        counts, sums = self._models[model]
+        counts[bisect_left(BUCKETS_S, time_ms / 1000)] += 1
+        sums[0] += time_ms / 1000
+
+    def collect(self) -> Iterator[Metric]:
+        family = HistogramMetricFamily(*self._family, labels=["model"])
+        for model, (counts, [sum_s]) in self._models.items():
+            edges = [*map(str, BUCKETS_S), "+Inf"]
+            family.add_metric([model], list(zip(edges, accumulate(counts), strict=True)), sum_s)
+        yield family
+
+
 class Metrics:
     """All metrics of one application."""
 
@@ -35,17 +76,17 @@ class Metrics:
         self._registry = CollectorRegistry()
         ProcessCollector(registry=self._registry)
         PlatformCollector(registry=self._registry)
-        self.requests = self._counter(
-            "requests_total", "Requests by route, method and status.", ("route", "method", "status")
+        self.requests = self._counts(
+            "requests", "Requests by route, method and status.", ("route", "method", "status")
         )
-        self.images = self._counter(
-            "images_total",
+        self.images = self._counts(
+            "images",
             "Images by model and outcome: ok, or the type of their error.",
             ("model", "outcome"),
         )
-        self.queue_seconds = self._histogram("queue", "Time until a worker took the image.")
-        self.decode_seconds = self._histogram("decode", "Decoding, cropping and resizing.")
-        self.inference_seconds = self._histogram("inference", "The run of the model.")
+        self.queue_seconds = self._times("queue", "Time until a worker took the image.")
+        self.decode_seconds = self._times("decode", "Decoding, cropping and resizing.")
+        self.inference_seconds = self._times("inference", "The run of the model.")
         self.auto_images = self._counter(
             "auto_images_total",
             "Images by the variant that model=auto chose.",
@@ -73,20 +114,21 @@ class Metrics:
     def observe(self, record: Record) -> None:
         """Count an answered request, its images and their times."""
         self.count_request(record.route, record.method, record.status)
+        images, model = self.images.counts, record.model
         if record.error and record.images:
-            self.images.labels(record.model, record.error).inc(record.images)
+            images[model, record.error] += record.images
         for result in record.results:
             if result.error:
-                self.images.labels(record.model, result.error.type).inc()
+                images[model, result.error.type] += 1
                 continue
-            self.images.labels(record.model, "ok").inc()
-            self.queue_seconds.labels(record.model).observe(result.queue_ms / 1000)
-            self.decode_seconds.labels(record.model).observe(result.decode_ms / 1000)
-            self.inference_seconds.labels(record.model).observe(result.inference_ms / 1000)
+            images[model, "ok"] += 1
+            self.queue_seconds.observe(model, result.queue_ms)
+            self.decode_seconds.observe(model, result.decode_ms)
+            self.inference_seconds.observe(model, result.inference_ms)
 
     def count_request(self, route: str, method: str, status: int) -> None:
         """Count a request without a record, because it was not valid HTTP."""
-        self.requests.labels(route, method, str(status)).inc()
+        self.requests.counts[route, method, str(status)] += 1
 
     def describe_models(self, cards: Iterable[ModelCard]) -> None:
         """Publish the loaded models, and drop those that are gone."""
@@ -109,9 +151,15 @@ class Metrics:
     def _counter(self, name: str, help_text: str, labels: Labels) -> Counter:
         return Counter(f"gateway_{name}", help_text, labels, registry=self._registry)
 
-    def _histogram(self, name: str, help_text: str) -> Histogram:
-        name = f"gateway_{name}_seconds"
-        return Histogram(name, help_text, ["model"], buckets=BUCKETS_S, registry=self._registry)
+    def _counts(self, name: str, help_text: str, labels: Labels) -> Counts:
+        counts = Counts(f"gateway_{name}", help_text, labels)
+        self._registry.register(counts)
+        return counts
+
+    def _times(self, name: str, help_text: str) -> Times:
+        times = Times(f"gateway_{name}_seconds", help_text)
+        self._registry.register(times)
+        return times
 
     def _gauge(self, name: str, help_text: str, labels: Labels = ()) -> Gauge:
         return Gauge(f"gateway_{name}", help_text, labels, registry=self._registry)

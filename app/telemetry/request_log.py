@@ -52,9 +52,11 @@ def log_request(record: Record) -> None:
     level = logging.DEBUG if path in paths.QUIET else logging.INFO
     if not access.isEnabledFor(level):
         return
+    results = record.results
     times = {
-        name: round(sum(getattr(result, name) for result in record.results), 2)
-        for name in ("queue_ms", "decode_ms", "inference_ms")
+        "queue_ms": round(sum([result.queue_ms for result in results]), 2),
+        "decode_ms": round(sum([result.decode_ms for result in results]), 2),
+        "inference_ms": round(sum([result.inference_ms for result in results]), 2),
     }
     fields = {
         "id": record.id,

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from prometheus_client import Counter, Histogram
+from prometheus_client.registry import Collector
 from prometheus_client.samples import Sample
 
 from app.telemetry.metrics import Metrics
@@ -31,7 +31,7 @@ def totals(metrics: Metrics, model: str) -> Totals:
     return Totals(answered, sum(by_outcome.values()), *spent)
 
 
-def _samples(metric: Counter | Histogram, ending: str, model: str) -> list[Sample]:
+def _samples(metric: Collector, ending: str, model: str) -> list[Sample]:
     return [
         sample
         for family in metric.collect()
