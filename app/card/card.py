@@ -18,7 +18,7 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 from app.card.older_versions import upgrade
 from app.errors import CardError
 
-CARD_VERSION: Literal[4] = 4
+CARD_VERSION: Literal[5] = 5
 CARD_KEY = "mobilenet_gateway_card"
 NAME = r"^[a-z0-9][a-z0-9_.\-]{0,99}$"  # of a model
 
@@ -179,19 +179,19 @@ class QuantizationReport(CardPart):
     `compared_images` counts views of photos that took no part in calibration. `top1_agreement` is
     the percentage of them on which both models have the same top-1 class;
     `probability_difference` is the mean absolute difference of the probability of the float model's
-    top-1 class, from 0 to 1. Both times are medians of one image on one core of `device`.
+    top-1 class, from 0 to 1. Both times are medians of one image on one core of `device`; all three
+    are None in a file made from a recipe, which is the same wherever it is made.
     """
 
     source: str
     method: str
-    float_layers: tuple[str, ...]
     calibration_images: Count
     compared_images: Count
     top1_agreement: Percent
     probability_difference: float = Field(ge=0, le=1)
-    float_ms: Milliseconds
-    int8_ms: Milliseconds
-    device: str
+    float_ms: Milliseconds | None
+    int8_ms: Milliseconds | None
+    device: str | None
 
 
 class ModelCard(CardPart):
@@ -213,7 +213,7 @@ class ModelCard(CardPart):
     base_sha256         hash of the file of the base model if this model is a head on it
     """
 
-    card_version: Literal[4]
+    card_version: Literal[5]
     name: str = Field(pattern=NAME)
     family: Family
     alpha: float | None = Field(gt=0)

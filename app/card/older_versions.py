@@ -1,9 +1,11 @@
-"""Cards of versions 1 to 3, brought to version 4 as JSON objects.
+"""Cards of versions 1 to 4, brought to version 5 as JSON objects.
 
 - Version 2 added `quantization`.
 - Version 3 added `measured`.
 - Version 4 added `precision_origin`, `channels`, `head_activation`, `background` and `base_sha256`,
   and renamed `same_first_class` of the quantization report to `top1_agreement`.
+- Version 5 removed `float_layers` of the quantization report: onnxruntime computed those layers in
+  integers too. Times and device of the report may be null.
 
 What version 4 added is derived from the older fields. Values of the wrong type pass through:
 validation names them afterwards.
@@ -26,7 +28,19 @@ def upgrade(data: Any) -> Any:
         data = {**data, "card_version": 2, "quantization": None}
     if data.get("card_version") == 2 and "measured" not in data:
         data = {**data, "card_version": 3, "measured": []}
-    return _to_version_4(data) if data.get("card_version") == 3 else data
+    if data.get("card_version") == 3:
+        data = _to_version_4(data)
+    return _to_version_5(data) if data.get("card_version") == 4 else data
+
+
+def _to_version_5(card: Json) -> Json:
+    report = card.get("quantization")
+    if not isinstance(report, dict):
+        return {**card, "card_version": 5}
+    if "float_layers" not in report:
+        return card
+    kept = {key: value for key, value in report.items() if key != "float_layers"}
+    return {**card, "quantization": kept, "card_version": 5}
 
 
 def _to_version_4(card: Json) -> Json:

@@ -74,7 +74,7 @@ MODEL_DETAIL: dict[str, Any] = {
     "file_bytes": 13997144,
     "providers": ["cpu"],
     "card": {
-        "card_version": 4,
+        "card_version": 5,
         "name": MODEL,
         "family": "mobilenet_v2",
         "alpha": 1.0,

@@ -38,7 +38,14 @@ def quantize(
     ] = None,
     new_name: Annotated[
         str | None,
-        typer.Option("--name", help="Name of the INT8 model. [default: NAME_ptq]"),
+        typer.Option(
+            "--name",
+            help="Name of the INT8 model. [default: NAME_ptq, or NAME_own_ptq if the zoo has that]",
+        ),
+    ] = None,
+    recipe: Annotated[
+        Path | None,
+        typer.Option(help="Write a recipe, from which `models pull` makes the same file."),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing model.")] = False,
     store: terminal.StoreOption = None,
@@ -67,6 +74,7 @@ def quantize(
             images=images,
             method=method,
             name=new_name,
+            recipe=recipe,
             force=force,
             limits=ImageLimits.from_settings(settings),
             progress=progress,
@@ -96,11 +104,9 @@ def _report(data: dict[str, Any]) -> Group:
 
 def verdict(data: dict[str, Any]) -> str:
     """Sentences on the agreement and on whether INT8 is faster here."""
-    kept = ", ".join(data["float_layers"])
     agreement = (
         f"{data['file']}: {data['top1_agreement']:g} % top-1 agreement with the float model on "
-        f"{data['compared_images']} images that did not calibrate"
-        f"{f', with {kept} kept in float' if kept else ''}."
+        f"{data['compared_images']} images that did not calibrate."
     )
     ratio = data["float_ms"] / data["int8_ms"]
     if data["int8_ms"] <= WORTH_IT_BELOW * data["float_ms"]:

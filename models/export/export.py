@@ -12,17 +12,20 @@ from app.card.card import (
     CARD_KEY,
     CARD_VERSION,
     Accuracy,
+    Cost,
     Family,
     ModelCard,
     Origin,
     Precision,
     PrecisionOrigin,
     Preprocessing,
+    QuantizationReport,
     Resolutions,
 )
 from models.checkpoints.checkpoint import Checkpoint, LayerWeights
 from models.export import derived_weights
 from models.export.graph import FloatWriter, InputScaling, QuantizedWriter, build_graph
+from models.export.post_training_graph import PostTrainingWriter
 from models.files.atomic_file import atomic_write
 from models.files.onnx_file import MAX_BYTES, read_model
 from models.network import resolution as resolutions
@@ -36,6 +39,9 @@ from models.network.network import Network
 GRAPH_BYTES_PER_LAYER: dict[Precision, int] = {"fp32": 250, "int8": 1000}
 
 
+POST_TRAINING = "ptq"  # in the name of a model quantised after training
+
+
 @dataclass(frozen=True, slots=True)
 class Recipe:
     """Everything about a checkpoint that its weights do not tell.
@@ -43,7 +49,8 @@ class Recipe:
     `background` is True for 1001-class checkpoints whose class 0 means "none of the others":
     `probabilities` of the exported graph leave it out, so that class ids are ImageNet's for every
     model. `integer_weights` is True for a checkpoint that its publisher quantised: it is exported
-    in int8, or in fp32 with dequantised weights.
+    in int8, or in fp32 with dequantised weights. `post_training` is the report on its quantization
+    if its int8 form is this project's.
     """
 
     family: Family
@@ -59,6 +66,7 @@ class Recipe:
     labels: tuple[str, ...]
     design: Design = PAPER_DESIGN
     integer_weights: bool = False
+    post_training: QuantizationReport | None = None
 
     def network(self) -> Network:
         """The network at its trained resolution."""
@@ -71,10 +79,15 @@ class Recipe:
         if self.variant:
             parts.append(self.variant)
         if precision == "int8":
-            parts.append("int8")
+            parts.append(POST_TRAINING if self.post_training else "int8")
         return "_".join(parts)
 
     def card(self, precision: Precision) -> ModelCard:
+        if precision == "int8" and self.post_training:
+            cost = network_cost(self.network(), precision)
+            return post_training_card(
+                self.card("fp32"), self.name(precision), cost, self.post_training
+            )
         return ModelCard(
             card_version=CARD_VERSION,
             name=self.name(precision),
@@ -105,6 +118,25 @@ class Recipe:
         return "float_of_int8" if self.integer_weights else "float"
 
 
+def post_training_card(
+    card: ModelCard, name: str, cost: Cost, report: QuantizationReport
+) -> ModelCard:
+    """The card of a model quantised after training, from the float model's.
+
+    It has no accuracy: the published one is the float model's.
+    """
+    changes = {
+        "name": name,
+        "precision": "int8",
+        "precision_origin": "post_training_int8",
+        "accuracy": None,
+        "measured": (),
+        "cost": cost,
+        "quantization": report,
+    }
+    return ModelCard.model_validate(dict(card) | changes)
+
+
 def export(recipe: Recipe, checkpoint: Checkpoint, precision: Precision, folder: Path) -> Path:
     """Write `<name>.onnx` into `folder`, whole or not at all; return its path.
 
@@ -129,23 +161,26 @@ def build(recipe: Recipe, checkpoint: Checkpoint, precision: Precision) -> onnx.
         return build_graph(network, writer, recipe.background)
     if checkpoint.quantization is None:
         raise ValueError("this checkpoint is not quantised, so it has no int8 form")
-    return build_graph(network, QuantizedWriter(checkpoint.quantization), recipe.background)
+    writes = PostTrainingWriter if recipe.post_training else QuantizedWriter
+    return build_graph(network, writes(checkpoint.quantization), recipe.background)
 
 
-def write_checked(model: onnx.ModelProto, card: ModelCard, folder: Path) -> Path:
+def write_checked(
+    model: onnx.ModelProto, card: ModelCard, folder: Path, version: str = __version__
+) -> Path:
     """Put the card into the model, check the graph and write `<name>.onnx`; return its path.
 
     Raises:
         onnx.checker.ValidationError: the graph is not valid ONNX.
     """
-    set_card(model, card)
+    set_card(model, card, version)
     onnx.checker.check_model(model, full_check=True)
     return write_model(model, folder / f"{card.name}.onnx")
 
 
-def set_card(model: onnx.ModelProto, card: ModelCard) -> None:
-    """Put the card and the version of this project into the model."""
-    model.producer_version = __version__
+def set_card(model: onnx.ModelProto, card: ModelCard, version: str = __version__) -> None:
+    """Put the card and the version of what made it into the model."""
+    model.producer_version = version
     onnx.helper.set_model_props(model, {CARD_KEY: card.model_dump_json()})
 
 

@@ -4,7 +4,7 @@ Layers, connections, padding and activations are read from the graph, so everyth
 `models.export.graph.FloatWriter` wrote can be read without its checkpoint.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from onnx import helper, numpy_helper
 from app.arrays import Float32Array
 from app.card.card import CARD_KEY, ModelCard, parse_card
 from models.checkpoints.checkpoint import Checkpoint, LayerWeights
+from models.export.export import Recipe, check_weights
 from models.export.graph import IMAGE_OFFSET, IMAGE_SCALED, InputScaling
 from models.files.onnx_file import read_model
 from models.network.layers import Add, Conv, GlobalPool, Linear, Nonlinearity, Padding, pads
@@ -78,6 +79,27 @@ def read_exported(path: Path) -> Exported:
     return _Reader(model.graph, card).read()
 
 
+def exported_form(recipe: Recipe, checkpoint: Checkpoint) -> Exported:
+    """What `read_exported` reads from the float file of a checkpoint, without the file.
+
+    Raises:
+        ValueError: the weights do not fit the network.
+    """
+    network = recipe.network()
+    check_weights(network, checkpoint)
+    layers = dict(checkpoint.layers)
+    [first] = [node.name for node in network.nodes if INPUT in node.inputs]
+    layers[first] = replace(layers[first], kernel=recipe.scaling.fold(layers[first].kernel))
+    scaling = _of_offset(recipe.scaling.offset)
+    return Exported(recipe.card("fp32"), network, Checkpoint(layers), scaling, recipe.background)
+
+
+def _of_offset(offset: Float32Array) -> InputScaling:
+    """The scaling that subtracts an offset, in pixel values, and leaves the scale unchanged."""
+    red, green, blue = offset.astype(np.float64).ravel() / 255
+    return InputScaling(mean=(red, green, blue), std=(1 / 255,) * 3)
+
+
 class _Reader:
     def __init__(self, graph: onnx.GraphProto, card: ModelCard) -> None:
         self.graph = graph
@@ -92,12 +114,11 @@ class _Reader:
         for node in self.graph.node:
             if node.op_type not in WITHOUT_LAYER:
                 self._add(node)
-        offset = self._constant(IMAGE_OFFSET).astype(np.float64).ravel() / 255
         return Exported(
             self.card,
             self.network,
             Checkpoint(self.weights),
-            InputScaling(mean=(offset[0], offset[1], offset[2]), std=(1 / 255,) * 3),
+            _of_offset(self._constant(IMAGE_OFFSET)),
             background=any(node.op_type == "Slice" for node in self.graph.node),
         )
 

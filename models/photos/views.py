@@ -77,21 +77,24 @@ def collect_views(
     """Up to `count` views: the first view of every photo comes before any second one.
 
     With more photos than `count`, the selected ones are spread evenly over the sorted names, which
-    often group photos by class or by day. `on_photo` is called after each photo, at most `count`
-    times.
+    often group photos by class or by day. `on_photo` is called after each of them.
 
     Raises:
         ValueError: a file is damaged; the message names it.
     """
-    photo_count = min(count, len(files))
-    selected = [files[at * len(files) // photo_count] for at in range(photo_count)]
-    by_photo = []
+    selected, by_photo = evenly_spread(files, count), []
     for path in selected:
         # All views of a photo at once, so that its bytes can be dropped.
-        by_photo.append(_first_views(path, card, limits, ceil(count / photo_count)))
+        by_photo.append(_first_views(path, card, limits, ceil(count / len(selected))))
         on_photo()
     ordered = (view for views in zip_longest(*by_photo) for view in views if view is not None)
     return list(islice(ordered, count))
+
+
+def evenly_spread(files: Sequence[Path], count: int) -> list[Path]:
+    """At most `count` of the files, from first to last."""
+    chosen = min(count, len(files))
+    return [files[at * len(files) // chosen] for at in range(chosen)]
 
 
 def _first_views(path: Path, card: ModelCard, limits: ImageLimits, count: int) -> list[Uint8Array]:

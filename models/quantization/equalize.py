@@ -18,10 +18,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from app.arrays import Float32Array
-from models.checkpoints.checkpoint import LayerWeights
 from models.network.layers import Conv
-from models.network.network import INPUT, Network, Node
+from models.network.network import Network
 from models.quantization.calibration import Activations
+from models.recipes.factors import STEPS, Factors, tensors_with_shared_factors
 
 # A channel that was nearly zero during calibration may still become large.
 MAX_FACTOR = 32.0
@@ -32,51 +32,29 @@ RELU6_LIMIT = 6.0
 
 @dataclass(frozen=True, slots=True)
 class Equalized:
-    layers: dict[str, LayerWeights]
+    """The factors, and the statistics of the activations after they are applied."""
+
+    factors: Factors
     activations: dict[str, Activations]
 
 
 def equalize(
-    network: Network,
-    layers: Mapping[str, LayerWeights],
-    activations: Mapping[str, Activations],
-    migration: float = 0.5,
+    network: Network, activations: Mapping[str, Activations], migration: float = 0.5
 ) -> Equalized:
     """Make the ranges of the channels of every tensor between convolutions more equal.
 
     `migration` is the share, from 0 to 1, of the difference between linear channels that moves into
     the weights of the next layer.
     """
-    layers, activations = dict(layers), dict(activations)
-    for group in tensors_with_shared_factors(network):
-        factors = _factors(network, group, activations, migration)
-        for node in network.nodes:
-            if node.name in group and node.name in layers:
-                layers[node.name] = _scale_output(layers[node.name], factors)
-            if node.name in layers and node.inputs[0] in group:
-                layers[node.name] = _scale_input(node, layers[node.name], factors)
-        for name in group:
-            activations[name] = activations[name].scaled(factors)
-    return Equalized(layers, activations)
-
-
-def tensors_with_shared_factors(network: Network) -> list[frozenset[str]]:
-    """Groups of tensors, by name, that must share their factors.
-
-    Excludes tensors with any other reader than a convolution or a sum: the pooled features are an
-    output of the model and must not change.
-    """
-    group = {node.name: {node.name} for node in network.nodes}
-    for node in network.nodes:
-        if node.layer.kind == "add":
-            merged = set.union(group[node.name], *(group[name] for name in node.inputs))
-            group |= dict.fromkeys(merged, merged)
-    fixed = {INPUT, network.last}
-    for node in network.nodes:
-        if node.layer.kind != "add" and not isinstance(node.layer, Conv):
-            fixed |= {node.name, *node.inputs}
-    unique = {frozenset(names): None for names in group.values()}
-    return [names for names in unique if names.isdisjoint(fixed)]
+    activations, factors = dict(activations), {}
+    for first, group in tensors_with_shared_factors(network).items():
+        steps = np.floor(_factors(network, group, activations, migration) * STEPS).astype(np.int32)
+        if (steps == STEPS).all():
+            continue
+        factors[first] = steps
+        scale = np.asarray(steps / STEPS, np.float32)
+        activations |= {name: activations[name].scaled(scale) for name in group}
+    return Equalized(factors, activations)
 
 
 def _factors(
@@ -109,12 +87,3 @@ def _neighbours(network: Network, group: frozenset[str]) -> tuple[bool, bool, bo
     }
     readers = {node.layer.kind for node in network.nodes if not group.isdisjoint(node.inputs)}
     return "relu6" in activations, activations != {None}, readers == {"depthwise"}
-
-
-def _scale_output(weights: LayerWeights, factors: Float32Array) -> LayerWeights:
-    return LayerWeights(weights.kernel * factors[:, None, None, None], weights.bias * factors)
-
-
-def _scale_input(node: Node, weights: LayerWeights, factors: Float32Array) -> LayerWeights:
-    shape = (-1, 1, 1, 1) if node.layer.kind == "depthwise" else (1, -1, 1, 1)
-    return LayerWeights(weights.kernel / factors.reshape(shape), weights.bias)

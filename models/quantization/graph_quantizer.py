@@ -51,7 +51,7 @@ class GraphQuantizer:
         for method in methods:
             session = new_session(self._quantized(method).SerializeToString())
             scores = probabilities(session, self.photos.comparison)
-            yield Trial(method, (), agreement(self.reference, scores))
+            yield Trial(method, agreement(self.reference, scores))
             on_method()
 
     def graph(self, trial: Trial) -> onnx.ModelProto:

@@ -1,24 +1,26 @@
 """Methods of post-training quantization, from the simplest to the most elaborate."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
-from models.checkpoints.checkpoint import Affine, LayerWeights, Quantization
+from models.checkpoints.checkpoint import Affine
 from models.export.exported import Exported
 from models.network.layers import Conv
 from models.network.network import INPUT
 from models.quantization.calibration import Activations
 from models.quantization.equalize import RELU6_LIMIT, equalize
-from models.quantization.quantized_graph import PostTrainingWriter
 from models.quantization.ranges import RULES, RangeRule, affine
 from models.quantization.rounding import (
     bias_correction,
     image_affine,
     image_correction,
-    quantize_layer,
+    in_bias_steps,
+    weight_scales,
 )
+from models.recipes.factors import Factors, move_factors
+from models.recipes.integers import CalibratedNumbers, LayerNumbers
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +32,6 @@ class Method:
     relu6_range   always 0 to 6 after ReLU6 instead of the rule
     migration     equalize, with this share for linear channels; None disables equalization
     correct_bias  compensate the mean rounding error in the bias
-    float_layers  number of layers, most sensitive first, that stay in float
     """
 
     name: str
@@ -39,7 +40,6 @@ class Method:
     relu6_range: bool = False
     migration: float | None = None
     correct_bias: bool = False
-    float_layers: int = 0
 
 
 METHODS: tuple[Method, ...] = (
@@ -50,46 +50,35 @@ METHODS: tuple[Method, ...] = (
     Method("mse", ranges="mse"),
     Method("corrected", ranges="percentile", correct_bias=True),
     Method("equalized", ranges="mse", correct_bias=True, migration=0.5),
-    Method("mixed", ranges="mse", correct_bias=True, migration=0.5, float_layers=3),
 )
 
 
-@dataclass(frozen=True, slots=True)
-class QuantizedWeights:
-    """The integers of a model, and its weights in float for layers that stay in float."""
-
-    quantization: Quantization
-    layers: Mapping[str, LayerWeights]
-
-    def writer(self, float_layers: Iterable[str]) -> PostTrainingWriter:
-        kept = {name: self.layers[name] for name in float_layers}
-        return PostTrainingWriter(self.quantization, kept)
-
-
-def quantize_model(
+def calibrate(
     model: Exported, activations: Mapping[str, Activations], method: Method
-) -> QuantizedWeights:
-    layers: Mapping[str, LayerWeights] = model.checkpoint.layers
+) -> CalibratedNumbers:
+    """What a method finds for a model with these statistics of its activations."""
+    layers = model.checkpoint.layers
+    factors: Factors = {}
     if method.migration is not None:
-        equalized = equalize(model.network, layers, activations, method.migration)
-        layers, activations = equalized.layers, equalized.activations
+        equalized = equalize(model.network, activations, method.migration)
+        factors, activations = equalized.factors, equalized.activations
+        layers = move_factors(model.network, layers, factors)
     offset = model.scaling.offset.ravel()
     affines = {INPUT: image_affine(offset), **_affines(model, activations, method)}
-    integers = {}
+    found = {}
     for node in model.network.nodes:
         if node.name not in layers:
             continue
         weights, [source] = layers[node.name], node.inputs
-        bias_shift = np.zeros_like(weights.bias)
+        affine = affines[source]
+        scales = weight_scales(weights, affine, method.per_channel)
+        shift = np.zeros_like(weights.bias)
         if source == INPUT:
-            bias_shift = image_correction(weights, offset, affines[INPUT])
+            shift = image_correction(weights, offset, affine)
         elif method.correct_bias:
-            layer = quantize_layer(weights, affines[source], bias_shift, method.per_channel)
-            bias_shift = bias_correction(node, weights, layer, activations[source], affines[source])
-        integers[node.name] = quantize_layer(
-            weights, affines[source], bias_shift, method.per_channel
-        )
-    return QuantizedWeights(Quantization(integers, affines), layers)
+            shift = bias_correction(node, weights, scales, activations[source], affine)
+        found[node.name] = LayerNumbers(scales, in_bias_steps(shift, affine, scales))
+    return CalibratedNumbers(affines, factors, found)
 
 
 def _affines(

@@ -6,7 +6,7 @@ from pathlib import Path
 from app.arrays import Uint8Array
 from app.card.card import ModelCard
 from app.images.limits import ImageLimits
-from models.photos.views import collect_views, photo_files
+from models.photos.views import collect_views, evenly_spread, photo_files
 from models.progress import Progress, StepCounter
 
 COMPARISON_EVERY = 4
@@ -15,11 +15,17 @@ MIN_PHOTOS = 4
 
 @dataclass(frozen=True, slots=True)
 class PhotoSplit:
-    """Images that calibrate, that compare the methods, and that the card's report is about."""
+    """Images that calibrate, that compare the methods, and that the card's report is about.
+
+    The files are their photos; `report_files` is empty without a holdout.
+    """
 
     calibration: list[Uint8Array]
     comparison: list[Uint8Array]
     report: list[Uint8Array]
+    calibration_files: tuple[Path, ...]
+    comparison_files: tuple[Path, ...]
+    report_files: tuple[Path, ...]
 
 
 def split_photos(
@@ -55,4 +61,5 @@ def split_photos(
     parts = (calibrating, files[::COMPARISON_EVERY], held_out)
     on_photo = StepCounter(progress, "reading photos", sum(min(count, len(part)) for part in parts))
     views = [collect_views(part, card, limits, count, on_photo) if part else [] for part in parts]
-    return PhotoSplit(views[0], views[1], views[2] or views[1])
+    used = [tuple(evenly_spread(part, count)) for part in parts]
+    return PhotoSplit(views[0], views[1], views[2] or views[1], *used)

@@ -7,15 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import onnx
+import onnxruntime
 
-from app.arrays import Float32Array, Uint8Array
 from app.card.card import Cost, ModelCard, QuantizationReport
 from app.images.limits import ImageLimits
 from app.model.runtime import new_session
 from app.system.cpu import device
-from models.export.export import write_checked
+from models.export.export import POST_TRAINING, post_training_card, write_checked
 from models.export.exported import Exported, ForeignGraphError
 from models.export.graph import build_graph
+from models.export.post_training_graph import PostTrainingWriter
+from models.files.atomic_file import atomic_write
 from models.importing.report import free_name
 from models.importing.weights.rebuild import float_form
 from models.network.cost import network_cost
@@ -24,12 +26,13 @@ from models.quantization.agreement import agreement, probabilities
 from models.quantization.calibration import observe
 from models.quantization.core_time import core_ms
 from models.quantization.graph_quantizer import GraphQuantizer
-from models.quantization.methods import METHODS, Method, QuantizedWeights, quantize_model
+from models.quantization.methods import METHODS, Method, calibrate
 from models.quantization.photo_split import PhotoSplit, split_photos
 from models.quantization.trial import Trial, choose_trial
-
-SUFFIX = "_ptq"
-IMAGES_FOR_SENSITIVITY = 32
+from models.recipes.file import make_recipe, write_from_recipe
+from models.recipes.integers import CalibratedNumbers, integer_form
+from models.recipes.recipe import Measured, Recipe, as_text
+from models.zoo.zoo import zoo
 
 
 class Quantizer:
@@ -48,43 +51,28 @@ class Quantizer:
     def compare(self, methods: Sequence[Method]) -> Iterator[Trial]:
         on_method = StepCounter(self.progress, "comparing methods", len(methods))
         for method in methods:
-            weights = quantize_model(self.model, self.activations, method)
-            layers = self._most_sensitive(weights, method.float_layers)
-            scores = self._probabilities(weights, layers, self.photos.comparison)
-            yield Trial(method, layers, agreement(self.reference, scores))
+            session = new_session(self._graph(self.numbers(method)).SerializeToString())
+            scores = probabilities(session, self.photos.comparison)
+            yield Trial(method, agreement(self.reference, scores))
             on_method()
 
     def graph(self, trial: Trial) -> onnx.ModelProto:
-        weights = quantize_model(self.model, self.activations, trial.method)
-        return self._graph(weights, trial.float_layers)
+        return self._graph(self.numbers(trial.method))
 
     def cost(self, _: onnx.ModelProto) -> Cost:
         return network_cost(self.model.network, "int8")
 
-    def _graph(self, weights: QuantizedWeights, float_layers: Sequence[str]) -> onnx.ModelProto:
-        writer = weights.writer(float_layers)
-        return build_graph(self.model.network, writer, self.model.background)
+    def numbers(self, method: Method) -> CalibratedNumbers:
+        return calibrate(self.model, self.activations, method)
 
-    def _probabilities(
-        self, weights: QuantizedWeights, float_layers: Sequence[str], images: Sequence[Uint8Array]
-    ) -> Float32Array:
-        session = new_session(self._graph(weights, float_layers).SerializeToString())
-        return probabilities(session, images)
+    def _graph(self, numbers: CalibratedNumbers) -> onnx.ModelProto:
+        network, layers = self.model.network, self.model.checkpoint.layers
+        writer = PostTrainingWriter(integer_form(network, layers, numbers))
+        return build_graph(network, writer, self.model.background)
 
-    def _most_sensitive(self, weights: QuantizedWeights, count: int) -> tuple[str, ...]:
-        """The layers that reduce the divergence most when each alone stays in float."""
-        if not count:
-            return ()
-        images = self.photos.comparison[:IMAGES_FOR_SENSITIVITY]
-        # The first layer stays quantized: it reads the image, which is in integers.
-        names = [node.name for node in self.model.network.nodes if node.name in weights.layers][1:]
-        on_layer = StepCounter(self.progress, "looking for sensitive layers", len(names))
-        divergences = {}
-        for name in names:
-            scores = self._probabilities(weights, [name], images)
-            divergences[name] = agreement(self.reference[: len(images)], scores).divergence
-            on_layer()
-        return tuple(sorted(names, key=divergences.__getitem__)[:count])
+
+AnyQuantizer = Quantizer | GraphQuantizer
+OpenQuantizer = Callable[[PhotoSplit, Progress], AnyQuantizer]
 
 
 def quantize(
@@ -96,21 +84,24 @@ def quantize(
     images: int = 256,
     method: str | None = None,
     name: str | None = None,
+    recipe: Path | None = None,
     force: bool = False,
     limits: ImageLimits,
     progress: Progress,
 ) -> dict[str, Any]:
     """Quantize the float model at `path`, write it into `folder`, and return the report.
 
-    `force` replaces an existing model of the same name.
+    `recipe` is a file to write what calibration found into; the model is then the one that this
+    recipe makes anywhere. `force` replaces an existing model of the same name.
 
     Raises:
         ValueError: the model is quantized already, the method is not one for it, photos are
-            missing, or the name is malformed, belongs to the zoo or exists already.
+            missing, the name is malformed, belongs to the zoo or exists already, or a recipe is
+            asked for a graph whose layers are unknown.
     """
     with _opened(path) as (card, known, open_quantizer):
         methods = _chosen(method, known)
-        name = free_name(name or f"{card.name}{SUFFIX}")
+        name = free_name_for(card, name, recipe)
         target = folder / f"{name}.onnx"
         if target.exists() and not force:
             raise ValueError(
@@ -119,39 +110,86 @@ def quantize(
             )
         photos = split_photos(card, calibration, holdout, images, limits, progress)
         quantizer = open_quantizer(photos, progress)
+        if recipe and not isinstance(quantizer, Quantizer):
+            raise ValueError(f"The layers of {card.name} are unknown, so it can have no recipe.")
         trials = list(quantizer.compare(methods))
         best = choose_trial(trials)
         graph = quantizer.graph(best)
-    session = new_session(graph.SerializeToString())
-    result = agreement(
-        probabilities(quantizer.session, photos.report), probabilities(session, photos.report)
-    )
-    float_ms, int8_ms = core_ms((quantizer.session, session), photos.report[:1] * 2)
-    report = QuantizationReport(
-        source=card.name,
-        method=best.method.name,
-        float_layers=best.float_layers,
-        calibration_images=len(photos.calibration),
-        compared_images=result.images,
-        top1_agreement=round(100 * result.top1_agreement, 2),
-        probability_difference=round(result.probability_difference, 5),
-        float_ms=round(float_ms, 3),
-        int8_ms=round(int8_ms, 3),
-        device=device(),
-    )
-    made = _card(card, name, quantizer.cost(graph), report)
-    write_checked(graph, made, folder)
+        session = new_session(graph.SerializeToString())
+        report, times = _report(card, best, quantizer, session)
+        if recipe and isinstance(quantizer, Quantizer):
+            made = _recipe(quantizer, best, name, report)
+            with atomic_write(recipe) as file:
+                file.write(as_text(made).encode())
+            write_from_recipe(quantizer.model, made, folder)
+        else:
+            timed = report.model_copy(update=times)
+            cost = quantizer.cost(graph)
+            write_checked(graph, post_training_card(card, name, cost, timed), folder)
     return {
         "model": name,
         "file": str(target),
         "file_bytes": target.stat().st_size,
+        "recipe": str(recipe) if recipe else None,
         **report.model_dump(mode="json"),
+        **times,
         "ladder": [trial.as_data() for trial in trials],
     }
 
 
-AnyQuantizer = Quantizer | GraphQuantizer
-OpenQuantizer = Callable[[PhotoSplit, Progress], AnyQuantizer]
+def _report(
+    card: ModelCard, trial: Trial, quantizer: AnyQuantizer, session: Any
+) -> tuple[QuantizationReport, dict[str, Any]]:
+    """The report without times, and the times of both models on this device."""
+    photos = quantizer.photos
+    result = agreement(
+        probabilities(quantizer.session, photos.report), probabilities(session, photos.report)
+    )
+    report = QuantizationReport(
+        source=card.name,
+        method=trial.method.name,
+        calibration_images=len(photos.calibration),
+        compared_images=result.images,
+        top1_agreement=round(100 * result.top1_agreement, 2),
+        probability_difference=round(result.probability_difference, 5),
+        float_ms=None,
+        int8_ms=None,
+        device=None,
+    )
+    float_ms, int8_ms = core_ms((quantizer.session, session), photos.report[:1] * 2)
+    times = {"float_ms": round(float_ms, 3), "int8_ms": round(int8_ms, 3), "device": device()}
+    return report, times
+
+
+def _recipe(quantizer: Quantizer, trial: Trial, name: str, report: QuantizationReport) -> Recipe:
+    photos = quantizer.photos
+    held_out = photos.report_files
+    measured = Measured(
+        by=f"models quantize, onnxruntime {onnxruntime.__version__}, {device()}",
+        photos=held_out[0].parent.name if held_out else "the comparison photos",
+        images=report.compared_images,
+        top1_agreement=report.top1_agreement,
+    )
+    return make_recipe(
+        quantizer.model,
+        quantizer.numbers(trial.method),
+        name,
+        report,
+        (photos.calibration_files, photos.comparison_files),
+        (measured,),
+    )
+
+
+def free_name_for(card: ModelCard, name: str | None, recipe: Path | None) -> str:
+    """The name of the quantized model; that of the zoo's is for the recipe of it.
+
+    Raises:
+        ValueError: it is malformed or belongs to the zoo.
+    """
+    usual = f"{card.name}_{POST_TRAINING}"
+    if recipe and name in {None, usual}:
+        return usual
+    return free_name(name or (f"{card.name}_own_{POST_TRAINING}" if usual in zoo() else usual))
 
 
 @contextmanager
@@ -175,17 +213,3 @@ def _chosen(name: str | None, methods: Sequence[Method]) -> Sequence[Method]:
         return found
     names = ", ".join(method.name for method in methods)
     raise ValueError(f"Unknown method {name!r}. Supported for this model: {names}.")
-
-
-def _card(card: ModelCard, name: str, cost: Cost, report: QuantizationReport) -> ModelCard:
-    """The card of the quantized model, without accuracy, which is the float model's."""
-    changes = {
-        "name": name,
-        "precision": "int8",
-        "precision_origin": "post_training_int8",
-        "accuracy": None,
-        "measured": (),
-        "cost": cost,
-        "quantization": report,
-    }
-    return ModelCard.model_validate(dict(card) | changes)

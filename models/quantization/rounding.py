@@ -1,14 +1,14 @@
-"""Rounding float weights and biases to integers."""
+"""Scales of weights, and corrections of biases for what rounding changes on average."""
 
 import numpy as np
 
 from app.arrays import Float32Array, Float64Array
-from models.checkpoints.checkpoint import Affine, LayerWeights, QuantizedLayer
+from models.checkpoints.checkpoint import Affine, LayerWeights
 from models.network.network import Node
 from models.quantization.calibration import Activations
 from models.quantization.ranges import fake_quantize
+from models.recipes.integers import WEIGHT_LEVELS, Corrections, bias_steps, round_kernel
 
-WEIGHT_LEVELS = 127
 # A bias shares its int32 accumulator with the products.
 MAX_BIAS = 1 << 30
 
@@ -18,36 +18,26 @@ def image_affine(offset: Float32Array) -> Affine:
     return Affine(1.0, round(float(offset.mean())))  # pixels are integers already
 
 
-def quantize_layer(
-    weights: LayerWeights, source: Affine, bias_shift: Float32Array, per_channel: bool = True
-) -> QuantizedLayer:
-    """Round kernel and bias of a layer whose input has the affine `source`.
+def weight_scales(weights: LayerWeights, source: Affine, per_channel: bool = True) -> Float32Array:
+    """Scale of each output channel [out] of a layer whose input has the affine `source`.
 
-    `bias_shift` [out] is added to the bias. A channel with a bias and nearly zero weights gets a
-    scale that is large enough for the bias.
+    A channel with a bias and nearly zero weights gets a scale that is large enough for the bias.
     """
-    kernel, bias = weights.kernel.astype(np.float64), weights.bias.astype(np.float64) + bias_shift
-    magnitude = np.abs(kernel).max(axis=(1, 2, 3))
+    magnitude = np.abs(weights.kernel.astype(np.float64)).max(axis=(1, 2, 3))
     if not per_channel:
         magnitude = np.full_like(magnitude, magnitude.max())
-    min_scales = np.maximum(np.abs(bias) / (source.scale * MAX_BIAS), np.finfo(np.float32).tiny)
-    scales = np.maximum(magnitude / WEIGHT_LEVELS, min_scales).astype(np.float32)
-    wide = scales.astype(np.float64)
-    rounded = np.round(kernel / wide[:, None, None, None])
-    return QuantizedLayer(
-        kernel=np.clip(rounded, -WEIGHT_LEVELS, WEIGHT_LEVELS).astype(np.int8),
-        scales=scales,
-        zero_points=np.zeros(len(scales), np.int8),
-        bias=np.round(bias / (source.scale * wide)).astype(np.int32),
-    )
+    bias = np.abs(weights.bias.astype(np.float64))
+    minimum = np.maximum(bias / (source.scale * MAX_BIAS), np.finfo(np.float32).tiny)
+    return np.asarray(np.maximum(magnitude / WEIGHT_LEVELS, minimum), np.float32)
 
 
-def dequantized_kernel(layer: QuantizedLayer) -> Float64Array:
-    return layer.kernel * layer.scales.astype(np.float64)[:, None, None, None]
+def in_bias_steps(shift: Float32Array, source: Affine, scales: Float32Array) -> Corrections:
+    """A shift of the biases [out], in steps of the biases."""
+    return np.rint(shift.astype(np.float64) / bias_steps(source, scales)).astype(np.int32)
 
 
 def bias_correction(
-    node: Node, weights: LayerWeights, layer: QuantizedLayer, source: Activations, affine: Affine
+    node: Node, weights: LayerWeights, scales: Float32Array, source: Activations, affine: Affine
 ) -> Float32Array:
     """Bias shift [out] that compensates the mean error of rounding the weights and the input.
 
@@ -56,8 +46,13 @@ def bias_correction(
     rounding_error = fake_quantize(source.samples, affine) - source.samples
     rounded_mean = source.mean + rounding_error.mean(axis=0)
     before = _mean_output(node, weights.kernel.astype(np.float64), source.mean)
-    after = _mean_output(node, dequantized_kernel(layer), rounded_mean)
+    after = _mean_output(node, rounded_kernel(weights.kernel, scales), rounded_mean)
     return (before - after).astype(np.float32)
+
+
+def rounded_kernel(kernel: Float32Array, scales: Float32Array) -> Float64Array:
+    """A kernel rounded to the levels of its channels."""
+    return round_kernel(kernel, scales) * scales.astype(np.float64)[:, None, None, None]
 
 
 def image_correction(weights: LayerWeights, offset: Float32Array, affine: Affine) -> Float32Array:

@@ -13,17 +13,15 @@ REQUIRED_IMPROVEMENT = 0.95
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """A method, the layers that it leaves in float, and how it compares with the float model."""
+    """A method, and how it compares with the float model."""
 
     method: Method
-    float_layers: tuple[str, ...]
     result: Agreement
 
     def as_data(self) -> dict[str, Any]:
         return {
             "method": self.method.name,
             "compared_images": self.result.images,
-            "float_layers": list(self.float_layers),
             "top1_agreement": round(100 * self.result.top1_agreement, 2),
             "probability_difference": round(self.result.probability_difference, 5),
             "divergence": round(self.result.divergence, 5),

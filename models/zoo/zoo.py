@@ -1,7 +1,7 @@
 """The published checkpoints as typed records, and their export into the store."""
 
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from functools import cache
@@ -14,14 +14,19 @@ from models.checkpoints.checkpoint import Checkpoint, CheckpointError
 from models.checkpoints.keras import keras_h5
 from models.checkpoints.tflite import tflite
 from models.checkpoints.torch import timm, torchvision
-from models.export.export import Recipe, export
+from models.export.export import POST_TRAINING, Recipe, export
+from models.export.exported import exported_form
 from models.export.graph import OUTPUTS
 from models.files.hashes import sha256_of
 from models.files.onnx_file import read_model
+from models.recipes.file import sha256_as_made, write_from_recipe
+from models.recipes.recipe import Recipe as Int8Recipe
+from models.recipes.recipe import read_recipe
 from models.zoo.imagenet import imagenet_labels
 from models.zoo.records import Format, Zoo, ZooCheckpoint, ZooFile, ZooModel
 
 ZOO_FILE = Path(__file__).with_name("zoo.toml")
+RECIPES = Path(__file__).with_name("recipes")  # NAME.json makes the model NAME
 DEFAULT_MODEL = "mobilenet_v2_1.0_224"
 
 
@@ -41,6 +46,7 @@ class Entry:
     checkpoint: ZooCheckpoint
     files: dict[str, ZooFile]
     format: Format
+    int8_recipe: Int8Recipe | None = None
 
     @property
     def pinned(self) -> bool:
@@ -86,7 +92,18 @@ def zoo() -> dict[str, Entry]:
         for checkpoint in table.all_checkpoints()
         for model in checkpoint.models
     ]
-    return {entry.name: entry for entry in entries}
+    return {entry.name: entry for entry in _with_recipes(entries)}
+
+
+def _with_recipes(entries: Iterable[Entry]) -> Iterator[Entry]:
+    """Each entry, followed by the INT8 form that a recipe makes of it."""
+    for entry in entries:
+        yield entry
+        path = RECIPES / f"{entry.name}_{POST_TRAINING}.json"
+        if path.is_file():
+            int8 = read_recipe(path)
+            recipe = replace(entry.recipe, accuracy=None, post_training=int8.report)
+            yield replace(entry, name=int8.name, precision="int8", recipe=recipe, int8_recipe=int8)
 
 
 def find(name: str) -> Entry:
@@ -142,6 +159,9 @@ def export_entry(entry: Entry, locate: Callable[[Entry], list[Path]], store: Pat
     }
     try:
         checkpoint = read_checkpoint(entry, paths)
+        if entry.int8_recipe:
+            float_model = exported_form(entry.recipe_of(unpinned), checkpoint)
+            return write_from_recipe(float_model, entry.int8_recipe, store)
         return export(entry.recipe_of(unpinned), checkpoint, entry.precision, store)
     except (CheckpointError, ValueError) as error:
         raise WrongWeights(
@@ -160,6 +180,8 @@ def is_current(entry: Entry, store: Path) -> bool:
     if not path.is_file():
         return False
     try:
+        if entry.int8_recipe:
+            return sha256_as_made(path) == entry.int8_recipe.file_sha256
         model = read_model(path, external_data=False)
         metadata = {item.key: item.value for item in model.metadata_props}
         stored = parse_card(metadata[CARD_KEY])

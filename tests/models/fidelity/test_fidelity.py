@@ -31,7 +31,11 @@ FLOAT = [
     for name, entry in zoo().items()
     if entry.precision == "fp32" and entry.checkpoint.format == "tflite_float" and entry.pinned
 ]
-INT8 = [name for name, entry in zoo().items() if entry.precision == "int8" and entry.pinned]
+INT8 = [
+    name
+    for name, entry in zoo().items()
+    if entry.precision == "int8" and entry.pinned and not entry.int8_recipe
+]
 
 
 @pytest.fixture(scope="module")

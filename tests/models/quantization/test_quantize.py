@@ -18,13 +18,15 @@ from app.model.model import Model, load_model
 from models.commands.quantize import verdict
 from models.export.exported import read_exported
 from models.export.graph import build_graph
+from models.export.post_training_graph import PostTrainingWriter
 from models.onnx_cost.graph_cost import graph_cost
 from models.photos.views import collect_views, photo_files
 from models.quantization.agreement import agreement, probabilities
 from models.quantization.calibration import observe
-from models.quantization.methods import METHODS, quantize_model
+from models.quantization.methods import METHODS, calibrate
 from models.quantization.photo_split import split_photos
 from models.quantization.trial import Trial, choose_trial
+from models.recipes.integers import integer_form
 from tests.app.cli_runner import refused, run
 from tests.conftest import REAL_MODEL
 from tests.exports import export_random
@@ -103,23 +105,8 @@ def test_all_methods_are_tried_and_the_best_one_is_used(
     assert said["file"] == str(tmp_path / "small.onnx")
     trials = {trial["method"]: trial for trial in said["ladder"]}
     assert list(trials) == [method.name for method in METHODS]
-    assert len(trials["mixed"]["float_layers"]) == 3
-    kinds = {item.name: item.data_type for item in mixed_graph(path, scenes, trials["mixed"])}
-    for name in trials["mixed"]["float_layers"]:
-        assert kinds[f"{name}.weight"] == onnx.TensorProto.FLOAT
     best = min(trial["divergence"] for trial in trials.values())
     assert trials[said["method"]]["divergence"] * 0.94 < best
-
-
-def mixed_graph(path: Path, scenes: Path, trial: Any) -> Any:
-    """Constants of the graph that keeps a trial's layers in float."""
-    model = read_exported(path)
-    images = collect_views(photo_files(scenes), model.card, LIMITS, 2)
-    method = next(one for one in METHODS if one.name == trial["method"])
-    writer = quantize_model(model, observe(path, model.network, images), method).writer(
-        trial["float_layers"]
-    )
-    return build_graph(model.network, writer, model.background).graph.initializer
 
 
 @pytest.mark.parametrize(
@@ -241,9 +228,9 @@ def test_a_method_that_is_hardly_better_is_not_chosen() -> None:
         reference = np.array([[0.9, 0.1]], np.float32)
         answers = np.array([[probability, 1 - probability]], np.float32)
         method = next(one for one in METHODS if one.name == name)
-        return Trial(method, (), agreement(reference, answers))
+        return Trial(method, agreement(reference, answers))
 
-    trials = [trial("per_channel", 0.8), trial("mse", 0.85), trial("mixed", 0.8505)]
+    trials = [trial("per_channel", 0.8), trial("mse", 0.85), trial("equalized", 0.8505)]
     assert choose_trial(trials).method.name == "mse"
 
 
@@ -257,7 +244,7 @@ def test_a_method_that_is_hardly_better_is_not_chosen() -> None:
 )
 def test_the_verdict_says_whether_int8_pays(int8_ms: float, device: str, says: str) -> None:
     data = {
-        "file": "m", "top1_agreement": 99.0, "compared_images": 5, "float_layers": [],
+        "file": "m", "top1_agreement": 99.0, "compared_images": 5,
         "float_ms": 6.0, "int8_ms": int8_ms, "device": device,
     }  # fmt: skip
     assert says in verdict(data)
@@ -306,13 +293,18 @@ def test_the_default_model_keeps_its_answers_on_photos_it_was_not_calibrated_on(
 
 def test_the_integers_are_the_kernels_of_the_file(scenes: Path, tmp_path: Path) -> None:
     path = export_random(tmp_path, "mobilenet_v2", 0.1, 96)
-    plain = {"method": "per_channel", "float_layers": ()}
-    made = {item.name: numpy_helper.to_array(item) for item in mixed_graph(path, scenes, plain)}
+    model = read_exported(path)
+    images = collect_views(photo_files(scenes), model.card, LIMITS, 2)
+    method = next(one for one in METHODS if one.name == "per_channel")
+    numbers = calibrate(model, observe(path, model.network, images), method)
+    integers = integer_form(model.network, model.checkpoint.layers, numbers)
+    graph = build_graph(model.network, PostTrainingWriter(integers), model.background).graph
+    made = {item.name: numpy_helper.to_array(item) for item in graph.initializer}
     kernels = [item for item in onnx.load(path).graph.initializer if item.name.endswith(".weight")]
     assert len(kernels) == 53
     for kernel in kernels:
-        integers = made[kernel.name]
-        assert integers.dtype == np.int8
-        assert abs(integers).max() == 127
-        scales = made[f"{kernel.name}_scale"].reshape(-1, *[1] * (integers.ndim - 1))
-        assert (abs(integers * scales - numpy_helper.to_array(kernel)) < 0.501 * scales).all()
+        rounded = made[kernel.name]
+        assert rounded.dtype == np.int8
+        assert abs(rounded).max() == 127
+        scales = made[f"{kernel.name}_scale"].reshape(-1, *[1] * (rounded.ndim - 1))
+        assert (abs(rounded * scales - numpy_helper.to_array(kernel)) < 0.501 * scales).all()

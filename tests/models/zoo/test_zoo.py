@@ -18,6 +18,7 @@ from models.zoo.fetch import Fetcher
 from models.zoo.records import PackageOrigin, UrlOrigin, Zoo
 from models.zoo.zoo import (
     DEFAULT_MODEL,
+    RECIPES,
     ZOO_FILE,
     Entry,
     WrongWeights,
@@ -50,12 +51,13 @@ def test_an_entry_is_a_model_that_can_be_exported(entry: Entry) -> None:
     sizes = [file.file_bytes for file in entry.files.values() if file.file_bytes]
     assert entry.download_bytes == (sum(sizes) if len(sizes) == len(entry.files) else None)
     assert entry.pinned or entry.download_bytes is None
-    assert (card.accuracy is None) == (entry.recipe.variant == "qat")
+    assert (card.accuracy is None) == (entry.recipe.variant == "qat" or bool(entry.int8_recipe))
 
 
 def test_every_model_has_a_name_of_its_own() -> None:
     checkpoints = Zoo.model_validate(table()).all_checkpoints()
-    assert len(ENTRIES) == sum(len(checkpoint.models) for checkpoint in checkpoints)
+    made = sum(len(checkpoint.models) for checkpoint in checkpoints)
+    assert len(ENTRIES) == made + len(list(RECIPES.glob("*.json")))
 
 
 def test_every_file_is_part_of_a_checkpoint() -> None:
@@ -144,7 +146,11 @@ def test_the_default_model_comes_from_a_package_first() -> None:
 
 @pytest.mark.parametrize(
     "entry",
-    [entry for entry in ENTRIES if entry.download_bytes and entry.name != DEFAULT_MODEL],
+    [
+        entry
+        for entry in ENTRIES
+        if entry.download_bytes and entry.checkpoint.format != "torchvision"
+    ],
     ids=lambda entry: entry.name,
 )
 def test_the_files_beside_the_checkout_are_those_that_are_pinned(
