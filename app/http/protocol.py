@@ -65,6 +65,7 @@ class Protocol(HttpToolsProtocol):
         self._closing: LingeringClose | None = None
         self._half_closed: HalfClosed | None = None
         self.idle_since = self.loop.time()
+        self.body_since: float | None = None  # while one arrives
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
         super().connection_made(transport)
@@ -123,10 +124,10 @@ class Protocol(HttpToolsProtocol):
             self.cycle.keep_alive = False
         except httptools.HttpParserError:
             error = self._head_error or coding_error(self.headers)
-            self._reject(error or BadRequest("This is not valid HTTP (RFC 9112)."))
+            self.reject(error or BadRequest("This is not valid HTTP (RFC 9112)."))
         else:
             if self._head.pending_bytes > MAX_HEAD_BYTES or len(self.headers) > MAX_HEADERS:
-                self._reject(_long_head())
+                self.reject(_long_head())
             elif self._head.pending_bytes and self.is_idle and self._head_timer is None:
                 self._expect_head()
 
@@ -141,6 +142,7 @@ class Protocol(HttpToolsProtocol):
             raise self._head_error  # the parser turns it into an error of its own
         self._head.clear()
         self._stop_head_timer()
+        self.body_since = self.loop.time()
         path, _, query_string = self.url.partition(b"?")
         if path == PREDICT.encode() and self._is_plain():
             request = FastPredict(self, self._gateway, self.headers)
@@ -162,7 +164,7 @@ class Protocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         self._head.clear()
-        self._input = Input.HEAD
+        self._input, self.body_since = Input.HEAD, None
         if isinstance(self.cycle, FastPredict):
             self.cycle.end()
         else:
@@ -172,7 +174,7 @@ class Protocol(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         if self._pending_error is not None and not self.pipeline:
-            self._reject(self._pending_error)
+            self.reject(self._pending_error)
         elif self._closing is None:
             self.idle_since = self.loop.time()
             super().on_response_complete()
@@ -262,7 +264,7 @@ class Protocol(HttpToolsProtocol):
             self._head_timer.cancel()
             self._head_timer = None
 
-    def _reject(self, error: RequestError) -> None:
+    def reject(self, error: RequestError) -> None:
         """Read no further; answer with the error behind the answers to all earlier requests."""
         in_body = self._input is Input.BODY
         self._input = Input.NOTHING

@@ -189,6 +189,7 @@ def silent_grpc_calls(port: int) -> None:
 
 READ_NOTHING = b"GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n" * 32
 HALF_A_HEAD = b"GET /healthz HTTP/1.1\r\nX: "
+HALF_A_BODY = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 99\r\n\r\nx"
 WHOLE_REQUEST = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
 ATTACKS: dict[str, Callable[[int], None]] = {
     "JPEG of 5,000 scans": image(lambda: jpeg(3000, 2000, scans=[(1, 2, 3)] * 5000)),
@@ -211,6 +212,7 @@ ATTACKS: dict[str, Callable[[int], None]] = {
     "clients that never read": hold(READ_NOTHING, SILENT_CLIENTS // 8),
     "idle connections": hold(WHOLE_REQUEST, SILENT_CLIENTS),
     "unfinished heads": hold(HALF_A_HEAD, SILENT_CLIENTS),
+    "unfinished bodies": hold(HALF_A_BODY, SILENT_CLIENTS),
     "slow bodies of 16 MB": slow_bodies,
     "paths of 60 kB": long_paths,
 }

@@ -13,8 +13,15 @@ from pathlib import Path
 import httpx
 import pytest
 
-from app.errors import BadRequest, Overloaded, RequestError, UnsupportedTransferCoding
+from app.errors import (
+    BadRequest,
+    Overloaded,
+    RequestError,
+    SlowBody,
+    UnsupportedTransferCoding,
+)
 from tests.app.problems import assert_problem
+from tests.conftest import SMALL_V1
 from tests.processes import LIVELINESS_S, Service, running, until
 from tests.robustness.sockets import closed_by_server, connection, head, reply, upload
 from tests.robustness.traffic import classify, light_image
@@ -70,12 +77,10 @@ def test_idle_connections_make_room_for_new_ones(store: Path) -> None:
         assert lines[0].endswith("Dropped an idle connection for a new one: 8 of 8 were in use.")
 
 
-def test_when_every_connection_has_a_request_a_new_one_gets_a_503(store: Path) -> None:
+def test_when_every_connection_waits_for_its_answer_a_new_one_gets_a_503(store: Path) -> None:
     with running(store, max_connections=4, **PATIENT) as service, ExitStack() as stack:
         for _ in range(4):
-            opened = stack.enter_context(connection(service))
-            opened.sendall(head(Content_Length=100, Expect="100-continue"))
-            assert opened.recv(100).startswith(b"HTTP/1.1 100 ")  # it is in flight
+            stack.enter_context(not_reading(service))
         with connection(service) as late:
             late.sendall(head("/healthz", "GET"))
             answer = reply(late)
@@ -83,6 +88,31 @@ def test_when_every_connection_has_a_request_a_new_one_gets_a_503(store: Path) -
         assert answer.headers["Retry-After"] == "1"
         assert b"4 of 4 are in use" in answer.body
         assert "Rejected a connection: 4 of 4 are in use." in service.log
+
+
+@pytest.mark.parametrize("path", ["/predict", f"/v2/models/{SMALL_V1}/infer"])
+def test_the_body_that_arrives_for_longest_makes_room_for_a_new_connection(
+    store: Path, path: str
+) -> None:
+    """Clients that send a body slowly would hold all connections until their deadlines."""
+    with running(store, max_connections=3, **PATIENT) as service, ExitStack() as stack:
+        slow = [stack.enter_context(connection(service)) for _ in range(3)]
+        for opened in slow:
+            opened.sendall(head(path, Content_Length=100, Expect="100-continue"))
+            assert opened.recv(100).startswith(b"HTTP/1.1 100 ")  # it is in flight
+            opened.sendall(b"{")
+        until(lambda: _is_answered(service), "a new connection is served")
+        answer = reply(slow[0])
+        assert answer.status == SlowBody.status
+        assert b"while others found no connection" in answer.body
+        assert closed_by_server(slow[0])
+        assert not _is_dropped(slow[2])
+
+
+def _is_answered(service: Service) -> bool:
+    with connection(service) as opened:
+        opened.sendall(head("/healthz", "GET"))
+        return reply(opened).status == 200
 
 
 def test_a_flood_of_connections_makes_few_log_lines(store: Path) -> None:
