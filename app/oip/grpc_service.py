@@ -113,8 +113,16 @@ class InferenceService:
         inference = GrpcInference(self.gateway, record)
         head = partial(inference.open, _headers(context), context.time_remaining())
 
+        async def read_message() -> object:
+            inference.waits_until = ""
+            return await context.read()
+
         async def read_body() -> None:
-            message = await self._read(context) if body is None else body
+            if body is None:
+                inference.waits_until = "a place to read the message was free. Retry later."
+                message = await self.limits.reading.read(read_message)
+            else:
+                message = body
             inference.take(_require_message(message))
 
         async def wait_for(ticket: Ticket[ImageRun]) -> Sequence[ImageRun | Exception]:
@@ -196,16 +204,12 @@ class InferenceService:
 
         return handle
 
-    async def _read(self, context: Context) -> Any:
-        """The message of a call, read when memory for it is available."""
-        return await self.limits.reading.read(context.read)
-
     async def _read_small(self, kind: type[Message], context: Context) -> Message:
         """The parsed message of a call without images."""
         limit_ms = self.gateway.settings.deadline_ms
         try:
             async with asyncio.timeout(limit_ms / 1000):
-                return _parse(kind, _require_message(await self._read(context)))
+                return _parse(kind, _require_message(await self.limits.reading.read(context.read)))
         except TimeoutError:
             raise SlowBody(f"The message did not arrive within {limit_ms:g} ms.") from None
 

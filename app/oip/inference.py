@@ -43,17 +43,25 @@ def find_model(gateway: Gateway, name: str, version: str = "") -> Model:
 class Inference(AdmittedRequest):
     """One inference. In order: `admit`, `choose`, `queue`, `conclude`, `close`."""
 
-    __slots__ = ("_plan", "_request", "model")
+    __slots__ = ("_plan", "_request", "model", "waits_until")
 
     def __init__(self, gateway: Gateway, record: Record) -> None:
         super().__init__(gateway, record)
         self.model: Model
         self._request: InferRequest
         self._plan: Plan
+        self.waits_until = ""  # if its body waits for a turn, not for the client
 
     def choose(self, name: str, version: str) -> None:
         self.model = find_model(self.gateway, name, version)
         self.record.model = self.model.name
+
+    def too_late(self) -> SlowBody | DeadlineExceeded:
+        if self.waits_until and self.ticket is None:
+            return DeadlineExceeded(
+                f"The deadline of {self.deadline_ms:g} ms passed before {self.waits_until}"
+            )
+        return super().too_late()
 
     def queue(self, request: InferRequest) -> Ticket[ImageRun]:
         """Queue the images of a request; its `timeout` may shorten the deadline.
@@ -95,7 +103,7 @@ class Inference(AdmittedRequest):
 class HttpInference(Inference):
     """One inference over HTTP. In order: `open`, `take`, `start`, `answer`, `close`."""
 
-    __slots__ = ("_json_bytes", "_structure", "_waits_for_turn")
+    __slots__ = ("_json_bytes", "_structure")
 
     def open(self, name: str, version: str, headers: Headers) -> None:
         """Admit the request and read its head; `headers` have lower-case names.
@@ -115,7 +123,6 @@ class HttpInference(Inference):
                 )
         self._json_bytes = rest_codec.read_json_bytes(length)
         self._structure = JsonStructure(rest_codec.JSON_LIMITS, self._json_bytes)
-        self._waits_for_turn = False
 
     def take(self, chunk: bytes) -> None:
         """Add a chunk to the body.
@@ -133,16 +140,9 @@ class HttpInference(Inference):
 
     def parse_delay_s(self) -> float:
         delay_s = self.gateway.parse_turns.wait_s(self._structure.values)
-        self._waits_for_turn = delay_s > 0
+        if delay_s:
+            self.waits_until = "the numbers were parsed. Send pixels as binary data."
         return delay_s
-
-    def too_late(self) -> SlowBody | DeadlineExceeded:
-        if self._waits_for_turn and self.ticket is None:
-            return DeadlineExceeded(
-                f"The deadline of {self.deadline_ms:g} ms passed before the numbers were parsed. "
-                "Send pixels as binary data."
-            )
-        return super().too_late()
 
     def start(self) -> Ticket[ImageRun]:
         return self.queue(rest_codec.read_request(self.body(), self._json_bytes, self.model.name))

@@ -29,7 +29,7 @@ from app.errors import (
 )
 from app.oip import inference_pb2 as pb
 from app.oip.grpc_codec import MAX_DETAIL_BYTES, STATUS_CODES, status_code
-from app.oip.grpc_limits import GrpcLimits
+from app.oip.grpc_limits import GrpcLimits, Reading
 from app.oip.grpc_service import GrpcInference, InferenceService
 from app.oip.tensors import pack_bytes
 from app.paths import OIP_SERVICE
@@ -442,19 +442,22 @@ class Patient:
 
 
 @pytest.mark.parametrize(
-    ("sends", "kind", "said"),
+    ("sends", "places", "kind", "said"),
     [
-        (True, DeadlineExceeded, r"^The deadline of 50 ms passed: "),
-        (False, SlowBody, r"^The body did not arrive within 50 ms\."),
+        (True, 1, DeadlineExceeded, r"^The deadline of 50 ms passed: "),
+        (False, 1, SlowBody, r"^The body did not arrive within 50 ms\."),
+        (True, 0, DeadlineExceeded, r"^The deadline of 50 ms passed before a place to read "),
     ],
 )
 def test_a_call_ends_at_its_deadline_on_the_server_although_nobody_cancels_it(
-    gateway: Gateway, sends: bool, kind: type[RequestError], said: str
+    gateway: Gateway, sends: bool, places: int, kind: type[RequestError], said: str
 ) -> None:
     """With a client the library cancels the call at about the same time."""
 
     async def run() -> None:
-        service = InferenceService(gateway, GrpcLimits(1, 1, 1))
+        limits = GrpcLimits(1, 1, 1)
+        limits.reading = Reading(places)
+        service = InferenceService(gateway, limits)
         call: Any = Patient(sends)
         blocker, first = await blocked(gateway.scheduler)
         async with asyncio.timeout(20):  # less than 50 s, should the unit be wrong
