@@ -27,7 +27,7 @@ ARG SOURCE_DATE_EPOCH=315532800
 RUN /opt/build/bin/pip wheel --quiet --no-deps --no-build-isolation --wheel-dir /wheel . \
     && /opt/build/bin/pip install --quiet --no-deps --no-index /wheel/*.whl
 # Names of the zoo, or --all. Weights in models/weights are used instead of a download.
-ARG MODELS=mobilenet_v2_1.0_224
+ARG MODELS="mobilenet_v2_1.0_224 mobilenet_v2_1.0_224_ptq"
 # SC2086: MODELS is a list, which the shell must split.
 # hadolint ignore=SC2086
 RUN --mount=type=cache,target=/root/.cache/pip \

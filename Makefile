@@ -12,7 +12,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-serve: $(VENV)/.serve models/store/mobilenet_v2_1.0_224.onnx  ## set up, fetch the default model and serve it on port 8000
+serve: $(VENV)/.serve models/store/mobilenet_v2_1.0_224.onnx models/store/mobilenet_v2_1.0_224_ptq.onnx  ## set up, fetch both forms of the default model and serve them on port 8000
 	$(BIN)/mobilenet-gateway serve
 
 test: $(VENV)/.dev models/store/mobilenet_v2_1.0_224.onnx  ## set up and run all tests
@@ -115,8 +115,8 @@ lock: $(VENV)/.dev  ## pin the requirements of the image again; UPGRADE=1 upgrad
 clean:  ## remove environments, caches, builds, screenshots and results of measurements; models and weights stay
 	rm -rf $(VENV) .venv-clients loadtest/.venvs loadtest/results build tests/page/shots .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage*
 
-models/store/mobilenet_v2_1.0_224.onnx: | $(VENV)/.serve
-	$(BIN)/mobilenet-gateway models pull
+models/store/mobilenet_v2_1.0_224.onnx models/store/mobilenet_v2_1.0_224_ptq.onnx: | $(VENV)/.serve
+	$(BIN)/mobilenet-gateway models pull $(basename $(notdir $@))
 
 # The marker is written last: without Debian's python3-venv, or after Ctrl-C, the environment has an
 # interpreter but no pip.

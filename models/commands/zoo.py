@@ -73,7 +73,8 @@ def show_model(
 
 def pull(
     names: Annotated[
-        list[str] | None, typer.Argument(help="Models of the zoo. [default: mobilenet_v2_1.0_224]")
+        list[str] | None,
+        typer.Argument(help="Models of the zoo. [default: both forms of the default model]"),
     ] = None,
     everything: Annotated[bool, typer.Option("--all", help="Pull all models of the zoo.")] = False,
     store: terminal.StoreOption = None,
@@ -96,7 +97,7 @@ def pull(
     download is recorded and checked from then on.
     """
     from models.zoo.fetch import Fetcher
-    from models.zoo.zoo import DEFAULT_MODEL, ZooError, export_entry, find, is_current, zoo
+    from models.zoo.zoo import DEFAULT_FORMS, ZooError, export_entry, find, is_current, zoo
 
     folder = terminal.store_folder(store)
     if everything and names:
@@ -110,7 +111,7 @@ def pull(
     ):
         fetcher = Fetcher(cache, tuple(weights), progress, offline, _print_waiting)
         # Resolve every name first, so that a typo fails before any download.
-        entries = [find(name) for name in (zoo() if everything else names or [DEFAULT_MODEL])]
+        entries = [find(name) for name in (zoo() if everything else names or DEFAULT_FORMS)]
         for entry in entries:
             if not force and is_current(entry, folder):
                 terminal.print_status(f"{entry.name}: already in {folder}")

@@ -26,6 +26,7 @@ from models.checkpoints.checkpoint import Checkpoint, LayerWeights
 from models.export import derived_weights
 from models.export.graph import FloatWriter, InputScaling, QuantizedWriter, build_graph
 from models.export.post_training_graph import PostTrainingWriter
+from models.export.self_test import put_self_test
 from models.files.atomic_file import atomic_write
 from models.files.onnx_file import MAX_BYTES, read_model
 from models.network import resolution as resolutions
@@ -166,14 +167,16 @@ def build(recipe: Recipe, checkpoint: Checkpoint, precision: Precision) -> onnx.
 
 
 def write_checked(
-    model: onnx.ModelProto, card: ModelCard, folder: Path, version: str = __version__
+    model: onnx.ModelProto, card: ModelCard, folder: Path, self_test: str | None = None
 ) -> Path:
     """Put the card into the model, check the graph and write `<name>.onnx`; return its path.
 
     Raises:
         onnx.checker.ValidationError: the graph is not valid ONNX.
     """
-    set_card(model, card, version)
+    set_card(model, card)
+    if self_test:
+        put_self_test(model, self_test)
     onnx.checker.check_model(model, full_check=True)
     return write_model(model, folder / f"{card.name}.onnx")
 

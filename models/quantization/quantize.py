@@ -17,6 +17,7 @@ from models.export.export import POST_TRAINING, post_training_card, write_checke
 from models.export.exported import Exported, ForeignGraphError
 from models.export.graph import build_graph
 from models.export.post_training_graph import PostTrainingWriter
+from models.export.self_test import compute_self_test
 from models.files.atomic_file import atomic_write
 from models.importing.report import free_name
 from models.importing.weights.rebuild import float_form
@@ -125,7 +126,8 @@ def quantize(
         else:
             timed = report.model_copy(update=times)
             cost = quantizer.cost(graph)
-            write_checked(graph, post_training_card(card, name, cost, timed), folder)
+            self_test = compute_self_test(graph, card.resolution) if card.channels == 3 else None
+            write_checked(graph, post_training_card(card, name, cost, timed), folder, self_test)
     return {
         "model": name,
         "file": str(target),

@@ -11,6 +11,7 @@ from models.export.export import post_training_card, set_card
 from models.export.exported import Exported
 from models.export.graph import build_graph
 from models.export.post_training_graph import PostTrainingWriter
+from models.export.self_test import compute_self_test, put_self_test
 from models.files.atomic_file import atomic_write
 from models.files.hashes import sha256_of
 from models.files.onnx_file import read_model
@@ -23,19 +24,30 @@ VERSION = "recipe 1"
 
 
 def recipe_file(
-    model: Exported, numbers: CalibratedNumbers, name: str, report: QuantizationReport
+    model: Exported,
+    numbers: CalibratedNumbers,
+    name: str,
+    report: QuantizationReport,
+    self_test: str | None,
 ) -> bytes:
     """The bytes of the INT8 file of a float model.
 
     Raises:
         onnx.checker.ValidationError: the graph is not valid ONNX.
     """
-    quantization = integer_form(model.network, model.checkpoint.layers, numbers)
-    graph = build_graph(model.network, PostTrainingWriter(quantization), model.background)
+    graph = recipe_graph(model, numbers)
     cost = network_cost(model.network, "int8")
     set_card(graph, post_training_card(model.card, name, cost, report), VERSION)
+    if self_test:
+        put_self_test(graph, self_test)
     onnx.checker.check_model(graph, full_check=True)
     return graph.SerializeToString(deterministic=True)
+
+
+def recipe_graph(model: Exported, numbers: CalibratedNumbers) -> onnx.ModelProto:
+    """The INT8 graph of a float model, without a card."""
+    quantization = integer_form(model.network, model.checkpoint.layers, numbers)
+    return build_graph(model.network, PostTrainingWriter(quantization), model.background)
 
 
 def make_recipe(
@@ -50,15 +62,18 @@ def make_recipe(
     calibration, comparison = (
         tuple(Photo(name=path.name, sha256=sha256_of(path)) for path in part) for part in photos
     )
+    self_test = compute_self_test(recipe_graph(model, numbers), model.card.resolution)
+    content = recipe_file(model, numbers, name, report, self_test)
     return Recipe(
         recipe_version=RECIPE_VERSION,
         name=name,
-        file_sha256=sha256(recipe_file(model, numbers, name, report)).hexdigest(),
+        file_sha256=sha256(content).hexdigest(),
         checkpoint=model.card.origin.files,
         report=report,
         measured=measured,
         calibration_photos=calibration,
         comparison_photos=comparison,
+        self_test=self_test,
         **lines_of(numbers),
     )
 
@@ -73,7 +88,8 @@ def write_from_recipe(model: Exported, recipe: Recipe, folder: Path) -> Path:
     if model.card.origin.files != recipe.checkpoint:
         made_from = ", ".join(f"{file.name} ({file.sha256})" for file in recipe.checkpoint)
         raise RecipeError(f"the recipe of {recipe.name} belongs to {made_from}")
-    content = recipe_file(model, recipe.numbers(model.network), recipe.name, recipe.report)
+    numbers = recipe.numbers(model.network)
+    content = recipe_file(model, numbers, recipe.name, recipe.report, recipe.self_test)
     if (found := sha256(content).hexdigest()) != recipe.file_sha256:
         raise RecipeError(
             f"the recipe of {recipe.name} made a file with SHA-256 {found}, expected "

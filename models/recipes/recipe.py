@@ -66,6 +66,7 @@ class Recipe(RecipePart):
     checkpoint   the files with the float weights
     report       the quantization report of the card
     measured     on photos that neither calibrated nor compared methods
+    self_test    what the file computes for a fixed image, which is put into the file
     activations  scale and zero point of each tensor
     factors      of the channels of a group of tensors, in 1/32, by the group's first tensor
     layers       scale of each output channel's weights, and what to add to its bias, in its steps
@@ -79,6 +80,7 @@ class Recipe(RecipePart):
     measured: tuple[Measured, ...]
     calibration_photos: tuple[Photo, ...]
     comparison_photos: tuple[Photo, ...]
+    self_test: str | None = None
     activations: dict[str, tuple[Scale, Level]]
     factors: dict[str, tuple[Factor, ...]]
     layers: dict[str, LayerLine]

@@ -10,6 +10,7 @@ from pathlib import Path
 from app import __version__
 from app.card.card import CARD_KEY, Accuracy, Origin, Precision, SourceFile, parse_card
 from app.errors import CardError
+from app.model import forms
 from models.checkpoints.checkpoint import Checkpoint, CheckpointError
 from models.checkpoints.keras import keras_h5
 from models.checkpoints.tflite import tflite
@@ -27,7 +28,8 @@ from models.zoo.records import Format, Zoo, ZooCheckpoint, ZooFile, ZooModel
 
 ZOO_FILE = Path(__file__).with_name("zoo.toml")
 RECIPES = Path(__file__).with_name("recipes")  # NAME.json makes the model NAME
-DEFAULT_MODEL = "mobilenet_v2_1.0_224"
+DEFAULT_MODEL = forms.DEFAULT_MODEL
+DEFAULT_FORMS = (DEFAULT_MODEL, f"{DEFAULT_MODEL}_{POST_TRAINING}")  # what an installation brings
 
 
 class ZooError(Exception):

@@ -13,6 +13,8 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from app.card.card import CARD_KEY, Measurement, parse_card
+from app.model import self_test
+from app.model.model import load_model
 from models.commands.cli import commands
 from models.export.export import read_metadata, replace_card
 from models.export.exported import Exported, read_exported
@@ -20,7 +22,7 @@ from models.quantization.quantize import free_name_for
 from models.recipes.file import sha256_as_made, write_from_recipe
 from models.recipes.recipe import Recipe, RecipeError, as_text, read_recipe
 from models.zoo.fetch import Fetcher
-from models.zoo.zoo import DEFAULT_MODEL, RECIPES, export_entry, find, is_current, zoo
+from models.zoo.zoo import DEFAULT_MODEL, RECIPES, Entry, export_entry, find, is_current, zoo
 from tests.conftest import ROOT
 from tests.exports import export_random
 
@@ -186,3 +188,19 @@ def test_a_recipe_of_the_zoo_tells_where_it_comes_from(entry: Any) -> None:
     assert card.precision_origin == "post_training_int8"
     assert card.quantization.device is None
     assert (RECIPES / f"{entry.name}.json").stat().st_size < 300_000
+
+
+def test_the_file_has_a_self_test_that_the_service_finds_and_passes(
+    recipe: Recipe, model: Exported, tmp_path: Path
+) -> None:
+    made = load_model(write_from_recipe(model, recipe, tmp_path))
+    assert self_test.obstacle(made) is None
+    mirrored = made.embedding(self_test.image(96)[:, :, ::-1])
+    assert recipe.self_test
+    assert self_test.deviation(mirrored, recipe.self_test) > self_test.TOLERANCE
+
+
+@pytest.mark.parametrize("entry", OF_ZOO, ids=lambda entry: entry.name)
+def test_every_recipe_of_the_zoo_has_a_self_test(entry: Entry) -> None:
+    assert entry.int8_recipe
+    assert entry.int8_recipe.self_test
