@@ -9,9 +9,9 @@ from typing import Literal
 
 import httpx
 import uvicorn
-from fastapi import FastAPI
+from starlette.types import ASGIApp
 
-from app.http.application import create_app
+from app.http.application import Application
 from app.http.protocol import Protocol
 from app.http.server import KEEP_ALIVE_S
 from app.settings import Settings
@@ -23,12 +23,12 @@ def served(
     settings: Settings, keep_alive_s: int = KEEP_ALIVE_S
 ) -> AbstractContextManager[httpx.Client]:
     """A client of a service with these settings, on a free port."""
-    return serving(create_app(settings), Protocol, keep_alive_s)
+    return serving(Application(settings), Protocol, keep_alive_s)
 
 
 @contextmanager
 def serving(
-    app: FastAPI,
+    app: ASGIApp,
     http: type[asyncio.Protocol] | Literal["httptools"] = "httptools",
     keep_alive_s: int = KEEP_ALIVE_S,
 ) -> Iterator[httpx.Client]:

@@ -12,7 +12,7 @@ import typer
 from mobilenet_gateway_client._command.arguments import DESCRIPTION, Parser, add_arguments
 
 from app.commands.cli import COMMANDS, cli
-from app.http.application import create_app
+from app.http.application import Application
 from app.settings import Settings
 from tests.conftest import ROOT
 
@@ -98,7 +98,7 @@ def logs() -> Iterator[Text]:
 
 def openapi() -> Iterator[Text]:
     """Titles and descriptions of the API reference, with the line of `app` that they begin on."""
-    found = _described(create_app(Settings()).openapi())
+    found = _described(Application(Settings()).api.openapi())
     lines = [
         (path, number, line)
         for path in sorted((ROOT / "app").rglob("*.py"))

@@ -6,7 +6,6 @@ application, or a function of program name and arguments that returns the exit s
 """
 
 import inspect
-import os
 import sys
 from collections.abc import Callable, Sequence
 from importlib.metadata import EntryPoint, entry_points
@@ -18,12 +17,12 @@ from typer.core import TyperCommand
 
 from app import __version__
 from app.commands.predict import predict
-from app.errors import GatewayError
-from app.settings import CONFIG_VARIABLE, Settings, load_settings, variable
+from app.commands.serve import INSTALL, ending_in_one_line
+from app.commands.serve import serve as run
+from app.settings import CONFIG_VARIABLE, Settings, variable
 
 PROGRAM = "mobilenet-gateway"
 COMMANDS = "mobilenet_gateway.commands"
-INSTALL = {"models": "pip install '.[build]'", "classify": "pip install ./client"}
 OWN_COMMANDS = ("serve", "predict", "version")
 ArgumentsCommand: TypeAlias = Callable[[str, Sequence[str]], int]
 cli = typer.Typer(
@@ -40,17 +39,8 @@ def main() -> None:
     """Run a command; an error that a person can fix is printed as one line, without traceback."""
     if not {*sys.argv[1:2]} & {*OWN_COMMANDS}:
         _add_installed_commands()
-    try:
+    with ending_in_one_line(sys.argv[1] if sys.argv[1:] else ""):
         cli(prog_name=PROGRAM)
-    except GatewayError as error:
-        sys.exit(f"error: {error}")
-    except ModuleNotFoundError as error:  # the runtime image has only what serves
-        command = sys.argv[1]
-        install = INSTALL.get(command, "pip install .")
-        sys.exit(
-            f"error: `{command}` needs the module {error.name}, which is not installed. "
-            f"Run `{install}` in a checkout."
-        )
 
 
 def setting_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -82,19 +72,7 @@ def _option(name: str) -> Any:
 @setting_options
 def serve(config: Path | None, **given: Any) -> None:
     """Load the models and answer HTTP requests."""
-    from app.system import memory
-
-    memory.pause_garbage_collection()
-    if config:
-        os.environ[CONFIG_VARIABLE] = str(config)
-    settings = load_settings({name: value for name, value in given.items() if value is not None})
-    from app.http.server import serve as run
-    from app.service.gateway import open_gateway
-    from app.telemetry import log
-
-    log.set_up(settings.log_format, settings.log_level)
-    memory.map_large_blocks()
-    run(settings, open_gateway(settings))
+    run(str(config or ""), {name: value for name, value in given.items() if value is not None})
 
 
 cli.command()(predict)

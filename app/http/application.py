@@ -1,42 +1,52 @@
-"""The application: its routes, its middleware and its background tasks."""
+"""The application: what ASGI requests pass, and what lives from start-up to shutdown.
+
+FastAPI, its schemas and all routes take longer to import than the rest of the service, so the first
+request that needs them does it. Plain predictions never get here, and probes are answered here.
+"""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
-from functools import cache
+from functools import cached_property
 from threading import Lock
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
-from fastapi import FastAPI
-from fastapi.responses import JSONResponse, Response
-from pydantic.json_schema import models_json_schema
-from starlette.middleware.cors import CORSMiddleware
+from starlette.responses import Response
+from starlette.routing import Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from app import __version__
-from app.http import assets, error_responses
+from app.errors import Stopping
+from app.http import assets
 from app.http.middleware import RequestMiddleware
-from app.http.routes import health, metrics, models, oip, page, predict
-from app.http.routes.state import State
-from app.oip.schemas import InferenceRequest
 from app.service import background
 from app.service.gateway import Gateway, open_gateway
 from app.settings import Settings
 
-DESCRIPTION = (
-    "Classifies images with MobileNetV1 and MobileNetV2 on the machine next to the camera. "
-    "Errors are RFC 9457 problems with a stable `type`."
-)
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+ALIVE, READY = "/healthz", "/readyz"
 CHECK_S = 2.0  # interval of the background loops that check the load
 
 
-class Application(FastAPI):
-    """FastAPI behind the middleware of this service."""
+class State(TypedDict):
+    """State that the lifespan yields and every request has."""
 
-    def __init__(self, settings: Settings, **metadata: Any) -> None:
-        super().__init__(**metadata)
-        self._outermost: ASGIApp = RequestMiddleware(super().__call__)
+    gateway: Gateway
+
+
+class Application:
+    """An ASGI application for `gateway`; without one it opens its own at start-up."""
+
+    def __init__(self, settings: Settings, gateway: Gateway | None = None) -> None:
+        self._settings = settings
+        self._gateway = gateway
+        self._lifespan = Router(lifespan=self._live)
+        self._loading = Lock()
+        self._outermost: ASGIApp = RequestMiddleware(self._answer)
         if settings.cors_origins:  # browsers send no key with preflight requests
+            from starlette.middleware.cors import CORSMiddleware
+
             self._outermost = CORSMiddleware(
                 self._outermost,
                 allow_origins=list(settings.cors_origins),
@@ -45,72 +55,58 @@ class Application(FastAPI):
                 expose_headers=["X-Request-ID", "Retry-After"],
             )
 
-    def openapi(self) -> dict[str, Any]:
-        """Add the schemas that only a request body refers to, which FastAPI does not find."""
-        document = super().openapi()
-        _, schemas = models_json_schema(
-            [(InferenceRequest, "validation")], ref_template="#/components/schemas/{model}"
-        )
-        document["components"]["schemas"].update(schemas["$defs"])
-        return document
+    @cached_property
+    def api(self) -> "FastAPI":
+        """The routes. Making them takes some tenths of a second, once."""
+        from app.http.routes.api import make_api
+
+        return make_api(self._settings)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self._outermost(scope, receive, send)
+        app = self._lifespan if scope["type"] == "lifespan" else self._outermost
+        await app(scope, receive, send)
 
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if "api" not in vars(self):
+            if _is_probe(scope):
+                await _probe(scope, receive, send)
+                return
+            await asyncio.to_thread(self._load)
+        await self.api(scope, receive, send)
 
-def create_app(settings: Settings, gateway: Gateway | None = None) -> FastAPI:
-    """Make the application for `gateway`; without one it opens its own at start-up."""
+    def _load(self) -> None:
+        with self._loading:
+            _ = self.api
 
     @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[State]:
-        opened = gateway or open_gateway(settings)
-        if settings.page:  # the page asks for the key, so it must load without one
+    async def _live(self, _: Any) -> AsyncIterator[State]:
+        opened = self._gateway or open_gateway(self._settings)
+        if self._settings.page:  # the page asks for the key, so it must load without one
             opened.keys.exempt(assets.paths())
-        tasks = [asyncio.create_task(loop) for loop in loops(settings, opened)]
+        tasks = [asyncio.create_task(loop) for loop in loops(self._settings, opened)]
         try:
-            async with grpc_port(settings, opened):
+            async with grpc_port(self._settings, opened):
                 yield {"gateway": opened}
         finally:
             for task in tasks:
                 task.cancel()
             opened.close()
 
-    app = Application(
-        settings,
-        title="mobilenet-gateway",
-        version=__version__,
-        description=DESCRIPTION,
-        lifespan=lifespan,
-        docs_url=None,  # FastAPI's pages need a CDN; app/http/static works offline
-        redoc_url=None,
-        openapi_url=None,  # FastAPI would encode the document again for every request
-        redirect_slashes=False,  # a path with an extra slash is unknown, like any other
-    )
-    app.add_api_route("/openapi.json", encoded_once(app), include_in_schema=False)
-    error_responses.install(app, "/docs" if settings.page else "/openapi.json")
-    for resource in (predict, models, oip, health, metrics):
-        app.include_router(resource.router)
-    if settings.page:
-        app.include_router(page.router)
-    return app
+
+def _is_probe(scope: Scope) -> bool:
+    """Whether it is a plain probe, which `app.http.routes.health` would answer in the same way."""
+    plain = scope["method"] == "GET" and not scope["query_string"]
+    return plain and scope["path"] in (ALIVE, READY)
 
 
-def encoded_once(app: Application) -> Callable[[], Response]:
-    """A route for the OpenAPI document, which is made by the first request.
-
-    That takes 0.2 s, so it is done by a thread, as for all routes that are no coroutines.
-    """
-    lock = Lock()
-
-    @cache
-    def document() -> bytes:
-        return bytes(JSONResponse(app.openapi()).body)
-
-    def openapi() -> Response:
-        with lock:
-            return Response(document(), media_type=JSONResponse.media_type)
-
-    return openapi
+async def _probe(scope: Scope, receive: Receive, send: Send) -> None:
+    path = scope["path"]
+    scope["state"]["record"].route = path
+    if path == READY and scope["state"]["gateway"].lifecycle.stopping:
+        raise Stopping("The service is shutting down; retry on another instance.")
+    status = b"ok" if path == ALIVE else b"ready"
+    answer = Response(b'{"status":"%s"}' % status, media_type="application/json")
+    await answer(scope, receive, send)
 
 
 def loops(settings: Settings, gateway: Gateway) -> Iterator[Coroutine[Any, Any, None]]:

@@ -11,17 +11,12 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from app.errors import BadQuery, InternalError, MethodNotAllowed, NotFound, RequestError
-from app.oip.rest_codec import oip_error_response
+from app.http.middleware import error_response
 from app.oip.schemas import ErrorResponse
 from app.paths import speaks_oip
 from app.problem import MEDIA_TYPE
 from app.request import examples
-from app.request.problem_response import problem_response
 from app.request.query_string import describe
-
-
-def error_response(error: RequestError, path: str = "") -> Response:
-    return oip_error_response(error) if speaks_oip(path) else problem_response(error)
 
 
 def install(app: FastAPI, reference: str = "/docs") -> None:

@@ -6,15 +6,26 @@ One plain ASGI class in front of FastAPI instead of a chain of middlewares, whic
 import asyncio
 import logging
 
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.errors import InternalError, RequestError
-from app.http.error_responses import error_response
+from app.paths import speaks_oip
 from app.request.admitted import stopped
+from app.request.problem_response import problem_response
 from app.service.gateway import Gateway
 from app.telemetry.record import ID_HEADER, TRACE_HEADER, UNMATCHED, Record, start_record
 
 log = logging.getLogger(__name__)
+
+
+def error_response(error: RequestError, path: str = "") -> Response:
+    """The response to an error, in the form of the protocol that is spoken at the path."""
+    if not speaks_oip(path):
+        return problem_response(error)
+    from app.oip.rest_codec import oip_error_response  # whoever does not speak it needs no schemas
+
+    return oip_error_response(error)
 
 
 class RequestMiddleware:

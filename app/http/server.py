@@ -10,7 +10,7 @@ from types import FrameType
 import uvicorn
 
 from app.errors import SettingError
-from app.http.application import create_app
+from app.http.application import Application
 from app.http.listener import Listener
 from app.http.protocol import Protocol
 from app.service.gateway import Gateway
@@ -126,7 +126,7 @@ def serve(settings: Settings, gateway: Gateway) -> None:
             gRPC cannot be used.
     """
     config = uvicorn.Config(
-        create_app(settings, gateway),
+        Application(settings, gateway),
         host=settings.host,
         port=settings.port,
         log_config=None,

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from app.http.application import create_app
+from app.http.application import Application
 from app.settings import Settings, variable
 from app.telemetry.metrics import Metrics
 from tests.conftest import ROOT
@@ -47,7 +47,7 @@ def test_every_manifest_is_listed() -> None:
 
 
 def test_the_probes_ask_for_paths_that_exist() -> None:
-    paths = create_app(Settings()).openapi()["paths"]
+    paths = Application(Settings()).api.openapi()["paths"]
     probes = [container()[f"{name}Probe"] for name in ("startup", "readiness", "liveness")]
     assert {probe["httpGet"]["path"] for probe in probes} <= paths.keys()
 

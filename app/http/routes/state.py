@@ -1,18 +1,12 @@
 """Dependencies of the routes: the gateway, the record of the request, and an empty query."""
 
-from typing import Annotated, TypedDict
+from typing import Annotated
 
 from fastapi import Depends, Query, Request
 
 from app.request.query_string import NoQuery
 from app.service.gateway import Gateway
 from app.telemetry.record import Record
-
-
-class State(TypedDict):
-    """State that the lifespan yields and every request has."""
-
-    gateway: Gateway
 
 
 async def _gateway(request: Request) -> Gateway:

@@ -292,7 +292,7 @@ def test_without_the_client_its_command_names_what_to_install(tmp_path: Path) ->
 
 def test_a_service_loads_only_what_serves() -> None:
     code = (
-        "import atexit, sys; from app.commands.cli import main;"
+        "import atexit, sys; from app.commands.main import main;"
         "sys.argv[1:] = ['serve', '--store', '/nowhere'];"
         "atexit.register(lambda: print(*{name.partition('.')[0] for name in sys.modules}));"
         "main()"
@@ -303,7 +303,8 @@ def test_a_service_loads_only_what_serves() -> None:
     assert "The store /nowhere is not a folder" in done.stderr
     loaded = set(done.stdout.split())
     assert {"app", "uvicorn", "onnxruntime"} <= loaded
-    assert not {"rich", "models", "onnx", "httpx", "mobilenet_gateway_client"} & loaded
+    assert not {"models", "onnx", "httpx", "mobilenet_gateway_client"} & loaded
+    assert not {"fastapi", "rich", "tomllib", "typer"} & loaded
 
 
 def test_classifying_files_loads_no_web_framework(photo: str) -> None:

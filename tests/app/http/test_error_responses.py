@@ -16,8 +16,9 @@ from app.errors import (
     NotFound,
     Overloaded,
 )
-from app.http.application import create_app
-from app.http.error_responses import documented, error_response, install
+from app.http.application import Application
+from app.http.error_responses import documented, install
+from app.http.middleware import error_response
 from app.settings import Settings
 from tests.app.problems import assert_problem
 from tests.serving import serving
@@ -56,9 +57,9 @@ def get(path: str, method: str = "GET") -> httpx.Response:
 def test_a_bug_is_told_to_the_log_and_not_to_the_client(
     store: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    app = create_app(Settings(store=store))
+    app = Application(Settings(store=store))
 
-    @app.get("/bug")
+    @app.api.get("/bug")
     async def bug() -> None:
         raise RuntimeError(SECRET)
 

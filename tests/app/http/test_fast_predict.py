@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
-from app.http.application import create_app
+from app.http.application import Application
 from app.http.fast_predict import FastPredict
 from app.inference.scheduler import Ticket
 from app.model.model import Model
@@ -35,7 +35,7 @@ def both(store: Path) -> Iterator[tuple[httpx.Client, httpx.Client]]:
     settings = Settings(
         store=store, max_body_bytes=200_000, max_images=3, api_keys=(KEY,), deadline_ms=10_000_000
     )
-    with served(settings) as short, serving(create_app(settings)) as long:
+    with served(settings) as short, serving(Application(settings)) as long:
         yield short, long
 
 

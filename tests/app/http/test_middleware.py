@@ -8,7 +8,7 @@ import pytest
 from starlette.types import Receive, Scope, Send
 
 from app.errors import EmptyBody, InternalError, Stopping
-from app.http.application import create_app
+from app.http.application import Application
 from app.http.middleware import RequestMiddleware
 from app.service.gateway import Gateway, open_gateway
 from app.settings import Settings
@@ -68,7 +68,7 @@ def test_what_is_cut_off_by_the_end_gets_a_503(gateway: Gateway) -> None:
 
 
 def test_while_stopping_only_work_is_refused(gateway: Gateway) -> None:
-    app = create_app(gateway.settings, gateway)
+    app = Application(gateway.settings, gateway)
     gateway.lifecycle.stopping = True
     try:
         assert_problem(ask(gateway, app, "/predict"), Stopping)

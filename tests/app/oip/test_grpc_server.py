@@ -559,10 +559,10 @@ def test_a_taken_port_is_one_clear_line(store: Path) -> None:
 
 def test_without_the_port_grpc_is_not_even_imported() -> None:
     script = (
-        "import sys; from app.http.application import create_app;"
+        "import sys; from app.http.application import Application;"
         "from app.http.server import check_grpc;"
         "from app.settings import Settings; settings = Settings(); check_grpc(settings);"
-        "create_app(settings); print(sorted(m for m in sys.modules if m.split('.')[0] in"
+        "Application(settings); print(sorted(m for m in sys.modules if m.split('.')[0] in"
         " ('grpc', 'google')))"
     )
     done = subprocess.run(

@@ -173,9 +173,9 @@ def test_a_collector_that_is_away_delays_nothing_and_a_stop_only_a_little(store:
 def test_off_the_sdk_is_not_even_loaded(store: Path) -> None:
     code = (
         "import sys; from app.service.gateway import open_gateway;"
-        "from app.http.application import create_app;"
+        "from app.http.application import Application;"
         "from app.settings import load_settings; settings = load_settings();"
-        "create_app(settings, open_gateway(settings));"
+        "Application(settings, open_gateway(settings));"
         "import app.http.server, app.http.fast_predict;"
         "sys.exit('opentelemetry.sdk' in sys.modules)"
     )

@@ -1,0 +1,86 @@
+"""The start of a service: what it loads before its first answer, and which options it reads."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from app.commands.serve import plain_options
+from app.settings import Settings
+from tests.app.sample_images import encode, noise
+from tests.conftest import SMALL_V1
+from tests.processes import running
+from tests.serving import served
+
+IMPORTED = re.compile(r"^import time: .*\| +([\w.]+)$", re.MULTILINE)
+NOT_FOR_PREDICTIONS = {"fastapi", "rich", "tomllib", "typer"}
+
+
+def test_nothing_is_loaded_that_predictions_do_not_need(
+    store: Path,
+) -> None:
+    logging_imports = running(store, models=SMALL_V1, PYTHONPROFILEIMPORTTIME=1)
+    with logging_imports as service, service.client() as client:
+
+        def loaded() -> set[str]:
+            return {name.partition(".")[0] for name in IMPORTED.findall(service.log)}
+
+        assert client.get("/readyz").status_code == 200
+        assert client.post("/predict", content=encode(noise())).status_code == 200
+        assert {"onnxruntime", "uvicorn"} <= loaded()
+        assert not NOT_FOR_PREDICTIONS & loaded()
+        assert client.get("/models").status_code == 200
+        assert "fastapi" in loaded()
+
+
+@pytest.fixture
+def client(store: Path) -> Iterator[httpx.Client]:
+    with served(Settings(store=store)) as client:
+        yield client
+
+
+def test_probes_are_answered_alike_before_the_routes_are_loaded_and_after(
+    client: httpx.Client,
+) -> None:
+    def answers() -> list[tuple[int, bytes, set[str]]]:
+        return [
+            (answer.status_code, answer.content, set(answer.headers))
+            for method, path in (("GET", "/healthz"), ("GET", "/readyz"), ("HEAD", "/readyz"))
+            for answer in [client.request(method, path)]
+        ]
+
+    before = answers()
+    assert [content for _, content, _ in before] == [b'{"status":"ok"}', b'{"status":"ready"}', b""]
+    assert client.get("/info").status_code == 200
+    assert answers() == before
+
+
+def test_a_probe_with_a_parameter_is_an_error_from_the_beginning(client: httpx.Client) -> None:
+    assert client.get("/readyz?x=1").status_code == 422
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options"),
+    [
+        ([], {}),
+        (["--port", "0", "--log-level=debug"], {"port": "0", "log_level": "debug"}),
+        (["--no-page", "--brownout"], {"page": False, "brownout": True}),
+        (["--config", "a.toml", "--port", "1", "--port", "2"], {"config": "a.toml", "port": "2"}),
+        (["--api-keys=a=b"], {"api_keys": "a=b"}),
+    ],
+)
+def test_plain_options_are_read(arguments: list[str], options: dict[str, object]) -> None:
+    assert plain_options(arguments) == options
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--help"], ["-h"], ["--nope", "1"], ["--port"], ["--port", "--page"], ["--port="],
+        ["photo.jpg"], ["--page=yes"], ["--log_level", "info"], ["--no-port", "1"], ["--"],
+    ],
+)  # fmt: skip
+def test_typer_reads_the_others(arguments: list[str]) -> None:
+    assert plain_options(arguments) is None
