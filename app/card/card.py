@@ -30,7 +30,13 @@ FEATURES = "features"  # float32 [N, C, h, w], the last feature map, before the 
 
 Family = Literal["mobilenet_v1", "mobilenet_v2", "other"]
 Precision = Literal["fp32", "int8"]
-PrecisionOrigin = Literal["float", "float_of_int8", "publisher_int8", "post_training_int8"]
+PrecisionOrigin = Literal[
+    "float",
+    "float_of_int8",
+    "publisher_int8",
+    "publisher_int8_per_channel",
+    "post_training_int8",
+]
 HeadActivation = Literal["softmax", "sigmoid", "none"]
 Interpolation = Literal["nearest", "bilinear", "bicubic", "lanczos"]
 Fraction = Annotated[float, Field(gt=0, le=1)]
@@ -43,6 +49,7 @@ PRECISION_OF: dict[PrecisionOrigin, Precision] = {
     "float": "fp32",
     "float_of_int8": "fp32",
     "publisher_int8": "int8",
+    "publisher_int8_per_channel": "int8",
     "post_training_int8": "int8",
 }
 
@@ -205,6 +212,8 @@ class ModelCard(CardPart):
                         `float_of_int8`: the publisher's integer weights, dequantised to float
                         `publisher_int8`: the publisher's own integers, by quantisation-aware
                         training or otherwise
+                        `publisher_int8_per_channel`: those, with a scale for each channel and
+                        zero point 0; channels that do not fit are rounded again
                         `post_training_int8`: quantised by this project after training
     labels              names of the classes, in the order of `probabilities`
     background          index in `logits` of a class that means "none of the others", which

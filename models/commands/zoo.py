@@ -90,6 +90,14 @@ def pull(
     force: Annotated[
         bool, typer.Option("--force", help="Export models again that are in the store.")
     ] = False,
+    exact: Annotated[
+        bool,
+        typer.Option(
+            "--exact",
+            help="Give `_int8` models exactly the publisher's integers, for the answers of LiteRT. "
+            "They take up to twice the time.",
+        ),
+    ] = False,
 ) -> None:
     """Download checkpoints and export them into the store.
 
@@ -97,7 +105,15 @@ def pull(
     download is recorded and checked from then on.
     """
     from models.zoo.fetch import Fetcher
-    from models.zoo.zoo import DEFAULT_FORMS, ZooError, export_entry, find, is_current, zoo
+    from models.zoo.zoo import (
+        DEFAULT_FORMS,
+        ZooError,
+        export_entry,
+        find,
+        is_current,
+        with_exact_integers,
+        zoo,
+    )
 
     folder = terminal.store_folder(store)
     if everything and names:
@@ -112,6 +128,12 @@ def pull(
         fetcher = Fetcher(cache, tuple(weights), progress, offline, _print_waiting)
         # Resolve every name first, so that a typo fails before any download.
         entries = [find(name) for name in (zoo() if everything else names or DEFAULT_FORMS)]
+        if exact:
+            entries = [
+                with_exact_integers(entry)
+                for entry in entries
+                if entry.recipe.channel_scales or not everything
+            ]
         for entry in entries:
             if not force and is_current(entry, folder):
                 terminal.print_status(f"{entry.name}: already in {folder}")

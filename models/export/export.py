@@ -24,6 +24,7 @@ from app.card.card import (
 )
 from models.checkpoints.checkpoint import Checkpoint, LayerWeights
 from models.export import derived_weights
+from models.export.channel_scales import with_channel_scales
 from models.export.graph import FloatWriter, InputScaling, QuantizedWriter, build_graph
 from models.export.post_training_graph import PostTrainingWriter
 from models.export.self_test import put_self_test
@@ -36,8 +37,9 @@ from models.network.layers import Conv, Linear, Padding
 from models.network.network import Network
 
 # Node, tensor and shape names of a file, measured on exports of this project: with them, the
-# predicted size is at most 0.6 % off for any file of the family (the smallest int8 one).
+# predicted size is at most 0.7 % off for any file of the family (the smallest int8 one).
 GRAPH_BYTES_PER_LAYER: dict[Precision, int] = {"fp32": 250, "int8": 1000}
+SCALE_BYTES_PER_CHANNEL = 9  # the scales of kernel and bias, and a zero point
 
 
 POST_TRAINING = "ptq"  # in the name of a model quantised after training
@@ -50,8 +52,9 @@ class Recipe:
     `background` is True for 1001-class checkpoints whose class 0 means "none of the others":
     `probabilities` of the exported graph leave it out, so that class ids are ImageNet's for every
     model. `integer_weights` is True for a checkpoint that its publisher quantised: it is exported
-    in int8, or in fp32 with dequantised weights. `post_training` is the report on its quantization
-    if its int8 form is this project's.
+    in int8, or in fp32 with dequantised weights. `channel_scales` exports its integers in the form
+    of the fast kernels; without, they are exactly the publisher's. `post_training` is the report on
+    its quantization if its int8 form is this project's.
     """
 
     family: Family
@@ -67,6 +70,7 @@ class Recipe:
     labels: tuple[str, ...]
     design: Design = PAPER_DESIGN
     integer_weights: bool = False
+    channel_scales: bool = False
     post_training: QuantizationReport | None = None
 
     def network(self) -> Network:
@@ -115,7 +119,7 @@ class Recipe:
 
     def _precision_origin(self, precision: Precision) -> PrecisionOrigin:
         if precision == "int8":
-            return "publisher_int8"
+            return "publisher_int8_per_channel" if self.channel_scales else "publisher_int8"
         return "float_of_int8" if self.integer_weights else "float"
 
 
@@ -162,8 +166,11 @@ def build(recipe: Recipe, checkpoint: Checkpoint, precision: Precision) -> onnx.
         return build_graph(network, writer, recipe.background)
     if checkpoint.quantization is None:
         raise ValueError("this checkpoint is not quantised, so it has no int8 form")
+    integers = checkpoint.quantization
+    if recipe.channel_scales:
+        integers = with_channel_scales(integers)
     writes = PostTrainingWriter if recipe.post_training else QuantizedWriter
-    return build_graph(network, writes(checkpoint.quantization), recipe.background)
+    return build_graph(network, writes(integers), recipe.background)
 
 
 def write_checked(
@@ -204,6 +211,9 @@ def predict_file_bytes(recipe: Recipe, precision: Precision) -> int:
     """Size in bytes of the file that `export` would write, within 1 %."""
     network = recipe.network()
     graph_bytes = GRAPH_BYTES_PER_LAYER[precision] * len(network.nodes)
+    if precision == "int8" and (recipe.channel_scales or recipe.post_training):
+        channels = sum(shape[0] for shape in kernel_shapes(network).values())
+        graph_bytes += SCALE_BYTES_PER_CHANNEL * channels
     card_bytes = len(recipe.card(precision).model_dump_json().encode())
     return weight_file_bytes(network, precision) + graph_bytes + card_bytes
 

@@ -108,13 +108,13 @@ def network_session(network: Network, precision: Precision) -> Any:
 
 
 def _random_integers(network: Network) -> Quantization:
-    """Integer weights with scales that avoid saturation."""
+    """Integer weights with scales that avoid saturation, in the form of the zoo's models."""
     random = np.random.default_rng(0)
     layers = {
         name: QuantizedLayer(
             kernel=random.integers(-127, 128, shape, dtype=np.int8),
-            scales=np.array([1 / (64 * np.sqrt(np.prod(shape[1:])))], np.float32),
-            zero_points=np.full(1, 3, np.int8),  # as in trained weights; 0 would be faster
+            scales=np.full(shape[0], 1 / (64 * np.sqrt(np.prod(shape[1:]))), np.float32),
+            zero_points=np.zeros(shape[0], np.int8),
             bias=np.zeros(shape[0], np.int32),
         )
         for name, shape in kernel_shapes(network).items()

@@ -125,6 +125,20 @@ def find(name: str) -> Entry:
         ) from None
 
 
+def with_exact_integers(entry: Entry) -> Entry:
+    """The entry with exactly the publisher's integers, which onnxruntime has slower kernels for.
+
+    Raises:
+        ZooError: the model does not have the publisher's integers.
+    """
+    if not entry.recipe.channel_scales:
+        names = ", ".join(other.name for other in zoo().values() if other.recipe.channel_scales)
+        raise ZooError(
+            f"{entry.name} does not have its publisher's integers. Models that do: {names}."
+        )
+    return replace(entry, recipe=replace(entry.recipe, channel_scales=False))
+
+
 def read_checkpoint(entry: Entry, paths: list[Path]) -> Checkpoint:
     """Read the verified files of an entry.
 
@@ -226,5 +240,6 @@ def _entry(table: Zoo, checkpoint: ZooCheckpoint, model: ZooModel) -> Entry:
         labels=imagenet_labels(),
         design=checkpoint.design,
         integer_weights=kind.integer_weights,
+        channel_scales=kind.integer_weights and model.precision == "int8",
     )
     return Entry(recipe.name(model.precision), model.precision, recipe, checkpoint, files, kind)

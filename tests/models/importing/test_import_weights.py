@@ -20,7 +20,7 @@ from models.importing.checks import Refused
 from models.network.cost import network_cost
 from models.network.design import PAPER_DESIGN, Design, define
 from models.zoo.fetch import Fetcher
-from models.zoo.zoo import export_entry, find, formats
+from models.zoo.zoo import export_entry, find, formats, with_exact_integers
 from tests.app.cli_runner import refused, run
 from tests.app.sample_images import encode
 from tests.models.checkpoints.torch.state_dicts import state_dict
@@ -130,10 +130,11 @@ def test_every_design_of_timm_is_recognised(
 def test_a_tflite_file_gives_the_zoos_own_model(
     name: str, shared_weights: Path, tmp_path: Path
 ) -> None:
-    entry = find(name)
+    integers = name.endswith("int8")
+    entry = with_exact_integers(find(name)) if integers else find(name)
     locate = Fetcher(tmp_path, (shared_weights,), offline=True).locate
     [path] = locate(entry)
-    like = {} if name.endswith("int8") else {"like": "tflite"}
+    like = {} if integers else {"like": "tflite"}
     said = {"labels": "imagenet", "background": True, "resolution": None, **like}
     adoption = adopted(path, "own", **said)
     wanted = load_model(export_entry(entry, locate, tmp_path))

@@ -27,6 +27,7 @@ from models.zoo.zoo import (
     find,
     formats,
     is_current,
+    with_exact_integers,
     zoo,
 )
 from tests.exports import export_random
@@ -253,6 +254,24 @@ def test_exporting_an_entry_makes_it_current(shared_weights: Path, tmp_path: Pat
     assert is_current(entry, tmp_path)
 
 
+def test_exact_integers_are_another_file_of_the_same_name(
+    shared_weights: Path, tmp_path: Path
+) -> None:
+    entry = find("mobilenet_v1_0.25_128_int8")
+    exact = with_exact_integers(entry)
+    locate = Fetcher(tmp_path, (shared_weights,), offline=True).locate
+    path = export_entry(exact, locate, tmp_path)
+    assert parse_card(read_metadata(path)[CARD_KEY]).precision_origin == "publisher_int8"
+    assert (is_current(exact, tmp_path), is_current(entry, tmp_path)) == (True, False)
+    assert export_entry(entry, locate, tmp_path) == path
+    assert (is_current(exact, tmp_path), is_current(entry, tmp_path)) == (False, True)
+
+
+def test_a_model_without_integers_of_its_publisher_has_no_exact_form() -> None:
+    with pytest.raises(ZooError, match=r"publisher's integers\..*mobilenet_v1_0.25_128_int8"):
+        with_exact_integers(find("mobilenet_v1_0.25_128_qat"))
+
+
 def test_what_was_measured_of_a_model_leaves_it_current(
     shared_weights: Path, tmp_path: Path
 ) -> None:
@@ -287,7 +306,7 @@ def test_a_file_without_the_newer_outputs_is_not_current(tmp_path: Path) -> None
     ("name", "origin"),
     [
         ("mobilenet_v2_1.0_224", "float"),
-        ("mobilenet_v2_1.0_224_int8", "publisher_int8"),
+        ("mobilenet_v2_1.0_224_int8", "publisher_int8_per_channel"),
         ("mobilenet_v2_1.0_224_qat", "float_of_int8"),
     ],
 )
