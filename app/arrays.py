@@ -6,3 +6,4 @@ from numpy.typing import NDArray
 Uint8Array = NDArray[np.uint8]
 Float32Array = NDArray[np.float32]
 Float64Array = NDArray[np.float64]
+IntArray = NDArray[np.intp]

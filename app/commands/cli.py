@@ -19,11 +19,12 @@ from app import __version__
 from app.commands.predict import predict
 from app.commands.serve import INSTALL, ending_in_one_line
 from app.commands.serve import serve as run
+from app.commands.teach import teach
 from app.settings import CONFIG_VARIABLE, Settings, variable
 
 PROGRAM = "mobilenet-gateway"
 COMMANDS = "mobilenet_gateway.commands"
-OWN_COMMANDS = ("serve", "predict", "version")
+OWN_COMMANDS = ("serve", "predict", "teach", "version")
 ArgumentsCommand: TypeAlias = Callable[[str, Sequence[str]], int]
 cli = typer.Typer(
     name=PROGRAM,
@@ -76,6 +77,7 @@ def serve(config: Path | None, **given: Any) -> None:
 
 
 cli.command()(predict)
+cli.command()(teach)
 
 
 @cli.command()

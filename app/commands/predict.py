@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from stat import S_ISDIR, S_ISREG
@@ -10,15 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from app.errors import RequestError, SettingError
+from app.errors import RequestError
 from app.images.limits import ImageLimits
-from app.settings import Settings, load_settings
+from app.settings import load_settings
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from app.inference.results import ImageResult
-    from app.model.model import Model
 
 
 def predict(
@@ -36,12 +34,13 @@ def predict(
     from rich.progress import track
 
     from app.commands import console
+    from app.commands.local_model import load_local_model
     from app.images import pillow_settings
     from app.images.helper_process import HelperLimits, HelperProcess
     from app.inference.classify import Classifier
 
     pillow_settings.configure()
-    loaded = _load(settings, model)
+    loaded = load_local_model(settings, model)
     side = loaded.check_resolution(resolution)
     limits = ImageLimits.from_settings(settings)
     helper = HelperProcess(
@@ -78,35 +77,6 @@ def _classify(classify: Callable[..., "ImageResult"], data: bytes) -> "ImageResu
     except Deferred as deferred:
         prepare = deferred.prepare
     return classify(data, decoded=prepare(lambda: False))
-
-
-def _load(settings: Settings, name: str | None) -> "Model":
-    """Load only the model of that name, by default the one that a service would use."""
-    from app.model.files import find_files
-    from app.model.model import load_model
-    from app.model.store import Store
-    from app.model.store_folder import AUTO, Selection, StoreFolder
-    from app.system.cpu import int8_obstacle
-
-    wanted = name or settings.default_model
-    if wanted == AUTO:
-        raise SettingError("`auto` needs the load of a service; name a model with --model.")
-    selection = Selection(
-        settings.store,
-        (wanted,),
-        default=wanted or None,
-        allow_untrained=settings.allow_untrained,
-        int8_obstacle=int8_obstacle(),
-    )
-    if name is None:
-        files = find_files(settings.store, settings.models)
-        stems = [path.stem for path in files]
-        if not wanted:  # both forms, of which the store loads the one that is needed
-            forms = StoreFolder(selection, load_model).default_files(files)
-            selection = replace(selection, names=tuple(path.stem for path in forms if path))
-        elif wanted not in stems:
-            selection = replace(selection, names=(stems[0],))
-    return Store(selection, load_model).get()
 
 
 def _answer(

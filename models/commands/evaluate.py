@@ -16,7 +16,7 @@ from app.settings import load_settings
 from models.commands import terminal
 from models.commands.named_model import model_in_store
 from models.commands.tables import millions, plain_table
-from models.files.atomic_file import os_errors_with_path
+from app.system.atomic_file import os_errors_with_path
 from models.files.plot_file import check_plot
 
 if TYPE_CHECKING:

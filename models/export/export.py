@@ -22,13 +22,13 @@ from app.card.card import (
     QuantizationReport,
     Resolutions,
 )
+from app.system.atomic_file import atomic_write
 from models.checkpoints.checkpoint import Checkpoint, LayerWeights
 from models.export import derived_weights
 from models.export.channel_scales import with_channel_scales
 from models.export.graph import FloatWriter, InputScaling, QuantizedWriter, build_graph
 from models.export.post_training_graph import PostTrainingWriter
 from models.export.self_test import put_self_test
-from models.files.atomic_file import atomic_write
 from models.files.onnx_file import MAX_BYTES, read_model
 from models.network import resolution as resolutions
 from models.network.cost import network_cost, weight_file_bytes

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from models.files.atomic_file import atomic_write
+from app.system.atomic_file import atomic_write
 
 RECORD_LINE = re.compile(r"([0-9a-f]{64})  (\S.*)")
 

@@ -7,7 +7,7 @@ from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any
 
-from models.files.atomic_file import os_errors_with_path
+from app.system.atomic_file import os_errors_with_path
 from models.files.plot_file import check_plot
 from models.papers.comparison import comparisons
 from models.zoo.zoo import zoo

@@ -18,7 +18,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from zipfile import ZipFile
 
-from models.files.atomic_file import folder_lock, os_errors_with_path, sync_and_rename
+from app.system.atomic_file import folder_lock, os_errors_with_path, sync_and_rename
 from models.files.hashes import HashRecord, MalformedRecord, sha256_of
 from models.progress import Progress, no_progress
 from models.zoo.archive import ArchiveError, extract_member

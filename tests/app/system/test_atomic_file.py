@@ -10,7 +10,7 @@ from threading import Thread
 
 import pytest
 
-from models.files.atomic_file import atomic_write, folder_lock
+from app.system.atomic_file import atomic_write, folder_lock
 from tests.full_disk import full_disk
 
 

@@ -1,0 +1,48 @@
+"""A model of the store, loaded for a command that runs without a service."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from app.errors import SettingError
+from app.model.files import find_files
+from app.model.model import Model, load_model
+from app.model.store import Store
+from app.model.store_folder import AUTO, Selection, StoreFolder
+from app.settings import Settings
+from app.system.cpu import int8_obstacle
+
+
+def load_local_model(settings: Settings, name: str | None) -> Model:
+    """Load only the model of that name, by default the one that a service would use.
+
+    Raises:
+        ModelFileError: it is not in the store or cannot be served.
+        SettingError: the default is the automatic choice.
+    """
+    return local_store(settings, name).get()
+
+
+def local_store(settings: Settings, name: str | None) -> Store:
+    """A store of that model only; without a name, of both forms of the default model.
+
+    Raises: see `load_local_model`.
+    """
+    wanted = name or settings.default_model
+    if wanted == AUTO:
+        raise SettingError("`auto` needs the load of a service; name a model with --model.")
+    selection = Selection(
+        settings.store,
+        (wanted,),
+        default=wanted or None,
+        allow_untrained=settings.allow_untrained,
+        int8_obstacle=int8_obstacle(),
+    )
+    if name is None:
+        files = find_files(settings.store, settings.models)
+        stems = [path.stem for path in files]
+        if not wanted:  # both forms, of which the store loads the one that is needed
+            forms = StoreFolder(selection, load_model).default_files(files)
+            selection = replace(selection, names=tuple(path.stem for path in forms if path))
+        elif wanted not in stems:
+            selection = replace(selection, names=(stems[0],))
+    return Store(selection, load_model)

@@ -1,0 +1,104 @@
+"""`mobilenet-gateway teach`: learn classes of one's own from a folder of photos."""
+
+import hashlib
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from app.card.card import NAME
+from app.errors import SettingError
+from app.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from app.teaching.lesson import Taught
+
+
+def teach(
+    folder: Annotated[
+        Path, typer.Argument(help="One subfolder of photos for each class.", show_default=False)
+    ],
+    name: Annotated[str, typer.Option(help="Name of the new model.", show_default=False)],
+    base: Annotated[str | None, typer.Option(help="Model of the store to teach.")] = None,
+    store: Annotated[Path | None, typer.Option(help="Folder of the models.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace a head of that name.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+) -> None:
+    """Teach the classes of a folder's subfolders, and write NAME.head.npz into the store.
+
+    A subfolder `none` with photos of other things makes a class of them. The figures are of photos
+    that were held out, with near-duplicates kept together.
+    """
+    settings = load_settings({"store": store} if store else {})
+    target = _target(settings, name, replace=force)
+    # Imported here, as `serve` does not need Rich and `--help` needs neither Rich nor NumPy.
+    from app.commands import console
+    from app.commands.teaching_tables import render_report
+    from app.heads.head_file import pack_head
+    from app.system.atomic_file import atomic_write
+
+    taught = _taught(folder, name, base, settings)
+    with atomic_write(target) as file:
+        file.write(pack_head(taught.head, taught.report.model_dump_json()))
+    if as_json:
+        print(taught.report.model_dump_json(indent=2))
+        return
+    console.show(render_report(taught.report))
+    print(f"{target} ({target.stat().st_size / 1000:.0f} kB)")
+
+
+def _target(settings: Settings, name: str, *, replace: bool) -> Path:
+    """The file to write.
+
+    Raises:
+        SettingError: the name is malformed or taken.
+    """
+    from app.heads.head_file import SUFFIX
+
+    if not re.fullmatch(NAME, name):
+        raise SettingError(
+            f"{name!r} cannot be a model's name: up to 100 lower-case letters, digits, `.`, `_` "
+            "and `-` can, with a letter or digit first."
+        )
+    if (settings.store / f"{name}.onnx").exists():
+        raise SettingError(f"The store already has a model {name!r}. Choose another name.")
+    target = settings.store / f"{name}{SUFFIX}"
+    if target.exists() and not replace:
+        raise SettingError(
+            f"{target} exists already. Choose another name, or replace it with --force."
+        )
+    return target
+
+
+def _taught(folder: Path, name: str, base: str | None, settings: Settings) -> "Taught":
+    from app.commands.local_model import local_store
+    from app.images import pillow_settings
+    from app.teaching.lesson import teach, views_for
+    from app.teaching.photos import PhotoReader, embed, labelled_photos
+
+    pillow_settings.configure()
+    photos = labelled_photos(folder)
+    store = local_store(settings, base)
+    model = store.get()
+    with store.path(model.name).open("rb") as opened:
+        sha256 = hashlib.file_digest(opened, "sha256").hexdigest()
+    with PhotoReader.open(settings) as reader, _progress(len(photos)) as on_photo:
+        views = views_for(len(photos))
+        embedded = embed(photos, model, reader, views, settings.max_body_bytes, on_photo)
+    return teach(embedded, model.card, sha256, name, folder)
+
+
+@contextmanager
+def _progress(photos: int) -> "Iterator[Callable[[], None]]":
+    from rich.console import Console
+    from rich.progress import Progress
+
+    stderr = Console(stderr=True)
+    with Progress(console=stderr, transient=True, disable=not stderr.is_terminal) as progress:
+        task = progress.add_task("embedding photos", total=photos)
+        yield lambda: progress.update(task, advance=1)

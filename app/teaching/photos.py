@@ -1,0 +1,187 @@
+"""A folder of labelled photos, and their embeddings."""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from threading import Lock
+from typing import Self
+
+import numpy as np
+
+from app.arrays import Float32Array, IntArray, Uint8Array
+from app.card.card import Preprocessing
+from app.errors import GatewayError, RequestError
+from app.images.decode import decode_square
+from app.images.helper_process import HelperLimits, HelperProcess
+from app.images.limits import BeyondBounds, ImageLimits
+from app.inference.helper_decode import deferred
+from app.model.model import Model
+from app.settings import Settings
+from app.system.cores import usable_cores
+from app.teaching.near_duplicates import unit
+from app.teaching.views import photo_views
+
+MAX_LABEL_LETTERS = 100
+MAX_CLASSES = 1000
+
+
+class TeachingError(GatewayError):
+    """The photos cannot be taught; the text says why and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Photo:
+    path: Path
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """A file that is not taught, and why."""
+
+    path: Path
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddedPhotos:
+    """Photos that could be read, with unit embeddings [photos, views, width] of each."""
+
+    photos: list[Photo]
+    labels: tuple[str, ...]
+    units: Float32Array
+    skipped: list[Skipped]
+
+    @property
+    def targets(self) -> IntArray:
+        """The class index of each photo, [photos]."""
+        return np.array([self.labels.index(photo.label) for photo in self.photos], np.intp)
+
+
+def labelled_photos(folder: Path) -> list[Photo]:
+    """The files in each subfolder, whose name is their label; hidden files are ignored.
+
+    Raises:
+        TeachingError: there are not two subfolders with files, or a name is not a usable label.
+    """
+    if not folder.is_dir():
+        raise TeachingError(f"{folder} is not a folder.")
+    classes = sorted(
+        path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")
+    )
+    photos = [
+        Photo(path, check_label(name.name))
+        for name in classes
+        for path in sorted(name.rglob("*"))
+        if path.is_file() and not path.name.startswith(".")
+    ]
+    taught = {photo.label for photo in photos}
+    if len(taught) < 2:
+        raise TeachingError(
+            f"{folder} has {len(taught)} subfolders with photos; at least 2 are needed, one for "
+            "each class. A folder `none` with photos of other things can be one of them."
+        )
+    if len(taught) > MAX_CLASSES:
+        raise TeachingError(f"{folder} has {len(taught)} classes; the maximum is {MAX_CLASSES}.")
+    return photos
+
+
+def check_label(text: str) -> str:
+    """Return a label that can be printed and stored.
+
+    Raises:
+        TeachingError: it is empty, too long, or has characters that cannot be printed.
+    """
+    if not text.strip() or len(text) > MAX_LABEL_LETTERS or not text.isprintable():
+        shown = ascii(text[:MAX_LABEL_LETTERS])
+        raise TeachingError(
+            f"{shown} cannot be a label: it needs 1 to {MAX_LABEL_LETTERS} printable characters."
+        )
+    return text
+
+
+class PhotoReader:
+    """Decodes photos like the service: what its structure does not bound, in a helper process."""
+
+    def __init__(self, limits: ImageLimits, helper: HelperProcess) -> None:
+        self._limits, self._helper, self._lock = limits, helper, Lock()
+
+    @classmethod
+    @contextmanager
+    def open(cls, settings: Settings) -> Iterator[Self]:
+        """Open a reader with the limits of a service, and end its helper process afterwards."""
+        limits = ImageLimits.from_settings(settings)
+        helper = HelperProcess(
+            limits,
+            HelperLimits(
+                settings.helper_cpu_s, settings.helper_memory_bytes, settings.max_body_bytes
+            ),
+        )
+        try:
+            yield cls(limits, helper)
+        finally:
+            helper.stop()
+
+    def decode(self, data: bytes, side: int, rule: Preprocessing) -> Uint8Array:
+        """Decode a photo to RGB pixels [side, side, 3].
+
+        Raises:
+            RequestError: it cannot be decoded within the limits.
+        """
+        try:
+            return np.asarray(decode_square(data, side, rule, self._limits, bounded=True).image)
+        except BeyondBounds:
+            job = deferred(self._helper, data, side, rule, reduced_decode=True)
+        with self._lock:
+            pixels: Uint8Array = job.prepare(lambda: False).pixels
+            return pixels
+
+
+def embed(
+    photos: list[Photo],
+    model: Model,
+    reader: PhotoReader,
+    views: int,
+    max_bytes: int,
+    on_photo: Callable[[], None] = lambda: None,
+) -> EmbeddedPhotos:
+    """Embed `views` views of each photo, on all usable cores; skip what cannot be read.
+
+    Raises:
+        TeachingError: fewer than two classes are left.
+    """
+
+    def embed_one(photo: Photo) -> Float32Array | Skipped:
+        try:
+            if photo.path.stat().st_size > max_bytes:
+                return Skipped(photo.path, f"It has more than {max_bytes} bytes.")
+            found = photo_views(photo.path.read_bytes(), model.card, reader.decode, views)
+            rows = [model.embedding(pixels[np.newaxis])[0] for pixels in islice(found, views)]
+        except RequestError as error:
+            return Skipped(photo.path, error.detail)
+        except OSError as error:
+            return Skipped(photo.path, error.strerror or str(error))
+        finally:
+            on_photo()
+        return unit(np.stack(rows))
+
+    with ThreadPoolExecutor(usable_cores().count) as workers:
+        results = list(workers.map(embed_one, photos))
+    skipped = [result for result in results if isinstance(result, Skipped)]
+    kept = [
+        (photo, result)
+        for photo, result in zip(photos, results, strict=True)
+        if not isinstance(result, Skipped)
+    ]
+    labels = tuple(sorted({photo.label for photo, _ in kept}))
+    if len(labels) < 2:
+        first = f" {skipped[0].path}: {skipped[0].reason}" if skipped else ""
+        raise TeachingError(
+            f"Photos of {len(labels)} classes could be read; at least 2 are needed.{first}"
+        )
+    return EmbeddedPhotos(
+        [photo for photo, _ in kept], labels, np.stack([units for _, units in kept]), skipped
+    )

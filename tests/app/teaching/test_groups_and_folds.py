@@ -1,0 +1,88 @@
+import numpy as np
+import pytest
+
+from app.arrays import Float32Array
+from app.teaching.folds import assign_folds, count_folds, splits
+from app.teaching.near_duplicates import group_near_duplicates, unit
+from app.teaching.rejection import fit_rejection, nearest_in_other_groups
+
+
+def at_degrees(*degrees: float) -> Float32Array:
+    """Unit vectors in a plane; the cosine of two is that of the angle between them."""
+    angles = np.radians(degrees)
+    return np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
+
+
+def test_unit_vectors_have_length_1_and_nothing_stays_nothing() -> None:
+    found = unit(np.array([[3, 4], [0, 0]], np.float32))
+    assert found.tolist() == [pytest.approx([0.6, 0.8]), [0, 0]]
+
+
+def test_a_chain_of_near_duplicates_is_one_group() -> None:
+    # cos 15 degrees = 0.966 is alike, cos 30 degrees = 0.866 is not: 0 and 30 are linked by 15.
+    vectors = at_degrees(0, 90, 30, 15, 100, 200)
+    assert group_near_duplicates(vectors, 0.94).tolist() == [0, 1, 0, 0, 1, 5]
+
+
+def test_groups_are_found_across_blocks() -> None:
+    vectors = np.eye(1200, dtype=np.float32)
+    vectors[1100] = vectors[3]
+    groups = group_near_duplicates(vectors)
+    assert groups[1100] == 3
+    assert len(np.unique(groups)) == 1199
+
+
+def test_folds_keep_groups_whole_and_classes_in_proportion() -> None:
+    targets = np.repeat([0, 1], (40, 20)).astype(np.intp)
+    groups = np.arange(60)
+    groups[[1, 2, 3]] = 0
+    groups[41] = 40
+    folds = assign_folds(targets, groups)
+    assert len(np.unique(folds)) == 10
+    assert len(np.unique(folds[:4])) == 1
+    assert folds[40] == folds[41]
+    for fold in range(10):
+        assert np.count_nonzero((folds == fold) & (targets == 0)) == pytest.approx(4, abs=1)
+        assert np.count_nonzero((folds == fold) & (targets == 1)) == pytest.approx(2, abs=1)
+
+
+@pytest.mark.parametrize(
+    ("targets", "groups", "folds"),
+    [
+        ([0, 0, 0, 1, 1, 1], [0, 1, 2, 3, 4, 5], 3),
+        ([0, 0, 0, 1, 1, 1], [0, 1, 2, 3, 3, 5], 2),
+        ([0, 0, 0, 1, 1, 1], [0, 1, 2, 3, 3, 3], 1),
+        ([0] * 200 + [1] * 200, range(400), 5),
+    ],
+)
+def test_there_are_as_many_folds_as_every_class_can_fill(
+    targets: list[int], groups: list[int], folds: int
+) -> None:
+    assert count_folds(np.array(targets), np.array(groups)) == folds
+
+
+def test_each_photo_is_tested_once_and_never_taught_then() -> None:
+    folds = np.array([0, 1, 2, 0, 1, 2])
+    tested = []
+    for taught, held_out in splits(folds):
+        assert sorted([*taught, *held_out]) == [0, 1, 2, 3, 4, 5]
+        tested += held_out.tolist()
+    assert sorted(tested) == [0, 1, 2, 3, 4, 5]
+
+
+def test_the_nearest_photo_is_one_of_another_group() -> None:
+    vectors = at_degrees(0, 5, 60, 90)
+    nearest = nearest_in_other_groups(vectors, np.array([0, 0, 2, 3]))
+    assert np.degrees(np.arccos(nearest)) == pytest.approx([60, 55, 30, 30], abs=0.01)
+
+
+def test_rejection_measures_the_angle_to_the_nearest_reference() -> None:
+    rejection = fit_rejection(at_degrees(0, 20, 40), np.arange(3))
+    assert rejection is not None
+    assert rejection.threshold == pytest.approx(np.cos(np.radians(20)), abs=1e-6)
+    similarity = rejection.similarity(at_degrees(10, 75))
+    assert similarity == pytest.approx(np.cos(np.radians([10, 35])), abs=1e-6)
+
+
+def test_one_group_alone_rejects_nothing() -> None:
+    assert fit_rejection(at_degrees(0, 1), np.zeros(2, np.intp)) is None
