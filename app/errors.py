@@ -109,6 +109,10 @@ class LastModel(RequestError, status=409, type="last-model"):
     """The only loaded model cannot be unloaded."""
 
 
+class ModelInUse(RequestError, status=409, type="model-in-use"):
+    """Heads of other models read this model's embeddings."""
+
+
 class NotFound(RequestError, status=404, type="not-found"):
     """No resource exists at this path."""
 

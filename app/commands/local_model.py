@@ -1,9 +1,12 @@
 """A model of the store, loaded for a command that runs without a service."""
 
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from app.errors import SettingError
+from app.errors import ModelFileError, SettingError
+from app.heads.head_file import SUFFIX as HEAD_SUFFIX
+from app.heads.head_file import read_head
 from app.model.files import find_files
 from app.model.model import Model, load_model
 from app.model.store import Store
@@ -37,7 +40,9 @@ def local_store(settings: Settings, name: str | None) -> Store:
         allow_untrained=settings.allow_untrained,
         int8_obstacle=int8_obstacle(),
     )
-    if name is None:
+    if base := _base_of(settings.store / f"{wanted}{HEAD_SUFFIX}"):
+        selection = replace(selection, names=(base, wanted))
+    elif name is None:
         files = find_files(settings.store, settings.models)
         stems = [path.stem for path in files]
         if not wanted:  # both forms, of which the store loads the one that is needed
@@ -46,3 +51,10 @@ def local_store(settings: Settings, name: str | None) -> Store:
         elif wanted not in stems:
             selection = replace(selection, names=(stems[0],))
     return Store(selection, load_model)
+
+
+def _base_of(head: Path) -> str | None:
+    """The name of a head's base; None for what is no head, of which the store says more."""
+    with suppress(OSError, ModelFileError):
+        return read_head(head)[0].base_name
+    return None

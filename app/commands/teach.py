@@ -76,21 +76,28 @@ def _target(settings: Settings, name: str, *, replace: bool) -> Path:
 
 
 def _taught(folder: Path, name: str, base: str | None, settings: Settings) -> "Taught":
+    """Teach on the named base; by default on both forms of the default model, and compare."""
     from app.commands.local_model import local_store
     from app.images import pillow_settings
-    from app.teaching.lesson import teach, views_for
+    from app.teaching.lesson import choose_form, teach, views_for
     from app.teaching.photos import PhotoReader, embed, labelled_photos
 
     pillow_settings.configure()
     photos = labelled_photos(folder)
     store = local_store(settings, base)
-    model = store.get()
-    with store.path(model.name).open("rb") as opened:
-        sha256 = hashlib.file_digest(opened, "sha256").hexdigest()
-    with PhotoReader.open(settings) as reader, _progress(len(photos)) as on_photo:
-        views = views_for(len(photos))
-        embedded = embed(photos, model, reader, views, settings.max_body_bytes, on_photo)
-    return teach(embedded, model.card, sha256, name, folder)
+    default = store.get()
+    models = list(store) if default.card.precision == "int8" else [default]
+    taught: dict[str, Taught] = {}
+    with PhotoReader.open(settings) as reader, _progress(len(photos) * len(models)) as on_photo:
+        for model in models:
+            views = views_for(len(photos))
+            embedded = embed(photos, model, reader, views, settings.max_body_bytes, on_photo)
+            with store.path(model.name).open("rb") as file:
+                sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+            taught[model.card.precision] = teach(embedded, model.card, sha256, name, folder)
+    if len(taught) == 1:
+        return next(iter(taught.values()))
+    return choose_form(taught["int8"], taught["fp32"])
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from rich.table import Table
 from rich.text import Text
 
 from app.commands.console import printable
-from app.teaching.report import TeachingReport
+from app.teaching.report import FormResult, TeachingReport
 
 LISTED = 10  # groups of near-duplicates and skipped files
 MAX_CONFUSION = 12  # classes whose confusion matrix still fits a terminal
@@ -27,7 +27,13 @@ def render_report(report: TeachingReport) -> Group:
         for one in report.skipped[:LISTED]
     ]
     parts += [Text(f"warning: {printable(warning)}", "yellow") for warning in report.warnings]
+    parts += [Text(_form(form)) for form in report.forms if len(report.forms) > 1]
     return Group(*parts, Text(_summary(report)))
+
+
+def _form(form: FormResult) -> str:
+    known = "unknown" if form.accuracy is None else f"{100 * form.accuracy:.1f} %"
+    return f"held-out photos right on {form.base}: {known}"
 
 
 def _summary(report: TeachingReport) -> str:

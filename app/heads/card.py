@@ -30,6 +30,7 @@ def head_card(
         "head_activation": "softmax",
         "accuracy": None,
         "measured": (),
+        "quantization": None,
         "origin": origin,
         "base_sha256": base_sha256,
         "cost": _cost(base.cost, len(labels), *references.shape),

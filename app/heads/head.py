@@ -36,6 +36,12 @@ class Head:
     threshold: float
 
     @property
+    def base_name(self) -> str:
+        """The name of the base when the head was taught; its file may have another one now."""
+        [file] = self.card.origin.files
+        return file.name.removesuffix(".onnx")
+
+    @property
     def rejects(self) -> bool:
         return len(self.references) > 0
 

@@ -89,7 +89,7 @@ def _head(arrays: dict[str, np.ndarray]) -> Head:
     labels = len(bias) + (len(references) > 0)
     if len(card.labels) != labels or (len(references) > 0) != (card.labels[-1] == UNKNOWN):
         raise CardError(f"its model card has {len(card.labels)} labels for {labels} classes")
-    if card.base_sha256 is None:
+    if card.base_sha256 is None or len(card.origin.files) != 1:
         raise CardError("its model card names no base")
     return Head(card, weights, bias, references, float(arrays["threshold"]))
 

@@ -104,7 +104,7 @@ class Classifier:
         if self.batcher is None or not model.any_batch:
             row = model.run(outputs, pixels[np.newaxis])[0]
         else:
-            group = (model.session, resolution, outputs)
+            group = (model, resolution, outputs)
             row = self.batcher.infer(group, pixels, partial(model.run, outputs))
         inferred = time.perf_counter()
         decode_ms, inference_ms = (ready - started) * 1000, (inferred - ready) * 1000

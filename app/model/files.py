@@ -1,4 +1,4 @@
-"""The .onnx files of a folder, and how to notice that a file was replaced."""
+"""The model files of a folder, and how to notice that one was replaced."""
 
 from contextlib import suppress
 from pathlib import Path
@@ -6,6 +6,9 @@ from stat import S_ISDIR, S_ISREG
 from typing import NamedTuple, Self
 
 from app.errors import ModelFileError
+from app.heads.head_file import SUFFIX as HEAD_SUFFIX
+
+MODEL_SUFFIX = ".onnx"
 
 
 class FileStamp(NamedTuple):
@@ -23,10 +26,10 @@ class FileStamp(NamedTuple):
 
 
 def read_stamps(folder: Path) -> dict[Path, FileStamp]:
-    """The stamps of all .onnx files of a folder that can be read."""
+    """The stamps of all model files of a folder that can be read."""
     stamps = {}
     with suppress(OSError):
-        for path in onnx_files(folder):
+        for path in model_files(folder):
             with suppress(OSError):
                 stamps[path] = FileStamp.of(path)
     return stamps
@@ -48,27 +51,37 @@ def stamp(path: Path) -> FileStamp:
     return found
 
 
-def onnx_files(folder: Path) -> list[Path]:
-    """The .onnx files of a folder in order, without hidden ones (unfinished exports).
+def is_head(path: Path) -> bool:
+    return path.name.endswith(HEAD_SUFFIX)
+
+
+def file_stem(path: Path) -> str:
+    """The name of a model file without its suffix."""
+    return path.name.removesuffix(HEAD_SUFFIX).removesuffix(MODEL_SUFFIX)
+
+
+def model_files(folder: Path) -> list[Path]:
+    """The .onnx files of a folder in order, then the heads; without hidden (unfinished) ones.
 
     Raises:
         OSError: the folder cannot be read.
     """
-    return sorted(
+    found = [
         path
         for path in folder.iterdir()
-        if path.suffix == ".onnx" and not path.name.startswith(".")
-    )
+        if (path.suffix == MODEL_SUFFIX or is_head(path)) and not path.name.startswith(".")
+    ]
+    return sorted(found, key=lambda path: (is_head(path), path))
 
 
 def find_files(folder: Path, names: tuple[str, ...] = ()) -> list[Path]:
-    """All .onnx files of a folder, or the named ones in the order of `names`.
+    """All model files of a folder, or the named ones in the order of `names`, the heads last.
 
     Raises:
-        ModelFileError: the folder cannot be read, has no such file, or lacks a named one.
+        ModelFileError: the folder cannot be read, has no .onnx file, or lacks a named one.
     """
     try:
-        found = {path.stem: path for path in onnx_files(folder)}
+        found = {file_stem(path): path for path in model_files(folder)}
     except (FileNotFoundError, NotADirectoryError):
         raise ModelFileError(f"The store {folder} is not a folder. {_ADVICE}") from None
     except OSError as error:
@@ -76,13 +89,13 @@ def find_files(folder: Path, names: tuple[str, ...] = ()) -> list[Path]:
             f"Cannot read the store {folder}: {error.strerror or error}. The user of this "
             "process needs permission to list it."
         ) from error
-    if not found:
+    if all(map(is_head, found.values())):
         raise ModelFileError(f"The store {folder} has no .onnx file. {_ADVICE}")
     if missing := [name for name in names if name not in found]:
         raise ModelFileError(
             f"The store {folder} has no {', '.join(missing)}. It has: {', '.join(found)}."
         )
-    return [found[name] for name in names] if names else list(found.values())
+    return sorted((found[name] for name in names or found), key=is_head)
 
 
 _ADVICE = "Fetch the default model with `mobilenet-gateway models pull`, or set GATEWAY_STORE."

@@ -51,9 +51,6 @@ class LazyModel(Model):
         self._set("_opening", Lock())
         self._set("_model", None)
 
-    __eq__ = object.__eq__
-    __hash__ = object.__hash__
-
     @property
     def state(self) -> State:
         if self._model is not None:

@@ -21,7 +21,7 @@ OFFERED = (PROBABILITIES, EMBEDDING)
 State = Literal["loaded", "loading", "not_loaded"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Model:
     """A loaded file of the store."""
 

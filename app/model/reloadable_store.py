@@ -1,11 +1,14 @@
 """The loaded models, changed while the service runs: a reload, or one model at a time."""
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from app.errors import LastModel, ModelFileError, UnknownModel
-from app.model.files import stamp
+from app.errors import LastModel, ModelFileError, ModelInUse, UnknownModel
+from app.model.files import file_stem, stamp
+from app.model.head_model import HeadModel
+from app.model.model import Model
 from app.model.store import Served, Store
 from app.model.store_folder import Loaded, duplicate
 
@@ -47,8 +50,8 @@ class ReloadableStore(Store):
         for path in paths:
             entry = before.get(path)
             try:
-                if entry is None or entry.stamp != stamp(path):
-                    entry = self._folder.load(path, lazy=path == lazy)
+                if entry is None or entry.stamp != stamp(path) or _base_changed(entry, after):
+                    entry = self._folder.load(path, after, lazy=path == lazy)
                 rival = after.get(entry.model.name) or self._entries.get(entry.model.name)
                 if rival and rival.path != path and rival.path in paths:
                     raise duplicate(entry)
@@ -88,7 +91,7 @@ class ReloadableStore(Store):
         }
         for path in self._folder.files():
             if path not in loaded:
-                index.setdefault(path.stem, self.broken.get(path.name, "not loaded"))
+                index.setdefault(file_stem(path), self.broken.get(path.name, "not loaded"))
         return index
 
     def load(self, name: str) -> str:
@@ -103,13 +106,14 @@ class ReloadableStore(Store):
         files = self._folder.files()
         path = next((path for path in files if name in self._names_of(path)), None)
         if path is None:
-            names = ", ".join(path.stem for path in files)
+            names = ", ".join(file_stem(path) for path in files)
             raise UnknownModel(f"Unknown model {name!r}. Models of the store: {names}.")
-        entry = self._folder.load(path)
+        entry = self._folder.load(path, self._entries)
         rival = self._entries.get(entry.model.name)
         if rival and rival.path != path:
             raise duplicate(entry)
         entries = [old for old in self._entries.values() if old.path != path]
+        entries = [self._on_base(old, entry) for old in entries]
         # The order of a reload: the first model is the default if the configured one is missing.
         ordered = sorted([*entries, entry], key=lambda one: self._folder.order(one.path))
         self._serve({one.model.name: one for one in ordered})
@@ -124,8 +128,11 @@ class ReloadableStore(Store):
         Raises:
             UnknownModel: no loaded model has that name.
             LastModel: it is the only loaded model.
+            ModelInUse: it is the base of loaded heads.
         """
-        self.get(name)
+        model = self.get(name)
+        if heads := [head.name for head in self if _base_of(head) is model]:
+            raise ModelInUse(f"{name} is the base of {', '.join(heads)}. Unload these first.")
         if len(self._entries) == 1:
             raise LastModel(f"{name} is the only loaded model. Load another one first.")
         path = self._entries[name].path
@@ -133,12 +140,32 @@ class ReloadableStore(Store):
         self._folder.remove(path)
         log.info("unloaded: %s", name)
 
+    def _on_base(self, entry: Loaded, base: Loaded) -> Loaded:
+        """The entry itself; a head whose base was loaded again, on the new one."""
+        old = _base_of(entry.model)
+        if old is None or old.name != base.model.name:
+            return entry
+        return self._folder.load(entry.path, {base.model.name: base})
+
     def _serve(self, entries: dict[str, Loaded]) -> None:
         self._served = Served(entries, self._folder.choose_default(entries))
 
     def _names_of(self, path: Path) -> set[str]:
         """The names that clients may use for a file: its stem and the name of its loaded model."""
-        return {path.stem} | {name for name, entry in self._entries.items() if entry.path == path}
+        return {file_stem(path)} | {
+            name for name, entry in self._entries.items() if entry.path == path
+        }
+
+
+def _base_changed(entry: Loaded, entries: Mapping[str, Loaded]) -> bool:
+    """Whether a head's base is not the model that is served under its name."""
+    base = _base_of(entry.model)
+    served = entries.get(base.name) if base else None
+    return base is not None and (served is None or served.model is not base)
+
+
+def _base_of(model: Model) -> Model | None:
+    return model.base if isinstance(model, HeadModel) else None
 
 
 def _without_folder(error: ModelFileError, path: Path) -> str:

@@ -43,7 +43,7 @@ class Store:
         paths = self._folder.read()
         lazy = self._folder.lazy(paths)
         for path in paths:
-            entry = self._folder.load(path, lazy=path == lazy)
+            entry = self._folder.load(path, entries, lazy=path == lazy)
             if entry.model.name in entries:
                 raise duplicate(entry)
             entries[entry.model.name] = entry

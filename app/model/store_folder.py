@@ -9,8 +9,9 @@ from threading import Lock
 from app.card.card import ModelCard
 from app.card.card_file import read_card_file
 from app.errors import ModelFileError
-from app.model.files import FileStamp, find_files, read_stamps, stamp
+from app.model.files import FileStamp, file_stem, find_files, is_head, read_stamps, stamp
 from app.model.forms import Default, choose_default
+from app.model.head_model import BaseFiles, load_head_model
 from app.model.lazy_model import LazyModel
 from app.model.model import Model
 from app.model.self_test import obstacle as self_test
@@ -48,6 +49,7 @@ class StoreFolder:
     def __init__(self, selection: Selection, load: Load) -> None:
         self.selection = selection
         self._load = load
+        self._base_files = BaseFiles()
         self._loading = Lock()  # onnxruntime does not guarantee that opening is thread-safe
         self._added: set[str] = set()  # stems of files
         self._removed: set[str] = set()
@@ -65,12 +67,12 @@ class StoreFolder:
         self._seen = read_stamps(self.selection.folder)
         wanted = find_files(self.selection.folder, self.selection.names)
         for path in self.files():
-            if path.stem in self._added and path not in wanted:
+            if file_stem(path) in self._added and path not in wanted:
                 wanted.append(path)
-        return [path for path in wanted if path.stem not in self._removed]
+        return [path for path in wanted if file_stem(path) not in self._removed]
 
     def files(self) -> list[Path]:
-        """Every .onnx file of the folder.
+        """Every model file of the folder.
 
         Raises:
             ModelFileError: the folder cannot be read or is empty.
@@ -79,18 +81,18 @@ class StoreFolder:
 
     def add(self, path: Path) -> None:
         """Serve this file after every reload, whether it is selected or not."""
-        self._removed.discard(path.stem)
-        self._added.add(path.stem)
+        self._removed.discard(file_stem(path))
+        self._added.add(file_stem(path))
 
     def remove(self, path: Path) -> None:
         """Do not serve this file after a reload."""
-        self._added.discard(path.stem)
-        self._removed.add(path.stem)
+        self._added.discard(file_stem(path))
+        self._removed.add(file_stem(path))
 
     def order(self, path: Path) -> tuple[int, str]:
         """Sort key that orders files as `read` does."""
         names = self.selection.names
-        return (names.index(path.stem) if path.stem in names else len(names)), path.name
+        return (names.index(file_stem(path)) if file_stem(path) in names else len(names)), path.name
 
     def lazy(self, paths: Sequence[Path]) -> Path | None:
         """The form of the default model that waits for its first use, if these files have one."""
@@ -101,7 +103,8 @@ class StoreFolder:
     def default_files(self, paths: Sequence[Path]) -> tuple[Path, Path | None]:
         """The file of the better form of the default model, and that of its other form."""
         cards: dict[str, tuple[Path, ModelCard]] = {}
-        for path in paths if len(paths) > 1 else ():
+        graphs = [path for path in paths if not is_head(path)]
+        for path in graphs if len(graphs) > 1 else ():
             with suppress(ModelFileError):  # `load` will report it
                 card = read_card_file(path).card
                 cards.setdefault(card.name, (path, card))
@@ -112,15 +115,22 @@ class StoreFolder:
         )
         return cards[default.name][0], cards[default.other][0] if default.other else None
 
-    def load(self, path: Path, *, lazy: bool = False) -> Loaded:
+    def load(self, path: Path, entries: Mapping[str, Loaded], *, lazy: bool = False) -> Loaded:
         """Load one file; if it is `lazy`, only its card, and the rest when it is used.
+
+        A head is loaded onto its base, one of the `entries` that are loaded already.
 
         Raises:
             ModelFileError: it is broken, untrained although that is not allowed, or has a reserved
                 name.
         """
         read = stamp(path)
-        model = LazyModel(path, self._open) if lazy else self._open(path)
+        model: Model
+        if is_head(path):
+            loaded = {name: (entry.model, entry.path) for name, entry in entries.items()}
+            model = load_head_model(path, loaded, self._base_files)
+        else:
+            model = LazyModel(path, self._open) if lazy else self._open(path)
         if model.name == AUTO:
             raise ModelFileError(f"{path}: the name {AUTO!r} is reserved for the automatic choice.")
         if not model.card.trained and not self.selection.allow_untrained:

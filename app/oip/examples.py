@@ -90,6 +90,7 @@ DETAILS = {
     "bad-query": "top_k: unknown parameter",
     "bad-request": "image: the shape [2] has 2 elements, but 1 were sent.",
     "last-model": f"{MODEL} is the only loaded model. Load another one first.",
+    "model-in-use": f"{MODEL} is the base of gate. Unload these first.",
     "store-unusable": "Cannot load the model. The server's log has the reason.",
     "unknown-model": f"Unknown model 'mobilenet_v3'. Loaded models: {MODEL}.",
 }

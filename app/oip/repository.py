@@ -66,10 +66,11 @@ async def unload(
         BadRequest: there is a parameter other than `unload_dependents`.
         UnknownModel: no loaded model has that name.
         LastModel: no other model is loaded.
+        ModelInUse: heads on it are loaded.
         StoreUnusable: the model that would answer by default instead cannot be loaded.
     """
     gateway.keys.check_admin(headers)
-    # No model depends on another, so unload_dependents changes nothing.
+    # No model is loaded along with another, so unload_dependents changes nothing.
     _reject_parameters(parameters.keys() - {"unload_dependents"}, "unload")
     try:
         await gateway.reloader.unload(name)

@@ -11,14 +11,13 @@ MANY_PHOTOS = 300  # from here on five folds are as exact, in half the time
 FOLDS_FOR_MANY = 5
 
 
-def assign_folds(targets: IntArray, groups: IntArray, seed: int = 0) -> IntArray:
+def assign_folds(targets: IntArray, groups: IntArray) -> IntArray:
     """The fold of each photo, [N], from its class and its group of near-duplicates.
 
     There are as many folds as the class with the fewest groups has groups, at most ten. Each class
     is dealt out by itself, the largest groups first, to the fold that has the fewest photos of it.
     A group of several classes follows its first class.
     """
-    random = np.random.default_rng(seed)
     first_class = {int(group): int(targets[groups == group][0]) for group in np.unique(groups)}
     fold_count = count_folds(targets, groups)
     folds = np.zeros(len(targets), np.intp)
@@ -26,10 +25,10 @@ def assign_folds(targets: IntArray, groups: IntArray, seed: int = 0) -> IntArray
         own = [group for group, first in first_class.items() if first == target]
         sizes = {group: int(np.count_nonzero(groups == group)) for group in own}
         filled = np.zeros(fold_count)
-        for group in sorted(random.permutation(own), key=lambda one: -sizes[int(one)]):
+        for group in sorted(own, key=lambda one: -sizes[one]):
             fold = int(filled.argmin())
             folds[groups == group] = fold
-            filled[fold] += sizes[int(group)]
+            filled[fold] += sizes[group]
     return folds
 
 

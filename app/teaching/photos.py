@@ -14,7 +14,7 @@ import numpy as np
 from app.arrays import Float32Array, IntArray, Uint8Array
 from app.card.card import Preprocessing
 from app.errors import GatewayError, RequestError
-from app.images.decode import decode_square
+from app.images.decode import load_image
 from app.images.helper_process import HelperLimits, HelperProcess
 from app.images.limits import BeyondBounds, ImageLimits
 from app.inference.helper_decode import deferred
@@ -132,7 +132,7 @@ class PhotoReader:
             RequestError: it cannot be decoded within the limits.
         """
         try:
-            return np.asarray(decode_square(data, side, rule, self._limits, bounded=True).image)
+            return load_image(data, side, rule, self._limits, bounded=True)
         except BeyondBounds:
             job = deferred(self._helper, data, side, rule, reduced_decode=True)
         with self._lock:

@@ -36,6 +36,13 @@ class SkippedFile(Record):
     reason: str
 
 
+class FormResult(Record):
+    """The accuracy of a head on one form of the base, in cross-validation."""
+
+    base: str
+    accuracy: Share | None
+
+
 class TeachingReport(Record):
     """How a head was taught.
 
@@ -44,10 +51,12 @@ class TeachingReport(Record):
     confusion          photos by label (row) and predicted class (column), same photos
     calibration_error  expected calibration error of the probabilities, 0 to 1, same photos
     near_duplicates    groups of photos that show nearly the same
+    forms              every form of the base that was tried; the first is the one chosen
     false_alarm        share of taught photos that are unknown when their group is left out
     """
 
     base: str
+    forms: tuple[FormResult, ...]
     labels: tuple[str, ...]
     classes: tuple[ClassResult, ...]
     photos: int

@@ -16,6 +16,7 @@ from app.errors import (
     ClientGone,
     Forbidden,
     LastModel,
+    ModelInUse,
     SlowBody,
     Stopping,
     StoreUnusable,
@@ -194,7 +195,7 @@ async def load(request: Request, gateway: Current, name: str) -> Response:
     "/repository/models/{name}/unload",
     response_model=schemas.Done,
     responses=errors_with_key(
-        BadRequest, SlowBody, Forbidden, UnknownModel, LastModel, StoreUnusable
+        BadRequest, SlowBody, Forbidden, UnknownModel, LastModel, ModelInUse, StoreUnusable
     ),
     openapi_extra=_optional_body("parameters", {"type": "object"}),
 )

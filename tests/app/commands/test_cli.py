@@ -134,7 +134,7 @@ def test_without_a_named_default_the_better_form_answers_as_in_a_service(
     obstacle: str | None,
     answers: str,
 ) -> None:
-    monkeypatch.setattr("app.system.cpu.int8_obstacle", lambda: obstacle)
+    monkeypatch.setattr("app.commands.local_model.int8_obstacle", lambda: obstacle)
     monkeypatch.delenv("GATEWAY_DEFAULT_MODEL")
     put_int8(tmp_path)
     put_float(tmp_path)

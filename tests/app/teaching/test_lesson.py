@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from app.model.model import Model
-from app.teaching.lesson import Taught, teach
+from app.teaching.lesson import Taught, choose_form, teach
 from app.teaching.near_duplicates import unit
 from app.teaching.photos import EmbeddedPhotos, Skipped, TeachingError, labelled_photos
+from app.teaching.report import FormResult
 
 
 @pytest.fixture(scope="module")
@@ -104,3 +105,29 @@ def test_unknown_is_no_label(
     changed = EmbeddedPhotos(renamed, ("green", "red", "unknown"), photos.units, [])
     with pytest.raises(TeachingError, match="Call the folder `none` instead"):
         teach(changed, base.card, base_sha256, "colours", folder)
+
+
+@pytest.mark.parametrize(
+    ("int8", "of_float", "chosen"),
+    [(0.80, 0.805, "int8"), (0.80, 0.82, "float"), (0.9, 0.8, "int8"), (None, None, "float")],
+)
+def test_int8_serves_where_it_loses_less_than_a_point(
+    taught: Taught, int8: float | None, of_float: float | None, chosen: str
+) -> None:
+    forms = {
+        base: Taught(
+            taught.head,
+            taught.report.model_copy(
+                update={
+                    "accuracy": accuracy,
+                    "base": base,
+                    "forms": (FormResult(base=base, accuracy=accuracy),),
+                }
+            ),
+        )
+        for base, accuracy in (("int8", int8), ("float", of_float))
+    }
+    found = choose_form(forms["int8"], forms["float"]).report
+    assert found.base == chosen
+    assert found.forms[0] == FormResult(base=chosen, accuracy=found.accuracy)
+    assert len(found.forms) == 2

@@ -1,0 +1,66 @@
+"""A head of one's own over HTTP: listed, chosen by name, and never the default."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from app.heads.head import Head
+from app.settings import Settings
+from tests.app.heads.made import write_head
+from tests.app.sample_images import chelsea, encode
+from tests.conftest import SMALL_V1, SMALL_V2
+from tests.serving import served
+
+
+@pytest.fixture(scope="module")
+def folder(store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return shutil.copytree(store, tmp_path_factory.mktemp("heads") / "store")
+
+
+@pytest.fixture(scope="module")
+def head(folder: Path) -> Head:
+    return write_head(folder / f"{SMALL_V2}.onnx")
+
+
+@pytest.fixture(scope="module")
+def client(folder: Path, head: Head) -> Iterator[httpx.Client]:
+    assert head.card.name == "gate"
+    with served(Settings(store=folder, measure_s=0)) as client:
+        yield client
+
+
+def test_predict_answers_with_the_classes_of_the_named_head(client: httpx.Client) -> None:
+    answer = client.post("/predict?model=gate", content=encode(chelsea())).json()
+    assert answer["model"] == "gate"
+    [result] = answer["results"]
+    labels = {one["label"] for one in result["predictions"]}
+    assert labels == {"closed", "open", "unknown"}
+    assert sum(one["probability"] for one in result["predictions"]) == pytest.approx(1, abs=1e-3)
+
+
+def test_without_a_name_the_base_answers_as_before(client: httpx.Client) -> None:
+    answer = client.post("/predict", content=encode(chelsea())).json()
+    assert answer["model"] == SMALL_V1
+
+
+def test_models_says_what_the_head_adds(client: httpx.Client, head: Head) -> None:
+    rows = {row["name"]: row for row in client.get("/models").json()["models"]}
+    base, gate = rows[SMALL_V2], rows["gate"]
+    width = head.weights.shape[1]
+    assert gate["madds"] - base["madds"] == (2 + 5 - 1000) * width
+    assert gate["params"] - base["params"] == (2 * width + 2) - (1000 * width + 1000)
+    card = client.get("/models/gate").json()["card"]
+    assert card["base_sha256"] == head.card.base_sha256
+    assert card["labels"] == ["closed", "open", "unknown"]
+
+
+def test_the_open_inference_protocol_serves_it(client: httpx.Client) -> None:
+    metadata = client.get("/v2/models/gate").json()
+    assert {output["name"]: output["shape"] for output in metadata["outputs"]} == {
+        "probabilities": [-1, 3],
+        "embedding": [-1, 1280],
+    }
+    assert client.get("/v2/models/gate/ready").status_code == 200

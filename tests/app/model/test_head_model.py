@@ -1,0 +1,133 @@
+"""Heads in the store: found, served on their base's session, and reloaded with it."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+
+from app.errors import ModelFileError, ModelInUse
+from app.heads.head import Head
+from app.model.head_model import HeadModel
+from app.model.model import load_model
+from app.model.reloadable_store import ReloadableStore
+from app.model.store_folder import Selection
+from tests.app.heads.made import write_head
+from tests.conftest import SMALL_V1, SMALL_V2
+from tests.exports import export_random
+
+
+@pytest.fixture
+def folder(store: Path, tmp_path: Path) -> Path:
+    return shutil.copytree(store, tmp_path / "store", ignore=shutil.ignore_patterns(".cache"))
+
+
+@pytest.fixture
+def head(folder: Path) -> Head:
+    return write_head(folder / f"{SMALL_V2}.onnx")
+
+
+def opened(folder: Path, names: tuple[str, ...] = ()) -> ReloadableStore:
+    return ReloadableStore(Selection(folder, names), load_model)
+
+
+@pytest.mark.usefixtures("head")
+def test_a_head_is_a_model_on_the_session_of_its_base(folder: Path) -> None:
+    store = opened(folder)
+    assert [model.name for model in store] == [SMALL_V1, SMALL_V2, "gate"]
+    gate = store.get("gate")
+    assert isinstance(gate, HeadModel)
+    assert gate.base is store.get(SMALL_V2)
+    assert gate.card.labels == ("closed", "open", "unknown")
+    assert gate.outputs == {"probabilities": 3, "embedding": 1280}
+
+
+def test_it_answers_with_its_own_classes(folder: Path, head: Head) -> None:
+    """The embedding comes from onnxruntime on the base's file, the rest is worked out here."""
+    images = np.random.default_rng(0).integers(0, 256, (4, 96, 96, 3), dtype=np.uint8)
+    session = onnxruntime.InferenceSession(folder / f"{SMALL_V2}.onnx")
+    [embeddings] = session.run(["embedding"], {"image": images})
+    units = embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True)
+    odds = np.exp(units @ head.weights.T + head.bias)
+    nearest = (units @ head.references.T).max(axis=1)
+    unknown = 1 / (1 + np.exp((nearest - 0.7) / 0.01))
+    expected = odds / odds.sum(axis=1, keepdims=True) * (1 - unknown)[:, np.newaxis]
+
+    row = opened(folder).get("gate").run(("probabilities", "embedding"), images)
+
+    assert row[:, :2] == pytest.approx(expected, abs=2e-2)  # references are stored as int8
+    assert row[:, 2] == pytest.approx(unknown, abs=2e-2)
+    assert row[:, 3:] == pytest.approx(embeddings, abs=1e-4)
+
+
+@pytest.mark.usefixtures("head")
+def test_a_head_needs_its_base(folder: Path) -> None:
+    with pytest.raises(ModelFileError, match=f"its base {SMALL_V2} is not loaded"):
+        opened(folder, (SMALL_V1, "gate"))
+    assert [model.name for model in opened(folder, ("gate", SMALL_V2))] == [SMALL_V2, "gate"]
+
+
+@pytest.mark.usefixtures("head")
+def test_heads_alone_are_no_store(folder: Path) -> None:
+    for path in folder.glob("*.onnx"):
+        path.unlink()
+    with pytest.raises(ModelFileError, match=r"has no \.onnx file"):
+        opened(folder)
+
+
+@pytest.mark.usefixtures("head")
+def test_another_file_under_the_base_s_name_is_rejected(folder: Path) -> None:
+    (folder / f"{SMALL_V2}.onnx").unlink()
+    renamed = export_random(folder, "mobilenet_v2", 0.5, 96)
+    renamed.rename(folder / f"{SMALL_V2}.onnx")
+    with pytest.raises(ModelFileError, match=r"gate\.head\.npz: its base"):
+        opened(folder)
+
+
+@pytest.mark.usefixtures("head")
+def test_a_broken_head_is_named(folder: Path) -> None:
+    store = opened(folder)
+    path = folder / "gate.head.npz"
+    path.write_bytes(path.read_bytes()[:1000])
+    changes = store.reload()
+    assert list(changes.broken) == ["gate.head.npz"]
+    assert "not a head" in changes.broken["gate.head.npz"]
+    assert isinstance(store.get("gate"), HeadModel)  # the one from before
+
+
+@pytest.mark.usefixtures("head")
+def test_a_head_follows_its_base_through_a_reload(folder: Path) -> None:
+    store = opened(folder)
+    file = folder / f"{SMALL_V2}.onnx"
+    shutil.copy2(file, folder / "copy")
+    (folder / "copy").replace(file)  # the same content in another file
+    assert store.reload().loaded == ["gate", SMALL_V2]
+    gate = store.get("gate")
+    assert isinstance(gate, HeadModel)
+    assert gate.base is store.get(SMALL_V2)
+    store.load(SMALL_V2)
+    gate = store.get("gate")
+    assert isinstance(gate, HeadModel)
+    assert gate.base is store.get(SMALL_V2)
+
+
+def test_a_head_appears_and_disappears_with_its_file(folder: Path) -> None:
+    store = opened(folder)
+    write_head(folder / f"{SMALL_V2}.onnx", "porch")
+    assert store.changed()
+    assert store.reload().loaded == ["porch"]
+    (folder / "porch.head.npz").unlink()
+    assert store.reload().dropped == ["porch"]
+
+
+@pytest.mark.usefixtures("head")
+def test_a_base_is_unloaded_after_its_heads(folder: Path) -> None:
+    store = opened(folder)
+    with pytest.raises(ModelInUse, match=f"{SMALL_V2} is the base of gate"):
+        store.unload(SMALL_V2)
+    store.unload("gate")
+    store.unload(SMALL_V2)
+    assert [model.name for model in store] == [SMALL_V1]
+    assert store.load(SMALL_V2) == SMALL_V2
+    assert store.load("gate") == "gate"
