@@ -13,10 +13,10 @@ from rich.text import Text
 from app.card.card import Measurement
 from app.images.limits import ImageLimits
 from app.settings import load_settings
+from app.system.atomic_file import os_errors_with_path
 from models.commands import terminal
 from models.commands.named_model import model_in_store
 from models.commands.tables import millions, plain_table
-from app.system.atomic_file import os_errors_with_path
 from models.files.plot_file import check_plot
 
 if TYPE_CHECKING:

@@ -12,13 +12,13 @@ import onnxruntime
 from app.card.card import Cost, ModelCard, QuantizationReport
 from app.images.limits import ImageLimits
 from app.model.runtime import new_session
+from app.system.atomic_file import atomic_write
 from app.system.cpu import device
 from models.export.export import POST_TRAINING, post_training_card, write_checked
 from models.export.exported import Exported, ForeignGraphError
 from models.export.graph import build_graph
 from models.export.post_training_graph import PostTrainingWriter
 from models.export.self_test import compute_self_test
-from models.files.atomic_file import atomic_write
 from models.importing.report import free_name
 from models.importing.weights.rebuild import float_form
 from models.network.cost import network_cost

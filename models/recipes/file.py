@@ -7,12 +7,12 @@ from pathlib import Path
 import onnx
 
 from app.card.card import CARD_KEY, QuantizationReport, parse_card
+from app.system.atomic_file import atomic_write
 from models.export.export import post_training_card, set_card
 from models.export.exported import Exported
 from models.export.graph import build_graph
 from models.export.post_training_graph import PostTrainingWriter
 from models.export.self_test import compute_self_test, put_self_test
-from models.files.atomic_file import atomic_write
 from models.files.hashes import sha256_of
 from models.files.onnx_file import read_model
 from models.network.cost import network_cost
