@@ -2,11 +2,10 @@
 
 import os
 from dataclasses import dataclass
-from math import ceil
+from math import ceil, floor
 from pathlib import Path
 
-CGROUP = Path("/sys/fs/cgroup")
-PROC_SELF_CGROUP = Path("/proc/self/cgroup")
+from app.system.cgroup import CGROUP, PROC_SELF_CGROUP, folders
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,43 +21,37 @@ def usable_cores(cgroup: Path = CGROUP, membership: Path = PROC_SELF_CGROUP) -> 
 
     The quota is rounded up: half a core still needs a thread, and 1.5 cores can keep two busy.
     """
-    if hasattr(os, "sched_getaffinity"):
-        affinity = Cores(len(os.sched_getaffinity(0)), "CPU affinity")
-    else:
-        affinity = Cores(os.cpu_count() or 1, "number of CPUs")
+    affinity = _affinity()
     quota = _quota(cgroup, membership)
     if quota is not None and quota < affinity.count:
         return Cores(max(1, ceil(quota)), f"cgroup quota of {quota:g} CPUs")
     return affinity
 
 
+def whole_cores(cgroup: Path = CGROUP, membership: Path = PROC_SELF_CGROUP) -> int:
+    """The cores that this process may use all of the time: as above, the quota rounded down.
+
+    Threads that wait for each other need them: beyond the quota, the kernel stops all of them.
+    """
+    quota = _quota(cgroup, membership)
+    count = _affinity().count
+    return count if quota is None else max(1, min(floor(quota), count))
+
+
+def _affinity() -> Cores:
+    if hasattr(os, "sched_getaffinity"):
+        return Cores(len(os.sched_getaffinity(0)), "CPU affinity")
+    return Cores(os.cpu_count() or 1, "number of CPUs")
+
+
 def _quota(cgroup: Path, membership: Path) -> float | None:
     """The tightest CPU quota from this process's cgroup up to the root, in cores."""
     quotas = [
         quota
-        for controllers, path in _memberships(membership)
-        for folder in _upwards(cgroup, controllers, path)
+        for folder in folders("cpu", cgroup, membership)
         if (quota := _read_v2(folder) or _read_v1(folder)) is not None
     ]
     return min(quotas, default=None)
-
-
-def _memberships(membership: Path) -> list[tuple[str, str]]:
-    """(controllers, path) of each line `id:controllers:path`; v2 has no controllers."""
-    try:
-        lines = membership.read_text("utf-8").splitlines()
-    except OSError:
-        lines = []
-    parts = [line.split(":", 2) for line in lines if line.count(":") >= 2]
-    found = [(names, path) for _, names, path in parts if not names or "cpu" in names.split(",")]
-    return found or [("", "/"), ("cpu", "/")]
-
-
-def _upwards(cgroup: Path, controllers: str, path: str) -> list[Path]:
-    """The folders of a cgroup and its parents; a container may see only the root of its own."""
-    roots = [cgroup / controllers, cgroup / "cpu"] if controllers else [cgroup]
-    relative = Path(path.lstrip("/"))
-    return [root / part for root in roots for part in (relative, *relative.parents)]
 
 
 def _read_v2(folder: Path) -> float | None:

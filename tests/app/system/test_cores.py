@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.system.cores import Cores, usable_cores
+from app.system.cores import Cores, usable_cores, whole_cores
 from tests.conftest import ROOT
 
 MINE = len(os.sched_getaffinity(0))
@@ -90,6 +90,16 @@ def test_one_and_a_half_cores_keep_two_threads_busy(tmp_path: Path) -> None:
     assert found == Cores(2, "cgroup quota of 1.5 CPUs") or MINE == 1
 
 
+@pytest.mark.parametrize(
+    ("quota", "whole"),
+    [("50000", 1), ("100000", 1), ("150000", 1), ("200000", 2), ("250000", 2), ("99900000", MINE)],
+)
+def test_a_part_of_a_core_is_no_whole_core(tmp_path: Path, quota: str, whole: int) -> None:
+    (tmp_path / "cpu.max").write_text(f"{quota} 100000\n")
+    (tmp_path / "self").write_text("0::/\n")
+    assert whole_cores(tmp_path, tmp_path / "self") == min(whole, MINE)
+
+
 @settings(deadline=None)
 @given(st.text(max_size=60))
 def test_no_membership_file_is_too_strange(
@@ -103,7 +113,8 @@ def test_no_membership_file_is_too_strange(
 def test_a_process_bound_to_one_core_uses_one() -> None:
     code = (
         "import os; os.sched_setaffinity(0, [min(os.sched_getaffinity(0))]); "
-        "from app.system.cores import usable_cores; print(usable_cores())"
+        "from app.system.cores import usable_cores, whole_cores; "
+        "assert whole_cores() == 1; print(usable_cores())"
     )
     run = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True, text=True
