@@ -95,6 +95,13 @@ class Settings(BaseSettings):
     workers: int = Field(
         0, ge=0, le=256, description="Threads that decode and infer; 0 means one per usable core."
     )
+    lone_image_threads: int = Field(
+        0,
+        ge=0,
+        le=64,
+        description="Threads that infer an image of the default model while it is the only one; 0 "
+        "means one per usable core, at most `workers`; 1 disables the second session for it.",
+    )
     reduced_decode: bool = Field(
         True, description="Decode JPEG at 1/2, 1/4 or 1/8 scale where the crop allows it."
     )

@@ -115,6 +115,7 @@ def loops(settings: Settings, gateway: Gateway) -> Iterator[Coroutine[Any, Any, 
     yield background.release_memory(
         gateway.lifecycle, gateway.scheduler, gateway.store.release_memory, CHECK_S
     )
+    yield background.keep_wide_session(gateway.wide_session, CHECK_S)
     if settings.reload_poll_s:
         yield background.poll_store(gateway.store, gateway.reloader, settings.reload_poll_s)
     if settings.measure_s:

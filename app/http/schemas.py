@@ -179,6 +179,10 @@ class Info(Wire, json_schema_extra=with_example(examples.INFO)):
     cores: int
     cores_reason: str
     workers: int
+    lone_image_threads: int = Field(
+        description="Threads that infer an image of the default model while it is the only one; "
+        "more than 1 once the model was used."
+    )
     models: list[str]
     runs_on: dict[str, list[Provider]] = Field(
         description="Execution providers by model, in order."

@@ -1,7 +1,7 @@
 """Classification of an encoded image: its classes in descending order of probability."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -41,6 +41,7 @@ class Classifier:
     """Classifies encoded images, one at a time, on the calling thread.
 
     With a `helper` it decodes only images whose structure bounds the time, and defers the others.
+    `take_all_cores` says whether the image is alone, if its model has a session for that.
     """
 
     limits: ImageLimits
@@ -49,6 +50,7 @@ class Classifier:
     timings: Timings | None = None
     memory: DecodeMemory = UNLIMITED
     helper: HelperProcess | None = None
+    take_all_cores: Callable[[], bool] = bool  # False
 
     def classify(
         self,
@@ -101,8 +103,10 @@ class Classifier:
                 decoded = Decoded(source)
         pixels, warnings, helper_ms = decoded
         ready = time.perf_counter()
+        model.used = True
+        wide = model.wide is not None and self.take_all_cores()
         if self.batcher is None or not model.any_batch:
-            row = model.run(outputs, pixels[np.newaxis])[0]
+            row = model.run(outputs, pixels[np.newaxis], wide=wide)[0]
         else:
             group = (model, resolution, outputs)
             row = self.batcher.infer(group, pixels, partial(model.run, outputs))
@@ -111,8 +115,11 @@ class Classifier:
         if helper_ms is not None:  # not a worker's time, which `auto` reckons with
             decode_ms, queue_ms = helper_ms, queue_ms - helper_ms
         elif self.timings is not None and isinstance(source, bytes):
-            variant = (model.card.name, resolution)
-            self.timings.record(variant, len(source), decode_ms, inference_ms, inferred)
+            if wide:  # `auto` must not reckon with all cores
+                self.timings.record_decode(len(source), resolution, decode_ms, inferred)
+            else:
+                variant = (model.card.name, resolution)
+                self.timings.record(variant, len(source), decode_ms, inference_ms, inferred)
         return ImageRun(model.split(outputs, row), queue_ms, decode_ms, inference_ms, warnings)
 
     def _decode(self, data: bytes, model: Model, resolution: int) -> Decoded:

@@ -32,6 +32,7 @@ Job = Callable[..., Result]
 INITIAL_SERVICE_S = 0.01  # until the first image is measured
 CLOSE_TIMEOUT_S = 2.0  # longer than a typical image takes
 SMOOTHING = 0.05  # weight of the newest job in the running mean of the service time
+LONE_IMAGES = 3  # one after another without others in flight, before one may use all cores
 
 
 class Ticket(Generic[Result]):
@@ -205,6 +206,8 @@ class Scheduler:
         self._started = [0] * workers
         self._finished = [0] * workers
         self._service_s = [INITIAL_SERVICE_S] * workers
+        self._lone_images = 0
+        self._wide_thread = 0
         self._queue: SimpleQueue[Ticket[Any] | Prepared | None] = SimpleQueue()
         self._threads = [
             threading.Thread(target=self._work, args=(slot,), name=f"worker-{slot}", daemon=True)
@@ -249,12 +252,21 @@ class Scheduler:
         Raises:
             Overloaded: more than `queue_limit` images would wait.
         """
-        if self.unfinished + len(jobs) > self.permits:
+        unfinished = self.unfinished
+        if unfinished + len(jobs) > self.permits:
             raise self.overloaded()
+        self._lone_images = self._lone_images + 1 if unfinished + len(jobs) == 1 else 0
         self._admitted += len(jobs)
         ticket = Ticket(jobs, asyncio.get_running_loop(), self._resume)
         self._queue.put(ticket)
         return ticket
+
+    def take_all_cores(self) -> bool:
+        """Whether the calling worker's image is alone; then its time is not a service time."""
+        if self._lone_images < LONE_IMAGES or self.unfinished > 1:
+            return False
+        self._wide_thread = threading.get_ident()
+        return True
 
     def overloaded(self) -> Overloaded:
         """The error for a rejected request, with the time until the queue will be empty."""
@@ -323,6 +335,9 @@ class Scheduler:
                 self.helper_queue.put(ticket, index, deferred)
             except Overloaded as error:
                 ticket.finish(index, error)
+            return
+        if self._wide_thread == threading.get_ident():
+            self._wide_thread = 0
             return
         took = self._clock() - began
         self._service_s[slot] += SMOOTHING * (took - self._service_s[slot])

@@ -7,10 +7,12 @@ about half as long as optimising again.
 
 import glob
 import hashlib
+import json
 import logging
 from pathlib import Path
 from typing import Any
 
+from app.card.card import CARD_KEY
 from app.errors import ModelFileError, first_line
 from app.model import runtime
 from app.model.files import FileStamp
@@ -29,25 +31,45 @@ class GraphCache:
     def __init__(self, store: Path) -> None:
         self._folder = store / FOLDER
 
-    def open_session(self, model: Path, *, memory_arena: bool) -> Any:
+    def open_session(self, model: Path, *, memory_arena: bool, threads: int = 1) -> Any:
         """Open the cached graph; without a usable one, optimise the model and store the result."""
-        cached = self._folder / cache_name(model, "ort")
-        if cached.is_file():
-            try:
-                return runtime.optimised_session(cached, memory_arena=memory_arena)
-            except Exception as error:  # onnxruntime's errors have no common class
-                log.warning("Cannot use %s; optimising the model again: %s", cached, error)
+        for mapped in (False, True):
+            cached = self._file(model, mapped)
+            if cached.is_file():
+                try:
+                    return runtime.optimised_session(
+                        cached, memory_arena=memory_arena, threads=threads, mapped=mapped
+                    )
+                except Exception as error:  # onnxruntime's errors have no common class
+                    log.warning("Cannot use %s; optimising the model again: %s", cached, error)
         try:
-            self._folder.mkdir(exist_ok=True)
-            with signals.workspace(self._folder) as workspace:
-                optimised = Path(workspace) / "graph.ort"
-                session = runtime.new_session(model, memory_arena=memory_arena, save_to=optimised)
-                remove_stale(cached)
-                optimised.replace(cached)
-            return session
+            return self._optimise(model, memory_arena, threads)
         except Exception as error:  # the folder is not writable, or the model not readable
             log.info("Cannot store the optimised graph of %s: %s", model.name, error)
-        return runtime.new_session(model, memory_arena=memory_arena)
+        return runtime.new_session(model, memory_arena=memory_arena, threads=threads)
+
+    def _optimise(self, model: Path, memory_arena: bool, threads: int) -> Any:
+        """Open a model and store its optimised graph."""
+        self._folder.mkdir(exist_ok=True)
+        with signals.workspace(self._folder) as workspace:
+            optimised = Path(workspace) / "graph.ort"
+            session = runtime.new_session(
+                model, memory_arena=memory_arena, threads=threads, save_to=optimised
+            )
+            mapped = _can_be_mapped(session)
+            cached = self._file(model, mapped)
+            remove_stale(cached)
+            optimised.replace(cached)
+        if mapped:
+            session = None  # before the next one needs memory
+            return runtime.optimised_session(
+                cached, memory_arena=memory_arena, threads=threads, mapped=True
+            )
+        return session
+
+    def _file(self, model: Path, mapped: bool) -> Path:
+        """Where an optimised graph is; one that is mapped has another name than one that is not."""
+        return self._folder / cache_name(model, "ort", "mapped" if mapped else "copied")
 
 
 def open_session(
@@ -56,6 +78,7 @@ def open_session(
     providers: tuple[Provider, ...],
     *,
     memory_arena: bool,
+    threads: int = 1,
 ) -> Any:
     """Open a session over a model file; on the CPU, from its optimised graph if there are any.
 
@@ -64,8 +87,10 @@ def open_session(
     """
     try:
         if graphs and providers == CPU_ONLY:  # other providers compile graphs that cannot be saved
-            return graphs.open_session(model, memory_arena=memory_arena)
-        return runtime.new_session(model, memory_arena=memory_arena, providers=providers)
+            return graphs.open_session(model, memory_arena=memory_arena, threads=threads)
+        return runtime.new_session(
+            model, memory_arena=memory_arena, threads=threads, providers=providers
+        )
     except ModelFileError:
         raise
     except Exception as error:  # onnxruntime's errors have no common class
@@ -74,15 +99,23 @@ def open_session(
         ) from error
 
 
-def cache_name(model: Path, suffix: str) -> str:
+def _can_be_mapped(session: Any) -> bool:
+    text = session.get_modelmeta().custom_metadata_map.get(CARD_KEY, "{}")
+    card = json.loads(text)
+    return runtime.can_be_mapped(card.get("precision"), card.get("family"))
+
+
+def cache_name(model: Path, suffix: str, *more: str) -> str:
     """The name of a file with results for the content of a model file, the runtime and the CPU.
+
+    `more` is what else they depend on.
 
     Raises:
         OSError: the model file cannot be read.
     """
     stamp = FileStamp.of(model)
     file = (stamp.inode, stamp.modified_ns, stamp.size_bytes)  # not permissions
-    parts = (*file, runtime.version(), saturates_here(), cpu_identity())
+    parts = (*file, runtime.version(), saturates_here(), cpu_identity(), *more)
     key = hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
     return f"{model.stem}.{key}.{suffix}"
 

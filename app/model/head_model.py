@@ -17,7 +17,7 @@ from app.model.model import Model, State
 from app.settings import Provider
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class HeadModel(Model):
     """A head and the loaded model that it reads embeddings of."""
 
@@ -43,8 +43,10 @@ class HeadModel(Model):
     def outputs(self) -> dict[str, int]:
         return {PROBABILITIES: len(self.card.labels), EMBEDDING: self.base.outputs[EMBEDDING]}
 
-    def run(self, outputs: Sequence[str], images: Uint8Array) -> Float32Array:
-        embeddings = self.base.run((EMBEDDING,), images)
+    def run(
+        self, outputs: Sequence[str], images: Uint8Array, *, wide: bool = False
+    ) -> Float32Array:
+        embeddings = self.base.run((EMBEDDING,), images, wide=wide)
         found = [
             embeddings if name == EMBEDDING else self.head.probabilities(embeddings)
             for name in outputs

@@ -35,21 +35,23 @@ class LazyModel(Model):
         Raises:
             ModelFileError: the file cannot be read or has no valid card.
         """
-        self._set("_stamp", stamp(path))
+        self._stamp = stamp(path)
         read = read_card_file(path)
         widths = {name: shape[1] for name, shape in read.outputs.items() if name in OFFERED}
         if any(width is None for width in widths.values()) or not read.inputs.get(INPUT):
             raise ModelFileError(
                 f"{path}: the shapes of the graph's inputs and outputs are missing."
             )
-        self._set("card", read.card)
-        self._set("file_bytes", self._stamp.size_bytes)
-        self._set("_any_batch", read.inputs[INPUT][0] is None)
-        self._set("_outputs", widths)
-        self._set("_path", path)
-        self._set("_open", open_model)
-        self._set("_opening", Lock())
-        self._set("_model", None)
+        self.card = read.card
+        self.file_bytes = self._stamp.size_bytes
+        self._any_batch = read.inputs[INPUT][0] is None
+        self._outputs = {name: width for name, width in widths.items() if width is not None}
+        self._path = path
+        self._open = open_model
+        self._opening = Lock()
+        self._model = None
+        self.wide = None
+        self.used = False
 
     @property
     def state(self) -> State:
@@ -87,12 +89,9 @@ class LazyModel(Model):
                 return
             if stamp(self._path) != self._stamp:
                 raise ModelFileError(f"{self._path}: the file has changed. Reload the store.")
-            self._set("_model", self._open(self._path))
+            self._model = self._open(self._path)
             log.info("loaded: %s", self.name)
 
     def release_memory(self) -> None:
         if self._model is not None:
             self._model.release_memory()
-
-    def _set(self, name: str, value: Any) -> None:
-        object.__setattr__(self, name, value)  # the class is frozen

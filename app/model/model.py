@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -10,7 +10,8 @@ import numpy as np
 
 from app.arrays import Float32Array, Uint8Array
 from app.card.card import EMBEDDING, INPUT, PROBABILITIES, ModelCard, card_in
-from app.errors import BadQuery, ModelFileError, first_line
+from app.errors import BadQuery, ModelFileError
+from app.model.first_run import warm
 from app.model.graph_cache import GraphCache, open_session
 from app.model.providers import Providers
 from app.model.runtime import providers_of, shrink_arena
@@ -21,13 +22,19 @@ OFFERED = (PROBABILITIES, EMBEDDING)
 State = Literal["loaded", "loading", "not_loaded"]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, weakref_slot=True, eq=False)
 class Model:
-    """A loaded file of the store."""
+    """A loaded file of the store.
+
+    `wide` is a second session for a lone image, on several cores; `app.model.wide_session` opens it
+    for the default model once it is `used`.
+    """
 
     card: ModelCard
     file_bytes: int
     session: Any
+    wide: Any = field(default=None, init=False)
+    used: bool = field(default=False, init=False)
 
     @property
     def name(self) -> str:
@@ -52,9 +59,12 @@ class Model:
         outputs = self.session.get_outputs()
         return {output.name: output.shape[1] for output in outputs if output.name in OFFERED}
 
-    def run(self, outputs: Sequence[str], images: Uint8Array) -> Float32Array:
+    def run(
+        self, outputs: Sequence[str], images: Uint8Array, *, wide: bool = False
+    ) -> Float32Array:
         """Run uint8 RGB images [N, H, W, 3]; the outputs side by side, [N, sum of widths]."""
-        results = self.session.run(list(outputs), {INPUT: images})
+        session = (wide and self.wide) or self.session
+        results = session.run(list(outputs), {INPUT: images})
         return results[0] if len(results) == 1 else np.concatenate(results, axis=1)
 
     def split(self, outputs: Sequence[str], row: Float32Array) -> tuple[Float32Array, ...]:
@@ -92,22 +102,6 @@ class Model:
             )
         return resolution
 
-    def warm(self) -> None:
-        """Run once on a black image, so that the first request is not slower than others.
-
-        Raises:
-            ModelFileError: the graph does not run, or does not output one probability per label.
-        """
-        side = self.card.resolution
-        try:
-            shape = self.probabilities(np.zeros((1, side, side, 3), np.uint8)).shape
-        except Exception as error:  # onnxruntime's errors have no common class
-            raise ModelFileError(f"the graph does not run: {first_line(error)}") from error
-        if shape != (1, len(self.card.labels)):
-            raise ModelFileError(
-                f"the graph outputs probabilities {shape} for {len(self.card.labels)} labels"
-            )
-
     def release_memory(self) -> None:
         """Return the memory of earlier runs, 20 MB with two workers; the next allocates again."""
         side = self.card.resolutions.minimum
@@ -130,9 +124,8 @@ def load_model(
     def load(names: tuple[Provider, ...]) -> Model:
         session = open_session(path, graphs, names, memory_arena=memory_arena)
         card = card_in(session.get_modelmeta().custom_metadata_map)
-        model = Model(card, file_bytes, session)
-        model.warm()
-        return model
+        warm(session, card)
+        return Model(card, file_bytes, session)
 
     try:
         with path.open("rb") as file:  # has a better error message than onnxruntime

@@ -89,9 +89,13 @@ class Store:
         entry = self._entries.get(model.name)
         return entry is not None and entry.model is model
 
+    def loaded(self, name: str) -> Loaded:
+        """A loaded model with its file."""
+        return self._entries[name]
+
     def path(self, name: str) -> Path:
         """The file that a loaded model came from."""
-        return self._entries[name].path
+        return self.loaded(name).path
 
     def release_memory(self) -> None:
         """Return unused memory to the system; takes some milliseconds."""

@@ -210,6 +210,7 @@ INFO: dict[str, Any] = {
     "cores": 2,
     "cores_reason": "CPU affinity",
     "workers": 2,
+    "lone_image_threads": 2,
     "models": [MODEL],
     "runs_on": {MODEL: ["cpu"]},
     "default_model": MODEL,

@@ -8,6 +8,7 @@ from app.auto.chooser import Chooser
 from app.inference.measurer import Measurer
 from app.inference.scheduler import Scheduler
 from app.model.reloadable_store import ReloadableStore
+from app.model.wide_session import WideSession
 from app.service.lifecycle import Lifecycle
 from app.service.reload import Reloader
 
@@ -31,6 +32,14 @@ async def measure_new_models(measurer: Measurer, changed: asyncio.Event, limit_s
             log.exception("Measuring failed")
         await changed.wait()
         changed.clear()
+
+
+async def keep_wide_session(wide_session: WideSession, every_s: float) -> None:
+    """Open, drop and replace the second session of the default model as the store changes."""
+    while True:
+        await asyncio.sleep(every_s)
+        if wide_session.outdated():
+            await asyncio.to_thread(wide_session.update)
 
 
 async def end_brownout(chooser: Chooser, deadline_ms: float, every_s: float) -> None:

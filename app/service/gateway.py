@@ -17,18 +17,19 @@ from app.inference.measurer import Measurer
 from app.inference.scheduler import Scheduler
 from app.inference.timings import Timings
 from app.model import runtime
-from app.model.graph_cache import GraphCache
+from app.model.graph_cache import GraphCache, open_session
 from app.model.model import load_model
-from app.model.providers import choose
+from app.model.providers import CPU_ONLY, choose
 from app.model.reloadable_store import ReloadableStore
 from app.model.store_folder import AUTO, Selection
+from app.model.wide_session import WideSession
 from app.service.auth import Keys, read_keys
 from app.service.body_quota import BodyQuota
 from app.service.lifecycle import Lifecycle
 from app.service.parse_turns import ParseTurns
 from app.service.reload import Reloader
 from app.settings import Settings
-from app.system.cores import Cores, usable_cores
+from app.system.cores import Cores, usable_cores, whole_cores
 from app.system.cpu import int8_obstacle
 from app.telemetry.metrics import Metrics
 from app.telemetry.request_log import RequestLog
@@ -57,6 +58,7 @@ class Gateway:
     measurer: Measurer
     chooser: Chooser
     reloader: Reloader
+    wide_session: WideSession
     auto_by_default: bool  # whether `auto` is the default model
     tracing: "Tracing | None" = None
 
@@ -78,6 +80,7 @@ class Gateway:
         self.metrics.queue_depth.set(self.scheduler.waiting + helper_queue.waiting)
         self.metrics.permits.set(self.scheduler.unfinished + helper_queue.unfinished)
         self.metrics.body_bytes.set(self.body_quota.held_bytes)
+        self.metrics.lone_image_threads.set(self.wide_session.threads)
         return self.metrics
 
     def close(self) -> None:
@@ -134,6 +137,19 @@ def open_gateway(settings: Settings) -> Gateway:
     )
     if settings.cache:
         measurer.load_results()
+    wide_threads = settings.lone_image_threads or min(scheduler.workers, whole_cores())
+    wide_session = WideSession(
+        store,
+        # `auto` has no default model; a batch has its own way to use a device
+        1 if auto_by_default or batcher else wide_threads,
+        partial(
+            open_session,
+            memory_arena=settings.memory_arena,
+            graphs=graphs,
+            providers=CPU_ONLY,
+            threads=wide_threads,
+        ),
+    )
     metrics = Metrics()
     tracing = open_tracing(settings)
     chooser = Chooser(
@@ -152,7 +168,13 @@ def open_gateway(settings: Settings) -> Gateway:
         store=store,
         scheduler=scheduler,
         classifier=Classifier(
-            limits, settings.reduced_decode, batcher, timings, decode_memory, helper
+            limits,
+            settings.reduced_decode,
+            batcher,
+            timings,
+            decode_memory,
+            helper,
+            scheduler.take_all_cores,
         ),
         helper=helper,
         body_quota=BodyQuota(settings.max_inflight_bytes, settings.max_body_bytes),
@@ -165,6 +187,7 @@ def open_gateway(settings: Settings) -> Gateway:
         measurer=measurer,
         chooser=chooser,
         reloader=Reloader(store, timings, chooser),
+        wide_session=wide_session,
         auto_by_default=auto_by_default,
         tracing=tracing,
     )

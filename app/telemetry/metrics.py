@@ -105,6 +105,9 @@ class Metrics:
         )
         self.permits = self._gauge("permits_in_use", "Images that wait or are worked on.")
         self.body_bytes = self._gauge("inflight_body_bytes", "Request bodies held in memory.")
+        self.lone_image_threads = self._gauge(
+            "lone_image_threads", "Threads that infer a lone image of the default model."
+        )
         self.models = self._gauge(
             "model_info", "1 for each loaded model.", ("model", "family", "precision", "resolution")
         )

@@ -43,6 +43,7 @@ async def info(gateway: Current, _: NoParameters) -> Info:
         cores=gateway.cores.count,
         cores_reason=gateway.cores.reason,
         workers=gateway.scheduler.workers,
+        lone_image_threads=gateway.wide_session.threads,
         models=[model.name for model in gateway.store],
         runs_on={model.name: model.providers for model in gateway.store if model.state == "loaded"},
         default_model=gateway.default_model,

@@ -8,11 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from app.card.variant import variants_of
 from app.errors import DamagedImage, NotAnImage, TooManyPixels
 from app.images.limits import ImageLimits
 from app.inference.classify import Classifier, ImageRun, rank, to_results
 from app.inference.results import ImageResult
+from app.inference.timings import MIN_SAMPLES, Timings
 from app.model.model import Model, load_model
+from app.model.runtime import new_session
 from tests.app.sample_images import encode, noise
 from tests.conftest import SMALL_V2
 
@@ -48,6 +51,23 @@ def test_each_time_of_a_run_stands_at_its_name_in_microseconds(
     )
     result = classified(model, PHOTO)
     assert (result.queue_ms, result.decode_ms, result.inference_ms) == (1.235, 22.223, 333.333)
+
+
+@pytest.mark.parametrize("alone", [False, True])
+def test_a_run_on_all_cores_is_no_sample_of_one_core(store: Path, alone: bool) -> None:
+    """`auto` predicts the times of one core from the samples."""
+    model = load_model(store / f"{SMALL_V2}.onnx")
+    model.wide = new_session(store / f"{SMALL_V2}.onnx", threads=2)
+    timings = Timings()
+    classifier = Classifier(ImageLimits(), timings=timings, take_all_cores=lambda: alone)
+    for _ in range(MIN_SAMPLES):
+        result = classifier.classify(PHOTO, model=model, resolution=96, top_k=3)
+    assert result.inference_ms > 0
+    [variant] = variants_of(model.card, model.file_bytes, (96,))
+    assert (timings.observed(variant) is None) == alone
+    [(_, _, decoding)] = timings.decode_table()
+    assert decoding.samples == MIN_SAMPLES
+    assert model.used
 
 
 def test_the_same_image_is_answered_alike(model: Model) -> None:

@@ -275,6 +275,99 @@ def test_the_service_time_follows_each_image_by_a_twentieth() -> None:
     assert asyncio.run(run()) == pytest.approx([10.0, 110.0, 104.5])
 
 
+def asking(scheduler: Scheduler, answers: list[bool]) -> Callable[[float], None]:
+    return lambda _: answers.append(scheduler.take_all_cores())
+
+
+def test_the_third_lone_image_one_after_another_may_use_all_cores() -> None:
+    async def run() -> list[bool]:
+        answers: list[bool] = []
+        with scheduling(workers=2) as scheduler:
+            for _ in range(5):
+                await scheduler.submit([asking(scheduler, answers)])
+                await settled(scheduler)
+            await scheduler.submit([asking(scheduler, answers)] * 2)
+            await settled(scheduler)
+            for _ in range(3):
+                await scheduler.submit([asking(scheduler, answers)])
+                await settled(scheduler)
+        return answers
+
+    first, two_images, after = [False, False, True, True, True], [False] * 2, [False, False, True]
+    assert asyncio.run(run()) == [*first, *two_images, *after]
+
+
+def test_no_image_uses_all_cores_beside_another() -> None:
+    """Neither beside one on a worker nor beside one in the queue."""
+
+    async def run() -> list[bool]:
+        answers: list[bool] = []
+        with scheduling(workers=2) as scheduler:
+            for _ in range(3):
+                await scheduler.submit([noting([], "alone")])
+                await settled(scheduler)
+            blocker, first = await blocked(scheduler)
+            for _ in range(3):
+                await scheduler.submit([asking(scheduler, answers)])
+            second, ticket = await blocked(scheduler)
+            waiting = scheduler.submit([asking(scheduler, answers)])
+            blocker.let_go()
+            second.let_go()
+            for one in (first, ticket, waiting):
+                await one
+        return answers
+
+    assert asyncio.run(run()) == [False] * 4
+
+
+def test_an_image_that_comes_while_a_lone_one_is_decoded_leaves_it_one_core() -> None:
+    async def run() -> list[bool]:
+        answers: list[bool] = []
+        decoding, decoded = threading.Event(), threading.Event()
+
+        def job(_: float) -> None:
+            decoding.set()
+            assert decoded.wait(PATIENCE_S)
+            answers.append(scheduler.take_all_cores())
+
+        with scheduling(workers=2) as scheduler:
+            for _ in range(3):
+                await scheduler.submit([noting([], "alone")])
+                await settled(scheduler)
+            first = scheduler.submit([job])
+            assert await asyncio.to_thread(decoding.wait, PATIENCE_S)
+            await scheduler.submit([noting([], "beside")])
+            decoded.set()
+            await first
+        return answers
+
+    assert asyncio.run(run()) == [False]
+
+
+def test_the_time_on_all_cores_is_no_service_time() -> None:
+    """It would promise a client of a full queue too early an end."""
+    now_s = 0.0
+
+    async def run() -> list[float]:
+        def job(_: float) -> None:
+            nonlocal now_s
+            now_s += 0.0 if scheduler.take_all_cores() else 2.01
+
+        scheduler = Scheduler(1, 64, clock=lambda: now_s)
+        found = []
+        for _ in range(4):
+            await scheduler.submit([job])
+            await settled(scheduler)
+            found.append(scheduler.service_ms)
+        await scheduler.submit([job] * 2)
+        await settled(scheduler)
+        scheduler.close(PATIENCE_S)
+        return [*found, scheduler.service_ms]
+
+    alone, under_load = [110.0, 205.0, 205.0, 205.0], 380.9875  # a twentieth of each 2010 ms
+    assert asyncio.run(run()) == pytest.approx([*alone, under_load])
+
+
 @pytest.mark.parametrize(
     ("drain_s", "header"),
     [(0.0, "1"), (0.4, "1"), (1.0, "1"), (1.01, "2"), (6.999, "7"), (90.5, "91")],
