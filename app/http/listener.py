@@ -12,13 +12,13 @@ import ssl
 import time
 from collections.abc import Callable, Collection
 from contextlib import suppress
-from math import inf
 from typing import Any, Protocol
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
-from app.errors import Overloaded, RequestError, SlowBody
+from app.errors import Overloaded
 from app.problem import MEDIA_TYPE, to_problem
+from app.service import slow_bodies
 
 log = logging.getLogger(__name__)
 
@@ -26,32 +26,17 @@ HANDSHAKE_S = 10
 TLS_CLOSE_S = 2  # for the client's part of closing TLS
 ACCEPTED_AT_ONCE = 64  # then the requests of those before have their turn
 SEND_BYTES = 2**17  # buffered by the kernel for each connection, which would take megabytes
-PATIENCE_S = 2  # for a body to arrive while others find no connection
 PAUSE_S = 1  # while there are no descriptors
 OUT_OF_DESCRIPTORS = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 READ_BYTES = 2**16
 
 
-class Connection(Protocol):
+class Connection(slow_bodies.Connection, Protocol):
     """What the listener knows of a connection."""
-
-    @property
-    def is_idle(self) -> bool:
-        """No request is in flight."""
 
     @property
     def idle_since(self) -> float:
         """The time of the loop at which the last request ended or the connection began."""
-
-    @property
-    def body_since(self) -> float | None:
-        """The time of the loop since which a body arrives, if one does."""
-
-    def reject(self, error: RequestError) -> None:
-        """Answer the request in flight with an error."""
-
-    def drop(self) -> None:
-        """End at once, and leave the set of connections."""
 
 
 class Listener:
@@ -136,7 +121,7 @@ class Listener:
         if idle:
             min(idle, key=lambda connection: connection.idle_since).drop()
             kind = "an idle"
-        elif self._end_slowest_body():
+        elif slow_bodies.end_oldest(self._connections):
             kind = "a slow"
         else:
             return False
@@ -144,22 +129,6 @@ class Listener:
             "Dropped %s connection for a new one: %s of %s were in use.",
             kind, self._limit, self._limit,
         )  # fmt: skip
-        return True
-
-    def _end_slowest_body(self) -> bool:
-        """End the request whose body has been arriving for longest; False if none takes long."""
-        slow: list[tuple[float, Connection]] = [
-            (connection.body_since, connection)
-            for connection in self._connections
-            if connection.body_since is not None
-        ]
-        since, connection = min(slow, key=lambda found: found[0], default=(inf, None))
-        if connection is None or self._loop.time() - since < PATIENCE_S:
-            return False
-        connection.reject(
-            SlowBody(f"The body did not arrive in {PATIENCE_S} s while others found no connection.")
-        )
-        connection.drop()
         return True
 
     async def _open(self, accepted: socket.socket, connection: asyncio.Protocol) -> None:

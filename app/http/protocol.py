@@ -66,6 +66,7 @@ class Protocol(HttpToolsProtocol):
         self._half_closed: HalfClosed | None = None
         self.idle_since = self.loop.time()
         self.body_since: float | None = None  # while one arrives
+        self.body_bytes = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
         super().connection_made(transport)
@@ -142,7 +143,7 @@ class Protocol(HttpToolsProtocol):
             raise self._head_error  # the parser turns it into an error of its own
         self._head.clear()
         self._stop_head_timer()
-        self.body_since = self.loop.time()
+        self.body_since, self.body_bytes = self.loop.time(), 0
         path, _, query_string = self.url.partition(b"?")
         if path == PREDICT.encode() and self._is_plain():
             request = FastPredict(self, self._gateway, self.headers)
@@ -157,6 +158,7 @@ class Protocol(HttpToolsProtocol):
 
     def on_body(self, body: bytes) -> None:
         self._head.clear()
+        self.body_bytes += len(body)
         if isinstance(self.cycle, FastPredict):
             self.cycle.feed(body)
         else:

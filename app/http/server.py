@@ -4,8 +4,10 @@ import asyncio
 import logging
 import signal
 import socket
+from functools import partial
 from importlib import import_module
 from types import FrameType
+from typing import Any
 
 import uvicorn
 
@@ -13,6 +15,7 @@ from app.errors import SettingError
 from app.http.application import Application
 from app.http.listener import Listener
 from app.http.protocol import Protocol
+from app.service import slow_bodies
 from app.service.gateway import Gateway
 from app.service.lifecycle import FLUSH_S
 from app.settings import Settings, variable
@@ -51,6 +54,8 @@ class Server(uvicorn.Server):
         if hasattr(signal, "SIGHUP"):
             loop = asyncio.get_running_loop()
             loop.add_signal_handler(signal.SIGHUP, self._reload)
+        connections: Any = self.server_state.connections  # each a `Protocol`
+        self.gateway.body_quota.make_room = partial(slow_bodies.end_largest, connections)
         memory.resume_garbage_collection()
         for server in self.servers:
             for sock in server.sockets:

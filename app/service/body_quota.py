@@ -1,5 +1,7 @@
 """A limit on the bytes of request bodies in memory."""
 
+from collections.abc import Callable
+
 from app.errors import Overloaded
 
 SMALL_BYTES = 2**20  # a photo
@@ -14,6 +16,7 @@ class BodyQuota:
         self.limit_bytes = limit_bytes
         self.large_limit_bytes = max(int(limit_bytes * (1 - RESERVED)), largest_bytes)
         self.held_bytes = 0
+        self.make_room: Callable[[], object] = bool  # for the next attempt, if it can
 
     def lease(self) -> "Lease":
         """Start counting the bytes of one request."""
@@ -39,8 +42,10 @@ class Lease:
         is_small = self.held_bytes + size_bytes <= SMALL_BYTES
         limit_bytes = quota.limit_bytes if is_small else quota.large_limit_bytes
         if quota.held_bytes + size_bytes > limit_bytes:
+            held_bytes = quota.held_bytes
+            quota.make_room()
             raise Overloaded(
-                f"Request bodies hold {quota.held_bytes} of {limit_bytes} bytes. Retry later."
+                f"Request bodies hold {held_bytes} of {limit_bytes} bytes. Retry later."
             )
         quota.held_bytes += size_bytes
         self.held_bytes += size_bytes

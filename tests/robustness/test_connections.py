@@ -109,6 +109,22 @@ def test_the_body_that_arrives_for_longest_makes_room_for_a_new_connection(
         assert not _is_dropped(slow[2])
 
 
+@pytest.mark.parametrize("path", ["/predict", f"/v2/models/{SMALL_V1}/infer"])
+def test_the_largest_body_that_arrives_slowly_makes_room_in_memory(store: Path, path: str) -> None:
+    sizes = [2**18, 2**19, 2**18]
+    limits = {"max_inflight_bytes": sum(sizes), "max_body_bytes": 2**20}
+    with running(store, **limits, **PATIENT) as service, ExitStack() as stack:
+        slow = [stack.enter_context(connection(service)) for _ in sizes]
+        for opened, size in zip(slow, sizes, strict=True):
+            opened.sendall(head(path, Content_Length=size + 1) + b" " * size)
+        held = "gateway_inflight_body_bytes"
+        until(lambda: service.metric(held) == sum(sizes), "memory is full")
+        until(lambda: classify(service, light_image()).status_code == 200, "there is room")
+        answer = reply(slow[1])
+        assert answer.status == SlowBody.status
+        assert b"while others found no memory" in answer.body
+
+
 def _is_answered(service: Service) -> bool:
     with connection(service) as opened:
         opened.sendall(head("/healthz", "GET"))
