@@ -9,17 +9,23 @@ import glob
 import hashlib
 import json
 import logging
+from math import prod
 from pathlib import Path
+from random import Random
 from typing import Any
 
-from app.card.card import CARD_KEY
+import numpy as np
+
+from app.card.card import CARD_KEY, INPUT
+from app.card.card_file import read_card_file
 from app.errors import ModelFileError, first_line
 from app.model import runtime
 from app.model.files import FileStamp
+from app.model.int8_activations import with_int8_activations
 from app.model.providers import CPU_ONLY
 from app.settings import Provider
 from app.system import signals
-from app.system.cpu import cpu_identity, saturates_here
+from app.system.cpu import cpu_identity, prefers_int8_here, saturates_here
 
 FOLDER = ".cache"
 log = logging.getLogger(__name__)
@@ -46,14 +52,14 @@ class GraphCache:
             return self._optimise(model, memory_arena, threads)
         except Exception as error:  # the folder is not writable, or the model not readable
             log.info("Cannot store the optimised graph of %s: %s", model.name, error)
-        return runtime.new_session(model, memory_arena=memory_arena, threads=threads)
+        return new_session_here(model, memory_arena=memory_arena, threads=threads)
 
     def _optimise(self, model: Path, memory_arena: bool, threads: int) -> Any:
         """Open a model and store its optimised graph."""
         self._folder.mkdir(exist_ok=True)
         with signals.workspace(self._folder) as workspace:
             optimised = Path(workspace) / "graph.ort"
-            session = runtime.new_session(
+            session = new_session_here(
                 model, memory_arena=memory_arena, threads=threads, save_to=optimised
             )
             mapped = _can_be_mapped(session)
@@ -86,8 +92,10 @@ def open_session(
         ModelFileError: onnxruntime cannot load it.
     """
     try:
-        if graphs and providers == CPU_ONLY:  # other providers compile graphs that cannot be saved
-            return graphs.open_session(model, memory_arena=memory_arena, threads=threads)
+        if providers == CPU_ONLY:  # other providers compile graphs that cannot be saved
+            if graphs:
+                return graphs.open_session(model, memory_arena=memory_arena, threads=threads)
+            return new_session_here(model, memory_arena=memory_arena, threads=threads)
         return runtime.new_session(
             model, memory_arena=memory_arena, threads=threads, providers=providers
         )
@@ -105,6 +113,41 @@ def _can_be_mapped(session: Any) -> bool:
     return runtime.can_be_mapped(card.get("precision"), card.get("family"))
 
 
+def new_session_here(
+    model: Path, *, memory_arena: bool, threads: int, save_to: Path | None = None
+) -> Any:
+    """A session on the CPU, with int8 activations where this CPU prefers them.
+
+    A graph with int8 activations that does not give exactly the answers of the file is not used.
+    """
+    if prefers_int8_here():
+        try:
+            if session := _int8_session(model, memory_arena, threads, save_to):
+                return session
+        except Exception as error:  # onnxruntime's errors have no common class
+            log.warning("%s: int8 activations cannot be used here: %s", model.name, error)
+    return runtime.new_session(model, memory_arena=memory_arena, threads=threads, save_to=save_to)
+
+
+def _int8_session(model: Path, memory_arena: bool, threads: int, save_to: Path | None) -> Any:
+    card = read_card_file(model).card
+    if card.precision != "int8" or not (changed := with_int8_activations(model.read_bytes())):
+        return None
+    session = runtime.new_session(
+        changed, memory_arena=memory_arena, threads=threads, save_to=save_to
+    )
+    shape = (1, card.resolution, card.resolution, card.channels)
+    noise = np.frombuffer(Random(0).randbytes(prod(shape)), np.uint8).reshape(shape)  # noqa: S311
+    found, wanted = (
+        one.run(None, {INPUT: noise})
+        for one in (session, runtime.new_session(model, memory_arena=False))
+    )
+    if all(map(np.array_equal, found, wanted)):
+        return session
+    log.warning("%s: int8 activations give other answers here", model.name)
+    return None
+
+
 def cache_name(model: Path, suffix: str, *more: str) -> str:
     """The name of a file with results for the content of a model file, the runtime and the CPU.
 
@@ -115,7 +158,8 @@ def cache_name(model: Path, suffix: str, *more: str) -> str:
     """
     stamp = FileStamp.of(model)
     file = (stamp.inode, stamp.modified_ns, stamp.size_bytes)  # not permissions
-    parts = (*file, runtime.version(), saturates_here(), cpu_identity(), *more)
+    machine = (saturates_here(), prefers_int8_here(), cpu_identity())
+    parts = (*file, runtime.version(), *machine, *more)
     key = hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
     return f"{model.stem}.{key}.{suffix}"
 

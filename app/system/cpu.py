@@ -40,6 +40,16 @@ def int8_obstacle() -> str | None:
     return int8_obstacle_of(platform.machine(), facts().get("flags", ""))
 
 
+def prefers_int8(machine: str, features: str) -> bool:
+    """Whether int8 activations take fewer instructions than uint8: on ARM with dot products."""
+    return machine.lower() in ARM64 and "asimddp" in features.split()
+
+
+@cache
+def prefers_int8_here() -> bool:
+    return prefers_int8(platform.machine(), facts().get("Features", ""))
+
+
 @cache
 def saturates_here() -> bool:
     return saturates(platform.machine(), facts().get("flags", ""))

@@ -28,8 +28,7 @@ class CannotCount(Exception):
 class ImageCount:
     """Instructions for one image: the mean of all images after the first."""
 
-    decode: int
-    resize: int
+    decode: int  # and crop and resize
     inference: int
     classes: list[int]  # the five most probable
 
@@ -115,7 +114,7 @@ def _image_count(counts: list[int], model: int, classes: list[int]) -> ImageCoun
     def mean(part: int) -> int:
         return sum(counts[at + part + 1] - counts[at + part] for at in starts) // len(starts)
 
-    return ImageCount(mean(0), mean(1), mean(2), classes)
+    return ImageCount(mean(0), mean(1), classes)
 
 
 def _unshare() -> list[str]:

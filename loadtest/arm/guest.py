@@ -11,11 +11,9 @@ import os
 import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 IMAGES = 3
-# Of an image: its start, the start of the resizing, the pixels, the probabilities.
-MARKS = 4
+MARKS = 3  # of an image: before it, with its pixels, with its probabilities
 
 
 def mark() -> None:
@@ -46,20 +44,7 @@ def classify(file: Path, photo: bytes) -> list[int]:
     return ranked(row, 5)
 
 
-def mark_resizing() -> None:
-    from PIL import Image
-
-    resize = Image.Image.resize
-
-    def marked(*arguments: Any, **named: Any) -> Image.Image:
-        mark()
-        return resize(*arguments, **named)
-
-    Image.Image.resize = marked  # type: ignore[method-assign]
-
-
 def main(photo: Path, files: list[Path]) -> None:
-    mark_resizing()
     data = photo.read_bytes()
     print(json.dumps([classify(file, data) for file in files]))
 

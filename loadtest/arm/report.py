@@ -1,13 +1,10 @@
 """The block of docs/performance.md about ARM."""
 
 from loadtest.arm.boards import BOARDS
-from loadtest.arm.result import DECODE, RESIZE, ArmResult
+from loadtest.arm.result import DECODE, ArmResult
 from loadtest.report import table
 
-LABELS = {
-    DECODE: "decode a JPEG of 1280x720 at reduced scale",
-    RESIZE: "crop and resize it to 224",
-}
+LABELS = {DECODE: "decode a JPEG of 1280x720 at reduced scale, crop and resize it to 224"}
 
 
 def render(result: ArmResult) -> str:

@@ -29,7 +29,6 @@ from loadtest.arm.report import render
 from loadtest.arm.result import (
     BASELINE,
     DECODE,
-    RESIZE,
     ArmResult,
     Comparison,
     compare,
@@ -99,7 +98,7 @@ def _count_boards(
 def _by_name(names: list[str], counts: list[ImageCount]) -> dict[str, int]:
     first = counts[0]
     inference = {name: found.inference for name, found in zip(names, counts, strict=True)}
-    return {DECODE: first.decode, RESIZE: first.resize, **inference}
+    return {DECODE: first.decode, **inference}
 
 
 def explain(comparison: Comparison) -> str:

@@ -7,7 +7,7 @@ import onnxruntime as ort
 import pytest
 
 from app.model.runtime import new_session
-from app.system.cpu import device, facts, saturates, saturates_here
+from app.system.cpu import device, facts, prefers_int8, saturates, saturates_here
 from tests.models.integer_graphs import largest_products
 
 
@@ -25,6 +25,20 @@ def test_int8_products_saturate_on_x86_without_vnni(
     machine: str, flags: str, expected: bool
 ) -> None:
     assert saturates(machine, flags) is expected
+
+
+@pytest.mark.parametrize(
+    ("machine", "features", "expected"),
+    [
+        pytest.param("aarch64", "fp asimd asimdhp asimddp", True, id="cortex-a76"),
+        pytest.param("aarch64", "fp asimd crc32 cpuid", False, id="cortex-a72"),
+        pytest.param("x86_64", "asimddp", False, id="x86"),
+    ],
+)
+def test_int8_activations_are_for_arm_with_dot_products(
+    machine: str, features: str, expected: bool
+) -> None:
+    assert prefers_int8(machine, features) is expected
 
 
 def test_the_facts_are_those_of_the_first_core(tmp_path: Path) -> None:

@@ -1,0 +1,164 @@
+"""A quantised graph with int8 instead of uint8 activations.
+
+ARM with dot products multiplies int8 by int8 with fewer instructions; x86, and ARM without, prefer
+uint8, which the files have. Values and zero points 128 lower stand for the same reals, and
+onnxruntime rounds both alike, so all answers stay equal bit for bit. Only the zero points change,
+and the image is quantised once more where it enters. A graph with anything else is left alone.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from app.card.protobuf import LENGTH, Field, Message, message
+
+# Numbers of the fields in onnx.proto.
+GRAPH = 7  # of ModelProto
+NODE, INITIALIZER, INPUT, OUTPUT, VALUE_INFO = 1, 5, 11, 12, 13  # of GraphProto
+NODE_INPUT, NODE_OUTPUT, OP_TYPE = 1, 2, 4  # of NodeProto
+DIMENSION, DATA_TYPE, TENSOR_NAME, RAW_DATA = 1, 2, 8, 9  # of TensorProto
+VALUE_NAME = 1  # of ValueInfoProto
+UINT8, INT8 = 2, 3  # TensorProto.DataType
+QUANTIZE, DEQUANTIZE = "QuantizeLinear", "DequantizeLinear"
+MOVES = {"Transpose", "Flatten", "Reshape", "Identity", "Squeeze", "Unsqueeze"}  # values unchanged
+
+
+class UnexpectedGraph(ValueError):
+    """The graph has something that int8 might change."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Node:
+    op: str
+    inputs: list[str]
+    outputs: list[str]
+
+    @property
+    def zero_point(self) -> str | None:
+        affine = self.op in (QUANTIZE, DEQUANTIZE) and len(self.inputs) == 3
+        return self.inputs[2] if affine else None
+
+
+def with_int8_activations(model: bytes) -> bytes | None:
+    """The ONNX model with int8 activations; None if it has no uint8 ones, or is unexpected."""
+    try:
+        read = Message.parse(model)
+        [graph] = read.all(GRAPH)
+        return read.replaced({GRAPH: _changed(Message.parse(graph))}).serialized()
+    except ValueError:
+        return None
+
+
+def _changed(graph: Message) -> bytes:
+    nodes = [_node(Message.parse(part)) for part in graph.all(NODE)]
+    tensors = [Message.parse(part) for part in graph.all(INITIALIZER)]
+    inputs, outputs = (
+        {name for part in graph.all(number) for name in Message.parse(part).texts(VALUE_NAME)}
+        for number in (INPUT, OUTPUT)
+    )
+    if graph.all(VALUE_INFO):
+        raise UnexpectedGraph("types of activations are stated")
+    zeros = _zero_points(nodes, {tensor.texts(TENSOR_NAME)[0]: tensor for tensor in tensors})
+    entries = _entries(nodes, zeros, inputs)
+    _check_readers(nodes, outputs)
+    kept = {node.inputs[2] for node in entries}
+    return Message(_fields(graph, nodes, zeros, entries, kept)).serialized()
+
+
+def _fields(
+    graph: Message, nodes: list[Node], zeros: set[str], entries: list[Node], kept: set[str]
+) -> Iterator[Field]:
+    following = iter(nodes)
+    for field in graph:
+        if field.number == NODE and (node := next(following)) in entries:
+            yield from (Field(NODE, LENGTH, part) for part in _requantised(node))
+        elif field.number == INITIALIZER:
+            tensor = Message.parse(field.content)
+            [name] = tensor.texts(TENSOR_NAME)
+            if name in kept:
+                renamed = tensor.replaced({TENSOR_NAME: _unsigned(name).encode()})
+                yield field._replace(value=renamed.serialized())
+            yield field._replace(value=_signed(tensor)) if name in zeros else field
+        else:
+            yield field
+
+
+def _node(read: Message) -> Node:
+    [op] = read.texts(OP_TYPE)
+    return Node(op, read.texts(NODE_INPUT), read.texts(NODE_OUTPUT))
+
+
+def _zero_points(nodes: list[Node], tensors: dict[str, Message]) -> set[str]:
+    """Names of the uint8 zero points of activations, which nothing else reads."""
+    found = set()
+    for node in nodes:
+        name = node.zero_point
+        if node.op == QUANTIZE and name not in tensors:
+            raise UnexpectedGraph("a QuantizeLinear without a stored zero point")
+        if name in tensors and tensors[name].value(DATA_TYPE) == UINT8:
+            found.add(name)
+    for name in found:
+        raw, scalar = tensors[name].all(RAW_DATA), tensors[name].value(DIMENSION) is None
+        if not scalar or [len(part) for part in raw] != [1]:
+            raise UnexpectedGraph(f"{name} is not one stored byte")
+    for node in nodes:
+        others = node.inputs[:2] if node.zero_point else node.inputs
+        if not found.isdisjoint(others):
+            raise UnexpectedGraph(f"a {node.op} reads a zero point")
+    if not found:
+        raise UnexpectedGraph("no uint8 activations")
+    return found
+
+
+def _entries(nodes: list[Node], zeros: set[str], inputs: set[str]) -> list[Node]:
+    """The nodes that dequantise an input of the graph; the others read what was quantised."""
+    makers = {output: node for node in nodes for output in node.outputs}
+    found = []
+    for node in nodes:
+        if node.op != DEQUANTIZE or node.zero_point not in zeros:
+            continue
+        source = node.inputs[0]
+        while source in makers and makers[source].op in MOVES:
+            source = makers[source].inputs[0]
+        if source in inputs:
+            found.append(node)
+        elif source not in makers or makers[source].op != QUANTIZE:
+            raise UnexpectedGraph(f"{node.inputs[0]} was not quantised here")
+    return found
+
+
+def _check_readers(nodes: list[Node], outputs: set[str]) -> None:
+    """Check that integers are only moved and dequantised, and are no output of the graph."""
+    integers: set[str] = set()
+    for node in nodes:  # in topological order
+        reads = not integers.isdisjoint(node.inputs)
+        if node.op == QUANTIZE or (reads and node.op in MOVES):
+            integers.update(node.outputs)
+        elif reads and node.op != DEQUANTIZE:
+            raise UnexpectedGraph(f"a {node.op} reads integers")
+    if not integers.isdisjoint(outputs):
+        raise UnexpectedGraph("an output of the graph is in integers")
+
+
+def _requantised(node: Node) -> Iterator[bytes]:
+    """The node as it came, then the same reals as int8."""
+    source, scale, zero = node.inputs
+    [output] = node.outputs
+    floats, integers = f"{output}.uint8", f"{output}.int8"
+    for op, given, made in (
+        (DEQUANTIZE, [source, scale, _unsigned(zero)], floats),
+        (QUANTIZE, [floats, scale, zero], integers),
+        (DEQUANTIZE, [integers, scale, zero], output),
+    ):
+        named = [(NODE_INPUT, name) for name in given]
+        yield message([*named, (NODE_OUTPUT, made), (OP_TYPE, op)])
+
+
+def _unsigned(name: str) -> str:
+    return f"{name}.uint8"
+
+
+def _signed(tensor: Message) -> bytes:
+    """A zero point 128 lower: the same bits but the highest."""
+    [raw] = tensor.all(RAW_DATA)
+    changed: dict[int, int | bytes] = {DATA_TYPE: INT8, RAW_DATA: bytes([raw[0] ^ 0x80])}
+    return tensor.replaced(changed).serialized()

@@ -1,0 +1,143 @@
+"""The form of a quantised graph with int8 activations has the answers of the file, bit for bit."""
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from app.card.card import CARD_KEY, parse_card
+from app.card.protobuf import Message
+from app.model import graph_cache
+from app.model.int8_activations import with_int8_activations
+from models.export.export import read_metadata, untrained
+from models.export.graph import FloatWriter, InputScaling, QuantizedWriter, build_graph
+from models.network.design import define
+from models.recommendation.probe import _random_integers
+from tests.app.model.stored_forms import put_float
+
+SIDE = 96
+SCALING = InputScaling((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+
+
+@pytest.fixture(scope="module")
+def quantised() -> bytes:
+    network = define("mobilenet_v2", alpha=0.35, resolution=SIDE, classes=20)
+    model = build_graph(network, QuantizedWriter(_random_integers(network)), background=False)
+    return model.SerializeToString()
+
+
+def answers(model: bytes) -> list[np.ndarray]:
+    """Of the graph as it is written, without onnxruntime's optimiser."""
+    options = ort.SessionOptions()
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+    image = np.random.default_rng(0).integers(0, 256, (2, SIDE, SIDE, 3), np.uint8)
+    session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    return list(session.run(None, {"image": image}))
+
+
+def test_all_outputs_stay_equal_and_only_the_image_is_uint8(quantised: bytes) -> None:
+    made = with_int8_activations(quantised)
+    assert made is not None
+    model = onnx.load_from_string(made)
+    onnx.checker.check_model(model, full_check=True)
+    tensors = {tensor.name: tensor for tensor in model.graph.initializer}
+    before = {tensor.name: tensor for tensor in onnx.load_from_string(quantised).graph.initializer}
+    zeros = {node.input[2] for node in model.graph.node if node.op_type == "QuantizeLinear"}
+    assert {tensors[name].data_type for name in zeros} == {TensorProto.INT8}
+    for name in zeros:
+        [was, now] = (int(numpy_helper.to_array(one[name])) for one in (before, tensors))
+        assert now == was - 128
+    unsigned = [tensor.name for tensor in tensors.values() if tensor.data_type == TensorProto.UINT8]
+    assert len(unsigned) == 1
+    assert len(zeros) > 20
+    for found, wanted in zip(answers(made), answers(quantised), strict=True):
+        assert np.array_equal(found, wanted)
+        assert wanted.std() > 0
+
+
+def test_a_float_model_is_left_alone() -> None:
+    network = define("mobilenet_v2", alpha=0.35, resolution=SIDE, classes=20)
+    model = build_graph(network, FloatWriter(untrained(network), SCALING), background=False)
+    assert with_int8_activations(model.SerializeToString()) is None
+
+
+def changed(name: str, model: onnx.ModelProto) -> None:
+    graph = model.graph
+    last = next(node for node in reversed(graph.node) if node.op_type == "QuantizeLinear")
+    if name == "integers are an output":
+        graph.output.append(helper.make_tensor_value_info(last.output[0], TensorProto.UINT8, None))
+    elif name == "integers are computed with":
+        graph.node.append(helper.make_node("Cast", [last.output[0]], ["more"], to=1))
+        graph.output.append(helper.make_tensor_value_info("more", TensorProto.FLOAT, None))
+    elif name == "a zero point is computed with":
+        graph.node.append(helper.make_node("Cast", [last.input[2]], ["more"], to=1))
+        graph.output.append(helper.make_tensor_value_info("more", TensorProto.FLOAT, None))
+    elif name == "types are stated":
+        graph.value_info.append(
+            helper.make_tensor_value_info(last.output[0], TensorProto.UINT8, None)
+        )
+    elif name == "no zero point":
+        del last.input[2]
+    elif name == "several zero points":
+        [zero] = [tensor for tensor in graph.initializer if tensor.name == last.input[2]]
+        zero.CopyFrom(numpy_helper.from_array(np.array([1], np.uint8), zero.name))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "integers are an output",
+        "integers are computed with",
+        "a zero point is computed with",
+        "types are stated",
+        "no zero point",
+        "several zero points",
+    ],
+)
+def test_a_graph_with_anything_else_is_left_alone(name: str, quantised: bytes) -> None:
+    model = onnx.load_from_string(quantised)
+    changed(name, model)
+    assert with_int8_activations(model.SerializeToString()) is None
+
+
+@pytest.mark.parametrize("data", [b"", b"\xff\xd8\xff\xe0", b"\x3a\x7f"])
+def test_what_is_no_model_is_left_alone(data: bytes) -> None:
+    assert with_int8_activations(data) is None
+
+
+def test_a_message_is_written_as_it_was_read(quantised: bytes) -> None:
+    assert Message.parse(quantised).serialized() == quantised
+    with pytest.raises(ValueError, match="cut off"):
+        Message.parse(quantised[:-1])
+
+
+@pytest.mark.parametrize(("added", "used"), [(0, True), (1_000_000, False)])
+def test_other_answers_than_the_files_are_not_served(
+    added: int,
+    used: bool,
+    quantised: bytes,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """As on a CPU that prefers int8, whose kernels compute something else if `added` is not 0."""
+    path = put_float(tmp_path)
+    model = onnx.load_from_string(quantised)
+    card = parse_card(read_metadata(path)[CARD_KEY])
+    changes = {"precision": "int8", "precision_origin": "publisher_int8", "resolution": SIDE}
+    helper.set_model_props(model, {CARD_KEY: card.model_copy(update=changes).model_dump_json()})
+    onnx.save(model, path)
+    helper.set_model_props(model, {"form": "int8"})
+    for tensor in model.graph.initializer:
+        if tensor.name == "classifier.bias":
+            values = numpy_helper.to_array(tensor).copy()
+            values += added
+            tensor.CopyFrom(numpy_helper.from_array(values, tensor.name))
+    monkeypatch.setattr(graph_cache, "prefers_int8_here", lambda: True)
+    monkeypatch.setattr(graph_cache, "with_int8_activations", lambda _: model.SerializeToString())
+    session = graph_cache.new_session_here(path, memory_arena=False, threads=1)
+    assert ("form" in session.get_modelmeta().custom_metadata_map) is used
+    assert ("int8 activations give other answers" in caplog.text) is not used
