@@ -53,7 +53,7 @@ class Server:
         self._log_path = log
         self._earlier_pids = processes.in_other_sessions(os.getpid())
         self._log: IO[bytes] = log.open("wb")
-        started = time.perf_counter()
+        self._started = time.perf_counter()
         self._process = subprocess.Popen(
             command,
             env={**os.environ, **NO_TELEMETRY, **env},
@@ -64,11 +64,11 @@ class Server:
             start_new_session=True,
         )
         try:
-            self._wait_until_ready(ready_path, started + start_timeout_s)
+            self._wait_until_ready(ready_path, self._started + start_timeout_s)
         except BaseException:
             self.stop()
             raise
-        self.ready_s = time.perf_counter() - started
+        self.ready_s = self.age_s()
 
     def __enter__(self) -> Self:
         return self
@@ -85,6 +85,10 @@ class Server:
 
     def memory(self) -> Memory:
         return processes.memory(self.pids())
+
+    def age_s(self) -> float:
+        """The time since the process was started."""
+        return time.perf_counter() - self._started
 
     def cpu_s(self) -> float:
         return processes.cpu_s(self.pids())

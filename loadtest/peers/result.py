@@ -12,7 +12,8 @@ from loadtest.load.wrk import ClosedLoop
 class PeerRun:
     """One server in one round; `memory` is from right after the load."""
 
-    ready_s: float
+    answered_s: float  # from its start until its first answer
+    start_cpu_s: float  # processor time until then
     closed: ClosedLoop
     cpu_s: float
     memory: Memory

@@ -58,6 +58,7 @@ class Workload:
         log = self.folder / f"{server_under_test.name}.log"
         with server_under_test.serve(self.model, self.cores, log) as server:
             answer = server.post(server_under_test.path, body.content_type, body.data)
+            answered_s, start_cpu_s = server.age_s(), server.cpu_s()
             label = first_label(answer, self.ranked)
             if label != self.ranked[0]:
                 raise ServerError(f"the first label is {label}, not {self.ranked[0]}")
@@ -68,7 +69,7 @@ class Workload:
             cpu_s = server.cpu_s() - before_s
             if closed.requests == closed.bad_statuses:
                 raise ServerError(f"no answer under load: {server.log_tail()}")
-            return PeerRun(server.ready_s, closed, cpu_s, server.memory())
+            return PeerRun(answered_s, start_cpu_s, closed, cpu_s, server.memory())
 
 
 def first_label(answer: str, labels: list[str]) -> str | None:
