@@ -72,11 +72,14 @@ def decode_plain(
     bound_ns = plan.pixels_ns + min(len(data) * bound.NS_PER_BYTE, plan.samples_ns)
     if bound_ns > bound.MAX_NS:
         return None
-    if plan.memory_bytes <= SMALL_BYTES:
-        pixels = _decode(data, plan, resolution)
-    else:
-        with memory.hold(plan.memory_bytes):
+    try:
+        if plan.memory_bytes <= SMALL_BYTES:
             pixels = _decode(data, plan, resolution)
+        else:
+            with memory.hold(plan.memory_bytes):
+                pixels = _decode(data, plan, resolution)
+    except Exception:  # the general way has the words for it
+        pixels = None
     if pixels is None and bounded and 3 * bound_ns > bound.MAX_NS:
         raise BeyondBounds
     return pixels
@@ -89,8 +92,10 @@ def _plan(
     header = bound.read_header(data)
     if isinstance(header, float):
         return None
-    frame, at = header.frame, header.scan_at
-    if frame.progressive or frame.bits != 8 or frame.components != 3 or data[at + 4] != 3:
+    frame, scan = header.frame, data[header.scan_at : header.scan_at + SCAN_HEADER_BYTES]
+    if frame.progressive or frame.bits != 8 or frame.components != 3 or not frame.pixels:
+        return None
+    if len(scan) < SCAN_HEADER_BYTES or scan[4] != frame.components:
         return None
     exif: bytes | None = None
     for marker, start, end in header.segments:

@@ -108,6 +108,19 @@ def test_an_image_without_its_end_is_left(missing: int) -> None:
     assert decode(encode(PHOTO)[:-missing]) is None
 
 
+@pytest.mark.parametrize("height", [0, 65535])
+def test_an_impossible_size_is_left(height: int) -> None:
+    data = encode(PHOTO)
+    frame = data.index(b"\xff\xc0")
+    assert decode(data[: frame + 5] + height.to_bytes(2) + data[frame + 7 :]) is None
+
+
+@pytest.mark.parametrize("behind", range(16))
+def test_a_file_that_ends_in_the_header_of_its_scan_is_left(behind: int) -> None:
+    data = encode(PHOTO)
+    assert decode(data[: data.index(b"\xff\xda") + behind]) is None
+
+
 def test_data_behind_the_end_is_left() -> None:
     assert decode(encode(PHOTO) + bytes(100)) is None
 
