@@ -8,6 +8,7 @@ ASGI to the same `PredictionRequest`.
 
 import asyncio
 import logging
+from collections.abc import Callable
 from typing import Protocol
 
 from starlette.responses import Response
@@ -24,11 +25,43 @@ from app.telemetry.record import ID_HEADER, TRACE_HEADER, start_record
 log = logging.getLogger(__name__)
 
 
+class Timeouts:
+    """Calls after the same time each, with one timer for all; most are removed before.
+
+    A timer for each takes long, above all at its end, in another turn of the loop.
+    """
+
+    def __init__(self, after_s: float) -> None:
+        self._after_s = after_s
+        self._waiting: dict[object, tuple[float, Callable[[], None]]] = {}  # by time
+        self._timer: asyncio.TimerHandle | None = None
+
+    def add(self, key: object, call: Callable[[], None]) -> None:
+        loop = asyncio.get_running_loop()
+        self._waiting[key] = loop.time() + self._after_s, call
+        if self._timer is None:
+            self._timer = loop.call_later(self._after_s, self._on_time, loop)
+
+    def remove(self, key: object) -> None:
+        self._waiting.pop(key, None)
+
+    def _on_time(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._timer = None
+        while self._waiting:
+            key, (due, call) = next(iter(self._waiting.items()))
+            if due > loop.time():
+                self._timer = loop.call_later(due - loop.time(), self._on_time, loop)
+                return
+            del self._waiting[key]
+            call()
+
+
 class Connection(Protocol):
     """The connection that a fast prediction is answered on."""
 
     transport: asyncio.Transport
     loop: asyncio.AbstractEventLoop
+    deadlines: Timeouts  # of all requests that set none of their own
 
     def on_response_complete(self) -> None:
         """Continue with the next request."""
@@ -66,9 +99,12 @@ class FastPredict:
         except Exception as error:  # the parser would take it for bad HTTP
             self._fail(error)
         else:
-            self._timer = self._connection.loop.call_later(
-                self._request.deadline_ms / 1000, self._on_deadline
-            )
+            deadline_ms = self._request.deadline_ms
+            if deadline_ms == self._gateway.settings.deadline_ms:
+                self._connection.deadlines.add(self, self._on_deadline)
+            else:
+                call_later = self._connection.loop.call_later
+                self._timer = call_later(deadline_ms / 1000, self._on_deadline)
 
     def feed(self, chunk: bytes) -> None:
         """Add a chunk to the body; after the answer it is read and discarded."""
@@ -125,9 +161,10 @@ class FastPredict:
     def _send(self, response: Response) -> None:
         """Write the answer in one piece and release everything."""
         self.response_complete = True
+        connection, record = self._connection, self._record
+        connection.deadlines.remove(self)
         if self._timer is not None:
             self._timer.cancel()
-        connection, record = self._connection, self._record
         record.status = response.status_code
         if not self.disconnected:
             head = [STATUS_LINE[response.status_code], ID_HEADER, b": ", record.id.encode()]

@@ -17,7 +17,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from app.errors import BadRequest, Overloaded, RequestError, TooManyBytes
-from app.http.fast_predict import FastPredict
+from app.http.fast_predict import FastPredict, Timeouts
 from app.http.half_closed import HalfClosed
 from app.http.head_errors import CODING, HOST, coding_error, host_error
 from app.http.lingering_close import LingeringClose
@@ -67,6 +67,9 @@ class Protocol(HttpToolsProtocol):
         self.idle_since = self.loop.time()
         self.body_since: float | None = None  # while one arrives
         self.body_bytes = 0
+        deadline_s = self._gateway.settings.deadline_ms / 1000
+        self.deadlines: Timeouts = app_state.setdefault("deadlines", Timeouts(deadline_s))
+        self._idle = app_state.setdefault("idle", Timeouts(self.timeout_keep_alive))
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
         super().connection_made(transport)
@@ -135,7 +138,7 @@ class Protocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         # Not at any byte: a body that arrives after its answer must not extend the timeout.
         self._unset_keepalive_if_required()
-        super().on_message_begin()
+        self.url, self.headers, self.expect_100_continue = b"", [], False
 
     def on_headers_complete(self) -> None:
         self._head_error = self._check_head()
@@ -152,6 +155,10 @@ class Protocol(HttpToolsProtocol):
             self._input = Input.BODY
             request.open(query_string)
         else:
+            begun = self.url, self.headers, self.expect_100_continue
+            super().on_message_begin()  # makes a scope, which only ASGI needs
+            self.url, self.headers, self.expect_100_continue = begun
+            self.scope["headers"] = self.headers
             super().on_headers_complete()
             self._input = Input.BODY
             self.cycle.transport = CycleTransport(self.transport, self.hang_up)  # type: ignore[assignment]  # as above
@@ -179,7 +186,16 @@ class Protocol(HttpToolsProtocol):
             self.reject(self._pending_error)
         elif self._closing is None:
             self.idle_since = self.loop.time()
-            super().on_response_complete()
+            if self.pipeline:
+                super().on_response_complete()
+                return
+            self.server_state.total_requests += 1
+            if not self.transport.is_closing():
+                self.flow.resume_reading()
+                self._idle.add(self, self.timeout_keep_alive_handler)
+
+    def _unset_keepalive_if_required(self) -> None:
+        self._idle.remove(self)
 
     def timeout_keep_alive_handler(self) -> None:
         self._unread.close()

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 ATTRIBUTES = (
     "connections", "cycle", "expect_100_continue", "flow", "headers", "loop", "parser",
-    "pipeline", "scope", "transport", "url",
+    "pipeline", "scope", "server_state", "timeout_keep_alive", "transport", "url",
 )  # fmt: skip
 METHODS = (
     "_unset_keepalive_if_required", "connection_lost", "connection_made", "data_received",
