@@ -113,7 +113,7 @@ def decode_square(
         if isinstance(image, JpegFile):
             stored: Image.Image = image
             size = image.full_size
-            warnings = _missing(image, side, bounded) if image.may_lack_data else ()
+            warnings = loss.missing(image, side, bounded=bounded) if image.may_lack_data else ()
         else:
             stored, warnings = opening.displayable(image), ()
             size = stored.size
@@ -173,23 +173,6 @@ def _opened(
     width, height = image.full_size
     with _held(memory, width * height * image.bytes_per_pixel(factor)):
         yield image, factor
-
-
-def _missing(image: JpegFile, side: int | None, bounded: bool) -> tuple[str, ...]:
-    """Say what a JPEG seems to lack that decoded.
-
-    Raises:
-        DamagedImage: too much.
-        BeyondBounds: to know, it has to be decoded once more, and that takes too long.
-    """
-    if image.ends_grey:
-        again = not loss.has_several_scans(image)
-        if bounded and again and 2 * bound_ns("JPEG", image.data, side) > MAX_NS:
-            raise BeyondBounds
-        if loss.ends_early(image, side):
-            return (loss.missing_end(image),)
-    damage = loss.damage_inside(image)
-    return (damage,) if damage else ()
 
 
 def _held(memory: DecodeMemory, needed_bytes: int) -> AbstractContextManager[None]:

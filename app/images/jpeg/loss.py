@@ -10,10 +10,11 @@ import re
 from PIL import Image, ImageChops
 
 from app.errors import DamagedImage
-from app.images.jpeg.bound import EOI, SCAN_END, SOS
+from app.images.jpeg.bound import EOI, MAX_NS, SCAN_END, SOS, jpeg_bound_ns
 from app.images.jpeg.file import JpegFile
 from app.images.jpeg.frame import frame_header, restart_interval
 from app.images.jpeg.plain import LAST_BYTES
+from app.images.limits import BeyondBounds
 
 MAX_MISSING = 1 / 8  # of the rows; an image that lacks more is not answered
 RESTART = re.compile(rb"\xff[\xd0-\xd7]")
@@ -25,6 +26,23 @@ ALL_COEFFICIENTS = 2**64 - 1
 MISSING_SCANS = "The JPEG ends before its last scan, so that it lacks detail."
 MISSING_RESTARTS = "The JPEG is damaged: restart markers are missing, and with them parts of it."
 LEFT_OVER = "The JPEG is damaged: data is left over behind its last pixel."
+
+
+def missing(image: JpegFile, side: int | None, *, bounded: bool) -> tuple[str, ...]:
+    """Say what a JPEG seems to lack that decoded.
+
+    Raises:
+        DamagedImage: too much.
+        BeyondBounds: to know, it has to be decoded once more, and that takes too long.
+    """
+    if image.ends_grey:
+        again = not has_several_scans(image)
+        if bounded and again and 2 * jpeg_bound_ns(image.data, side, MAX_NS) > MAX_NS:
+            raise BeyondBounds
+        if ends_early(image, side):
+            return (missing_end(image),)
+    damage = damage_inside(image)
+    return (damage,) if damage else ()
 
 
 def ends_early(image: JpegFile, side: int | None) -> bool:
