@@ -21,10 +21,6 @@ class Refused(ValueError):
     """A file cannot be adopted; the text says why, and what helps."""
 
 
-class AnswersDiffer(Refused):
-    """A translation answers otherwise than the file."""
-
-
 def admit(path: Path) -> onnx.ModelProto:
     """The model in a file, its weights read in and its local functions written out.
 

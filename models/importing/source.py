@@ -1,13 +1,9 @@
 """What a file of any format is to the import: one ONNX graph, and who can judge it."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
 
 import onnx
-from numpy.typing import NDArray
 
 from app.card.card import SourceFile
 from models.checkpoints.checkpoint import CheckpointError
@@ -20,6 +16,7 @@ from models.importing.dialogue.missing import STAND_IN_SIDE, resolution_question
 from models.importing.dialogue.options import Choices, OwnLabels
 from models.importing.dialogue.presets import Preset, published, usual
 from models.importing.files.stated import METADATA, stated_labels, stated_scaling
+from models.importing.judges.compare import Judge
 from models.importing.judges.keras import judgement
 from models.importing.judges.litert import LiteRT
 from models.importing.judges.onnxruntime import OnnxJudge
@@ -36,20 +33,6 @@ NO_HEAD = "Only PyTorch weights with a head of several layers leave its activati
 DYNAMIC = "dynamic range"
 
 
-class Judge(Protocol):
-    """The framework that a file was made for, as the judge of what it is translated to.
-
-    `advice` is the way out where the two differ, if there is a usual one.
-    """
-
-    name: str
-    tolerance: float
-    advice: str
-
-    def scores(self, fed: NDArray[Any]) -> NDArray[Any]:
-        """The file's own scores, one row an image, for inputs as the translation takes them."""
-
-
 @dataclass(frozen=True, slots=True)
 class Source:
     """A file as a graph.
@@ -59,8 +42,7 @@ class Source:
     `judge` is None where the graph is the file itself, or where nothing can run the file here;
     `unjudged` then says with what it could be. `folded` tells that batch norm, which the papers
     count, is always part of the kernels of such files. `no_pixels` tells why a quantised input,
-    which then takes floats, does not stand for pixels. `otherwise` is another translation, to be
-    tried if the first is not close: floats in place of a dynamic range are faster.
+    which then takes floats, does not stand for pixels.
     """
 
     model: onnx.ModelProto
@@ -73,7 +55,6 @@ class Source:
     folded: bool = False
     no_pixels: str | None = None
     labels: OwnLabels | None = None
-    otherwise: Callable[[], onnx.ModelProto] | None = None
 
 
 def read_source(path: Path, kind: Kind | None, choices: Choices) -> Source | None:
@@ -124,8 +105,7 @@ def _tflite(path: Path, choices: Choices) -> Source:
         if not floats and not choices.as_stored and not _are_pixels(*_ends_of(graph)):
             no_pixels, floats = _no_pixel_scale(*_ends_of(graph)), True
         judge = LiteRT.of(path, graph)
-        plain = judge is not None and _arithmetic(graph) == DYNAMIC
-        model = translate(graph, float_input=floats, rounds_dynamically=not plain)
+        model = translate(graph, float_input=floats)
     except CheckpointError as error:
         text = str(error)
         raise Refused(text if text.startswith(path.name) else f"{path.name}: {text}") from error
@@ -135,14 +115,13 @@ def _tflite(path: Path, choices: Choices) -> Source:
         model,
         f"TFLite, {_arithmetic(graph)}",
         files,
-        resolution=graph.tensors[graph.input].shape[1],
+        resolution=graph.tensors[graph.input].shape[2],  # of either layout
         preset=published(files) or _habits(stated_scaling(stated)),
         no_pixels=no_pixels,
         judge=judge,
         folded=True,
         unjudged=None if judge else "not judged: LiteRT can, with `pip install '.[import]'`",
         labels=None if choices.labels else stated_labels(path, stated),
-        otherwise=partial(translate, graph, float_input=floats) if plain else None,
     )
 
 
@@ -215,6 +194,8 @@ def _torch(path: Path, choices: Choices) -> Source | None:
 
 def _ends_of(graph: Graph) -> tuple[float, float]:
     tensor = graph.tensors[graph.input]
+    if not tensor.scales:
+        return _ends(1, 0, signed=False)
     [scale], [zero_point] = tensor.scales, tensor.zero_points
     return _ends(float(scale), int(zero_point), signed=tensor.dtype != "u1")
 

@@ -33,6 +33,8 @@ DTYPES: dict[int, np.dtype[Any]] = {
     tflite.TensorType.UINT8: np.dtype("u1"),
     tflite.TensorType.INT8: np.dtype("i1"),
     tflite.TensorType.INT32: np.dtype("<i4"),
+    tflite.TensorType.INT64: np.dtype("<i8"),
+    tflite.TensorType.BOOL: np.dtype("?"),
 }
 PADDINGS = {tflite.Padding.SAME: "SAME", tflite.Padding.VALID: "VALID"}
 ACTIVATIONS = {
@@ -59,14 +61,20 @@ OPTIONS = {
     "FULLY_CONNECTED": tflite.FullyConnectedOptions,
     "SOFTMAX": tflite.SoftmaxOptions,
     "LEAKY_RELU": tflite.LeakyReluOptions,
+    "GELU": tflite.GeluOptions,
+    "RESIZE_BILINEAR": tflite.ResizeBilinearOptions,
+    "RESIZE_NEAREST_NEIGHBOR": tflite.ResizeNearestNeighborOptions,
+    "STRIDED_SLICE": tflite.StridedSliceOptions,
 }
 POOLS = {"AVERAGE_POOL_2D", "MAX_POOL_2D"}
+RESIZES = {"RESIZE_BILINEAR", "RESIZE_NEAREST_NEIGHBOR"}
 WITH_ACTIVATION_ONLY = {"ADD", "SUB", "MUL", "DIV"}
 WITHOUT_OPTIONS = {
     "MEAN", "RESHAPE", "SQUEEZE", "EXPAND_DIMS", "TRANSPOSE", "PAD", "PADV2", "MIRROR_PAD",
-    "QUANTIZE", "DEQUANTIZE", "SHAPE", "STRIDED_SLICE", "PACK", "RELU", "RELU6", "RELU_N1_TO_1",
-    "LOGISTIC", "LOG_SOFTMAX", "HARD_SWISH", "TANH", "MAXIMUM", "MINIMUM", "REDUCE_MAX", "NEG",
-    "ELU",
+    "QUANTIZE", "DEQUANTIZE", "SHAPE", "PACK", "SLICE", "CAST", "GATHER", "REDUCE_PROD", "RELU",
+    "RELU6", "RELU_N1_TO_1", "LOGISTIC", "LOG_SOFTMAX", "HARD_SWISH", "TANH", "MAXIMUM", "MINIMUM",
+    "REDUCE_MAX", "NEG", "ELU", "PRELU", "ABS", "SQRT", "RSQRT", "EXP", "LOG", "SQUARE",
+    "SQUARED_DIFFERENCE", "SUM", "L2_NORMALIZATION",
 }  # fmt: skip
 UNREADABLE = (struct.error, ValueError, TypeError, IndexError, KeyError, OverflowError)
 
@@ -91,7 +99,9 @@ class Tensor:
 class Operator:
     """One step; inputs and outputs are tensor indices, an absent input is -1. Sizes are (h, w).
 
-    `pads` (top, left, bottom, right), which no file has, is what a PAD became.
+    `pads` (top, left, bottom, right), which no file has, is what a PAD became. `pixels` says where
+    a resized pixel is read, in ONNX's words. `masks` are those of begin and end of a STRIDED_SLICE,
+    as bits of its axes, and the other three together.
     """
 
     kind: str
@@ -106,6 +116,8 @@ class Operator:
     alpha: float = 0.0
     axis: int = 0
     pads: tuple[int, ...] | None = None
+    pixels: str = "half_pixel"
+    masks: tuple[int, int, int] = (0, 0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,7 +235,9 @@ def _tensor(model: Any, tensor: Any) -> Tensor:
     name = (tensor.Name() or b"").decode(errors="replace")
     dtype = DTYPES.get(tensor.Type())
     if dtype is None:
-        raise CheckpointError(f"{name!r} is neither float32, float16, uint8, int8 nor int32")
+        raise CheckpointError(
+            f"{name!r} is neither float32, float16, uint8, int8, int32, int64 nor bool"
+        )
     if tensor.ShapeLength() > MAX_RANK:
         raise CheckpointError(f"{name!r} has {tensor.ShapeLength()} dimensions")
     shape = tuple(tensor.Shape(axis) for axis in range(tensor.ShapeLength()))
@@ -301,6 +315,16 @@ def _with_options(record: Operator, operator: Any) -> Operator:
         return replace(record, beta=options.Beta())
     if record.kind == "LEAKY_RELU":
         return replace(record, alpha=options.Alpha())
+    if record.kind == "GELU":
+        if options.Approximate():
+            raise CheckpointError("a GELU is an approximation by tanh")
+        return record
+    if record.kind in RESIZES:
+        centred = "half_pixel" if options.HalfPixelCenters() else "asymmetric"
+        return replace(record, pixels="align_corners" if options.AlignCorners() else centred)
+    if record.kind == "STRIDED_SLICE":
+        others = options.EllipsisMask() | options.NewAxisMask() | options.ShrinkAxisMask()
+        return replace(record, masks=(options.BeginMask(), options.EndMask(), others))
     record = replace(record, activation=_named(ACTIVATIONS, options.FusedActivationFunction()))
     if record.kind in WITH_ACTIVATION_ONLY:
         return record

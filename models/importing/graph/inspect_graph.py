@@ -193,7 +193,7 @@ def kind_of_scores(trail: Trail, output: str, scores: Float32Array) -> Scores:
 
 
 def find_features(trail: Trail, output: str) -> Features:
-    """What the last layer with weights reads.
+    """What the first dense layer behind a pool reads, else what the last layer with weights reads.
 
     Raises:
         Refused: there is no such layer.
@@ -203,8 +203,19 @@ def find_features(trail: Trail, output: str) -> Features:
         raise Refused(
             "The output depends on no convolution or matrix product: no layer is learned."
         )
+    last = found = _features(trail, layer)
+    while found.pooled_by is None and layer is not None and layer.op_type not in CONVOLUTIONS:
+        layer = trail.last_weighted(found.value)
+        if layer is not None:
+            found = _features(trail, layer)
+    return found if found.pooled_by is not None and found.channels_last else last
+
+
+def _features(trail: Trail, layer: NodeProto) -> Features:
+    """What a layer reads."""
     value, affine = _read_by(trail, layer)
-    pool = trail.maker_behind(value, PASSING | ACTIVATIONS)
+    # of batch norm, or of a translated mean, whose rounding a constant moves
+    pool = trail.maker_behind(value, PASSING | ACTIVATIONS | {"Add"})
     return Features(
         value=value,
         affine=affine,

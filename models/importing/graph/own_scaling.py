@@ -8,7 +8,9 @@ from app.arrays import Float64Array
 from models.export.graph import InputScaling
 
 ARITHMETIC = {"Add", "Sub", "Mul", "Div"}
-PASSING = {"Cast", "Transpose", "Identity", "QuantizeLinear", "DequantizeLinear"}
+PASSING = {
+    "Cast", "Transpose", "Identity", "QuantizeLinear", "DequantizeLinear", "Resize", "Slice",
+}  # fmt: skip
 PIXELS = InputScaling((0.0,) * 3, (1 / 255,) * 3)  # a pixel as it is
 UNIT = InputScaling((0.0,) * 3, (1.0,) * 3)  # pixel / 255
 WIDEST = 20  # of any usual scaling: ImageNet's deviation makes 4.5 of 0 ... 1

@@ -18,7 +18,7 @@ from models.importing.checks import Refused
 from models.importing.graph.inspect_graph import ImageInput, Scores
 from models.network.resolution import RESOLUTIONS
 
-IMAGES, JUDGED = 3, 12
+IMAGES, JUDGED = 3, 24
 TOLERANCE = 1e-4
 GREY, GREY_BITS = (19595, 38470, 7471), 16  # Pillow's weights of red, green and blue
 GREY_HALF = 1 << (GREY_BITS - 1)
@@ -94,11 +94,25 @@ def noise(resolution: int, images: int = IMAGES) -> Uint8Array:
 
 
 def judged_images(resolution: int) -> Uint8Array:
-    """Images of low to high contrast: [N, side, side, 3]."""
-    sharp = noise(resolution, JUDGED).astype(np.float32)
-    contrast = np.linspace(0.2, 1, JUDGED, dtype=np.float32).reshape(-1, 1, 1, 1)
+    """Images of low to high contrast, half of them sharp and half smooth: [N, side, side, 3]."""
+    half = JUDGED // 2
+    both = np.concatenate([noise(resolution, half), _smooth(resolution, half)]).astype(np.float32)
+    contrast = np.tile(np.linspace(0.2, 1, half, dtype=np.float32), 2).reshape(-1, 1, 1, 1)
     grey = np.float32(128)
-    return np.round(grey + contrast * (sharp - grey)).clip(0, 255).astype(np.uint8)
+    return np.round(grey + contrast * (both - grey)).clip(0, 255).astype(np.uint8)
+
+
+def _smooth(resolution: int, images: int) -> Uint8Array:
+    """Random colours that blend into each other, in squares of 3 to 8 a side."""
+    random = np.random.default_rng(1)
+    made = []
+    for at in range(images):
+        side = 3 + at % 6
+        colours = random.integers(0, 256, (side, side, 3))
+        places = np.linspace(0, side - 1, resolution)[:, None]
+        shares = np.clip(1 - np.abs(places - np.arange(side)), 0, 1)
+        made.append(np.einsum("yi,xj,ijc->yxc", shares, shares, colours))
+    return np.round(made).astype(np.uint8)
 
 
 def to_grey(pixels: Uint8Array) -> Uint8Array:

@@ -20,7 +20,7 @@ class OnnxJudge:
 
     name = "onnxruntime"
     tolerance = TOLERANCE
-    advice = ""
+    rounds_at_run_time = False
 
     def __init__(self, original: onnx.ModelProto) -> None:
         self.runner = Runner(original)

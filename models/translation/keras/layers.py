@@ -1,6 +1,6 @@
 """Each layer of Keras as operators of a graph."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,8 @@ from models.translation.keras.records import Records, windowed
 ACTIVATIONS = {
     "relu": "RELU", "relu6": "RELU6", "softmax": "SOFTMAX", "sigmoid": "LOGISTIC", "tanh": "TANH",
     "log_softmax": "LOG_SOFTMAX", "hard_swish": "HARD_SWISH", "hard_silu": "HARD_SWISH",
-    "elu": "ELU",
+    "elu": "ELU", "selu": "SELU", "softplus": "SOFTPLUS", "softsign": "SOFTSIGN", "gelu": "GELU",
+    "exponential": "EXP",
 }  # fmt: skip
 KERAS_LEAK = 0.2  # of the activation; of the layer, 0.3
 INERT = {
@@ -65,6 +66,11 @@ def write(records: Records, call: Call) -> int:
         raise CheckpointError(f"{call.name} has its channels first")
     if is_inert(call.kind):
         return call.inputs[0]
+    if call.kind == "Lambda":
+        raise CheckpointError(
+            f"its Lambda {call.name!r} is a function of the program that trained it, which no file "
+            "keeps in a form to be read; import a .tflite or .onnx of the model instead"
+        )
     if call.kind not in LAYERS:
         raise CheckpointError(f"its {call.kind} {call.name!r} is not known here")
     return LAYERS[call.kind](records, call)
@@ -191,8 +197,11 @@ def _normalization(records: Records, call: Call) -> int:
 
 def _relu(records: Records, call: Call) -> int:
     highest = call.config.get("max_value")
-    if call.config.get("negative_slope") or call.config.get("threshold"):
-        raise CheckpointError(f"{call.name} is a ReLU with a slope or a threshold")
+    slope = call.config.get("negative_slope")
+    if call.config.get("threshold") or (slope and highest is not None):
+        raise CheckpointError(f"{call.name} is a ReLU with a threshold, or a slope and a maximum")
+    if slope:
+        return records.same("LEAKY_RELU", call.inputs, call.name, alpha=float(slope))
     if highest is None or highest == 6:
         return records.same("RELU" if highest is None else "RELU6", call.inputs, call.name)
     value = records.same("RELU", call.inputs, f"{call.name}/above")
@@ -272,11 +281,95 @@ def _dense(records: Records, call: Call) -> int:
     kernel = call.weight("kernel").T
     bias = call.weights.get("bias", np.zeros(len(kernel), np.float32))
     shape = (*records.shape(call.inputs[0])[:-1], len(kernel))
-    if any(size != 1 for size in shape[:-1]):
-        raise CheckpointError(f"{call.name} is a dense layer of a map {shape}")
     parts = [call.inputs[0], records.constant(kernel), records.constant(bias)]
     value = records.step("FULLY_CONNECTED", parts, shape, call.name)
     return _activated(records, value, call.config.get("activation"), call.name)
+
+
+def _prelu(records: Records, call: Call) -> int:
+    slopes = records.constant(call.weight("alpha"))
+    return records.same("PRELU", [call.inputs[0], slopes], call.name)
+
+
+def _layer_norm(records: Records, call: Call) -> int:
+    value, shape = call.inputs[0], records.shape(call.inputs[0])
+    axis = call.config.get("axis", -1)
+    axis = axis[0] if isinstance(axis, list) and len(axis) == 1 else axis
+    if axis not in (-1, len(shape) - 1) or call.config.get("rms_scaling"):
+        raise CheckpointError(f"{call.name} normalises axis {axis}")
+    name, axes = call.name, records.constant([len(shape) - 1], whole=True)
+    mean = records.step("MEAN", [value, axes], (*shape[:-1], 1), f"{name}/mean")
+    square = records.same("SQUARED_DIFFERENCE", [value, mean], f"{name}/square")
+    variance = records.step("MEAN", [square, axes], (*shape[:-1], 1), f"{name}/variance")
+    epsilon = records.constant(call.config.get("epsilon", 1e-3))
+    variance = records.same("ADD", [variance, epsilon], f"{name}/above_0")
+    scale = records.same("RSQRT", [variance], f"{name}/scale")
+    value = records.same("MUL", [records.same("SUB", [value, mean], name), scale], name)
+    gamma, beta = (call.weights.get(one, default) for one, default in (("gamma", 1), ("beta", 0)))
+    return _affine(records, call, value, gamma, beta)
+
+
+def _unit_length(records: Records, call: Call) -> int:
+    if call.config.get("axis", -1) not in (-1, len(records.shape(call.inputs[0])) - 1):
+        raise CheckpointError(f"{call.name} normalises another axis than the last")
+    return records.same("L2_NORMALIZATION", call.inputs, call.name)
+
+
+def _resizing(records: Records, call: Call) -> int:
+    batch, height, width, channels = records.shape(call.inputs[0])
+    wanted = int(call.config["height"]), int(call.config["width"])
+    kind = {"bilinear": "RESIZE_BILINEAR", "nearest": "RESIZE_NEAREST_NEIGHBOR"}.get(
+        str(call.config.get("interpolation", "bilinear"))
+    )
+    fits = any(call.config.get(f"{way}_to_aspect_ratio") for way in ("crop", "pad"))
+    if kind is None or call.config.get("antialias") or (fits and height != width):
+        raise CheckpointError(f"{call.name} resizes in another way than bilinear or nearest")
+    if (height, width) == wanted:
+        return call.inputs[0]
+    parts = [call.inputs[0], records.constant(wanted, whole=True)]
+    return records.step(kind, parts, (batch, *wanted, channels), call.name)
+
+
+def _center_crop(records: Records, call: Call) -> int:
+    _, *sides, _ = records.shape(call.inputs[0])
+    wanted = int(call.config["height"]), int(call.config["width"])
+    if any(side < size for side, size in zip(sides, wanted, strict=True)):
+        raise CheckpointError(f"{call.name} cuts {wanted} out of {tuple(sides)}")
+    starts = [(side - size) // 2 for side, size in zip(sides, wanted, strict=True)]
+    return _cut(records, call, starts, wanted)
+
+
+def _cropping(records: Records, call: Call) -> int:
+    found = call.config.get("cropping", 0)
+    found = [[found, found]] * 2 if isinstance(found, int) else found
+    edges = [(one, one) if isinstance(one, int) else tuple(one) for one in found]
+    _, *sides, _ = records.shape(call.inputs[0])
+    wanted = [side - sum(edge) for side, edge in zip(sides, edges, strict=True)]
+    return _cut(records, call, [edge[0] for edge in edges], wanted)
+
+
+def _cut(records: Records, call: Call, starts: Sequence[int], sizes: Sequence[int]) -> int:
+    batch, _, _, channels = records.shape(call.inputs[0])
+    begin = records.constant([0, *starts, 0], whole=True)
+    shape = (batch, *sizes, channels)
+    size = records.constant(shape, whole=True)
+    return records.step("SLICE", [call.inputs[0], begin, size], shape, call.name)
+
+
+def _permute(records: Records, call: Call) -> int:
+    order = [0, *map(int, call.config["dims"])]
+    shape = records.shape(call.inputs[0])
+    if sorted(order) != list(range(len(shape))):
+        raise CheckpointError(f"{call.name} has the order {order[1:]}")
+    if order == list(range(len(shape))):
+        return call.inputs[0]
+    parts = [call.inputs[0], records.constant(order, whole=True)]
+    return records.step("TRANSPOSE", parts, tuple(shape[axis] for axis in order), call.name)
+
+
+def _average(records: Records, call: Call) -> int:
+    total = _merge("ADD")(records, call)
+    return records.same("DIV", [total, records.constant(len(call.inputs))], call.name)
 
 
 def _activation(records: Records, call: Call) -> int:
@@ -321,6 +414,16 @@ LAYERS: dict[str, Layer] = {
     "ReLU": _relu,
     "LeakyReLU": _leaky_relu,
     "ELU": _elu,
+    "PReLU": _prelu,
+    "LayerNormalization": _layer_norm,
+    "UnitNormalization": _unit_length,
+    "Resizing": _resizing,
+    "CenterCrop": _center_crop,
+    "Cropping2D": _cropping,
+    "Permute": _permute,
+    "Average": _average,
+    "Maximum": _merge("MAXIMUM"),
+    "Minimum": _merge("MINIMUM"),
     "ZeroPadding2D": _padding,
     "Concatenate": _concatenate,
     "GlobalAveragePooling2D": _global_pool("MEAN"),

@@ -77,6 +77,10 @@ def _wanted(kind: str, config: Mapping[str, Any]) -> tuple[str, ...]:
     if kind == "BatchNormalization":
         kept = tuple(name for flag, name in BATCH_NORM if config.get(flag, True))
         return (*kept, "moving_mean", "moving_variance")
+    if kind == "PReLU":
+        return ("alpha",)
+    if kind == "LayerNormalization":
+        return tuple(name for flag, name in BATCH_NORM if config.get(flag, True))
     if kind == "Normalization" and config.get("mean") is None:
         return ("mean", "variance")
     return ()

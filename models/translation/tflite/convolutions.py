@@ -7,7 +7,6 @@ import numpy as np
 from app.arrays import Float32Array
 from models.checkpoints.checkpoint import Array, CheckpointError
 from models.checkpoints.tflite.graph import Operator, Tensor
-from models.translation.tflite import dynamic
 from models.translation.tflite.writer import (
     SHIFT,
     TO_NHWC,
@@ -43,11 +42,11 @@ def convolution(writer: Writer, operator: Operator) -> None:
             "one for each channel, so that LiteRT computes with numbers from behind it; convert "
             "the model again, with scales for each channel"
         )
+    _check_kernel(writer.tensors[source], kernel)
     window = kernel.shape[1:3]
-    dense = (*window, *operator.stride, channels // read) == (1, 1, 1, 1, 1)
     value = writer.emit(
         "Conv",
-        [_source(writer, source, kernel, each_pixel=dense), *_weights(writer, operator, kernel)],
+        [writer.value(source), *_weights(writer, operator, kernel)],
         target,
         kernel_shape=list(window),
         strides=list(operator.stride),
@@ -59,7 +58,7 @@ def convolution(writer: Writer, operator: Operator) -> None:
 
 
 def fully_connected(writer: Writer, operator: Operator) -> None:
-    """Write a dense layer; what comes in is a vector an image, in the order of the file.
+    """Write a dense layer of a vector an image, or of each place of a map, in the file's order.
 
     Raises:
         CheckpointError: the kernel does not go with what comes in.
@@ -67,13 +66,15 @@ def fully_connected(writer: Writer, operator: Operator) -> None:
     source, target = operator.inputs[0], operator.outputs[0]
     kernel = _kernel(writer, operator)
     shape = writer.shape(source)
-    if len(kernel.shape) != 2 or shape[0] != 1 or prod(shape) != kernel.shape[1]:
+    units, width = kernel.shape if len(kernel.shape) == 2 else (0, 0)
+    if width not in (prod(shape), shape[-1]) or (shape[0] != 1 and shape[-1] != width):
         raise CheckpointError(f"{kernel.name!r} {kernel.shape} does not go with {shape}")
-    if prod(writer.shape(target)) != kernel.shape[0]:
+    if prod(writer.shape(target)) * width != prod(shape) * units:
         raise CheckpointError(
             f"{kernel.name!r} {kernel.shape} does not make {writer.shape(target)}"
         )
-    value = _source(writer, source, kernel) if len(shape) == 2 else _flat(writer, source, kernel)
+    _check_kernel(writer.tensors[source], kernel)
+    value = writer.value(source) if len(shape) == 2 else _flat(writer, source, width)
     value = writer.emit("Gemm", [value, *_weights(writer, operator, kernel)], target, transB=1)
     if len(writer.shape(target)) != 2:
         to = writer.constant("shape", np.array([-1, *writer.shape(target)[1:]], np.int64))
@@ -104,19 +105,26 @@ def pads(operator: Operator, sides: tuple[int, ...], window: tuple[int, ...]) ->
     return [*front, *behind]
 
 
-def _source(writer: Writer, index: int, kernel: Tensor, *, each_pixel: bool = False) -> str:
-    """What a layer multiplies; rounded if its kernel is of dynamic range."""
-    if dynamic.is_dynamic(writer.tensors[index], kernel) and writer.rounds_dynamically:
-        return dynamic.rounded(writer, index, each_pixel=each_pixel)
-    return writer.value(index)
+def _check_kernel(source: Tensor, kernel: Tensor) -> None:
+    """Reject a kernel of dynamic range whose bits runtimes read as int8."""
+    if kernel.dtype == np.uint8 and not is_integer(source):
+        raise CheckpointError(
+            f"multiplies floats by {kernel.name!r}, which is uint8: converters of 2018 wrote such "
+            "files; convert the model again"
+        )
 
 
-def _flat(writer: Writer, index: int, kernel: Tensor) -> str:
+def _flat(writer: Writer, index: int, width: int) -> str:
+    """Rows of `width` numbers: an image each, or a place each."""
     shape = writer.shape(index)
-    value = _source(writer, index, kernel)
+    value = writer.value(index)
     if len(shape) == 4 and shape[1:3] != (1, 1):
         value = writer.emit("Transpose", [value], index, perm=TO_NHWC)
-    flat = writer.emit("Flatten", [value], index, axis=1)
+    if width == prod(shape):
+        flat = writer.emit("Flatten", [value], index, axis=1)
+    else:
+        rows = writer.constant("rows", np.array([-1, width], np.int64))
+        flat = writer.emit("Reshape", [value, rows], index)
     # rounding again changes nothing, and lets onnxruntime compute in integers
     return writer.rounded(index, flat) if is_integer(writer.tensors[index]) else flat
 

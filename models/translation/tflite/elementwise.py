@@ -15,7 +15,16 @@ UNARY = {
     "HARD_SWISH": "HardSwish",
     "NEG": "Neg",
     "ELU": "Elu",
+    "ABS": "Abs",
+    "SQRT": "Sqrt",
+    "EXP": "Exp",
+    "LOG": "Log",
+    # of Keras alone
+    "SELU": "Selu",
+    "SOFTPLUS": "Softplus",
+    "SOFTSIGN": "Softsign",
 }
+FUNCTIONS = {"RSQRT", "SQUARE", "SQUARED_DIFFERENCE", "GELU"}  # of several operators of ONNX
 CLAMPS = {"RELU", "RELU6", "RELU_N1_TO_1"}
 
 
@@ -53,6 +62,54 @@ def unary(writer: Writer, operator: Operator) -> None:
     writer.finish(target, writer.emit(UNARY[operator.kind], [_only(writer, operator)], target))
 
 
+def function(writer: Writer, operator: Operator) -> None:
+    """Write a function that takes several operators, in floats.
+
+    Raises:
+        CheckpointError: it is in integers, whose rounding in between is not known here.
+    """
+    target = operator.outputs[0]
+    if is_integer(writer.tensors[target]):
+        raise CheckpointError(f"has a {operator.kind} in integers")
+    values = [writer.operand(index, target) for index in operator.inputs]
+    if operator.kind == "RSQRT":
+        root = writer.emit("Sqrt", values, target)
+        value = writer.emit("Reciprocal", [root], target)
+    elif operator.kind == "GELU":
+        value = _gelu(writer, values[0], target)
+    else:
+        one = values[0] if len(values) == 1 else writer.emit("Sub", values, target)
+        value = writer.emit("Mul", [one, one], target)
+    writer.finish(target, value)
+
+
+def _gelu(writer: Writer, value: str, target: int) -> str:
+    """x / 2 (1 + erf(x / sqrt(2)))."""
+    root, one, half = (writer.constant("gelu", np.float32(number)) for number in (2**0.5, 1.0, 0.5))
+    share = writer.emit("Div", [value, root], target)
+    share = writer.emit("Add", [writer.emit("Erf", [share], target), one], target)
+    return writer.emit("Mul", [writer.emit("Mul", [value, half], target), share], target)
+
+
+def prelu(writer: Writer, operator: Operator) -> None:
+    """Write a ReLU whose negative side has a slope for each channel."""
+    target = operator.outputs[0]
+    if is_integer(writer.tensors[target]) or not writer.is_constant(operator.inputs[1]):
+        raise CheckpointError("has a PRELU in integers, or of slopes that are not constant")
+    parts = [_only(writer, operator), writer.operand(operator.inputs[1], target)]
+    writer.finish(target, writer.emit("PRelu", parts, target))
+
+
+def unit_length(writer: Writer, operator: Operator) -> None:
+    """Write a division by the length of a vector, over the last axis of the file."""
+    target = operator.outputs[0]
+    if is_integer(writer.tensors[target]):
+        raise CheckpointError("has an L2_NORMALIZATION in integers")
+    axis = 1 if len(writer.shape(target)) == 4 else len(writer.shape(target)) - 1
+    value = writer.emit("LpNormalization", [_only(writer, operator)], target, axis=axis, p=2)
+    writer.finish(target, value)
+
+
 def leaky_relu(writer: Writer, operator: Operator) -> None:
     """Write a ReLU whose negative side has a slope.
 
@@ -78,7 +135,7 @@ def clamp(writer: Writer, operator: Operator) -> None:
 
 
 def cast(writer: Writer, operator: Operator) -> None:
-    """QUANTIZE or DEQUANTIZE: the same reals, rounded as the target says."""
+    """QUANTIZE, DEQUANTIZE or CAST: the same reals, rounded as the target says."""
     source, target = operator.inputs[0], operator.outputs[0]
     if writer.is_constant(source):
         writer.fold_reals(target, reals(writer.tensors[source]))

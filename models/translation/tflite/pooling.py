@@ -14,6 +14,7 @@ POOLS = {
 REDUCTIONS = {
     "MEAN": ("ReduceMean", "GlobalAveragePool"),
     "REDUCE_MAX": ("ReduceMax", "GlobalMaxPool"),
+    "SUM": ("ReduceSum", "ReduceSum"),
 }
 SPATIAL = (1, 2)
 
@@ -50,7 +51,7 @@ def reduction(writer: Writer, operator: Operator) -> None:
     if 0 in axes:
         raise CheckpointError(f"a {operator.kind} mixes the images of a batch")
     partial, whole = REDUCTIONS[operator.kind]
-    if rank == 4 and tuple(axes) == SPATIAL:
+    if rank == 4 and tuple(axes) == SPATIAL and operator.kind != "SUM":
         value = writer.emit(whole, [writer.value(source)], target)
         if len(writer.shape(target)) == 2:
             value = writer.emit("Flatten", [value], target, axis=1)
@@ -58,7 +59,10 @@ def reduction(writer: Writer, operator: Operator) -> None:
             raise CheckpointError(f"a {operator.kind} makes {writer.shape(target)}")
     else:
         keeps = len(writer.shape(target)) == rank
-        value = writer.emit(partial, [writer.nhwc(source)], target, axes=axes, keepdims=int(keeps))
+        parts, options = [writer.nhwc(source)], {"axes": axes}
+        if operator.kind == "SUM":  # its axes have become an input before those of the others
+            parts, options = [*parts, writer.constant("axes", np.array(axes, np.int64))], {}
+        value = writer.emit(partial, parts, target, keepdims=int(keeps), **options)
         if len(writer.shape(target)) == 4:
             value = writer.emit("Transpose", [value], target, perm=[0, 3, 1, 2])
     writer.finish(target, _halves_as_tflite(writer, operator, value))

@@ -1,4 +1,4 @@
-"""Shapes of activations as LiteRT works them out; what the file says of them it never reads."""
+"""Shapes of activations as LiteRT works them out; what the file says of them is a last resort."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -7,12 +7,14 @@ from math import prod
 import numpy as np
 
 from models.checkpoints.checkpoint import CheckpointError
-from models.checkpoints.tflite.graph import Graph, Operator, Tensor
+from models.checkpoints.tflite.graph import RESIZES, Graph, Operator, Tensor
+from models.translation.tflite.resizing import bounds
+from models.translation.tflite.shape_values import worked_out_value
 
 Shape = tuple[int, ...]
 CONVOLUTIONS = {"CONV_2D": 0, "DEPTHWISE_CONV_2D": 3}  # the axis of the output channels
 POOLS = {"AVERAGE_POOL_2D", "MAX_POOL_2D"}
-REDUCTIONS = {"MEAN", "REDUCE_MAX"}
+REDUCTIONS = {"MEAN", "REDUCE_MAX", "SUM"}
 BY_FILE = {"RESHAPE", "SQUEEZE", "EXPAND_DIMS"}
 
 
@@ -29,6 +31,10 @@ def worked_out(graph: Graph) -> Graph:
         if tensors[result].values is not None:
             continue
         try:
+            value = worked_out_value(operator, inputs, tensors[result])
+            if value is not None:
+                tensors[result] = replace(tensors[result], shape=value.shape, values=value)
+                continue
             shape = _made(operator, inputs, tensors[result].shape)
         except (ValueError, IndexError) as error:
             raise CheckpointError(
@@ -53,6 +59,18 @@ def _made(operator: Operator, inputs: list[Tensor], told: Shape) -> Shape:
     if kind == "FULLY_CONNECTED":
         units, width = inputs[1].shape
         return (*source[:-1], units) if len(told) != 2 else (prod(source) // width, units)
+    if kind in RESIZES:
+        height, width = _integers(inputs[1])
+        return (source[0], height, width, source[3])
+    if kind in ("SLICE", "STRIDED_SLICE"):
+        starts, ends, steps = bounds(
+            operator, source, *(np.array(_integers(one)) for one in inputs[1:])
+        )
+        return tuple(
+            -(-(end - start) // step) for start, end, step in zip(starts, ends, steps, strict=True)
+        )
+    if kind == "RESHAPE" and len(inputs) == 2 and inputs[1].values is not None:
+        return _reshaped(source, _integers(inputs[1]))
     if kind in BY_FILE:
         flat = prod(told) != prod(source) and len(told) == 2
         return (source[0], prod(source[1:])) if flat else told
@@ -80,6 +98,15 @@ def _reduced(inputs: list[Tensor], keeps: bool) -> Shape:
     gone = {axis % len(source) for axis in axes}
     kept = [1 if at in gone else side for at, side in enumerate(source) if keeps or at not in gone]
     return tuple(kept)
+
+
+def _reshaped(source: Shape, wanted: list[int]) -> Shape:
+    """The shape that a RESHAPE is given, its -1 filled in."""
+    known = prod(size for size in wanted if size != -1)
+    shape = tuple(prod(source) // known if size == -1 else size for size in wanted)
+    if prod(shape) != prod(source) or wanted.count(-1) > 1:
+        raise ValueError("not as many numbers")
+    return shape
 
 
 def _padded(inputs: list[Tensor]) -> Shape:

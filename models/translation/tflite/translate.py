@@ -16,7 +16,15 @@ from onnx import TensorProto, helper
 from models.checkpoints.checkpoint import CheckpointError
 from models.checkpoints.tflite.graph import Graph, Operator
 from models.export.graph import IR_VERSION, OPSET
-from models.translation.tflite import convolutions, elementwise, padding, pooling, shapes, sizes
+from models.translation.tflite import (
+    convolutions,
+    elementwise,
+    padding,
+    pooling,
+    resizing,
+    shapes,
+    sizes,
+)
 from models.translation.tflite.writer import TO_NCHW, Writer, is_integer
 
 PRODUCER = "tflite"
@@ -28,9 +36,13 @@ TRANSLATORS: dict[str, Translator] = {
     **dict.fromkeys(elementwise.ARITHMETIC, elementwise.arithmetic),
     **dict.fromkeys(elementwise.UNARY, elementwise.unary),
     **dict.fromkeys(elementwise.CLAMPS, elementwise.clamp),
+    **dict.fromkeys(elementwise.FUNCTIONS, elementwise.function),
     "LEAKY_RELU": elementwise.leaky_relu,
+    "PRELU": elementwise.prelu,
+    "L2_NORMALIZATION": elementwise.unit_length,
     "QUANTIZE": elementwise.cast,
     "DEQUANTIZE": elementwise.cast,
+    "CAST": elementwise.cast,
     "SOFTMAX": elementwise.softmax,
     "LOG_SOFTMAX": elementwise.softmax,
     **dict.fromkeys(pooling.POOLS, pooling.pool),
@@ -43,10 +55,13 @@ TRANSLATORS: dict[str, Translator] = {
     "PADV2": shapes.pad,
     "MIRROR_PAD": shapes.pad,
     "CONCATENATION": shapes.concatenation,
+    **dict.fromkeys(resizing.MODES, resizing.resize),
+    "SLICE": resizing.cut_out,
+    "STRIDED_SLICE": resizing.cut_out,
 }
 # Their result has its shape in the file; what they compute it of is not needed.
 BY_SHAPE = {"RESHAPE", "SQUEEZE", "EXPAND_DIMS"}
-BY_SIZE = {*BY_SHAPE, "FULLY_CONNECTED", "TRANSPOSE"}
+BY_SIZE = {*BY_SHAPE, *resizing.MODES, "FULLY_CONNECTED", "TRANSPOSE", "SLICE", "STRIDED_SLICE"}
 PASSING = {"QUANTIZE", "DEQUANTIZE", "RESHAPE", "SQUEEZE"}
 ENDS = {"SOFTMAX", "LOGISTIC", "LOG_SOFTMAX"}
 
@@ -56,22 +71,21 @@ def takes_floats(graph: Graph) -> bool:
     return not is_integer(graph.tensors[graph.input])
 
 
-def translate(
-    graph: Graph, *, float_input: bool = False, rounds_dynamically: bool = True
-) -> onnx.ModelProto:
+def translate(graph: Graph, *, float_input: bool = False) -> onnx.ModelProto:
     """Write every operator that the answer depends on.
 
     With `float_input` the floats that a quantised input stands for go in, and are rounded here.
-    Without `rounds_dynamically` kernels of dynamic range multiply activations that are not rounded.
+    Kernels of dynamic range multiply floats: LiteRT rounds those to 8 bits by the range that they
+    have at run time, where a change in the seventh digit moves a value by a step.
 
     Raises:
         CheckpointError: an operator, or a way of using it, has no counterpart here.
     """
-    graph = replace(graph, operators=tuple(_needed(graph)))
-    if unknown := [one.kind for one in graph.operators if one.kind not in TRANSLATORS]:
+    needed = _needed(graph)
+    if unknown := [one.kind for one in needed if one.kind not in TRANSLATORS]:
         raise CheckpointError(f"has operator {unknown[0]} among its layers")
-    graph = padding.folded(sizes.worked_out(graph))
-    writer = Writer(graph, _unrounded(graph), rounds_dynamically=rounds_dynamically)
+    graph = padding.folded(replace(sizes.worked_out(graph), operators=tuple(needed)))
+    writer = Writer(graph, _unrounded(graph))
     source = _input(writer, graph, float_input)
     for operator in graph.operators:
         TRANSLATORS[operator.kind](writer, operator)
@@ -91,7 +105,10 @@ def _input(writer: Writer, graph: Graph, float_input: bool) -> onnx.ValueInfoPro
     tensor = graph.tensors[graph.input]
     name = writer.name(graph.input)
     value, kind = name, TensorProto.FLOAT
-    if is_integer(tensor):
+    if tensor.dtype == np.uint8 and not tensor.scales:  # pixels, which the graph casts
+        kind = TensorProto.UINT8
+        value = writer.emit("Cast", [value], graph.input, to=TensorProto.FLOAT)
+    elif is_integer(tensor):
         if float_input:
             affine = writer.affine(graph.input)
             value = writer.emit("QuantizeLinear", [value, *affine], graph.input)
@@ -126,6 +143,8 @@ def _bears_any_size(graph: Graph) -> bool:
 
 def _output(writer: Writer, graph: Graph) -> onnx.ValueInfoProto:
     shape = graph.tensors[graph.output].shape
+    if shape[:1] != (1,):
+        raise CheckpointError(f"the output is {shape}, which is not one row an image")
     name = writer.name(graph.output)
     writer.tape.emit("Identity", [writer.nhwc(graph.output)], name)
     return helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", *shape[1:]])

@@ -85,21 +85,14 @@ class Writer:
     """Writes ONNX nodes for the tensors of one TFLite graph.
 
     `unrounded` are the tensors that only the answer is made of: their rounding would tell nothing.
-    `positive` are those without a value below 0; `stepped` are the values that `dynamic` rounded,
-    which it does not without `rounds_dynamically`.
     """
 
-    def __init__(
-        self, graph: Graph, unrounded: set[int], *, rounds_dynamically: bool = True
-    ) -> None:
-        self.rounds_dynamically = rounds_dynamically
+    def __init__(self, graph: Graph, unrounded: set[int]) -> None:
         self.tensors = list(graph.tensors)
         self.unrounded = unrounded
         self.tape = Tape()
         self.values: dict[int, str] = {}
         self.names: set[str] = set()
-        self.positive: set[int] = set()
-        self.stepped: dict[tuple[int, bool], str] = {}
 
     def value(self, index: int) -> str:
         """The real value of an activation.
@@ -168,8 +161,6 @@ class Writer:
         if activation not in RANGES:
             raise CheckpointError(f"{tensor.name!r} has the activation {activation}")
         lowest, highest = RANGES[activation]
-        if lowest >= 0:
-            self.positive.add(index)
         rounds = is_integer(tensor) and index not in self.unrounded
         if rounds:
             scale, zero_point = affine_of(tensor)

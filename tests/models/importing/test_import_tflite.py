@@ -131,7 +131,8 @@ def test_where_litert_is_not_installed_the_import_says_so(
 
 
 @pytest.mark.parametrize(
-    ("precision", "advice"), [("int8", ""), ("dynamic", " It is of dynamic range, .* dataset")]
+    ("precision", "advice"),
+    [("int8", ""), ("dynamic", " LiteRT rounds the activations .* itself .* off .* dataset")],
 )
 def test_a_translation_that_differs_from_litert_is_never_adopted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, precision: str, advice: str

@@ -86,7 +86,7 @@ WRONG: dict[str, tuple[Change, str]] = {
     "goes on": (lambda file: file.operators.append(file.operators[-1]), "a plain softmax"),
     "two subgraphs": (lambda file: setattr(file, "subgraphs", 2), "2 subgraphs, not one"),
     "too many tensors": (add_tensors, f"more than {MAX_TENSORS} and {MAX_OPERATORS}"),
-    "long": (tensor("image", dtype="int64"), "neither float32, float16, uint8, int8 nor int32"),
+    "long": (tensor("image", dtype="int16"), "neither float32, float16, uint8, int8, int32"),
     "no scale": (tensor("stem", affine=None), "'stem' is not uint8 or int8 with one scale"),
     "not a number": (tensor("stem", affine=NOT_A_NUMBER), "a scale that is not a number above 0"),
     "negative scale": (tensor("stem", affine=(-1.0, 0)), "a scale that is not a number above 0"),

@@ -20,6 +20,7 @@ TYPES = {
     "uint8": "UINT8",
     "int32": "INT32",
     "int8": "INT8",
+    "int16": "INT16",
     "int64": "INT64",
 }
 
@@ -82,6 +83,16 @@ OPTIONS = {
     "FULLY_CONNECTED": "FullyConnectedOptions",
     "SOFTMAX": "SoftmaxOptions",
     "LEAKY_RELU": "LeakyReluOptions",
+    "SUM": "ReducerOptions",
+    "REDUCE_PROD": "ReducerOptions",
+    "SHAPE": "ShapeOptions",
+    "GATHER": "GatherOptions",
+    "PACK": "PackOptions",
+    "STRIDED_SLICE": "StridedSliceOptions",
+    "RESIZE_BILINEAR": "ResizeBilinearOptions",
+    "RESIZE_NEAREST_NEIGHBOR": "ResizeNearestNeighborOptions",
+    "CAST": "CastOptions",
+    "GELU": "GeluOptions",
 }
 
 
@@ -127,7 +138,10 @@ class _Encoder:
         """The code of an operator; a custom one has a name."""
         custom = None if name is None else self.builder.CreateString(name)
         number = getattr(tflite.BuiltinOperator, kind)
-        return self.table("OperatorCode", DeprecatedBuiltinCode=number, CustomCode=custom)
+        codes = {"DeprecatedBuiltinCode": min(number, 127)}  # of one byte
+        if number > 127:
+            codes["BuiltinCode"] = number
+        return self.table("OperatorCode", CustomCode=custom, **codes)
 
     def table(self, kind: str, **fields: Any) -> int:
         getattr(tflite, f"{kind}Start")(self.builder)

@@ -20,6 +20,8 @@ ALSO_H5 = {
     "flipped",
     "leaks",
     "norm",
+    "acts",
+    "slopes",
     "separable",
     "strided",
     "teachable",
@@ -47,6 +49,12 @@ def models() -> dict[str, Callable[[], Any]]:
         return keras.Model(
             image, layers.Dense(3, activation="softmax")(layers.Concatenate()(pooled))
         )
+
+    def merged() -> Any:
+        image = keras.Input(shape)
+        parts = [layers.Conv2D(3, 3)(image) for _ in range(3)]
+        made = [layers.Average()(parts), layers.Maximum()(parts), layers.Minimum()(parts[:2])]
+        return keras.Model(image, layers.Flatten()(layers.Concatenate()(made)))
 
     def arithmetic() -> Any:
         image = keras.Input(shape)
@@ -115,6 +123,26 @@ def models() -> dict[str, Callable[[], Any]]:
             layers.Dense(3),
         ),
         "one_sigmoid": line(layers.Conv2D(4, 3), pooled(), layers.Dense(1, "sigmoid")),
+        "acts": line(
+            pooled(), layers.Dense(8, "gelu"), layers.Dense(8, "selu"), layers.Dense(8, "softplus"),
+            layers.Dense(8, "softsign"), layers.ReLU(negative_slope=0.2), layers.Dense(8),
+            layers.Activation("exponential"), layers.LayerNormalization(), layers.PReLU(),
+            layers.Dense(4), layers.UnitNormalization(),
+        ),
+        "slopes": line(
+            layers.Conv2D(4, 3), layers.PReLU(shared_axes=[1, 2]), layers.PReLU(), pooled()
+        ),
+        "resized": line(
+            layers.Resizing(12, 12), layers.Conv2D(4, 3), layers.Resizing(5, 5, "nearest"),
+            layers.Flatten(),
+        ),
+        "cut": line(layers.CenterCrop(6, 6), layers.Cropping2D(((1, 0), (0, 2))), layers.Flatten()),
+        "places": line(
+            layers.Conv2D(4, 3, 3), layers.Dense(5, "relu"), layers.Reshape((-1, 5)),
+            layers.Dense(3), layers.Flatten(), layers.Dense(2, "softmax"),
+        ),
+        "permuted": line(layers.Permute((2, 1, 3)), layers.Conv2D(2, (3, 2)), layers.Flatten()),
+        "merged": merged,
         "branches": branches,
         "arithmetic": arithmetic,
         "teachable": teachable,

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import tflite
 from numpy.typing import NDArray
 
 from tests.models.checkpoints.tflite.tflite_files import File, FileOperator, FileTensor
@@ -218,6 +219,91 @@ def _squeezed(b: Builder) -> int:
     return b.reshape(b.convolution(b.mean(b.image(), keep=True), window=1), (1, 6))
 
 
+def _resized(b: Builder, kind: str, side: int, **options: Any) -> int:
+    found = b.file.tensors[source := b.image()]
+    size = b.constant(np.array([side, side], np.int32))
+    shape = (1, side, side, CHANNELS)
+    b.file.tensors.append(FileTensor("resized", shape, found.dtype, None, found.affine))
+    return b.add(kind, [source, size], len(b.file.tensors) - 1, **options)
+
+
+def _cut_out(b: Builder) -> int:
+    """Rows 1 to 8 and every second column from 0 on, the ends by masks."""
+    found = b.file.tensors[source := b.image()]
+    parts = [
+        b.constant(np.array(numbers, np.int32))
+        for numbers in ([0, 1, 3, 0], [0, -1, 9, 0], [1, 1, 2, 1])
+    ]
+    b.file.tensors.append(FileTensor("part", (1, 7, 5, 3), found.dtype, None, found.affine))
+    return b.add(
+        "STRIDED_SLICE", [source, *parts], len(b.file.tensors) - 1, BeginMask=13, EndMask=9
+    )
+
+
+def _slice(b: Builder) -> int:
+    found = b.file.tensors[source := b.image()]
+    parts = [b.constant(np.array(numbers, np.int32)) for numbers in ([0, 2, 1, 0], [1, 5, -1, 2])]
+    b.file.tensors.append(FileTensor("part", (1, 5, 8, 2), found.dtype, None, found.affine))
+    return b.add("SLICE", [source, *parts], len(b.file.tensors) - 1)
+
+
+def _dense_of_places(b: Builder) -> int:
+    """The same dense layer for each place of a map, as Edge Impulse has it."""
+    rows = b.reshape(b.convolution(b.image(), stride=3), (9, 6))
+    kernel = b.kernel((5, 6), 0)
+    made = b.activation("dense", (9, 5))
+    b.add("FULLY_CONNECTED", [rows, kernel, b.bias(rows, kernel, 5)], made)
+    return b.dense(b.reshape(made, (1, 45)), CLASSES)
+
+
+def _shape_arithmetic(b: Builder) -> int:
+    """Flattened to the size that the graph works out, of which the file says 1, 1."""
+
+    def numbers(kind: str, inputs: list[int], shape: tuple[int, ...], **options: Any) -> int:
+        return b.add(kind, inputs, b.file.add(kind, shape, "int32"), **options)
+
+    def whole(*values: int) -> int:
+        return b.constant(np.array(values, np.int32))
+
+    source = b.convolution(b.image(), stride=3)
+    shape = numbers("SHAPE", [source], (4,), OutType=tflite.TensorType.INT32)
+    first = numbers("STRIDED_SLICE", [shape, whole(0), whole(1), whole(1)], (), ShrinkAxisMask=1)
+    rest = numbers("GATHER", [shape, whole(1, 2, 3)], (3,))
+    width = numbers("REDUCE_PROD", [rest, whole(0)], ())
+    wanted = numbers("PACK", [first, width], (2,), ValuesCount=2)
+    found = b.file.tensors[source]
+    b.file.tensors.append(FileTensor("flat", (1, 1), found.dtype, None, found.affine))
+    flat = b.add("RESHAPE", [source, wanted], len(b.file.tensors) - 1)
+    kernel = b.kernel((CLASSES, 54), 0)
+    made = b.activation("dense", (1, CLASSES))
+    return b.add("FULLY_CONNECTED", [flat, kernel, b.bias(flat, kernel, CLASSES)], made)
+
+
+def _layer_norm(b: Builder) -> int:
+    value = b.dense(b.mean(b.image()), 8)
+    axes = b.constant(np.array([1], np.int32))
+    mean = b.add("MEAN", [value, axes], b.activation("mean", (1, 1)), KeepDims=True)
+    square = b.add("SQUARED_DIFFERENCE", [value, mean], b.activation("square", (1, 8)))
+    variance = b.add("SUM", [square, axes], b.activation("variance", (1, 1)), KeepDims=True)
+    scale = b.add("RSQRT", [variance], b.activation("scale", (1, 1)))
+    return b.add("MUL", [value, scale], b.activation("made", (1, 8)), FusedActivationFunction=0)
+
+
+def _slopes(b: Builder) -> int:
+    source = b.convolution(b.image())
+    slopes = b.constant(np.linspace(0.1, 0.6, 6, dtype=np.float32).reshape(1, 1, 6))
+    return b.add("PRELU", [source, slopes], b.activation("slopes", (1, 9, 9, 6)))
+
+
+def _cast(b: Builder) -> int:
+    """Pixels that are no quantised floats."""
+    image = b.file.add("image", (1, SIDE, SIDE, CHANNELS), "uint8")
+    floats = b.activation("floats", (1, SIDE, SIDE, CHANNELS))
+    b.add("CAST", [image], floats)
+    by = b.constant(np.array(1 / 255, np.float32))
+    return b.add("MUL", [floats, by], b.activation("unit", (1, SIDE, SIDE, CHANNELS)))
+
+
 CASES: dict[str, Made] = {
     "conv": lambda b: b.convolution(b.image()),
     "conv of stride 2": lambda b: b.convolution(b.image(), stride=2),
@@ -269,8 +355,32 @@ CASES: dict[str, Made] = {
     "hard swish": lambda b: b.unary("HARD_SWISH"),
     "ELU": lambda b: b.unary("ELU"),
     "leaky ReLU": lambda b: b.unary("LEAKY_RELU", Alpha=0.2),
+    "bilinear": lambda b: _resized(b, "RESIZE_BILINEAR", 12, HalfPixelCenters=True),
+    "bilinear, smaller": lambda b: _resized(b, "RESIZE_BILINEAR", 6, HalfPixelCenters=True),
+    "bilinear of old": lambda b: _resized(b, "RESIZE_BILINEAR", 12),
+    "bilinear, corners": lambda b: _resized(b, "RESIZE_BILINEAR", 5, AlignCorners=True),
+    "nearest": lambda b: _resized(b, "RESIZE_NEAREST_NEIGHBOR", 6, HalfPixelCenters=True),
+    "nearest of old": lambda b: _resized(b, "RESIZE_NEAREST_NEIGHBOR", 12),
+    "cut out": _cut_out,
+    "slice": _slice,
+    "dense of places": _dense_of_places,
+    "shape arithmetic": _shape_arithmetic,
+    "layer norm": _layer_norm,
+    "slopes of channels": _slopes,
+    "unit length": lambda b: b.add(
+        "L2_NORMALIZATION", [b.dense(b.mean(b.image()), 8)], b.activation("made", (1, 8))
+    ),
+    "GELU": lambda b: b.unary("GELU", Approximate=False),
+    "cast": _cast,
 }
-UNKNOWN_TO_LITERT = {("ELU", "uint8")}
+FLOATS_ALONE = ("layer norm", "slopes of channels", "unit length", "GELU", "cast")
+LEFT_OUT = {("ELU", "uint8")}  # of which LiteRT has no kernel
+PAIRS = [
+    (case, precision)
+    for case in CASES
+    for precision in PRECISIONS
+    if (case, precision) not in LEFT_OUT and (case not in FLOATS_ALONE or precision == "float32")
+]
 
 
 def encode(case: str, precision: str) -> bytes:

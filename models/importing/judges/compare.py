@@ -1,0 +1,63 @@
+"""Hold a translated graph against the framework that the file was made for."""
+
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.importing.checks import Refused
+from models.importing.graph.inspect_graph import Scores
+from models.importing.graph.verify import Original, judged_images, to_probabilities
+
+LAST_DIGIT = np.float32(1 + 2e-7)
+
+
+class Judge(Protocol):
+    """The framework that a file was made for, as the judge of what it is translated to.
+
+    `rounds_at_run_time` tells that it rounds activations by the range that they have in each run.
+    """
+
+    name: str
+    tolerance: float
+    rounds_at_run_time: bool
+
+    def scores(self, fed: NDArray[Any]) -> NDArray[Any]:
+        """The file's own scores, one row an image, for inputs as the translation takes them."""
+
+
+def check_answers(judge: Judge, original: Original, resolution: int, kind: Scores) -> None:
+    """Compare the probabilities of a translated graph with those of its file.
+
+    Raises:
+        Refused: they differ.
+    """
+    pixels = judged_images(resolution)
+    fed = original.fed(pixels)
+    found = to_probabilities(original.answers(pixels)[0], kind)
+    expected = to_probabilities(judge.scores(fed), kind)
+    difference = float(abs(expected - found).max())
+    if not difference <= judge.tolerance:
+        text = (
+            f"The translated graph is {difference:.2g} off what {judge.name} answers, so it is not "
+            "adopted."
+        )
+        if judge.rounds_at_run_time:
+            text += _unsteady(judge, fed, expected, kind)
+        raise Refused(text)
+    top = np.sort(expected, axis=1)[:, -2:]
+    clear = np.ptp(top, axis=1) > judge.tolerance
+    if (expected.argmax(axis=1) != found.argmax(axis=1))[clear].any():
+        raise Refused(
+            f"The translated graph finds another class than {judge.name}, so it is not adopted."
+        )
+
+
+def _unsteady(judge: Judge, fed: NDArray[Any], expected: NDArray[np.float32], kind: Scores) -> str:
+    """How far a judge is off itself, and the way out."""
+    moved = to_probabilities(judge.scores(fed * LAST_DIGIT), kind)
+    return (
+        f" {judge.name} rounds the activations of this file by their range in each run, and is "
+        f"itself {float(abs(moved - expected).max()):.2g} off where its input changes in the last "
+        "digit. Convert the model without optimizations, or with a representative dataset."
+    )
