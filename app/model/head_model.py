@@ -88,7 +88,8 @@ def load_head_model(
     try:
         head, _ = read_head(path)
         file_bytes = path.stat().st_size
-        base = _base(head, models, files)
+        paths = {name: file for name, (_, file) in models.items()}
+        base, _ = models[find_base(head, paths, files)]
         if base.outputs[EMBEDDING] != head.weights.shape[1]:
             raise ModelFileError(f"it takes other embeddings than those of {base.name}")
     except OSError as error:
@@ -98,13 +99,18 @@ def load_head_model(
     return HeadModel(head.card, file_bytes, None, head, base)
 
 
-def _base(head: Head, models: Mapping[str, tuple[Model, Path]], files: BaseFiles) -> Model:
-    """The model whose file has the hash of the head's card; that of the same name comes first."""
+def find_base(head: Head, files: Mapping[str, Path], hashes: BaseFiles) -> str:
+    """The name of the file, among those of models, that has the hash of the head's card.
+
+    Raises:
+        ModelFileError: none has it.
+        OSError: a file cannot be read.
+    """
     name = head.base_name
-    for model, path in sorted(models.values(), key=lambda entry: entry[0].name != name):
-        if files.sha256(path) == head.card.base_sha256:
+    for model in sorted(files, key=lambda model: model != name):
+        if hashes.sha256(files[model]) == head.card.base_sha256:
             return model
-    if name in models:
+    if name in files:
         raise ModelFileError(
             f"its base {name} is another file than the one that it was taught on. Teach it again."
         )

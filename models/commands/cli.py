@@ -4,7 +4,7 @@ import typer
 
 from models.commands.cost import cost
 from models.commands.evaluate import evaluate
-from models.commands.export import export_untrained
+from models.commands.export import export_model
 from models.commands.import_model import import_model
 from models.commands.quantize import quantize
 from models.commands.recommend import recommend
@@ -20,7 +20,7 @@ commands.command("show")(show_model)
 commands.command()(cost)
 commands.command()(recommend)
 commands.command()(pull)
-commands.command("export")(export_untrained)
+commands.command("export")(export_model)
 commands.command("import")(import_model)
 commands.command()(quantize)
 commands.command()(evaluate)
