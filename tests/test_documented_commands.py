@@ -74,7 +74,7 @@ def installs() -> Iterator[tuple[str, str, str]]:
 def test_what_is_installed_is_the_checkout_with_extras_that_exist() -> None:
     """The project is on no index, so its name installs nothing."""
     found = list(installs())
-    assert {"README.md", "client.md", "cli.py", "parquet.py"} <= {name for name, _, _ in found}
+    assert {"README.md", "client.md", "serve.py", "parquet.py"} <= {name for name, _, _ in found}
     for name, package, extras in found:
         project = tomllib.loads((ROOT / package / "pyproject.toml").read_text("utf-8"))["project"]
         assert set(filter(None, extras.split(","))) <= project["optional-dependencies"].keys(), name
