@@ -118,6 +118,15 @@ class Chooser:
             self._refresh()
             self._update_brownout(self._queue_ms(1), deadline_ms)
 
+    def replace(self, model: Model) -> None:
+        """Answer with this model in place of the one of its name; called on any thread.
+
+        Without it a reload of all models would keep their predecessors in memory.
+        """
+        before = self._models.get(model.name)
+        if before is not None and before.card.labels == model.card.labels:
+            self._models[model.name] = model
+
     async def reload(self, changed: set[str]) -> None:
         """Update the variants from the store; a millisecond per model, on another thread."""
         models = models_with_default_labels(self._store)

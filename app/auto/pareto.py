@@ -8,7 +8,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import inf
 
+import numpy as np
+
 from app.card.variant import Key, Variant
+
+FIGURES = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,16 +39,19 @@ def frontier(variants: Sequence[Variant], milliseconds: Mapping[Key, float]) -> 
     }
     ranked = sorted(variants, key=lambda variant: figures[variant.key])
     standings = []
+    # What beats a variant comes before it, and the first that does is on the frontier itself.
+    best: list[Variant] = []
+    best_figures = np.empty((len(ranked), FIGURES))
     for variant in ranked:
-        own = figures[variant.key]
-        better = (other for other in ranked if beats(figures[other.key], own))
-        standings.append(Standing(variant, milliseconds.get(variant.key), next(better, None)))
+        own = np.array(figures[variant.key])
+        known = best_figures[: len(best)]
+        beating = (known <= own).all(axis=1) & (known < own).any(axis=1)
+        beaten_by = best[int(beating.argmax())] if beating.any() else None
+        standings.append(Standing(variant, milliseconds.get(variant.key), beaten_by))
+        if beaten_by is None:
+            best_figures[len(best)] = own
+            best.append(variant)
     return standings
-
-
-def beats(one: Sequence[float], other: Sequence[float]) -> bool:
-    """Whether `one` is no worse in any figure and better in one; smaller is better."""
-    return all(a <= b for a, b in zip(one, other, strict=True)) and tuple(one) != tuple(other)
 
 
 def _figures(variant: Variant, inference_ms: float | None) -> tuple[float, ...]:

@@ -21,7 +21,8 @@ from PIL import Image
 
 from app.arrays import Uint8Array
 from app.card.card import Preprocessing
-from app.card.variant import Variant, variants_of
+from app.card.variant import Key, Variant, variants_of
+from app.errors import UnknownModel
 from app.images.decode import load_image
 from app.images.limits import ImageLimits
 from app.inference.timings import Measured, Timings
@@ -46,6 +47,7 @@ class Report:
     kept: int  # known from an earlier measurement
     left_out: int  # for lack of time
     took_s: float
+    models: frozenset[str] = frozenset()  # of the variants measured
 
 
 class Measurer:
@@ -70,6 +72,7 @@ class Measurer:
         self._store_results = store_results
         self._stopped = threading.Event()
         self._measuring = asyncio.Lock()
+        self._failed: set[Key] = set()
 
     def stop(self) -> None:
         """End a running measurement after its current run."""
@@ -94,44 +97,86 @@ class Measurer:
         async with self._measuring:
             report = await asyncio.to_thread(self.measure, limit_s, again=again)
         if report.measured:  # runs at many resolutions leave memory fragmented
-            await asyncio.to_thread(self._store.release_memory)
+            await asyncio.to_thread(self._store.release_memory, report.models)
         return report
 
     def measure(self, limit_s: float, *, again: bool = True) -> Report:
         """Time decoding and every variant, trained resolutions first, for at most `limit_s`.
 
-        With `again` false, only variants without a result.
+        With `again` false, only variants without a result; those that failed count as known.
         """
         began = time.monotonic()
         end_at = began + limit_s
-        loaded = self._by_model()
-        wanted = [
-            (model, variant)
-            for model, variants in loaded
+        known = set() if again else self._timings.measured.keys() | self._failed
+        every = [
+            (variant.resolution != model.card.resolution, variant)
+            for model, variants in self._by_model()
+            if model.state == "loaded"
             for variant in variants
-            if model.state == "loaded" and (again or variant.key not in self._timings.measured)
         ]
-        kept = sum(variant.key in self._timings.measured for _, all_ in loaded for variant in all_)
-        wanted.sort(key=lambda pair: pair[1].resolution != pair[0].card.resolution)
-        measured = 0
-        if wanted:
+        wanted = [pair for pair in every if pair[1].key not in known]
+        wanted.sort(key=lambda pair: pair[0])
+        if wanted and (again or not self._timings.decode_table()):
             self._measure_decoding(end_at)
-        for model, variant in wanted:
-            if (found := self._time(model, variant.resolution, end_at)) is None:
+        measured: list[str] = []
+        gone: set[str] = set()
+        failed = 0
+        for _, variant in wanted:
+            if variant.model in gone:
+                continue
+            try:
+                found = self._measure_variant(variant, end_at)
+            except Exception:  # of onnxruntime: the graph does not run at this resolution
+                log.exception("Cannot time %s", variant.name)
+                self._failed.add(variant.key)
+                failed += 1
+                continue
+            if found is None:
                 break
-            self._timings.measure(variant, found)
-            if self._store.holds(model):
-                measured += 1
-            else:  # replaced by a reload, which may have dropped its timings already
-                self._timings.forget({model.name})
-        if measured:
-            self._write(loaded)
-        report = Report(measured, kept, len(wanted) - measured, time.monotonic() - began)
+            if found:
+                measured.append(variant.model)
+            else:
+                gone.add(variant.model)
+        self._write(set(measured))
+        report = Report(
+            len(measured),
+            len(every) - len(wanted),
+            len(wanted) - len(measured) - failed,
+            time.monotonic() - began,
+            frozenset(measured),
+        )
         log.info(
             "measured %s variants in %.1f s, %s known before, %s skipped",
             report.measured, report.took_s, report.kept, report.left_out,
         )  # fmt: skip
         return report
+
+    @property
+    def busy(self) -> bool:
+        return self._busy()
+
+    @property
+    def measurable(self) -> frozenset[str]:
+        """Names of the models whose variants can be timed: those that are loaded."""
+        return frozenset(model.name for model in self._store if model.state == "loaded")
+
+    def _measure_variant(self, variant: Variant, end_at: float) -> bool | None:
+        """Time a variant; False if its model was dropped or replaced, None if the time is up.
+
+        Looks the model up by its name: a list of models would keep those in memory that a reload
+        replaces.
+        """
+        try:
+            model = self._store.get(variant.model)
+        except UnknownModel:
+            return False
+        if (found := self._time(model, variant.resolution, end_at)) is None:
+            return None
+        self._timings.measure(variant, found)
+        if self._store.holds(model):
+            return True
+        self._timings.forget({model.name})  # a reload may have dropped its timings already
+        return False
 
     def _by_model(self) -> list[tuple[Model, list[Variant]]]:
         return [
@@ -178,25 +223,24 @@ class Measurer:
             time.sleep(POLL_S)
         return False
 
-    def _write(self, loaded: list[tuple[Model, list[Variant]]]) -> None:
+    def _write(self, names: set[str]) -> None:
+        """Store the results of these models."""
         if not self._store_results:
             return
         known = self._timings.measured.copy()  # a reload may drop some
-        for model, variants in loaded:
+        for name in names:
             results = {
-                variant.resolution: {"p50_ms": idle.p50_ms, "p95_ms": idle.p95_ms}
-                for variant in variants
-                if (idle := known.get(variant.key))
+                side: {"p50_ms": idle.p50_ms, "p95_ms": idle.p95_ms}
+                for (model, side), idle in known.items()
+                if model == name
             }
-            if not self._store.holds(model):
-                continue
             try:
-                path = _results_file(self._store.path(model.name))
+                path = _results_file(self._store.path(name))
                 path.parent.mkdir(exist_ok=True)
                 remove_stale(path)
                 path.write_text(json.dumps(results), "utf-8")
             except (OSError, KeyError) as error:  # not writable, or the model was just dropped
-                log.info("Cannot store the timings of %s: %s", model.name, error)
+                log.info("Cannot store the timings of %s: %s", name, error)
 
 
 def _noise(width: int, height: int) -> Uint8Array:

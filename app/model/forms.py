@@ -66,8 +66,8 @@ def _int8_form(cards: Sequence[ModelCard], base: str) -> ModelCard | None:
 
 
 def _source(card: ModelCard) -> str | None:
-    """The float model that a model was quantised from after training."""
-    return card.quantization.source if card.quantization else None
+    """The float model that a model was quantised from after training; None for a head on one."""
+    return card.quantization.source if card.quantization and not card.base_sha256 else None
 
 
 def _agreement(card: ModelCard) -> float:

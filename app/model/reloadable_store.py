@@ -1,7 +1,7 @@
 """The loaded models, changed while the service runs: a reload, or one model at a time."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from app.model.head_model import HeadModel
 from app.model.model import Model
 from app.model.store import Served, Store
 from app.model.store_folder import Loaded, duplicate
+from app.system import memory
 
 log = logging.getLogger(__name__)
 
@@ -32,11 +33,12 @@ class ReloadableStore(Store):
         """Whether the folder looks different from when it was last read."""
         return self._folder.changed()
 
-    def reload(self) -> Changes:
-        """Load new and changed files, drop the models of deleted ones, and swap all at once.
+    def reload(self, on_loaded: Callable[[Model], None] = lambda _: None) -> Changes:
+        """Load new and changed files, one after another, then drop the models of deleted ones.
 
-        If a changed file is broken, its previous model stays loaded, and `broken` names the file.
-        Call it from one thread at a time.
+        Each model replaces its predecessor at once, so that the memory of one more is needed, not
+        of all; `on_loaded` is told of it. If a changed file is broken, its previous model stays
+        loaded, and `broken` names the file. Call it from one thread at a time.
 
         Raises:
             ModelFileError: the folder cannot be read or none of its files can be served.
@@ -48,21 +50,24 @@ class ReloadableStore(Store):
         paths = self._folder.read()
         lazy = self._folder.lazy(paths)
         for path in paths:
-            entry = before.get(path)
+            known = before.pop(path, None)
+            entry, fresh = known, False
             try:
-                if entry is None or entry.stamp != stamp(path) or _base_changed(entry, after):
+                if known is None or known.stamp != stamp(path) or _base_changed(known, after):
                     entry = self._folder.load(path, after, lazy=path == lazy)
-                rival = after.get(entry.model.name) or self._entries.get(entry.model.name)
-                if rival and rival.path != path and rival.path in paths:
-                    raise duplicate(entry)
+                    fresh = True
+                    self._check_unique(entry, after, paths)
             except ModelFileError as error:
                 broken[path.name] = _without_folder(error, path)
-                entry = before.get(path)
                 log.error("Not loaded: %s", error)
+                entry, fresh = known, False
+            del known  # or it would stay in memory beside its successor
             if entry is not None:
                 after.setdefault(entry.model.name, entry)
-                if entry is not before.get(path):
-                    loaded.append(entry.model.name)
+            if entry is not None and fresh:
+                loaded.append(entry.model.name)
+                self._replace(entry)
+                on_loaded(entry.model)
         if not after:
             raise ModelFileError(f"No file of the store can be served: {broken}")
         dropped = sorted(self._entries.keys() - after.keys())
@@ -149,6 +154,24 @@ class ReloadableStore(Store):
 
     def _serve(self, entries: dict[str, Loaded]) -> None:
         self._served = Served(entries, self._folder.choose_default(entries))
+
+    def _check_unique(
+        self, entry: Loaded, after: Mapping[str, Loaded], paths: Sequence[Path]
+    ) -> None:
+        """Check that no other file of the folder has the model.
+
+        Raises:
+            ModelFileError: another file has it.
+        """
+        rival = after.get(entry.model.name) or self._entries.get(entry.model.name)
+        if rival and rival.path != entry.path and rival.path in paths:
+            raise duplicate(entry)
+
+    def _replace(self, entry: Loaded) -> None:
+        """Serve a model in place of the one of its name, and free the memory of that one."""
+        entries = {**self._entries, entry.model.name: entry}
+        self._served = self._served._replace(entries=entries)
+        memory.return_free_memory()
 
     def _names_of(self, path: Path) -> set[str]:
         """The names that clients may use for a file: its stem and the name of its loaded model."""

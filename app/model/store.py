@@ -1,7 +1,7 @@
 """The loaded models, looked up by name; `app.model.reloadable_store` changes them."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -97,9 +97,11 @@ class Store:
         """The file that a loaded model came from."""
         return self.loaded(name).path
 
-    def release_memory(self) -> None:
-        """Return unused memory to the system; takes some milliseconds."""
+    def release_memory(self, names: Container[str] | None = None) -> None:
+        """Return unused memory of these models, or of all; takes some milliseconds for each."""
         for model in self:
+            if names is not None and model.name not in names:
+                continue
             try:
                 model.release_memory()
             except Exception as error:  # its graph does not support all resolutions of its card

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 
 from app.auto.chooser import Chooser
 from app.inference.measurer import Measurer
@@ -13,6 +14,8 @@ from app.service.lifecycle import Lifecycle
 from app.service.reload import Reloader
 
 log = logging.getLogger(__name__)
+PAUSE_S = 0.5  # between two times of measuring
+LOOK_S = 2.0  # between two looks for models that were loaded by their first use
 
 
 async def poll_store(store: ReloadableStore, reloader: Reloader, every_s: float) -> None:
@@ -24,14 +27,26 @@ async def poll_store(store: ReloadableStore, reloader: Reloader, every_s: float)
 
 
 async def measure_new_models(measurer: Measurer, changed: asyncio.Event, limit_s: float) -> None:
-    """Time unmeasured variants now and after every change of models, each time up to `limit_s`."""
+    """Time unmeasured variants while the service is idle, for up to `limit_s` at a time.
+
+    Goes on until all are timed, and again after every change of the loaded models.
+    """
     while True:
+        loaded = measurer.measurable
+        changed.clear()
         try:
-            await measurer.measure_exclusively(limit_s, again=False)
+            report = await measurer.measure_exclusively(limit_s, again=False)
         except Exception:  # the service works without; times are estimated
             log.exception("Measuring failed")
-        await changed.wait()
-        changed.clear()
+            report = None
+        await asyncio.sleep(PAUSE_S)
+        if report and report.left_out:
+            while measurer.busy:
+                await asyncio.sleep(PAUSE_S)
+        else:
+            while measurer.measurable == loaded and not changed.is_set():
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(changed.wait(), LOOK_S)
 
 
 async def keep_wide_session(wide_session: WideSession, every_s: float) -> None:

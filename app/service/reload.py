@@ -27,7 +27,7 @@ class Reloader:
     async def reload(self) -> Changes:
         """As `Store.reload`."""
         async with self._changing:
-            changes = await asyncio.to_thread(self._store.reload)
+            changes = await asyncio.to_thread(self._store.reload, self._chooser.replace)
             await self._apply({*changes.loaded, *changes.dropped})
             return changes
 

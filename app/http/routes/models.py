@@ -1,10 +1,12 @@
 """/models: the loaded models, their cost and their times; reload and measure."""
 
+import asyncio
 import logging
 from dataclasses import asdict
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
+from fastapi.responses import Response
 
 from app.auto.pareto import frontier as pareto
 from app.card.cost_at import scaled_cost, scaled_layers
@@ -78,8 +80,8 @@ async def measure(request: Request, gateway: Current, _: NoParameters) -> Measur
     )
 
 
-@router.get("/frontier")
-async def frontier(gateway: Current, _: NoParameters) -> Frontier:
+@router.get("/frontier", response_model=Frontier)
+async def frontier(gateway: Current, _: NoParameters) -> Response:
     """All variants: those on the Pareto frontier, and what beats each of the others."""
     variants = gateway.chooser.variants
     timings = {
@@ -87,28 +89,32 @@ async def frontier(gateway: Current, _: NoParameters) -> Frontier:
         for variant in variants
         if (timing := gateway.timings.observed(variant)) is not None
     }
-    standings = pareto(variants, {key: timing.p50_ms for key, timing in timings.items()})
-    return Frontier(
-        variants=[
+    decoding = [
+        DecodeRow(
+            image_bytes=image_bytes,
+            resolution=resolution,
+            decode_ms=timing.p50_ms,
+            decode_p95_ms=timing.p95_ms,
+            samples=timing.samples,
+        )
+        for image_bytes, resolution, timing in gateway.timings.decode_table()
+    ]
+    step = gateway.chooser.brownout.step if gateway.chooser.brownout else 0
+
+    def content() -> str:
+        standings = pareto(variants, {key: timing.p50_ms for key, timing in timings.items()})
+        rows = [
             RankedVariant(
                 **variant_row(standing.variant, timings.get(standing.variant.key)).model_dump(),
                 on_frontier=standing.on_frontier,
                 beaten_by=standing.beaten_by.name if standing.beaten_by else None,
             )
             for standing in standings
-        ],
-        decoding=[
-            DecodeRow(
-                image_bytes=image_bytes,
-                resolution=resolution,
-                decode_ms=timing.p50_ms,
-                decode_p95_ms=timing.p95_ms,
-                samples=timing.samples,
-            )
-            for image_bytes, resolution, timing in gateway.timings.decode_table()
-        ],
-        brownout_step=gateway.chooser.brownout.step if gateway.chooser.brownout else 0,
-    )
+        ]
+        return Frontier(variants=rows, decoding=decoding, brownout_step=step).model_dump_json()
+
+    # On another thread: with hundreds of variants this takes some milliseconds.
+    return Response(await asyncio.to_thread(content), media_type="application/json")
 
 
 @router.get("/{name}", responses=documented(UnknownModel))
