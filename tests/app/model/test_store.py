@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 
 from app.card.card import CARD_KEY, parse_card
 from app.errors import LastModel, ModelFileError, UnknownModel
-from app.model.model import load_model
+from app.model.model import Model, load_model
 from app.model.reloadable_store import ReloadableStore
 from app.model.store_folder import Selection
 from models.export.export import read_metadata
@@ -261,3 +262,19 @@ def test_a_model_that_cannot_rest_is_logged_and_all_else_is_given_back(
     assert given_back > 100e6 + 20e6  # what was freed, and half of what the last model took
     assert f"Cannot release the memory of {SMALL_V1}: " in logged
     assert f"of {SMALL_V2}" not in logged
+
+
+def test_a_reload_replaces_one_model_after_another(store: Path, tmp_path: Path) -> None:
+    """Of the old sessions only those are held that are not replaced yet."""
+    models = opened(copied(store, tmp_path / "store"))
+    olds = [weakref.ref(model) for model in models]
+    for file in (tmp_path / "store").glob("*.onnx"):
+        os.utime(file)
+    seen: list[tuple[str, list[bool]]] = []
+
+    def look(model: Model) -> None:
+        assert models.get(model.name) is model
+        seen.append((model.name, [old() is not None for old in olds]))
+
+    assert models.reload(look).loaded == [SMALL_V1, SMALL_V2]
+    assert seen == [(SMALL_V1, [False, True]), (SMALL_V2, [False, False])]
