@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test request-path check-debian13 clients test-clients proto check docs format bench bench-quick bench-peers bench-auto bench-client bench-arm plot flood check-attacks fuzz check-mutations locust locust-check page-shots image image-arm64 image-test image-sizes sbom lock clean
+.PHONY: help serve test request-path check-debian13 clients test-clients proto check docs format bench bench-quick bench-lone bench-peers bench-auto bench-client bench-arm plot flood check-attacks fuzz check-mutations locust locust-check page-shots image image-arm64 image-test image-sizes sbom lock clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,6 +54,9 @@ bench: $(VENV)/.bench models/store/mobilenet_v2_1.0_224.onnx  ## compare the ser
 
 bench-quick: $(VENV)/.bench models/store/mobilenet_v2_1.0_224.onnx  ## what has a target, in 2 minutes, without writing tables
 	$(BIN)/python -m loadtest.bench.run --quick
+
+bench-lone: $(VENV)/.bench models/store/mobilenet_v2_1.0_224.onnx  ## compare a lone image on one core and on all, 5 minutes
+	$(BIN)/python -m loadtest.bench.lone_image
 
 bench-peers: $(VENV)/.bench models/store/mobilenet_v2_1.0_224.onnx  ## compare the service with seven other model servers, 15 minutes
 	$(BIN)/python -m loadtest.peers.run

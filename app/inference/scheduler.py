@@ -32,7 +32,7 @@ Job = Callable[..., Result]
 INITIAL_SERVICE_S = 0.01  # until the first image is measured
 CLOSE_TIMEOUT_S = 2.0  # longer than a typical image takes
 SMOOTHING = 0.05  # weight of the newest job in the running mean of the service time
-LONE_IMAGES = 3  # one after another without others in flight, before one may use all cores
+LONE_IMAGES = 3  # one after another without others in flight, the last of which uses all cores
 
 
 class Ticket(Generic[Result]):
@@ -252,10 +252,8 @@ class Scheduler:
         Raises:
             Overloaded: more than `queue_limit` images would wait.
         """
-        unfinished = self.unfinished
-        if unfinished + len(jobs) > self.permits:
+        if self.unfinished + len(jobs) > self.permits:
             raise self.overloaded()
-        self._lone_images = self._lone_images + 1 if unfinished + len(jobs) == 1 else 0
         self._admitted += len(jobs)
         ticket = Ticket(jobs, asyncio.get_running_loop(), self._resume)
         self._queue.put(ticket)
@@ -263,7 +261,8 @@ class Scheduler:
 
     def take_all_cores(self) -> bool:
         """Whether the calling worker's image is alone; then its time is not a service time."""
-        if self._lone_images < LONE_IMAGES or self.unfinished > 1:
+        self._lone_images = 0 if self.unfinished > 1 else self._lone_images + 1
+        if self._lone_images < LONE_IMAGES:
             return False
         self._wide_thread = threading.get_ident()
         return True

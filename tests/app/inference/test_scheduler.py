@@ -279,48 +279,38 @@ def asking(scheduler: Scheduler, answers: list[bool]) -> Callable[[float], None]
     return lambda _: answers.append(scheduler.take_all_cores())
 
 
+async def ask_alone(scheduler: Scheduler, answers: list[bool], times: int) -> None:
+    for _ in range(times):
+        await scheduler.submit([asking(scheduler, answers)])
+        await settled(scheduler)
+
+
 def test_the_third_lone_image_one_after_another_may_use_all_cores() -> None:
+    both_ask = threading.Barrier(2, timeout=PATIENCE_S)
+
     async def run() -> list[bool]:
         answers: list[bool] = []
+
+        def beside(_: float) -> None:
+            both_ask.wait()
+            answers.append(scheduler.take_all_cores())
+            both_ask.wait()
+
         with scheduling(workers=2) as scheduler:
-            for _ in range(5):
-                await scheduler.submit([asking(scheduler, answers)])
-                await settled(scheduler)
-            await scheduler.submit([asking(scheduler, answers)] * 2)
+            await ask_alone(scheduler, answers, 5)
+            await scheduler.submit([beside] * 2)
             await settled(scheduler)
-            for _ in range(3):
-                await scheduler.submit([asking(scheduler, answers)])
-                await settled(scheduler)
+            await ask_alone(scheduler, answers, 3)
         return answers
 
     first, two_images, after = [False, False, True, True, True], [False] * 2, [False, False, True]
     assert asyncio.run(run()) == [*first, *two_images, *after]
 
 
-def test_no_image_uses_all_cores_beside_another() -> None:
-    """Neither beside one on a worker nor beside one in the queue."""
+@pytest.mark.parametrize("workers", [1, 2])
+def test_no_image_uses_all_cores_beside_another(workers: int) -> None:
+    """Neither beside one in the queue nor beside one on a worker."""
 
-    async def run() -> list[bool]:
-        answers: list[bool] = []
-        with scheduling(workers=2) as scheduler:
-            for _ in range(3):
-                await scheduler.submit([noting([], "alone")])
-                await settled(scheduler)
-            blocker, first = await blocked(scheduler)
-            for _ in range(3):
-                await scheduler.submit([asking(scheduler, answers)])
-            second, ticket = await blocked(scheduler)
-            waiting = scheduler.submit([asking(scheduler, answers)])
-            blocker.let_go()
-            second.let_go()
-            for one in (first, ticket, waiting):
-                await one
-        return answers
-
-    assert asyncio.run(run()) == [False] * 4
-
-
-def test_an_image_that_comes_while_a_lone_one_is_decoded_leaves_it_one_core() -> None:
     async def run() -> list[bool]:
         answers: list[bool] = []
         decoding, decoded = threading.Event(), threading.Event()
@@ -330,18 +320,19 @@ def test_an_image_that_comes_while_a_lone_one_is_decoded_leaves_it_one_core() ->
             assert decoded.wait(PATIENCE_S)
             answers.append(scheduler.take_all_cores())
 
-        with scheduling(workers=2) as scheduler:
-            for _ in range(3):
-                await scheduler.submit([noting([], "alone")])
-                await settled(scheduler)
+        with scheduling(workers) as scheduler:
+            await ask_alone(scheduler, answers, 4)
             first = scheduler.submit([job])
             assert await asyncio.to_thread(decoding.wait, PATIENCE_S)
-            await scheduler.submit([noting([], "beside")])
+            blocker = Blocker()
+            other = scheduler.submit([blocker])
             decoded.set()
             await first
+            blocker.let_go()
+            await other
         return answers
 
-    assert asyncio.run(run()) == [False]
+    assert asyncio.run(run()) == [False, False, True, True, False]
 
 
 def test_the_time_on_all_cores_is_no_service_time() -> None:
