@@ -21,7 +21,7 @@ from models.commands.comparison_tables import (
     notes,
     vgg16_memory,
 )
-from models.commands.tables import download_size, megabytes, millions
+from models.commands.tables import PRECISIONS, download_size, megabytes, millions
 from models.papers.accuracy_plot import draw, is_current
 from models.papers.comparison import comparisons, widest_tensors
 from models.zoo.zoo import Entry, zoo
@@ -51,6 +51,7 @@ def _models(entries: Mapping[str, Entry]) -> str:
         rows.append(
             (
                 f"`{name}`",
+                PRECISIONS[card.precision_origin],
                 millions(cost.params),
                 millions(cost.madds),
                 megabytes(cost.peak_activation_bytes),
@@ -58,7 +59,25 @@ def _models(entries: Mapping[str, Entry]) -> str:
                 download_size(entry.download_bytes, pinned=entry.pinned),
             )
         )
-    return table(("model", "parameters", "MAdds", "memory", "top-1", "download"), rows)
+    return table(("model", "precision", "parameters", "MAdds", "memory", "top-1", "download"), rows)
+
+
+def recipe_table() -> str:
+    """The INT8 models that recipes make, and how far they agree with their float models."""
+    rows = []
+    for entry in zoo().values():
+        if (recipe := entry.int8_recipe) is None:
+            continue
+        report, photos = recipe.report, len(recipe.calibration_photos)
+        agreement = [
+            f"{one.top1_agreement:g} % of {one.images} ({one.photos})" for one in recipe.measured
+        ]
+        calibration = f"{photos} photos, {report.calibration_images} views"
+        sha256 = f"`{recipe.file_sha256[:16]}…`"
+        rows.append((f"`{entry.name}`", report.method, calibration, "; ".join(agreement), sha256))
+    return table(
+        ("model", "method", "calibrated on", "top-1 agreement with float", "SHA-256"), rows
+    )
 
 
 def comparison_table() -> str:
@@ -105,6 +124,7 @@ def table(headings: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
 TABLES: dict[str, Callable[[], str]] = {
     "settings": settings_table,
     "zoo": zoo_table,
+    "recipes": recipe_table,
     "comparison": comparison_table,
     "pinned": pinned_table,
     "errors": error_table,

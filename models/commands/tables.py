@@ -7,11 +7,21 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from app.card.card import Cost, ModelCard
+from app.card.card import Cost, ModelCard, PrecisionOrigin
 
 if TYPE_CHECKING:
     from models.recommendation.recommend import Candidate
     from models.zoo.zoo import Entry
+
+
+# How the weights came to their precision; the names of models do not say it.
+PRECISIONS: dict[PrecisionOrigin, str] = {
+    "float": "float",
+    "float_of_int8": "float of INT8",
+    "publisher_int8": "publisher's INT8, exact",
+    "publisher_int8_per_channel": "publisher's INT8",
+    "post_training_int8": "INT8 made here",
+}
 
 
 def zoo_row(entry: "Entry", *, in_store: bool) -> dict[str, Any]:
@@ -33,6 +43,8 @@ def model_row(card: ModelCard) -> dict[str, Any]:
         "alpha": card.alpha,
         "resolution": card.resolution,
         "precision": card.precision,
+        "precision_origin": card.precision_origin,
+        "quantized_from": card.quantization.source if card.quantization else None,
         "classes": len(card.labels),
         "params": card.cost.params,
         "madds": card.cost.madds,
@@ -64,7 +76,7 @@ def own_table(rows: list[dict[str, Any]]) -> Table:
             row["family"],
             "-" if row["alpha"] is None else f"{row['alpha']:g}",
             str(row["resolution"]),
-            row["precision"],
+            PRECISIONS[row["precision_origin"]],
             str(row["classes"]),
             millions(row["params"]),
             millions(row["madds"]),
@@ -73,10 +85,13 @@ def own_table(rows: list[dict[str, Any]]) -> Table:
 
 
 def zoo_table(rows: list[dict[str, Any]]) -> Table:
-    table = plain_table("model", "params", "MAdds", "activations", "top-1", "download", "stored")
+    table = plain_table(
+        "model", "precision", "params", "MAdds", "activations", "top-1", "download", "stored"
+    )
     for row in rows:
         table.add_row(
             row["name"],
+            PRECISIONS[row["precision_origin"]],
             millions(row["params"]),
             millions(row["madds"]),
             megabytes(row["peak_activation_bytes"]),

@@ -31,7 +31,8 @@ class Method:
     ranges        the rule for the range of an activation
     relu6_range   always 0 to 6 after ReLU6 instead of the rule
     migration     equalize, with this share for linear channels; None disables equalization
-    correct_bias  compensate the mean rounding error in the bias
+    correct_bias  compensate the mean rounding error of a layer in its bias
+    measure_bias  and then what the layers before have changed, measured layer by layer
     """
 
     name: str
@@ -40,6 +41,7 @@ class Method:
     relu6_range: bool = False
     migration: float | None = None
     correct_bias: bool = False
+    measure_bias: bool = False
 
 
 METHODS: tuple[Method, ...] = (
@@ -50,6 +52,7 @@ METHODS: tuple[Method, ...] = (
     Method("mse", ranges="mse"),
     Method("corrected", ranges="percentile", correct_bias=True),
     Method("equalized", ranges="mse", correct_bias=True, migration=0.5),
+    Method("measured", ranges="mse", correct_bias=True, migration=0.5, measure_bias=True),
 )
 
 

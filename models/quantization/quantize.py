@@ -27,6 +27,7 @@ from models.quantization.agreement import agreement, probabilities
 from models.quantization.calibration import observe
 from models.quantization.core_time import core_ms
 from models.quantization.graph_quantizer import GraphQuantizer
+from models.quantization.measured_bias import measure_bias
 from models.quantization.methods import METHODS, Method, calibrate
 from models.quantization.photo_split import PhotoSplit, split_photos
 from models.quantization.trial import Trial, choose_trial
@@ -42,7 +43,8 @@ class Quantizer:
     methods: Sequence[Method] = METHODS
 
     def __init__(self, path: Path, model: Exported, photos: PhotoSplit, progress: Progress) -> None:
-        self.model, self.photos, self.progress = model, photos, progress
+        self.path, self.model, self.photos, self.progress = path, model, photos, progress
+        self.found: dict[str, CalibratedNumbers] = {}
         self.session = new_session(path)
         images = photos.calibration
         on_image = StepCounter(progress, "observing activations", len(images))
@@ -64,7 +66,15 @@ class Quantizer:
         return network_cost(self.model.network, "int8")
 
     def numbers(self, method: Method) -> CalibratedNumbers:
-        return calibrate(self.model, self.activations, method)
+        """What the method finds; found once."""
+        if method.name not in self.found:
+            found = calibrate(self.model, self.activations, method)
+            if method.measure_bias:
+                on_layer = StepCounter(self.progress, "measuring biases", len(found.layers))
+                images = self.photos.calibration
+                found = measure_bias(self.model, self.path, found, images, on_layer)
+            self.found[method.name] = found
+        return self.found[method.name]
 
     def _graph(self, numbers: CalibratedNumbers) -> onnx.ModelProto:
         network, layers = self.model.network, self.model.checkpoint.layers
@@ -168,7 +178,7 @@ def _recipe(quantizer: Quantizer, trial: Trial, name: str, report: QuantizationR
     held_out = photos.report_files
     measured = Measured(
         by=f"models quantize, onnxruntime {onnxruntime.__version__}, {device()}",
-        photos=held_out[0].parent.name if held_out else "the comparison photos",
+        photos=held_out[0].parent.name if held_out else "views of the comparison photos",
         images=report.compared_images,
         top1_agreement=report.top1_agreement,
     )

@@ -63,7 +63,7 @@ def test_the_list_has_the_stores_own_models_too(capsys: Capture, tmp_path: Path)
     table = run(capsys, "models", "list", "--store", str(tmp_path))
     assert table.err == f"{tmp_path / 'foreign.onnx'} has no model card.\n"
     [line] = [line for line in table.out.splitlines() if line.startswith(name)]
-    assert line.split()[1:6] == ["mobilenet_v1", "0.25", "128", "fp32", "2"]
+    assert line.split()[1:6] == ["mobilenet_v1", "0.25", "128", "float", "2"]
     assert set(row) == set(data(capsys, "list", DEFAULT)[0])
 
 
@@ -126,7 +126,8 @@ def test_what_cannot_be_pulled_does_not_keep_the_others_from_it(
     assert outcome.status == 1
     assert "error: Some models could not be pulled:" in outcome.err
     assert f"{DEFAULT}: mobilenet_v2-b0353104.pth could not be fetched" in outcome.err
-    assert [path.name for path in (tmp_path / "models" / "store").iterdir()] == [f"{FLOAT_V1}.onnx"]
+    stored = sorted(path.stem for path in (tmp_path / "models" / "store").iterdir())
+    assert stored == [FLOAT_V1, f"{FLOAT_V1}_ptq"]
 
 
 def test_a_pull_without_network_says_how_to_give_the_file(capsys: Capture) -> None:

@@ -1,6 +1,7 @@
 """Getting pinned files: from folders, from addresses in order, out of archives."""
 
 from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ from pydantic import HttpUrl
 
 from models.zoo.fetch import Fetcher, FetchError, Pin, WrongHash, verify
 from models.zoo.records import ArchiveOrigin, UrlOrigin, ZooFile
-from models.zoo.zoo import find
+from models.zoo.zoo import DEFAULT_MODEL, find
 from tests.full_disk import full_disk
 from tests.models.publisher import CONTENT, Habit, Publisher, publishing
 from tests.models.zoo.fetching import NAME, SHA256, fetch, pinned, published
@@ -24,6 +25,16 @@ def test_origins_are_tried_in_order_until_one_gives_the_file(
     assert [habit for habit, _ in publisher.asked] == [
         "missing", "too much", "other bytes", "breaks off", "resumes",
     ]  # fmt: skip
+
+
+def test_models_of_one_checkpoint_fetch_it_once(publisher: Publisher, cache: Path) -> None:
+    float_model, int8 = find(DEFAULT_MODEL), find(f"{DEFAULT_MODEL}_ptq")
+    assert int8.files == float_model.files
+    served = {NAME: published(publisher, "whole")}
+    for entry in (float_model, int8):
+        [path] = Fetcher(cache).locate(replace(entry, files=served))
+        assert path.read_bytes() == CONTENT
+    assert [habit for habit, _ in publisher.asked] == ["whole"]
 
 
 def archived(publisher: Publisher, habit: Habit, member: str = NAME) -> ZooFile:
