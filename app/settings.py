@@ -84,8 +84,8 @@ class Settings(BaseSettings):
         2,
         ge=0,
         le=600,
-        description="Seconds to time new models in the background without a pause; goes on while "
-        "the service is idle until all are timed; 0 disables it.",
+        description="Seconds to time new models in the background without a pause, while the "
+        "service is idle and until all are timed; 0 disables it.",
     )
     allow_untrained: bool = Field(False, description="Serve models with random weights too.")
     providers: ProviderNames = Field(
