@@ -9,10 +9,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from app.card.card_file import read_card_file
 from loadtest.arm.boards import Board
 from loadtest.arm.guest import IMAGES, MARKS
 from loadtest.arm.root import GuestRoot
 from loadtest.host.model_store import ROOT
+from models.files.onnx_file import read_model
+from models.onnx_cost.computed_precision import contradictions
 
 QEMU = "qemu-aarch64"
 PLUGIN = Path(__file__).with_name("count.c")
@@ -76,11 +79,11 @@ def count(
     """Count what one image costs on a board, for each model.
 
     Raises:
-        CannotCount: the guest failed.
+        CannotCount: the guest failed, or a model is not computed in the precision of its card.
     """
     folder = work / board.cpu
     folder.mkdir()
-    arguments = [str(path.resolve()) for path in (photo, *models)]
+    arguments = [str(path.resolve()) for path in (photo, folder, *models)]
     command = [*_unshare(), "bash", "-ec", MOUNT, "bash", *map(str, board.write(folder)),
                QEMU, "-cpu", board.cpu, "-L", str(root.system),
                "-plugin", str(work / "count.so"),
@@ -91,6 +94,10 @@ def count(
     if done.returncode:
         last = "\n".join(done.stderr.splitlines()[-5:])
         raise CannotCount(f"{board.cpu}: the guest exited with {done.returncode}:\n{last}")
+    for model in models:
+        card = read_card_file(model).card
+        if found := contradictions(card, read_model(folder / model.name)):
+            raise CannotCount("\n".join(f"{board.cpu}: {line}" for line in found))
     return parse_counts(done.stderr, json.loads(done.stdout))
 
 
