@@ -100,7 +100,7 @@ def check_form(made: Model, float_model: Model, path: Path, photo: Path) -> None
 def test_all_methods_are_tried_and_the_best_one_is_used(
     capsys: Capture, scenes: Path, tmp_path: Path
 ) -> None:
-    path = export_random(tmp_path, "mobilenet_v1", 0.1, 96)
+    path = export_random(tmp_path, "mobilenet_v2", 0.1, 96)
     said = quantized(capsys, path.stem, tmp_path, scenes, "--images", "12", "--name", "small")
     assert said["file"] == str(tmp_path / "small.onnx")
     trials = {trial["method"]: trial for trial in said["ladder"]}
