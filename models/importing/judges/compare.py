@@ -15,11 +15,13 @@ LAST_DIGIT = np.float32(1 + 2e-7)
 class Judge(Protocol):
     """The framework that a file was made for, as the judge of what it is translated to.
 
-    `rounds_at_run_time` tells that it rounds activations by the range that they have in each run.
+    `rounds_at_run_time` tells that it rounds activations by the range that they have in each run;
+    `advice` is the way out where answers differ for another reason, if there is a usual one.
     """
 
     name: str
     tolerance: float
+    advice: str
     rounds_at_run_time: bool
 
     def scores(self, fed: NDArray[Any]) -> NDArray[Any]:
@@ -44,7 +46,7 @@ def check_answers(judge: Judge, original: Original, resolution: int, kind: Score
         )
         if judge.rounds_at_run_time:
             text += _unsteady(judge, fed, expected, kind)
-        raise Refused(text)
+        raise Refused(f"{text} {judge.advice}".rstrip())
     top = np.sort(expected, axis=1)[:, -2:]
     clear = np.ptp(top, axis=1) > judge.tolerance
     if (expected.argmax(axis=1) != found.argmax(axis=1))[clear].any():

@@ -42,6 +42,7 @@ class Keras:
     """The whole file, loaded by Keras in its safe mode."""
 
     tolerance = TOLERANCE
+    advice = ""
     rounds_at_run_time = False
 
     def __init__(self, model: Any, version: str) -> None:

@@ -29,6 +29,7 @@ class LiteRT:
     """
 
     name = "LiteRT"
+    advice = ""
 
     def __init__(self, path: Path, graph: Graph) -> None:
         self.path = path

@@ -13,6 +13,10 @@ from models.translation.onnx.half_floats import with_single_floats
 
 # In 16 bits, too, every layer rounds: a trained MobileNetV2 is 0.005 off itself in 32.
 TOLERANCE = 0.02
+IN_16_BITS = (
+    "The file computes in float16, where every layer rounds. "
+    "Export it in float32: torch.onnx.export(model.float(), ...)."
+)
 
 
 class OnnxJudge:
@@ -30,6 +34,7 @@ class OnnxJudge:
         self.signed = source.type.tensor_type.elem_type == TensorProto.INT8
         self.levels = input_affine(original)
         self.half = source.type.tensor_type.elem_type == TensorProto.FLOAT16
+        self.advice = IN_16_BITS if _computes_in_half(original.graph) else ""
         [output] = original.graph.output
         self.output = output.name
         last = next(node for node in original.graph.node if output.name in node.output)
@@ -61,3 +66,7 @@ class OnnxJudge:
         scale, zero = self.affine
         made: NDArray[Any] = (np.concatenate(rows).astype(np.float32) - zero) * scale
         return made
+
+
+def _computes_in_half(graph: onnx.GraphProto) -> bool:
+    return any(tensor.data_type == TensorProto.FLOAT16 for tensor in graph.initializer)

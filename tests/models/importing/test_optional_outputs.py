@@ -10,12 +10,17 @@ from numpy.typing import NDArray
 
 from app.model.runtime import new_session
 from models.importing.dialogue.options import Choices
+from models.importing.graph.inspect_graph import find_features
+from models.importing.graph.walk_back import Trail
 from models.importing.import_onnx import adopt
+from models.translation.keras.read import read_graph
+from models.translation.tflite.translate import translate
 from tests.models.graph_builder import GraphBuilder
 from tests.models.importing.exported import EXPORTS, KERAS, Export, write_labels
 from tests.models.importing.graphs import saved, small
 from tests.models.importing.inputs import images
 from tests.models.importing.test_import_onnx import quantise
+from tests.models.translation.keras.record_models import FOLDER
 
 Values = dict[str, NDArray[Any]]
 ALL = ["probabilities", "embedding", "logits", "features"]
@@ -126,3 +131,22 @@ def test_the_map_of_classes_that_are_pooled_is_the_one_that_they_are_made_of(
     assert list(found) == ALL
     assert found["features"].shape == (3, 6, 16, 16)
     assert np.abs(found["features"].mean(axis=(2, 3)) - found["embedding"]).max() < 1e-4
+
+
+@pytest.mark.parametrize(
+    ("model", "pooled_by"), [("deep_head", "GlobalAveragePool"), ("places", None)]
+)
+def test_the_embedding_of_several_dense_layers_is_the_pooled_trunk(
+    model: str, pooled_by: str | None
+) -> None:
+    """Not the last hidden layer, which has little left of the image; if the trunk is pooled."""
+    graph = read_graph(FOLDER / f"{model}.keras")
+    assert graph is not None
+    translated = translate(graph)
+    trail = Trail(translated.graph)
+    found = find_features(trail, translated.graph.output[0].name)
+    assert found.pooled_by == pooled_by
+    if pooled_by is not None:
+        first = trail.maker_behind(found.value)
+        assert first is not None
+        assert first.op_type == pooled_by
