@@ -15,6 +15,7 @@ from models.importing.checks import Refused, admit, source_files
 from models.importing.dialogue.missing import STAND_IN_SIDE, resolution_question
 from models.importing.dialogue.options import Choices, OwnLabels
 from models.importing.dialogue.presets import Preset, published, usual
+from models.importing.dialogue.trials import CENTRED, PIXELS, UNIT
 from models.importing.files.stated import METADATA, stated_labels, stated_scaling
 from models.importing.judges.compare import Judge
 from models.importing.judges.keras import judgement
@@ -31,6 +32,7 @@ from models.translation.tflite.writer import is_integer
 MAX_BYTES = 1 << 30
 NO_HEAD = "Only PyTorch weights with a head of several layers leave its activation open."
 DYNAMIC = "dynamic range"
+PIXEL_RANGES = {(-1.0, 1.0): CENTRED, (0.0, 1.0): UNIT, (0.0, 255.0): PIXELS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +118,7 @@ def _tflite(path: Path, choices: Choices) -> Source:
         f"TFLite, {_arithmetic(graph)}",
         files,
         resolution=graph.tensors[graph.input].shape[2],  # of either layout
-        preset=published(files) or _habits(stated_scaling(stated)),
+        preset=published(files) or _habits(stated_scaling(stated), graph),
         no_pixels=no_pixels,
         judge=judge,
         folded=True,
@@ -125,10 +127,28 @@ def _tflite(path: Path, choices: Choices) -> Source:
     )
 
 
-def _habits(stated: InputScaling | None) -> Preset:
+def _habits(stated: InputScaling | None, graph: Graph) -> Preset:
     """How TFLite files are fed, with the scaling that one of them states."""
     preset = usual("tflite_float", "usual for TFLite")
-    return preset if stated is None else replace(preset, scaling=stated, scaling_by=METADATA)
+    if stated is not None:
+        return replace(preset, scaling=stated, scaling_by=METADATA)
+    calibrated = _calibrated(graph)
+    if calibrated is None:
+        return preset
+    return replace(preset, scaling=calibrated, scaling_by="the range of its first QUANTIZE")
+
+
+def _calibrated(graph: Graph) -> InputScaling | None:
+    """The scaling by the range to which floats that go in are rounded, if it is a usual one."""
+    readers = [one for one in graph.operators if graph.input in one.inputs]
+    if len(readers) != 1 or readers[0].kind != "QUANTIZE":
+        return None
+    tensor = graph.tensors[readers[0].outputs[0]]
+    if not is_integer(tensor) or len(tensor.scales) != 1:
+        return None
+    ends = _ends(tensor.scales[0], tensor.zero_points[0], signed=tensor.dtype != "u1")
+    found = next((usual for usual in PIXEL_RANGES if _close(ends, usual)), None)
+    return PIXEL_RANGES[found] if found is not None else None
 
 
 def _keras(path: Path, choices: Choices) -> Source | None:
@@ -215,9 +235,12 @@ def _arithmetic(graph: Graph) -> str:
 
 def _are_pixels(low: float, high: float) -> bool:
     """Whether integers of an input are pixels, by what the ends of their range stand for."""
-    near = 0.02 * (high - low)
-    usual = ((-1, 1), (0, 1), (0, 255))
-    return any(abs(low - one) <= near and abs(high - other) <= near for one, other in usual)
+    return any(_close((low, high), usual) for usual in PIXEL_RANGES)
+
+
+def _close(found: tuple[float, float], wanted: tuple[float, float]) -> bool:
+    near = 0.02 * (found[1] - found[0])
+    return all(abs(one - other) <= near for one, other in zip(found, wanted, strict=True))
 
 
 def _no_pixel_scale(low: float, high: float) -> str:

@@ -11,6 +11,7 @@ from models.importing.dialogue.options import Choices
 from models.importing.dialogue.presets import PRESETS
 from models.importing.dialogue.trials import (
     CENTRED,
+    PIXELS,
     USUAL,
     LabelledImages,
     Trial,
@@ -168,6 +169,9 @@ def _ask_scaling(choices: Choices, taken: Input) -> Question:
         Answer("--mean 0.5 --std 0.5", "trained on pixels of -1 ... 1"),
         Answer("--mean 0 --std 1", "trained on pixel / 255"),
     ]
+    if taken.why is None:  # TensorFlow's converter multiplies such a factor into the first kernels
+        raw = "trained on pixels of 0 ... 255, or rescaled in the model by a factor alone"
+        answers.append(Answer(scaling_arguments(PIXELS), raw))
     if choices.preset is not None and choices.preset.often not in (None, CENTRED):
         arguments = scaling_arguments(choices.preset.often)
         answers.insert(0, Answer(arguments, "ImageNet's mean and deviation, as in torchvision"))

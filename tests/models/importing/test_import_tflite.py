@@ -175,3 +175,32 @@ def test_a_map_is_no_classifier(case: str, tmp_path: Path) -> None:
     assert case in CASES
     with pytest.raises(Refused, match="not one score per class: a segmentation"):
         adopted(path, 4, **SCALED)
+
+
+@pytest.mark.parametrize(("low", "high", "mean", "std"), [(-1, 1, "0.5", "0.5"), (0, 1, "0", "1")])
+def test_the_range_of_the_first_quantize_tells_the_scaling(
+    tmp_path: Path, low: float, high: float, mean: str, std: str
+) -> None:
+    path = quantising_floats(tmp_path / "own.tflite", low, high)
+    found = {one.what: one for one in adopted(path, 4).findings}
+    assert found["scaling"].value == f"(pixel / 255 - {mean}) / {std}"
+    assert found["scaling"].known_by == "the range of its first QUANTIZE"
+
+
+def test_a_first_quantize_of_no_range_of_pixels_tells_nothing(tmp_path: Path) -> None:
+    path = quantising_floats(tmp_path / "own.tflite", -7, 7)
+    with pytest.raises(Refused, match="does not state the scaling of its float input"):
+        adopted(path, 4)
+
+
+def quantising_floats(path: Path, low: float, high: float) -> Path:
+    """A file of integers that takes floats, as the converter writes without inference types."""
+    builder = Builder("int8")
+    shape = (1, 9, 9, 3)
+    image = builder.file.add("image", shape, "float32")
+    levels = builder.add("QUANTIZE", [image], builder.activation("levels", shape, low, high))
+    logits = builder.dense(builder.mean(builder.convolution(levels)), 4)
+    made = builder.file.add("probabilities", (1, 4), "int8", None, (1 / 256, -128))
+    file = builder.done(builder.add("SOFTMAX", [logits], made, Beta=1.0))
+    path.write_bytes(file.encode())
+    return path
