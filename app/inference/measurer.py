@@ -34,6 +34,7 @@ log = logging.getLogger(__name__)
 
 RUNS = 7  # timed, after one warm-up run
 DECODES = 3
+FINISH_S = 5.0
 IMAGE_SIZES = ((320, 240), (640, 480), (1280, 720))
 PREPROCESSING = Preprocessing(resize="shortest_edge", crop_fraction=0.875, interpolation="bilinear")
 POLL_S = 0.005
@@ -73,6 +74,7 @@ class Measurer:
         self._stopped = threading.Event()
         self._measuring = asyncio.Lock()
         self._failed: set[Key] = set()
+        self._tried_decoding = False
 
     def stop(self) -> None:
         """End a running measurement after its current run."""
@@ -101,12 +103,11 @@ class Measurer:
         return report
 
     def measure(self, limit_s: float, *, again: bool = True) -> Report:
-        """Time decoding and every variant, trained resolutions first, for at most `limit_s`.
+        """Time decoding and every variant, trained resolutions first, each for up to `limit_s`.
 
         With `again` false, only variants without a result; those that failed count as known.
         """
         began = time.monotonic()
-        end_at = began + limit_s
         known = set() if again else self._timings.measured.keys() | self._failed
         every = [
             (variant.resolution != model.card.resolution, variant)
@@ -116,8 +117,10 @@ class Measurer:
         ]
         wanted = [pair for pair in every if pair[1].key not in known]
         wanted.sort(key=lambda pair: pair[0])
-        if wanted and (again or not self._timings.decode_table()):
-            self._measure_decoding(end_at)
+        if wanted and (again or not self._tried_decoding):
+            self._tried_decoding = True
+            self._measure_decoding(time.monotonic() + limit_s)
+        end_at = time.monotonic() + limit_s
         measured: list[str] = []
         gone: set[str] = set()
         failed = 0
@@ -185,7 +188,10 @@ class Measurer:
         ]
 
     def _time(self, model: Model, resolution: int, end_at: float) -> Measured | None:
-        """Time a variant; None if the time is up."""
+        """Time a variant; None if the time is up.
+
+        One that has begun gets `FINISH_S` more, so that slow ones are not begun again for ever.
+        """
         image = _noise(resolution, resolution)[np.newaxis]
         # On the CPU a run stays on this thread, whose CPU time excludes other work.
         clock = time.thread_time if model.providers == ["cpu"] else time.perf_counter
@@ -193,6 +199,7 @@ class Measurer:
         for _ in range(1 + RUNS):
             if not self._wait_until_idle(end_at):
                 return None
+            end_at = max(end_at, time.monotonic() + FINISH_S)
             began = clock()
             model.probabilities(image)
             took_ms.append((clock() - began) * 1000)

@@ -11,6 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from app.arrays import Float32Array, Uint8Array
 from app.inference.measurer import Measurer
 from app.inference.timings import Timings
 from app.model.model import Model, load_model
@@ -274,3 +275,28 @@ def test_after_measuring_what_no_work_needs_is_given_back(own_store: Path) -> No
     """
     [given_back], _ = numbers(code, own_store)
     assert given_back > 50e6
+
+
+def test_measuring_goes_on_until_all_variants_have_a_time(own_store: Path) -> None:
+    """Each turn has time for one variant only: what has begun is finished, nothing else begun."""
+    settings = Settings(store=own_store, auto_resolutions=SIDES, measure_s=0.02, cache=False)
+    with served(settings) as client:
+        until(lambda: len(measured_rows(client)) == len(KEYS), "all are measured")
+
+
+def test_a_variant_that_cannot_run_does_not_keep_the_others_from_their_times(
+    own_store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = Model.probabilities
+
+    def fails_at_128(model: Model, images: Uint8Array) -> Float32Array:
+        if images.shape[1] == 128:
+            raise RuntimeError("no such resolution")
+        return run(model, images)
+
+    measurer, timings = opened(own_store)
+    monkeypatch.setattr(Model, "probabilities", fails_at_128)
+    report = measurer.measure(LONG_S, again=False)
+    assert (report.measured, report.left_out) == (2, 0)
+    assert timings.measured.keys() == KEYS - {(SMALL_V1, 128)}
+    assert measurer.measure(LONG_S, again=False).measured == 0  # it is not tried again and again
