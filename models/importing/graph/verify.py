@@ -93,16 +93,19 @@ def noise(resolution: int, images: int = IMAGES) -> Uint8Array:
     return made
 
 
-def judged_images(resolution: int) -> Uint8Array:
-    """Blocks, smooth colours and plain noise, each in low to high contrast: [N, side, side, 3]."""
-    third = JUDGED // 3
-    shape = (third, resolution, resolution, 3)
+def judged_images(resolution: int, *, plain_noise: bool = False) -> Uint8Array:
+    """Images of low to high contrast, half of them sharp: [N, side, side, 3].
+
+    With `plain_noise` the sharp ones have no two pixels alike.
+    """
+    half = JUDGED // 2
+    shape = (half, resolution, resolution, 3)
     grain: Uint8Array = np.random.default_rng(2).integers(0, 256, shape, np.uint8)
-    kinds = [noise(resolution, third), _smooth(resolution, third), grain]
-    contrast = np.tile(np.linspace(0.2, 1, third, dtype=np.float32), 3).reshape(-1, 1, 1, 1)
+    sharp = grain if plain_noise else noise(resolution, half)
+    both = np.concatenate([sharp, _smooth(resolution, half)]).astype(np.float32)
+    contrast = np.tile(np.linspace(0.2, 1, half, dtype=np.float32), 2).reshape(-1, 1, 1, 1)
     grey = np.float32(128)
-    made = grey + contrast * (np.concatenate(kinds).astype(np.float32) - grey)
-    return np.round(made).clip(0, 255).astype(np.uint8)
+    return np.round(grey + contrast * (both - grey)).clip(0, 255).astype(np.uint8)
 
 
 def _smooth(resolution: int, images: int) -> Uint8Array:

@@ -34,7 +34,7 @@ def check_answers(judge: Judge, original: Original, resolution: int, kind: Score
     Raises:
         Refused: they differ.
     """
-    pixels = judged_images(resolution)
+    pixels = judged_images(resolution, plain_noise=judge.rounds_at_run_time)
     fed = original.fed(pixels)
     found = to_probabilities(original.answers(pixels)[0], kind)
     expected = to_probabilities(judge.scores(fed), kind)

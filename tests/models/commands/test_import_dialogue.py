@@ -29,7 +29,7 @@ def test_the_commands_of_the_message_run(capsys: Capture, tmp_path: Path) -> Non
     message = refused(capsys, "models", "import", str(path), "--name", "own", "--licence", "MIT 2")
     write_labels(tmp_path)
     commands = [line.strip() for line in message.splitlines() if line.startswith(f"  {PROGRAM}")]
-    assert len(commands) == 3
+    assert len(commands) == 4
     assert UNIT in commands[2]
     for command in commands:
         arguments = shlex.split(command.removeprefix(PROGRAM))
