@@ -8,6 +8,7 @@ from app.budget import LIMITS, Budget
 from app.card.accuracy import Basis
 from app.card.variant import Key
 from app.errors import BadQuery
+from app.model.head_group import group_of
 from app.model.model import Model
 from app.model.store import Store
 from app.model.store_folder import AUTO
@@ -20,7 +21,7 @@ class PredictQuery(Budget):
     model: str | None = Field(
         None,
         min_length=1,
-        description="A name from /models, or `auto`; default: the default model.",
+        description="A name from /models, heads on one base (`a,b`), `auto`, or none: the default.",
     )
     top_k: int = Field(5, ge=1, le=100, description="Number of classes to return.")
     resolution: int | None = Field(
@@ -73,12 +74,11 @@ def explicit_choice(query: PredictQuery, store: Store, *, auto_by_default: bool)
             resolution.
         UnknownModel: no loaded model has that name.
     """
-    if query.model == AUTO:
-        return None
-    if query.model is None and (auto_by_default or query.has_budget):
+    if query.model == AUTO or (query.model is None and (auto_by_default or query.has_budget)):
         return None
     if query.has_budget:
         limits = ", ".join(query.limits())
         raise BadQuery(f"{limits}: only supported with model=auto, not with {query.model}.")
-    model = store.get(query.model)
+    name = query.model
+    model = group_of(store, name) if name and "," in name else store.get(name)
     return Choice(model, model.check_resolution(query.resolution))

@@ -11,8 +11,10 @@ from starlette.responses import Response
 from app.auto.choice import Choice, Demand, PredictQuery, explicit_choice
 from app.errors import RequestError
 from app.inference.classify import to_results
+from app.inference.head_results import classify_by_heads
 from app.inference.results import ImageResult
 from app.inference.scheduler import Ticket
+from app.model.head_group import HeadGroup
 from app.request.admitted import AdmittedRequest
 from app.request.body import split_images
 from app.request.content_encoding import decompress
@@ -62,11 +64,9 @@ class PredictionRequest(AdmittedRequest):
         )
         if choice is not None:
             self._use(choice)
-        for name, value in headers:
-            if name == b"content-type":
-                self._content_type = value.decode("latin-1")
-            elif name == b"content-encoding":
-                self._content_encoding = value.decode("latin-1")
+        found = dict(headers)
+        self._content_type = found.get(b"content-type", b"").decode("latin-1")
+        self._content_encoding = found.get(b"content-encoding", b"").decode("latin-1")
 
     def start(self) -> Ticket[ImageResult]:
         settings = self.gateway.settings
@@ -77,11 +77,11 @@ class PredictionRequest(AdmittedRequest):
         images = split_images(body, self._content_type, settings.max_images)
         choice = self._choice or self._choose(images)
         self._started = perf_counter()
+        run = self.gateway.classifier.classify
+        if isinstance(choice.model, HeadGroup):
+            run = partial(classify_by_heads, self.gateway.classifier)
         classify = partial(
-            self.gateway.classifier.classify,
-            model=choice.model,
-            resolution=choice.resolution,
-            top_k=self._query.top_k,
+            run, model=choice.model, resolution=choice.resolution, top_k=self._query.top_k
         )
         return self.submit(
             [

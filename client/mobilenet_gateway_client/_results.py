@@ -1,7 +1,7 @@
 """Answers of the gateway as values; fields that a newer gateway adds are ignored."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields
 from typing import Any, Self
 
 from mobilenet_gateway_client._errors import Problem, UnreadableImage, to_problem
@@ -20,7 +20,8 @@ class ClassScore:
 class Classification:
     """The answer for one image, most probable class first.
 
-    `error` is set if an image of several could not be classified; `predictions` is empty then.
+    `error` is set if an image of several could not be classified; `predictions` is empty then. If
+    `model` names several heads, `heads` has the classes by each, and `predictions` is empty.
     """
 
     model: str
@@ -31,6 +32,7 @@ class Classification:
     inference_ms: float = 0.0
     error: Problem | UnreadableImage | None = None
     warnings: tuple[str, ...] = ()  # what seems to be missing from a damaged file
+    heads: Mapping[str, tuple[ClassScore, ...]] = field(default_factory=dict)
 
     @property
     def label(self) -> str:
@@ -130,15 +132,23 @@ def to_classifications(sent: Mapping[str, Any]) -> list[Classification]:
         Classification(
             model,
             resolution,
-            tuple(ClassScore(**_known(ClassScore, row)) for row in result["predictions"]),
+            _scores(result["predictions"]),
             result["queue_ms"],
             result["decode_ms"],
             result["inference_ms"],
             to_problem(result["error"]) if result.get("error") else None,
             tuple(result.get("warnings") or ()),
+            {
+                name: _scores(head["predictions"])
+                for name, head in (result.get("heads") or {}).items()
+            },
         )
         for result in sent["results"]
     ]
+
+
+def _scores(sent: Iterable[Mapping[str, Any]]) -> tuple[ClassScore, ...]:
+    return tuple(ClassScore(**_known(ClassScore, row)) for row in sent)
 
 
 def _known(kind: type[Any], sent: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from mobilenet_gateway_client import Client
 
 from app.heads.head import Head
 from app.settings import Settings
@@ -22,6 +23,8 @@ def folder(store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def head(folder: Path) -> Head:
+    write_head(folder / f"{SMALL_V2}.onnx", "porch", seed=1)
+    write_head(folder / f"{SMALL_V1}.onnx", "side", seed=2)
     return write_head(folder / f"{SMALL_V2}.onnx")
 
 
@@ -64,3 +67,59 @@ def test_the_open_inference_protocol_serves_it(client: httpx.Client) -> None:
         "embedding": [-1, 1280],
     }
     assert client.get("/v2/models/gate/ready").status_code == 200
+
+
+def test_heads_on_one_base_are_answered_together(client: httpx.Client) -> None:
+    image = encode(chelsea())
+    alone = {
+        name: client.post(f"/predict?model={name}", content=image).json()["results"][0]
+        for name in ("gate", "porch")
+    }
+    answer = client.post("/predict?model=gate,porch&top_k=2", content=image).json()
+    assert answer["model"] == "gate,porch"
+    [result] = answer["results"]
+    assert result["predictions"] == []
+    assert list(result["heads"]) == ["gate", "porch"]
+    for name, head in result["heads"].items():
+        for found, wanted in zip(head["predictions"], alone[name]["predictions"], strict=False):
+            assert found["label"] == wanted["label"]
+            assert found["probability"] == pytest.approx(wanted["probability"], abs=1e-5)
+        assert len(head["predictions"]) == 2
+    assert result["inference_ms"] > 0
+
+
+def test_one_bad_image_of_several_has_its_error_in_its_place(client: httpx.Client) -> None:
+    files = {"a": encode(chelsea()), "b": b"no image"}
+    first, second = client.post("/predict?model=gate,porch", files=files).json()["results"]
+    assert "heads" in first
+    assert "error" not in first
+    assert second["error"]["type"].endswith("not-an-image")
+
+
+@pytest.mark.parametrize(
+    ("names", "status", "text"),
+    [
+        (f"gate,{SMALL_V2}", 422, f"{SMALL_V2} is not a taught head"),
+        ("gate,gate", 422, "each once"),
+        ("gate,side", 422, f"need one base: gate on {SMALL_V2}, side on {SMALL_V1}"),
+        ("gate,missing", 404, "Unknown model 'missing'"),
+        ("gate,", 404, "Unknown model ''"),
+        ("gate,auto", 404, "Unknown model 'auto'"),
+    ],
+)
+def test_what_cannot_be_named_together_is_rejected(
+    client: httpx.Client, names: str, status: int, text: str
+) -> None:
+    answer = client.post(f"/predict?model={names}", content=encode(chelsea()))
+    assert answer.status_code == status
+    assert text in answer.json()["detail"]
+
+
+def test_the_client_has_the_classes_by_head(client: httpx.Client) -> None:
+    with Client(str(client.base_url)) as gateway:
+        found = gateway.classify(encode(chelsea()), model="gate,porch")
+    assert found.predictions == ()
+    assert {name: {one.label for one in scores} for name, scores in found.heads.items()} == {
+        "gate": {"closed", "open", "unknown"},
+        "porch": {"closed", "open", "unknown"},
+    }

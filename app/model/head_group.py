@@ -1,0 +1,76 @@
+"""Several heads on one base, which one run of the base answers."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from app.arrays import Float32Array, Uint8Array
+from app.card.card import EMBEDDING, PROBABILITIES
+from app.errors import BadQuery
+from app.model.head_model import HeadModel
+from app.model.model import Model, State
+from app.model.store import Store
+
+MAX_HEADS = 32
+
+
+@dataclass(slots=True, eq=False)
+class HeadGroup(Model):
+    """Heads that a request names together; its probabilities are theirs, side by side."""
+
+    heads: tuple[HeadModel, ...]
+
+    @property
+    def base(self) -> Model:
+        return self.heads[0].base
+
+    @property
+    def state(self) -> State:
+        return self.base.state
+
+    def load(self) -> None:
+        self.base.load()
+
+    @property
+    def any_batch(self) -> bool:
+        return False  # a batch is one object's, and this one is a request's
+
+    @property
+    def outputs(self) -> dict[str, int]:
+        return {PROBABILITIES: sum(len(head.card.labels) for head in self.heads)}
+
+    def run(
+        self, outputs: Sequence[str], images: Uint8Array, *, wide: bool = False
+    ) -> Float32Array:
+        embeddings = self.base.run((EMBEDDING,), images, wide=wide)
+        return np.concatenate([one.head.probabilities(embeddings) for one in self.heads], axis=1)
+
+    def by_head(self, row: Float32Array) -> Iterator[tuple[HeadModel, Float32Array]]:
+        """Each head with its probabilities, from a row of the result of `run`."""
+        ends = np.cumsum([len(head.card.labels) for head in self.heads])[:-1]
+        return zip(self.heads, np.split(row, ends), strict=True)
+
+
+def group_of(store: Store, names: str) -> HeadGroup:
+    """The heads with these names, separated by commas.
+
+    Raises:
+        UnknownModel: no loaded model has one of the names.
+        BadQuery: one of them is no head, a name is repeated, or the heads are on different bases.
+    """
+    models = [store.get(name.strip()) for name in names.split(",")]
+    heads = tuple(model for model in models if isinstance(model, HeadModel))
+    if len(heads) < len(models):
+        other = next(model.name for model in models if not isinstance(model, HeadModel))
+        raise BadQuery(f"model: {other} is not a taught head; only heads can be named together.")
+    if len({head.name for head in heads}) < len(heads) or len(heads) > MAX_HEADS:
+        raise BadQuery(f"model: up to {MAX_HEADS} heads can be named, each once.")
+    if len({id(head.base) for head in heads}) > 1:
+        bases = ", ".join(f"{head.name} on {head.base.name}" for head in heads)
+        raise BadQuery(f"model: heads named together need one base: {bases}.")
+    base = heads[0].base
+    card = base.card.model_copy(update={"name": ",".join(head.name for head in heads)})
+    group = HeadGroup(card, base.file_bytes, None, heads)
+    group.wide = base.wide
+    return group
