@@ -8,7 +8,7 @@ from app.budget import LIMITS, Budget
 from app.card.accuracy import Basis
 from app.card.variant import Key
 from app.errors import BadQuery
-from app.model.head_group import group_of
+from app.inference.head_group import group_of
 from app.model.model import Model
 from app.model.store import Store
 from app.model.store_folder import AUTO

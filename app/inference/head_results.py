@@ -4,9 +4,9 @@ from dataclasses import dataclass, field
 from json.encoder import encode_basestring as quoted
 
 from app.inference.classify import Classifier, rank
+from app.inference.head_group import HeadGroup
 from app.inference.helper_decode import Decoded
 from app.inference.results import ClassScore, ImageResult
-from app.model.head_group import HeadGroup
 
 
 @dataclass(slots=True)

@@ -35,5 +35,5 @@ class Answer(Wire, json_schema_extra=with_example(examples.ANSWER)):
 
     model: str
     resolution: int
-    results: list[HeadsResult | ImageResult]
+    results: list[ImageResult | HeadsResult]
     choice: ChoiceNote | None = Field(None, description="Present with model=auto.")

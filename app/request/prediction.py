@@ -11,10 +11,10 @@ from starlette.responses import Response
 from app.auto.choice import Choice, Demand, PredictQuery, explicit_choice
 from app.errors import RequestError
 from app.inference.classify import to_results
+from app.inference.head_group import HeadGroup
 from app.inference.head_results import classify_by_heads
 from app.inference.results import ImageResult
 from app.inference.scheduler import Ticket
-from app.model.head_group import HeadGroup
 from app.request.admitted import AdmittedRequest
 from app.request.body import split_images
 from app.request.content_encoding import decompress
