@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from app.teaching.lesson import Taught
+    from app.teaching.report import TeachingReport
 
 
 def teach(
@@ -26,6 +27,7 @@ def teach(
     name: Annotated[str, typer.Option(help="Name of the new model.", show_default=False)],
     base: Annotated[str | None, typer.Option(help="Model of the store to teach.")] = None,
     store: Annotated[Path | None, typer.Option(help="Folder of the models.")] = None,
+    report: Annotated[Path | None, typer.Option(help="Write the report as an HTML file.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace a head of that name.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
@@ -45,6 +47,8 @@ def teach(
     taught = _taught(folder, name, base, settings)
     with atomic_write(target) as file:
         file.write(pack_head(taught.head, taught.report.model_dump_json()))
+    if report is not None:
+        _write_page(report, name, taught.report, folder, settings)
     if as_json:
         print(taught.report.model_dump_json(indent=2))
         return
@@ -98,6 +102,17 @@ def _taught(folder: Path, name: str, base: str | None, settings: Settings) -> "T
     if len(taught) == 1:
         return next(iter(taught.values()))
     return choose_form(taught["int8"], taught["fp32"])
+
+
+def _write_page(
+    path: Path, name: str, report: "TeachingReport", folder: Path, settings: Settings
+) -> None:
+    from app.system.atomic_file import atomic_write
+    from app.teaching.photos import PhotoReader
+    from app.teaching.report_page import report_page
+
+    with PhotoReader.open(settings) as reader, atomic_write(path) as file:
+        file.write(report_page(name, report, folder, reader).encode())
 
 
 @contextmanager

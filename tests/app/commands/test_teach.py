@@ -30,12 +30,18 @@ def test_a_taught_model_classifies_photos(
     capsys: pytest.CaptureFixture[str], photos: Path, folder: Path
 ) -> None:
     arguments = ("teach", str(photos), "--name", "colours", "--base", SMALL_V2)
-    done = run(capsys, *arguments, "--store", str(folder), "--json")
+    page = folder.parent / "report.html"
+    done = run(capsys, *arguments, "--store", str(folder), "--json", "--report", str(page))
     assert done.status == 0, done.err
     report = json.loads(done.out)
     assert report["base"] == SMALL_V2
     assert report["labels"] == ["blue", "green", "red"]
     assert [one["file"] for one in report["skipped"]] == ["red/broken.jpg"]
+
+    text = page.read_text("utf-8")
+    assert "<td>blue</td><td>4</td>" in text
+    assert "red/broken.jpg" in text
+    assert "<script" not in text
 
     own = [str(photos / label / "1.png") for label in COLOURS]
     answers = run(capsys, "predict", *own, "--model", "colours", "--store", str(folder), "--json")
