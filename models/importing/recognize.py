@@ -1,11 +1,13 @@
 """Recognising the family in a graph: the channels, windows and strides of its layers in a row."""
 
 from collections.abc import Iterable
+from functools import cache
 from typing import NamedTuple
 
 from app.card.card import Cost, Family, LayerRow, Precision
 from models.network.cost import network_cost
-from models.network.design import PAPER_DESIGN, Design, define
+from models.network.design import PAPER_DESIGN, Design, define, stem_channels
+from models.network.layers import Conv
 from models.network.resolution import RESOLUTIONS
 
 # Widths that were published come first: several narrow ones round to the same channels.
@@ -48,20 +50,30 @@ class Recognized(NamedTuple):
 def recognise(layers: Iterable[LayerRow]) -> Recognized | None:
     """The family and width whose layers these are, whatever layers of a head follow."""
     found = [row for row in layers if row.weights]
-    trunk = _signature(found)
-    if not trunk:
+    wanted = _signature(found)
+    if not wanted:
         return None
-    _, _, _, _, stem = trunk[0]
+    designs = [one for one in DESIGNS if len(_trunk(*one, 1.0)) < len(found)]
     for alpha in WIDTHS:
-        for family, design in DESIGNS:
-            network = define(family, alpha, ANY_SIZE, design=design)
-            if next(network.steps()).output_shape[0] != stem:
-                continue
-            wanted = _signature(row for row in network_cost(network).layers if row.weights)[:-1]
-            heads = found[len(wanted) :]
-            if heads and trunk[: len(wanted)] == wanted and all(map(_is_head, heads)):
+        for family, design in designs:
+            if stem_channels(family, alpha, design) != wanted[0][-1]:
+                continue  # before the other layers are defined: there are a thousand candidates
+            trunk = _trunk(family, design, alpha)
+            heads = found[len(trunk) :]
+            if wanted[: len(trunk)] == trunk and all(map(_is_head, heads)):
                 return Recognized(family, alpha, design, tuple(heads))
     return None
+
+
+@cache
+def _trunk(family: Family, design: Design, alpha: float) -> Signature:
+    """The convolutions of a network of the family; every width has as many."""
+    network = define(family, alpha, ANY_SIZE, design=design)
+    return [
+        (layer.kernel, layer.stride, layer.groups, step.input_shapes[0][0], step.output_shape[0])
+        for step in network.steps()
+        if isinstance(layer := step.node.layer, Conv)
+    ]
 
 
 def _signature(layers: Iterable[LayerRow]) -> Signature:

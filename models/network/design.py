@@ -5,9 +5,8 @@ from typing import cast
 from pydantic import BaseModel, Field
 
 from app.card.card import Family
+from models.network import mobilenet_v1, mobilenet_v2
 from models.network.layers import Padding
-from models.network.mobilenet_v1 import mobilenet_v1
-from models.network.mobilenet_v2 import mobilenet_v2
 from models.network.network import Network
 
 
@@ -48,14 +47,21 @@ def define(
             raise ValueError(
                 "Expansion, depth and fixed_ends apply to mobilenet_v2 only; mobilenet_v1 has head."
             )
-        return mobilenet_v1(alpha, resolution, classes, padding, head=design.head)
+        return mobilenet_v1.mobilenet_v1(alpha, resolution, classes, padding, head=design.head)
     if design.head:
         raise ValueError(
             "Head applies to mobilenet_v1 only; mobilenet_v2 has expansion, depth and fixed_ends."
         )
-    return mobilenet_v2(
+    return mobilenet_v2.mobilenet_v2(
         alpha, resolution, classes, design.expansion, padding, design.depth, design.fixed_ends
     )
+
+
+def stem_channels(family: Family, alpha: float, design: Design = PAPER_DESIGN) -> int:
+    """Channels of the first convolution of that network."""
+    if family == "mobilenet_v1":
+        return mobilenet_v1.stem_channels(alpha)
+    return mobilenet_v2.stem_channels(alpha, design.fixed_ends)
 
 
 def check_family(text: str) -> Family:

@@ -34,6 +34,11 @@ def width(channels: int, alpha: float) -> int:
     return max(int(channels * alpha), 8)
 
 
+def stem_channels(alpha: float) -> int:
+    """Channels of the first convolution."""
+    return width(STEM_CHANNELS, alpha)
+
+
 def mobilenet_v1(
     alpha: float = 1.0,
     resolution: int = 224,
@@ -52,7 +57,7 @@ def mobilenet_v1(
     check_alpha(alpha)
     check_resolution(resolution)
     network = Network("mobilenet_v1", alpha, (3, resolution, resolution))
-    channels = width(STEM_CHANNELS, alpha)
+    channels = stem_channels(alpha)
     network.add("Conv2d_0", Conv(channels, (3, 3), stride=2, padding=padding))
     for index, (base_channels, stride) in enumerate(BLOCKS, start=1):
         network.add(

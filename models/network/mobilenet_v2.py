@@ -51,6 +51,11 @@ def stage_repeats(depth: float = 1.0, fixed_ends: bool = False) -> list[int]:
     return repeats
 
 
+def stem_channels(alpha: float, fixed_ends: bool = False) -> int:
+    """Channels of the first convolution."""
+    return make_divisible(STEM_CHANNELS * (1.0 if fixed_ends else alpha))
+
+
 def mobilenet_v2(
     alpha: float = 1.0,
     resolution: int = 224,
@@ -73,8 +78,7 @@ def mobilenet_v2(
     if expansion < 1:
         raise ValueError(f"Expansion is {expansion}; it must be at least 1.")
     network = Network("mobilenet_v2", alpha, (3, resolution, resolution))
-    ends_alpha = 1.0 if fixed_ends else alpha
-    channels = make_divisible(STEM_CHANNELS * ends_alpha)
+    channels = stem_channels(alpha, fixed_ends)
     network.add("stem", Conv(channels, (3, 3), stride=2, padding=padding))
     index = 0
     for (t, base_channels, _, first_stride), repeats in zip(
@@ -91,7 +95,8 @@ def mobilenet_v2(
                 padding,
             )
             index += 1
-    network.add("head", Conv(make_divisible(HEAD_CHANNELS * max(1.0, ends_alpha)), padding=padding))
+    head_alpha = 1.0 if fixed_ends else max(1.0, alpha)
+    network.add("head", Conv(make_divisible(HEAD_CHANNELS * head_alpha), padding=padding))
     return network.add_classifier(classes)
 
 
