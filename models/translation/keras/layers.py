@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -23,6 +23,16 @@ INERT = {
 }  # fmt: skip
 
 
+class Numbers(NamedTuple):
+    """Numbers among the arguments of a call; `first` if one stands in front, as in 1 - x."""
+
+    values: tuple[float, ...] = ()
+    first: bool = False
+
+
+NO_NUMBERS = Numbers()
+
+
 @dataclass(frozen=True, slots=True)
 class Call:
     """A layer that is called: its values, its weights by name, and numbers among its arguments."""
@@ -32,7 +42,7 @@ class Call:
     config: Mapping[str, Any]
     inputs: list[int]
     weights: Mapping[str, Float32Array]
-    constants: tuple[float, ...] = ()
+    numbers: Numbers = NO_NUMBERS
 
     def weight(self, name: str) -> Float32Array:
         if name not in self.weights:
@@ -191,6 +201,10 @@ def _normalization(records: Records, call: Call) -> int:
     )
     if call.config.get("invert") or mean.ndim == 0 or not np.isfinite(mean).all():
         raise CheckpointError(f"{call.name} has no mean and variance of its own")
+    axis, rank = call.config.get("axis", -1), len(records.shape(call.inputs[0]))
+    axes = [one % rank for one in (axis if isinstance(axis, list) else [axis])]
+    if axes != list(range(rank - len(axes), rank)):  # whose numbers do not go along the last axes
+        raise CheckpointError(f"{call.name} normalises axis {axis}")
     deviation = np.maximum(np.sqrt(variance), 1e-7)
     return _affine(records, call, call.inputs[0], 1 / deviation, -mean / deviation)
 
@@ -397,9 +411,12 @@ def _arithmetic(kind: str) -> Layer:
     def computed(records: Records, call: Call) -> int:
         if len(call.inputs) == 2:
             return records.same(kind, call.inputs, call.name)
-        if len(call.inputs) != 1 or len(call.constants) != 1:
+        if len(call.inputs) != 1 or len(call.numbers.values) != 1:
             raise CheckpointError(f"{call.name} is no arithmetic of one value and one number")
-        return records.same(kind, [call.inputs[0], records.constant(call.constants[0])], call.name)
+        operands = [call.inputs[0], records.constant(call.numbers.values[0])]
+        if call.numbers.first:
+            operands.reverse()
+        return records.step(kind, operands, records.shape(call.inputs[0]), call.name)
 
     return computed
 

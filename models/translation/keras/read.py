@@ -9,7 +9,7 @@ from models.checkpoints.checkpoint import CheckpointError
 from models.checkpoints.keras import hdf5
 from models.checkpoints.keras.config import CONSTANT, DAMAGE, OPERATORS, configuration
 from models.checkpoints.tflite.graph import Graph
-from models.translation.keras.layers import Call, write
+from models.translation.keras.layers import NO_NUMBERS, Call, Numbers, write
 from models.translation.keras.records import Records
 from models.translation.keras.variables import Variables
 
@@ -87,7 +87,7 @@ class _Reader:
         if model["class_name"] == "Sequential":
             value = inputs[0]
             for layer in layers:
-                value = self._call(layer, [value], (), variables, outermost, depth)
+                value = self._call(layer, [value], NO_NUMBERS, variables, outermost, depth)
             return value
         return _Wiring(self, layers, variables, outermost, depth).result(config, inputs)
 
@@ -95,7 +95,7 @@ class _Reader:
         self,
         layer: Layer,
         inputs: list[int],
-        constants: tuple[float, ...],
+        numbers: Numbers,
         variables: Variables,
         outermost: str,
         depth: int,
@@ -109,7 +109,7 @@ class _Reader:
         if kind == "TFOpLambda":
             kind = OPERATORS.get(config.get("function", ""), str(config.get("function")))
         weights = variables.of(kind, config, outermost)
-        return write(self.records, Call(kind, name, config, inputs, weights, constants))
+        return write(self.records, Call(kind, name, config, inputs, weights, numbers))
 
 
 class _Wiring:
@@ -144,10 +144,10 @@ class _Wiring:
         node = nodes[wanted.call] if wanted.call < len(nodes) else nodes[0]
         if wanted in pending or len(pending) > 2 * len(self.layers):
             raise CheckpointError(f"{wanted.layer} is made of itself")
-        sources, constants = _arguments(node)
+        sources, numbers = _arguments(node)
         inputs = [self._value(source, pending | {wanted}) for source in sources]
         self.values[wanted] = self.reader._call(
-            layer, inputs, constants, self.variables, self.outermost, self.depth
+            layer, inputs, numbers, self.variables, self.outermost, self.depth
         )
         return self.values[wanted]
 
@@ -159,30 +159,31 @@ def _ends(found: Any) -> list[Reference]:
     return [Reference(str(one[0]), int(one[1])) for one in found]
 
 
-def _arguments(node: Any) -> tuple[list[Reference], tuple[float, ...]]:
+def _arguments(node: Any) -> tuple[list[Reference], Numbers]:
     """What a call gets: results of layers, and numbers. Keras 3 has a dict, Keras 2 a list."""
-    sources: list[Reference] = []
-    numbers: list[float] = []
+    given: list[Reference | float] = []
 
     def take(found: Any) -> None:
         if isinstance(found, dict) and found.get("class_name") == "__keras_tensor__":
             layer, call, _ = found["config"]["keras_history"]
-            sources.append(Reference(str(layer), int(call)))
+            given.append(Reference(str(layer), int(call)))
         elif isinstance(found, list) and found and isinstance(found[0], str):
             if found[0] == CONSTANT:
-                numbers.append(float(found[2]))
+                given.append(float(found[2]))
             else:
-                sources.append(Reference(found[0], int(found[1])))
+                given.append(Reference(found[0], int(found[1])))
             if len(found) > 3 and isinstance(found[3], dict):
                 take(found[3].get("y", found[3].get("x")))
         elif isinstance(found, list):
             for one in found:
                 take(one)
         elif isinstance(found, int | float) and not isinstance(found, bool):
-            numbers.append(float(found))
+            given.append(float(found))
 
     take(node["args"] if isinstance(node, dict) else node)
-    return sources, tuple(numbers)
+    sources = [one for one in given if isinstance(one, Reference)]
+    values = tuple(one for one in given if not isinstance(one, Reference))
+    return sources, Numbers(values, bool(given) and not isinstance(given[0], Reference))
 
 
 def _walk(model: Layer, depth: int) -> list[Layer]:

@@ -55,16 +55,16 @@ class Variables:
             if len(kept) < len(wanted):
                 raise CheckpointError(f"{name} has {len(kept)} tensors, not {len(wanted)}")
             return {one: hdf5.tensor(kept, str(at)) for at, one in enumerate(wanted)}
-        found = {}
+        paths = {}
         for path in hdf5.names(hdf5.group(self.saved, outermost), "weight_names"):
             owner, _, part = path.partition(":")[0].rpartition("/")
             if outermost == name or owner.rpartition("/")[2] == name:
-                found[part] = hdf5.tensor(self.saved, f"{outermost}/{path}")
-        if kind == "DepthwiseConv2D" and "depthwise_kernel" in found:
-            found["kernel"] = found.pop("depthwise_kernel")
-        if missing := [one for one in wanted if one not in found]:
+                paths[part] = f"{outermost}/{path}"
+        if kind == "DepthwiseConv2D" and "depthwise_kernel" in paths:
+            paths["kernel"] = paths.pop("depthwise_kernel")
+        if missing := [one for one in wanted if one not in paths]:
             raise CheckpointError(f"{name} has no {', '.join(missing)}")
-        return {one: found[one] for one in wanted}
+        return {one: hdf5.tensor(self.saved, paths[one]) for one in wanted}
 
 
 def _wanted(kind: str, config: Mapping[str, Any]) -> tuple[str, ...]:

@@ -15,11 +15,13 @@ import numpy as np
 FOLDER = Path(__file__).with_name("recorded")
 ANSWERS = FOLDER / "answers.npz"
 ALSO_H5 = {
+    "adapted",
     "arithmetic",
     "branches",
     "flipped",
     "leaks",
     "norm",
+    "numbers_first",
     "acts",
     "slopes",
     "separable",
@@ -60,6 +62,11 @@ def models() -> dict[str, Callable[[], Any]]:
         image = keras.Input(shape)
         scaled = (image / 127.5 - 1.0) * 2.0 + 0.5
         return keras.Model(image, layers.Flatten()(layers.Conv2D(2, 3)(scaled)))
+
+    def numbers_first() -> Any:
+        image = keras.Input(shape)
+        turned = 300.0 / (2.0 - (3.0 + image * 0.01))
+        return keras.Model(image, layers.Flatten()(layers.Conv2D(2, 3)(turned)))
 
     def base() -> Any:
         image = keras.Input(shape)
@@ -144,7 +151,9 @@ def models() -> dict[str, Callable[[], Any]]:
         "permuted": line(layers.Permute((2, 1, 3)), layers.Conv2D(2, (3, 2)), layers.Flatten()),
         "merged": merged,
         "branches": branches,
+        "adapted": line(layers.Normalization(), layers.Normalization((2, 3)), pooled()),
         "arithmetic": arithmetic,
+        "numbers_first": numbers_first,
         "teachable": teachable,
         "called_twice": called_twice,
     }  # fmt: skip
@@ -160,10 +169,13 @@ def main() -> None:
         model = make()
         random = np.random.default_rng(2)
         for weight in model.weights:
-            if "seed" in weight.path:
+            if "seed" in weight.path or "count" in weight.path:
                 continue
             lowest = 0.5 if "variance" in weight.path else -0.5
             weight.assign(random.uniform(lowest, lowest + 1, weight.shape).astype(np.float32))
+        for layer in model.layers:
+            if isinstance(layer, keras.layers.Normalization):
+                layer.finalize_state()
         model.save(FOLDER / f"{name}.keras")
         if name in ALSO_H5:
             model.save(FOLDER / f"{name}.h5")

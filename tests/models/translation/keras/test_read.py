@@ -47,6 +47,7 @@ def test_a_model_answers_as_in_keras(name: str) -> None:
         ("Permute", {"dims": [1, 2, 2]}, "has the order"),
         ("Softmax", {"axis": 1}, "softmax over another axis"),
         ("BatchNormalization", {"axis": 1}, "normalises axis 1"),
+        ("Normalization", {"mean": [1], "variance": [1], "axis": [1, 3]}, "normalises axis"),
         ("TrueDivide", {}, "no arithmetic of one value and one number"),
         ("Conv2D", {}, "own has no kernel"),
     ],
