@@ -14,6 +14,11 @@ def start_gateway(store: Path, model: str, log: Path, *options: str) -> Server:
     return _start(store, log, {}, "--models", model, "--default-model", model, *options)
 
 
+def start_default(store: Path, log: Path) -> Server:
+    """Start the service as it is installed: both forms of the default model, the better answers."""
+    return _start(store, log, {})
+
+
 def start_auto(store: Path, log: Path, *options: str) -> Server:
     """Start the service with all models of a store and `auto` as the default model."""
     env = {"GATEWAY_ADMIN_KEY": ADMIN_KEY}

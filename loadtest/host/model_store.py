@@ -12,6 +12,7 @@ ROOT = Path(__file__).resolve().parents[2]
 STORE = ROOT / "models" / "store"
 SHARED = ROOT.parent / "shared"  # photos and weights, where the developer has them
 LARGEST, SMALLEST = "mobilenet_v2_1.0_224", "mobilenet_v1_0.25_128"
+LARGEST_INT8 = f"{LARGEST}_ptq"
 
 
 def make_store(model: str, source: Path, folder: Path) -> Path:
@@ -39,6 +40,18 @@ def make_store(model: str, source: Path, folder: Path) -> Path:
         raise FileNotFoundError(f"{model} is not in {source} and could not be exported.")
     os.environ["GATEWAY_ALLOW_UNTRAINED"] = "true"
     return store / file.name
+
+
+def make_default_store(source: Path, folder: Path) -> Path | None:
+    """Make a store `folder/default` with both forms of the default model, if `source` has both."""
+    files = [source / f"{name}.onnx" for name in (LARGEST, LARGEST_INT8)]
+    if not all(file.is_file() for file in files):
+        return None
+    store = folder / "default"
+    store.mkdir()
+    for file in files:
+        shutil.copy(file, store)
+    return store
 
 
 def bring_models(names: Sequence[str], store: Path) -> dict[str, Path]:

@@ -46,3 +46,4 @@ class PeersResult:
     seconds: int
     servers: Mapping[str, ServerDescription]
     comparisons: list[Comparison]
+    bare_int8_ratio: float | None  # images/s of the bare loop, INT8 relative to float

@@ -5,6 +5,7 @@ import os
 import subprocess
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from statistics import median
 from tempfile import TemporaryDirectory
 from typing import Annotated
 
@@ -15,14 +16,28 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from loadtest.host import processes
 from loadtest.host.gateway import GATEWAY
 from loadtest.host.machine import MachineMonitor
-from loadtest.host.model_store import LARGEST, SMALLEST, STORE, make_store
+from loadtest.host.model_store import (
+    LARGEST,
+    LARGEST_INT8,
+    SMALLEST,
+    STORE,
+    make_default_store,
+    make_store,
+)
 from loadtest.host.server import ServerError
+from loadtest.load.bare_loop import BareLoop
 from loadtest.load.photos import prepare_photos
 from loadtest.load.wrk import check_wrk, saturating
 from loadtest.peers.peer import Peer, PeerUnavailable, read_peers
 from loadtest.peers.report import render
 from loadtest.peers.result import Comparison, PeersResult, ServerDescription
-from loadtest.peers.workload import GATEWAY_NAME, Gateway, ServerUnderTest, Workload
+from loadtest.peers.workload import (
+    GATEWAY_NAME,
+    DefaultInstall,
+    Gateway,
+    ServerUnderTest,
+    Workload,
+)
 from loadtest.report import save
 
 CONSOLE = Console(stderr=True)
@@ -94,6 +109,19 @@ def compare(workload: Workload, order: Iterator[ServerUnderTest], progress: Prog
     return found
 
 
+def compare_forms(store: Path, photo: Path, cores: int, rounds: int, seconds: int) -> float:
+    """Images/s of the bare loop with the INT8 form, relative to the float form, in turns."""
+    with (
+        BareLoop(store / f"{LARGEST}.onnx") as of_float,
+        BareLoop(store / f"{LARGEST_INT8}.onnx") as int8,
+    ):
+        pairs = [
+            (int8.run(photo, cores, seconds), of_float.run(photo, cores, seconds))
+            for _ in range(rounds)
+        ]
+    return median(fast.images_per_s / slow.images_per_s for fast, slow in pairs)
+
+
 def main(
     store: Annotated[Path, typer.Option(help="Folder of the .onnx files.")] = STORE,
     rounds: Annotated[int, typer.Option(min=1, help="Runs of each server.")] = 3,
@@ -111,6 +139,7 @@ def main(
     cores = monitor.machine.cores
     servers: list[ServerUnderTest] = [Gateway(monitor.machine.packages[GATEWAY_NAME]), *peers]
     comparisons = []
+    bare_int8_ratio = None
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
     with (
         TemporaryDirectory() as name,
@@ -118,19 +147,30 @@ def main(
     ):
         folder = Path(name)
         photo = prepare_photos(folder / "photos")["720p"]
-        progress.add_task("start", total=2 * rounds * len(servers))
+        both = make_default_store(store, folder)
+        installed = [DefaultInstall(servers[0].version, both)] if both else []
+        progress.add_task("start", total=rounds * (2 * len(servers) + len(installed)))
         for model in (LARGEST, SMALLEST):
             file = make_store(model, store, folder)
             ranked = rank(file, photo)
             workload = Workload(file, photo.read_bytes(), ranked, cores, seconds, folder)
-            comparisons.append(compare(workload, rotate(servers, rounds), progress))
+            tested = [*servers, *installed] if model == LARGEST else servers
+            comparisons.append(compare(workload, rotate(tested, rounds), progress))
             comparisons[-1].skipped.update(failed)
+        if both:
+            bare_int8_ratio = compare_forms(both, photo, cores, rounds, seconds)
     descriptions = {
         server.name: ServerDescription(server.title, server.version, server.settings)
-        for server in servers
+        for server in (*servers, *installed)
     }
     result = PeersResult(
-        monitor.conditions(), saturating(cores), rounds, seconds, descriptions, comparisons
+        monitor.conditions(),
+        saturating(cores),
+        rounds,
+        seconds,
+        descriptions,
+        comparisons,
+        bare_int8_ratio,
     )
     # A part must not replace the whole comparison in the page.
     save("peers", render(result), result, publish=publish and not only)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from loadtest.host.gateway import start_gateway
+from loadtest.host.gateway import start_default, start_gateway
 from loadtest.host.server import Server, ServerError
 from loadtest.load.body import PATH, Body, BodyFile, raw
 from loadtest.load.wrk import run_wrk, saturating
@@ -30,6 +30,21 @@ class Gateway:
 
     def serve(self, model: Path, cores: int, log: Path) -> Server:
         return start_gateway(model.parent, model.stem, log)
+
+
+class DefaultInstall(Gateway):
+    """The service as it is installed, with both forms of the default model."""
+
+    name = f"{GATEWAY_NAME}-default"
+    title = f"**{GATEWAY_NAME}**, as installed"
+    settings = "the defaults, with both forms of the model in the store; request log off"
+
+    def __init__(self, version: str, store: Path) -> None:
+        super().__init__(version)
+        self._store = store
+
+    def serve(self, model: Path, cores: int, log: Path) -> Server:
+        return start_default(self._store, log)
 
 
 ServerUnderTest = Gateway | Peer
