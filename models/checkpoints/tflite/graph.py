@@ -323,6 +323,8 @@ def _with_options(record: Operator, operator: Any) -> Operator:
         centred = "half_pixel" if options.HalfPixelCenters() else "asymmetric"
         return replace(record, pixels="align_corners" if options.AlignCorners() else centred)
     if record.kind == "STRIDED_SLICE":
+        if options.Offset():
+            raise CheckpointError("a STRIDED_SLICE counts its ends from where it begins")
         others = options.EllipsisMask() | options.NewAxisMask() | options.ShrinkAxisMask()
         return replace(record, masks=(options.BeginMask(), options.EndMask(), others))
     record = replace(record, activation=_named(ACTIVATIONS, options.FusedActivationFunction()))

@@ -3,7 +3,7 @@
 import numpy as np
 
 from models.checkpoints.checkpoint import CheckpointError
-from models.checkpoints.tflite.graph import Operator
+from models.checkpoints.tflite.graph import Operator, Tensor
 from models.translation.tflite.writer import Writer, affine_of, is_integer, reals
 
 ARITHMETIC = {
@@ -137,10 +137,18 @@ def clamp(writer: Writer, operator: Operator) -> None:
 def cast(writer: Writer, operator: Operator) -> None:
     """QUANTIZE, DEQUANTIZE or CAST: the same reals, rounded as the target says."""
     source, target = operator.inputs[0], operator.outputs[0]
+    if operator.kind == "CAST":
+        _check_cast(writer.tensors[source], writer.tensors[target])
     if writer.is_constant(source):
         writer.fold_reals(target, reals(writer.tensors[source]))
     else:
         writer.finish(target, _only(writer, operator))
+
+
+def _check_cast(source: Tensor, target: Tensor) -> None:
+    """Reject a CAST that changes what numbers stand for: it cuts off decimals, or drops a scale."""
+    if target.dtype.kind != "f" or source.scales:
+        raise CheckpointError(f"a CAST makes {target.dtype} of {source.name!r} ({source.dtype})")
 
 
 def softmax(writer: Writer, operator: Operator) -> None:

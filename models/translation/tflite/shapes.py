@@ -75,10 +75,12 @@ def concatenation(writer: Writer, operator: Operator) -> None:
     axis = operator.axis % rank
     if axis == 0:
         raise CheckpointError("a CONCATENATION makes a batch")
+    if operator.activation != "NONE":  # LiteRT rejects it, or leaves it out in XNNPACK
+        raise CheckpointError(f"a CONCATENATION has the activation {operator.activation}")
     parts = [writer.operand(index, target) for index in operator.inputs]
     along = ONNX_AXIS[axis] if rank == 4 else axis
     value = writer.emit("Concat", parts, target, axis=along)
-    writer.finish(target, value, operator.activation)
+    writer.finish(target, value)
 
 
 def _reshaped(writer: Writer, target: int, value: str, shape: list[int]) -> str:

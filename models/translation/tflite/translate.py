@@ -16,6 +16,7 @@ from onnx import TensorProto, helper
 from models.checkpoints.checkpoint import CheckpointError
 from models.checkpoints.tflite.graph import Graph, Operator
 from models.export.graph import IR_VERSION, OPSET
+from models.network.resolution import STEP
 from models.translation.tflite import (
     convolutions,
     elementwise,
@@ -129,16 +130,35 @@ def _input(writer: Writer, graph: Graph, float_input: bool) -> onnx.ValueInfoPro
 def _bears_any_size(graph: Graph) -> bool:
     """Whether the sums stay the file's own at other multiples of 32 pixels.
 
-    Five halvings of those are whole, so that no padding changes; but a reshaped map is of one size.
+    A reshaped map is of one size.
     """
     shape = graph.tensors[graph.input].shape
-    if len(shape) != 4 or shape[1] != shape[2] or shape[1] % 32:
+    if len(shape) != 4 or shape[1] != shape[2] or shape[1] % STEP:
         return False
-    return all(
+    return _keeps_padding(graph) and all(
         graph.tensors[operator.inputs[0]].shape[1:3] == (1, 1)
         for operator in graph.operators
         if operator.kind in BY_SIZE and len(graph.tensors[operator.inputs[0]].shape) == 4
     )
+
+
+def _keeps_padding(graph: Graph) -> bool:
+    """Whether every SAME pads other sizes as it pads the file's own.
+
+    Its zeros depend on the rest of a side by the stride. That is the same at all multiples of 32 if
+    they are whole multiples of what the strides make together, as of five halvings.
+    """
+    strides = {graph.input: (1, 1)}  # together, up to each map
+    for operator in graph.operators:
+        before = [strides.get(index, (1, 1)) for index in operator.inputs]
+        height, width = (
+            max(sides) * by for *sides, by in zip(*before, operator.stride, strict=True)
+        )
+        strides[operator.outputs[0]] = height, width
+        pads = operator.padding == "SAME" and operator.pads is None and operator.stride != (1, 1)
+        if pads and (STEP % height or STEP % width):
+            return False
+    return True
 
 
 def _output(writer: Writer, graph: Graph) -> onnx.ValueInfoProto:
