@@ -85,12 +85,12 @@ def onnx_source(path: Path, choices: Choices) -> Source:
     model = admit(path)
     original = onnx.ModelProto()
     original.CopyFrom(model)
-    judge = OnnxJudge.of(model)
+    judge = OnnxJudge.of(model, choices.output)
     no_pixels, affine = None, input_affine(original)
     if affine is not None and not choices.as_stored:
         ends = _ends(*affine, signed=judge is not None and judge.signed)
         if not _are_pixels(*ends):
-            judge, no_pixels = judge or OnnxJudge(original), _no_pixel_scale(*ends)
+            judge, no_pixels = judge or OnnxJudge(original, choices.output), _no_pixel_scale(*ends)
             with_float_input(model)
     exporter = f"{model.producer_name} {model.producer_version}".strip() or "unknown"
     files = source_files(path)

@@ -5,7 +5,7 @@ from typing import Any, Self
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from onnx import TensorProto, numpy_helper
+from onnx import NodeProto, TensorProto, numpy_helper
 
 from models.importing.graph.verify import Runner
 from models.translation.onnx.ends import SHIFT, input_affine, with_float_scores, with_pixels
@@ -26,30 +26,35 @@ class OnnxJudge:
     tolerance = TOLERANCE
     rounds_at_run_time = False
 
-    def __init__(self, original: onnx.ModelProto) -> None:
+    def __init__(self, original: onnx.ModelProto, output: str | None = None) -> None:
         self.runner = Runner(original)
         weights = {tensor.name: tensor for tensor in original.graph.initializer}
-        [source] = [value for value in original.graph.input if value.name not in weights]
+        [source] = _images(original.graph)
         self.source = source.name
         self.signed = source.type.tensor_type.elem_type == TensorProto.INT8
         self.levels = input_affine(original)
         self.half = source.type.tensor_type.elem_type == TensorProto.FLOAT16
         self.advice = IN_16_BITS if _computes_in_half(original.graph) else ""
-        [output] = original.graph.output
-        self.output = output.name
-        last = next(node for node in original.graph.node if output.name in node.output)
+        outputs = [value.name for value in original.graph.output]
+        self.output = output if output in outputs else outputs[0]
+        makers = {name: node for node in original.graph.node for name in node.output}
+        last = makers.get(self.output, NodeProto())
         constants = [weights[name] for name in last.input[1:] if name in weights]
         parts = [numpy_helper.to_array(one) for one in constants]
         quantised = last.op_type == "QuantizeLinear"
         self.affine = (*map(float, parts), 0.0)[:2] if quantised else (1.0, 0.0)
 
     @classmethod
-    def of(cls, model: onnx.ModelProto) -> Self | None:
-        """Change the model; None if its ends are floats or pixels and its floats have 32 bits."""
+    def of(cls, model: onnx.ModelProto, output: str | None = None) -> Self | None:
+        """Change the model; None if its ends are floats or pixels and its floats have 32 bits.
+
+        `output` names the scores where it has several outputs.
+        """
         original = onnx.ModelProto()
         original.CopyFrom(model)
         changed = [with_single_floats(model), with_pixels(model), with_float_scores(model)]
-        return cls(original) if any(changed) else None
+        judged = any(changed) and len(_images(original.graph)) == 1  # what else is rejected later
+        return cls(original, output) if judged else None
 
     def scores(self, fed: NDArray[Any]) -> NDArray[Any]:
         """The scores as floats, one row an image."""
@@ -66,6 +71,12 @@ class OnnxJudge:
         scale, zero = self.affine
         made: NDArray[Any] = (np.concatenate(rows).astype(np.float32) - zero) * scale
         return made
+
+
+def _images(graph: onnx.GraphProto) -> list[onnx.ValueInfoProto]:
+    """The inputs that are no weights."""
+    weights = {tensor.name for tensor in graph.initializer}
+    return [value for value in graph.input if value.name not in weights]
 
 
 def _computes_in_half(graph: onnx.GraphProto) -> bool:

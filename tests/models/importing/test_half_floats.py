@@ -1,5 +1,6 @@
 """ONNX files of 16-bit floats are adopted with the answers that onnxruntime gives for them."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -75,6 +76,28 @@ def test_sixteen_bits_become_thirty_two(deep: bool, keep_ends: bool, tmp_path: P
     judged = {one.what: one.value for one in adoption.findings}["judged by"]
     assert judged == "onnxruntime"
     assert not any(tensor.data_type == HALF for tensor in adoption.model.graph.initializer)
+
+
+@pytest.mark.parametrize("output", [None, "nowhere", "out"])
+def test_the_judge_reads_the_output_with_the_scores(output: str | None, tmp_path: Path) -> None:
+    model = halved(onnx.load(shallow(tmp_path / "two.onnx")), True)
+    model.graph.output.append(onnx.helper.make_tensor_value_info("scores", HALF, [1, 10]))
+    onnx.save(model, path := tmp_path / "two.onnx")
+    choices = replace(TORCH.choices(write_labels(tmp_path)), output=output)
+    if output == "out":
+        found = {one.what: one.value for one in adopt(path, choices).findings}
+        assert (found["scores"], found["judged by"]) == ("out: probabilities", "onnxruntime")
+        return
+    with pytest.raises(Refused, match="--output: the model has 2" if output is None else "Unknown"):
+        adopt(path, choices)
+
+
+def test_two_inputs_of_sixteen_bits_are_rejected_by_their_names(tmp_path: Path) -> None:
+    model = halved(onnx.load(shallow(tmp_path / "two.onnx")), True)
+    model.graph.input.append(onnx.helper.make_tensor_value_info("more", HALF, [1, 10]))
+    onnx.save(model, path := tmp_path / "two.onnx")
+    with pytest.raises(Refused, match="exactly one input"):
+        adopt(path, TORCH.choices(write_labels(tmp_path)))
 
 
 def test_an_answer_that_differs_is_not_adopted(
