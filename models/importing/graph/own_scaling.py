@@ -11,6 +11,7 @@ ARITHMETIC = {"Add", "Sub", "Mul", "Div"}
 PASSING = {
     "Cast", "Transpose", "Identity", "QuantizeLinear", "DequantizeLinear", "Resize", "Slice",
 }  # fmt: skip
+ROUNDING = {"QuantizeLinear", "DequantizeLinear"}
 PIXELS = InputScaling((0.0,) * 3, (1 / 255,) * 3)  # a pixel as it is
 UNIT = InputScaling((0.0,) * 3, (1.0,) * 3)  # pixel / 255
 WIDEST = 20  # of any usual scaling: ImageNet's deviation makes 4.5 of 0 ... 1
@@ -31,12 +32,16 @@ def own_scaling(graph: onnx.GraphProto, image: str) -> InputScaling | None:
 
 
 def _factor(graph: onnx.GraphProto, image: str) -> Float64Array | None:
-    """What the arithmetic multiplies by; None where there is none."""
+    """What the arithmetic multiplies by; None where there is none.
+
+    A product that only rounds (a QuantizeLinear of one step behind it, a DequantizeLinear of
+    another) multiplies by 1.
+    """
     constants = {tensor.name: tensor for tensor in graph.initializer}
     for node in graph.node:
         if node.op_type == "Constant" and node.attribute[0].name == "value":
             constants[node.output[0]] = node.attribute[0].t
-    value, found = image, False
+    value, shifts, step = image, False, None
     factor: Float64Array = np.ones(1)
     while (reader := _only_reader(graph, value)) is not None:
         node = reader
@@ -50,11 +55,16 @@ def _factor(graph: onnx.GraphProto, image: str) -> Float64Array | None:
             if node.op_type in ("Mul", "Div"):
                 by = operand.reshape(-1)
                 factor = factor * by if node.op_type == "Mul" else factor / by
-            found = True
+            shifts |= node.op_type in ("Add", "Sub")
         elif node.op_type not in PASSING:
             break
+        elif node.op_type in ROUNDING and node.input[1] in constants:
+            scale = numpy_helper.to_array(constants[node.input[1]]).astype(np.float64).reshape(-1)
+            if node.op_type == "DequantizeLinear" and step is not None:
+                factor = factor * scale / step
+            step = scale if node.op_type == "QuantizeLinear" else None
         value = node.output[0]
-    return factor if found else None
+    return factor if shifts or not np.allclose(factor, 1, rtol=1e-5) else None
 
 
 def _only_reader(graph: onnx.GraphProto, value: str) -> NodeProto | None:
