@@ -116,6 +116,9 @@ def _load(point: EntryPoint | None) -> Any:
 
 
 def _add_command(name: str, command: typer.Typer | ArgumentsCommand) -> None:
+    """Add a command in place of an earlier one: `main` may run many times in a process."""
+    cli.registered_groups[:] = [one for one in cli.registered_groups if one.name != name]
+    cli.registered_commands[:] = [one for one in cli.registered_commands if one.name != name]
     if isinstance(command, typer.Typer):
         cli.add_typer(command, name=name)
         return

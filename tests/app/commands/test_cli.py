@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from app.commands.cli import cli
 from models.export.export import export, untrained
 from tests.app.cli_runner import finished, refused, run
 from tests.app.model.stored_forms import FLOAT, INT8, put_float, put_int8
@@ -46,6 +47,17 @@ def test_every_command_has_help(capsys: Capture, arguments: tuple[str, ...]) -> 
     assert outcome.status == 0
     assert outcome.out.startswith(f"Usage: {' '.join(('mobilenet-gateway', *arguments))} ")
     assert outcome.err == ""
+
+
+def test_a_process_holds_each_command_once_however_many_it_runs(capsys: Capture) -> None:
+    """Else each run takes longer than the one before."""
+    for _ in range(2):
+        run(capsys, "models", "--help")
+        run(capsys, "--help")
+    names = [one.name for one in cli.registered_groups if one.name]
+    names += [one.name for one in cli.registered_commands if one.name]
+    assert "models" in names
+    assert sorted(names) == sorted(set(names))
 
 
 def test_the_version_is_that_of_the_package(capsys: Capture) -> None:

@@ -149,7 +149,7 @@ DAMAGES: dict[str, Callable[[bytes], bytes]] = {
     "cut": lambda whole: whole[: len(whole) // 2],
     "cut late": lambda whole: whole[:-9],
     "text": lambda _: b"these are no weights\n" * 99,
-    "compressed": gzip.compress,
+    "compressed": lambda whole: gzip.compress(whole, 1),
     "zip of something": lambda _: write.zipped(b"", {}).replace(b"data.pkl", b"data.txt"),
 }
 

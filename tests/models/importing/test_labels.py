@@ -20,6 +20,9 @@ NAMES = ("cat", "dog", "bird")
         ("class_indices.json", '{"cat": 0, "bird": 2, "dog": 1}'),
         ("by_number.json", '{"0": "cat", "2": "bird", "1": "dog"}'),
         ("list.json", '["cat", "dog", "bird"]'),
+        ("wordnet.json", '{"0": ["n1", "cat"], "1": ["n2", "dog"], "2": ["n3", "bird"]}'),
+        ("windows.txt", "\ufeffcat\r\ndog\r\nbird\r\n"),  # as its editor saves it
+        ("windows.json", '\ufeff["cat", "dog", "bird"]'),
         ("numbers.csv", "0,cat\n2,bird\n1,dog\n"),
         ("headed.csv", "name,index\ncat,0\nbird,2\ndog,1\n"),
         ("names.csv", "cat\ndog\nbird\n"),
@@ -35,7 +38,7 @@ NAMES = ("cat", "dog", "bird")
 )
 def test_names_come_in_the_order_of_the_classes(name: str, text: str, tmp_path: Path) -> None:
     path = tmp_path / name
-    path.write_text(text)
+    path.write_text(text, "utf-8", newline="")
     assert read_labels(path) == NAMES
 
 
@@ -76,8 +79,12 @@ def test_numbers_that_do_not_count_belong_to_the_names(lines: list[str], tmp_pat
     [
         ("gap.json", '{"cat": 0, "dog": 2}', "its numbers are not those from 0 to 1"),
         ("twice.json", '{"cat": 0, "dog": 0}', "its numbers are not those from 0 to 1"),
+        ("words.json", '{"cat": "zero"}', "the keys are not the numbers"),
         ("yes.json", '{"cat": true, "dog": false}', "the keys are not the numbers from 0"),
         ("other.csv", "a,b\nc,d\n", "no column has the numbers"),
+        ("text.json", "cat", "is not a list of names"),
+        ("number.json", "3", "neither a list nor an object"),
+        ("numbers.json", "[1]", "a name is not a text"),
         ("hole.txt", "cat\n\ndog\n", r"hole\.txt: line 2 is empty"),
     ],
 )

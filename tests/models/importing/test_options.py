@@ -1,4 +1,4 @@
-"""What no graph says and has to be said: choices, and the names of classes."""
+"""What no graph says and has to be said: choices, and which classes there are."""
 
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,6 @@ from models.importing.checks import Refused
 from models.importing.dialogue.classes import choose_classes
 from models.importing.dialogue.options import Choices
 from models.importing.import_onnx import adopt
-from models.importing.labels import read_labels
 from tests.models.graph_builder import GraphBuilder
 from tests.models.importing.exported import KERAS, TORCH, TORCH_SCRIPT, run, write_labels
 from tests.models.importing.graphs import saved, small
@@ -97,42 +96,6 @@ def test_a_name_of_the_zoo_is_rejected(tmp_path: Path) -> None:
     for name in ("mobilenet_v2_1.0_224", "Über", "-"):
         with pytest.raises(Refused, match="name"):
             adopt(path, KERAS.choices(labels), name=name)
-
-
-@pytest.mark.parametrize(
-    ("name", "text"),
-    [
-        ("labels.txt", "cat\ndog\n"),
-        ("labels.json", '["cat", "dog"]'),
-        ("labels.json", '{"1": "dog", "0": "cat"}'),
-        ("labels.json", '{"0": ["n1", "cat"], "1": ["n2", "dog"]}'),
-        ("labels.txt", "\ufeffcat\r\ndog\r\n"),  # as Windows' editor saves it
-        ("labels.json", '\ufeff["cat", "dog"]'),
-    ],
-)
-def test_class_names_are_read_from_text_and_json(name: str, text: str, tmp_path: Path) -> None:
-    path = tmp_path / name
-    path.write_text(text, "utf-8", newline="")
-    assert read_labels(path) == ("cat", "dog")
-
-
-@pytest.mark.parametrize(
-    ("name", "text", "reason"),
-    [
-        ("labels.txt", "cat\n\ndog", "line 2 is empty"),
-        ("labels.json", "cat", "is not a list of names"),
-        ("labels.json", '{"cat": "zero"}', "the keys are not the numbers"),
-        ("labels.json", "3", "neither a list nor an object"),
-        ("labels.json", "[1]", "a name is not a text"),
-    ],
-)
-def test_a_list_without_names_is_rejected(
-    name: str, text: str, reason: str, tmp_path: Path
-) -> None:
-    path = tmp_path / name
-    path.write_text(text)
-    with pytest.raises(Refused, match=reason):
-        read_labels(path)
 
 
 @pytest.mark.parametrize(
