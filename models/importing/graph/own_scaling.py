@@ -11,7 +11,6 @@ ARITHMETIC = {"Add", "Sub", "Mul", "Div"}
 PASSING = {
     "Cast", "Transpose", "Identity", "QuantizeLinear", "DequantizeLinear", "Resize", "Slice",
 }  # fmt: skip
-ROUNDING = {"QuantizeLinear", "DequantizeLinear"}
 PIXELS = InputScaling((0.0,) * 3, (1 / 255,) * 3)  # a pixel as it is
 UNIT = InputScaling((0.0,) * 3, (1.0,) * 3)  # pixel / 255
 WIDEST = 20  # of any usual scaling: ImageNet's deviation makes 4.5 of 0 ... 1
@@ -32,16 +31,12 @@ def own_scaling(graph: onnx.GraphProto, image: str) -> InputScaling | None:
 
 
 def _factor(graph: onnx.GraphProto, image: str) -> Float64Array | None:
-    """What the arithmetic multiplies by; None where there is none.
-
-    A product that only rounds (a QuantizeLinear of one step behind it, a DequantizeLinear of
-    another) multiplies by 1.
-    """
+    """What the arithmetic multiplies by; None where there is none."""
     constants = {tensor.name: tensor for tensor in graph.initializer}
     for node in graph.node:
         if node.op_type == "Constant" and node.attribute[0].name == "value":
             constants[node.output[0]] = node.attribute[0].t
-    value, shifts, step = image, False, None
+    value, found = image, False
     factor: Float64Array = np.ones(1)
     while (reader := _only_reader(graph, value)) is not None:
         node = reader
@@ -55,16 +50,11 @@ def _factor(graph: onnx.GraphProto, image: str) -> Float64Array | None:
             if node.op_type in ("Mul", "Div"):
                 by = operand.reshape(-1)
                 factor = factor * by if node.op_type == "Mul" else factor / by
-            shifts |= node.op_type in ("Add", "Sub")
+            found = True
         elif node.op_type not in PASSING:
             break
-        elif node.op_type in ROUNDING and node.input[1] in constants:
-            scale = numpy_helper.to_array(constants[node.input[1]]).astype(np.float64).reshape(-1)
-            if node.op_type == "DequantizeLinear" and step is not None:
-                factor = factor * scale / step
-            step = scale if node.op_type == "QuantizeLinear" else None
         value = node.output[0]
-    return factor if shifts or not np.allclose(factor, 1, rtol=1e-5) else None
+    return factor if found else None
 
 
 def _only_reader(graph: onnx.GraphProto, value: str) -> NodeProto | None:

@@ -141,27 +141,8 @@ def cast(writer: Writer, operator: Operator) -> None:
         _check_cast(writer.tensors[source], writer.tensors[target])
     if writer.is_constant(source):
         writer.fold_reals(target, reals(writer.tensors[source]))
-    elif operator.kind == "QUANTIZE" and not is_integer(writer.tensors[source]):
-        _quantize(writer, source, target)
     else:
         writer.finish(target, _only(writer, operator))
-
-
-def _quantize(writer: Writer, source: int, target: int) -> None:
-    """Round floats by the inverse of the scale, as XNNPACK's f32-qs8-vcvt.
-
-    Pixels that were scaled to -1 ... 1 lie in the middle of two levels, where the last digit of a
-    quotient decides.
-    """
-    if target in writer.unrounded:
-        writer.values[target] = writer.value(source)
-        return
-    inverse = writer.constant("inverse", 1 / affine_of(writer.tensors[target])[0])
-    scale, zero = writer.affine(target)
-    levels = writer.emit("Mul", [writer.value(source), inverse], target)
-    step = writer.constant("step", np.float32(1))
-    stored = writer.emit("QuantizeLinear", [levels, step, zero], target)
-    writer.values[target] = writer.emit("DequantizeLinear", [stored, scale, zero], target)
 
 
 def _check_cast(source: Tensor, target: Tensor) -> None:

@@ -13,10 +13,8 @@ from numpy.typing import NDArray
 
 from models.checkpoints.checkpoint import CheckpointError
 from models.checkpoints.tflite.graph import read_graph
-from models.importing.graph.own_scaling import own_scaling
 from models.importing.graph.verify import Runner
 from models.translation.tflite.translate import translate
-from tests.models.checkpoints.tflite.tflite_files import File, FileOperator
 from tests.models.translation.tflite.operator_files import (
     CASES,
     CHANNELS,
@@ -162,47 +160,18 @@ def test_another_size_is_taken_where_litert_pads_it_alike(
     [_, height, width, _] = model.graph.input[0].type.tensor_type.shape.dim
     assert (height.dim_param, width.dim_param) == (("H", "W") if any_size else ("", ""))
     if any_size:
+        litert = pytest.importorskip("ai_edge_litert.interpreter")
         fed = np.random.default_rng(1).uniform(-1, 1, (1, 64, 64, CHANNELS)).astype(np.float32)
-        expected = _litert(path, fed)
+        interpreter = litert.Interpreter(model_path=str(path), num_threads=1)
+        [entry], [result] = interpreter.get_input_details(), interpreter.get_output_details()
+        interpreter.resize_tensor_input(entry["index"], fed.shape)
+        interpreter.allocate_tensors()
+        interpreter.set_tensor(entry["index"], fed)
+        interpreter.invoke()
+        expected = interpreter.get_tensor(result["index"])
         outputs = [model.graph.output[0].name]
         [found] = Runner(model).run(outputs, **{model.graph.input[0].name: fed})
         assert np.abs(found - expected).max() < 1e-5 * max(np.abs(expected).max(), 1)
-
-
-@pytest.mark.parametrize(("low", "high"), [(-1, 1), (0, 1), (0, 255)])
-@pytest.mark.parametrize("stored", ["uint8", "int8"])
-def test_floats_between_two_levels_are_rounded_as_in_litert(
-    tmp_path: Path, stored: str, low: int, high: int
-) -> None:
-    """All 256 pixels, of which -1 ... 1 has each in the middle of two levels."""
-    scale = (high - low) / 255
-    zero = round(-low / scale) - (128 if stored == "int8" else 0)
-    shape = (1, 16, 16, 1)
-    file = File([], [], [0], [2])
-    file.add("image", shape, "float32")
-    file.add("levels", shape, stored, None, (scale, zero))
-    file.add("floats", shape, "float32")
-    file.operators += [FileOperator("QUANTIZE", [0], [1]), FileOperator("DEQUANTIZE", [1], [2])]
-    path = tmp_path / "model.tflite"
-    path.write_bytes(file.encode())
-    fed = np.arange(256, dtype=np.float32).reshape(shape) / np.float32(255 / (high - low)) + low
-    model = translate(read_graph(path))
-    [found] = Runner(model).run([model.graph.output[0].name], **{model.graph.input[0].name: fed})
-    assert np.abs(found - _litert(path, fed)).max() < scale / 1000
-    assert own_scaling(model.graph, model.graph.input[0].name) is None  # rounding scales nothing
-
-
-def _litert(path: Path, fed: NDArray[Any]) -> NDArray[Any]:
-    """LiteRT's answer, resized to what it is fed."""
-    litert = pytest.importorskip("ai_edge_litert.interpreter")
-    interpreter = litert.Interpreter(model_path=str(path), num_threads=1)
-    [entry], [result] = interpreter.get_input_details(), interpreter.get_output_details()
-    interpreter.resize_tensor_input(entry["index"], fed.shape)
-    interpreter.allocate_tensors()
-    interpreter.set_tensor(entry["index"], fed)
-    interpreter.invoke()
-    answer: NDArray[Any] = interpreter.get_tensor(result["index"])
-    return answer
 
 
 @pytest.mark.parametrize("case", CASES)
