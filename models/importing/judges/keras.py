@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from app.errors import first_line
 from models.checkpoints.keras.config import configuration
+from models.importing.checks import Refused
 from models.translation.keras.layers import LAYERS, is_inert
 from models.translation.keras.read import MODELS
 
@@ -50,8 +51,18 @@ class Keras:
         self.name = f"Keras {version}"
 
     def scores(self, fed: NDArray[Any]) -> NDArray[Any]:
-        """The scores as floats, one row an image, for inputs [N, H, W, C]."""
-        return np.asarray(self.model.predict_on_batch(fed), np.float32)
+        """The scores as floats, one row an image, for inputs [N, H, W, C].
+
+        Raises:
+            Refused: Keras cannot run the model on images of this size.
+        """
+        try:
+            return np.asarray(self.model.predict_on_batch(fed), np.float32)
+        except Exception as error:  # of any backend
+            raise Refused(
+                f"{self.name} cannot run the model on images of {fed.shape[1]} pixels: "
+                f"{first_line(error)[:200]}. Remove --resolution if you set it."
+            ) from error
 
 
 def judgement(path: Path) -> Judgement:

@@ -96,7 +96,7 @@ def _activated(records: Records, value: int, activation: Any, name: str) -> int:
         return records.same("MUL", [value, gate], f"{name}/swish")
     if activation == "leaky_relu":
         return records.same("LEAKY_RELU", [value], f"{name}/leaky_relu", alpha=KERAS_LEAK)
-    if activation not in ACTIVATIONS:
+    if not isinstance(activation, str) or activation not in ACTIVATIONS:
         raise CheckpointError(f"{name} has the activation {activation!r}")
     return records.same(ACTIVATIONS[activation], [value], f"{name}/{activation}")
 

@@ -17,9 +17,9 @@ from models.importing.judges import keras
 from models.importing.report import Finding
 from tests.models.translation.keras.record_models import ANSWERS, FOLDER, PIXELS
 
-UNLOADABLE = "arithmetic.h5"  # Keras 3 writes it and cannot read it
+UNLOADABLE = ("arithmetic.h5", "numbers_first.h5")  # Keras 3 writes them and cannot read them
 FILES = sorted(
-    path.name for path in FOLDER.glob("*.*") if path not in (ANSWERS, FOLDER / UNLOADABLE)
+    path.name for path in FOLDER.glob("*.*") if path.name not in (ANSWERS.name, *UNLOADABLE)
 )
 SCORES = "deep_head.keras"
 INSTALLED = find_spec("keras") is not None
@@ -77,8 +77,17 @@ def test_a_translation_that_differs_from_keras_is_never_adopted(
 
 
 @needs_keras
-def test_a_file_that_keras_cannot_load_is_judged_by_nobody() -> None:
-    judge, reason = keras.judgement(FOLDER / UNLOADABLE)
+def test_a_size_that_keras_rejects_is_told() -> None:
+    judge, _ = keras.judgement(FOLDER / "called_twice.keras")
+    assert judge is not None
+    with pytest.raises(Refused, match=r"cannot run the model on images of 12 pixels: .*9"):
+        judge.scores(np.zeros((1, 12, 12, 3), np.float32))
+
+
+@needs_keras
+@pytest.mark.parametrize("name", UNLOADABLE)
+def test_a_file_that_keras_cannot_load_is_judged_by_nobody(name: str) -> None:
+    judge, reason = keras.judgement(FOLDER / name)
     assert judge is None
     assert reason is not None
     assert "cannot load the file" in reason

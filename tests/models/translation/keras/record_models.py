@@ -151,7 +151,7 @@ def models() -> dict[str, Callable[[], Any]]:
         "permuted": line(layers.Permute((2, 1, 3)), layers.Conv2D(2, (3, 2)), layers.Flatten()),
         "merged": merged,
         "branches": branches,
-        "adapted": line(layers.Normalization(), layers.Normalization((2, 3)), pooled()),
+        "adapted": line(layers.Normalization(), pooled()),
         "arithmetic": arithmetic,
         "numbers_first": numbers_first,
         "teachable": teachable,

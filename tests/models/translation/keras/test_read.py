@@ -38,6 +38,7 @@ def test_a_model_answers_as_in_keras(name: str) -> None:
         ("LSTM", {}, "its LSTM 'own' is not known here"),
         ("Flatten", {"data_format": "channels_first"}, "has its channels first"),
         ("Activation", {"activation": "mish"}, "has the activation 'mish'"),
+        ("Activation", {"activation": {"config": {"value": "own"}}}, "own has the activation {"),
         ("ReLU", {"negative_slope": 0.1, "max_value": 6}, "a slope and a maximum"),
         ("ReLU", {"threshold": 0.1}, "with a threshold"),
         ("LayerNormalization", {"axis": [1, 2]}, "normalises axis"),
