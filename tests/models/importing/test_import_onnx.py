@@ -1,6 +1,7 @@
 """Classifiers from elsewhere, as the real exporters and onnxruntime's quantiser write them."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,13 @@ def adopted(export: Export, folder: Path, **more: Any) -> Adoption:
     return adopt(export.unpack(folder), export.choices(write_labels(folder), **more))
 
 
+@pytest.fixture(scope="module")
+def imported(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Export], Adoption]:
+    """Every export, adopted once for the tests that only look at it."""
+    folder = tmp_path_factory.mktemp("exports")
+    return cache(lambda export: adopted(export, folder))
+
+
 def found(adoption: Adoption, what: str) -> str:
     [value] = [finding.value for finding in adoption.findings if finding.what == what]
     return value
@@ -50,11 +58,13 @@ def found(adoption: Adoption, what: str) -> str:
 
 
 @pytest.mark.parametrize("export", EXPORTS, ids=lambda export: export.name)
-def test_an_export_answers_as_its_framework_did(export: Export, tmp_path: Path) -> None:
-    adoption = adopted(export, tmp_path)
+def test_an_export_answers_as_its_framework_did(
+    export: Export, imported: Callable[[Export], Adoption], tmp_path: Path
+) -> None:
+    adoption = imported(export)
     probabilities, embedding = run(adoption.model)
     assert abs(probabilities - export.recorded()).max() < TOLERANCE
-    original = export.answers(tmp_path / f"{export.name}.onnx", images())
+    original = export.answers(export.unpack(tmp_path), images())
     assert abs(probabilities - original).max() < TOLERANCE
     assert np.ptp(probabilities, axis=0).max() > 100 * TOLERANCE  # the images are told apart
     assert probabilities.max() < 0.99  # far from a constant answer
@@ -62,9 +72,11 @@ def test_an_export_answers_as_its_framework_did(export: Export, tmp_path: Path) 
 
 
 @pytest.mark.parametrize("export", EXPORTS, ids=lambda export: export.name)
-def test_the_embedding_is_what_the_classifier_weighs(export: Export, tmp_path: Path) -> None:
+def test_the_embedding_is_what_the_classifier_weighs(
+    export: Export, imported: Callable[[Export], Adoption]
+) -> None:
     """The scores follow from the embedding by one matrix, whatever the images."""
-    adoption = adopted(export, tmp_path)
+    adoption = imported(export)
     probabilities, embedding = run(adoption.model, images(16))
     scores = np.log(np.maximum(probabilities, 1e-30)).astype(np.float64)
     given = np.c_[embedding, np.ones(16)] - np.r_[embedding[0], 1.0]
@@ -84,8 +96,10 @@ def test_the_embedding_is_what_the_classifier_weighs(export: Export, tmp_path: P
 
 
 @pytest.mark.parametrize("export", EXPORTS, ids=lambda export: export.name)
-def test_family_width_and_cost_are_those_of_the_definition(export: Export, tmp_path: Path) -> None:
-    card = adopted(export, tmp_path).card
+def test_family_width_and_cost_are_those_of_the_definition(
+    export: Export, imported: Callable[[Export], Adoption]
+) -> None:
+    card = imported(export).card
     defined = network_cost(mobilenet_v2(0.05, SIDE, len(LABELS)))
     assert (card.family, card.alpha, card.precision) == ("mobilenet_v2", 0.05, "fp32")
     assert card.cost.madds == defined.madds
@@ -96,19 +110,23 @@ def test_family_width_and_cost_are_those_of_the_definition(export: Export, tmp_p
     assert (card.origin.kind, card.accuracy) == ("imported", None)
 
 
-def test_a_fixed_size_is_the_only_one_and_a_free_one_is_tried(tmp_path: Path) -> None:
-    fixed = adopted(TORCH, tmp_path)
+def test_a_fixed_size_is_the_only_one_and_a_free_one_is_tried(
+    imported: Callable[[Export], Adoption],
+) -> None:
+    fixed = imported(TORCH)
     assert str(fixed.card.resolutions) == "96 only"
     assert 128 not in fixed.card.resolutions
-    free = adopted(TORCH_SCRIPT, tmp_path)
+    free = imported(TORCH_SCRIPT)
     assert str(free.card.resolutions) == "96 to 512 in steps of 32"
     probabilities, _ = run(free.model, images(1, 192))
     assert probabilities.shape == (1, len(LABELS))
 
 
 @pytest.mark.parametrize("export", EXPORTS, ids=lambda export: export.name)
-def test_what_was_detected_is_reported_with_its_source(export: Export, tmp_path: Path) -> None:
-    adoption = adopted(export, tmp_path)
+def test_what_was_detected_is_reported_with_its_source(
+    export: Export, imported: Callable[[Export], Adoption]
+) -> None:
+    adoption = imported(export)
     assert found(adoption, "input").endswith("NHWC" if export.nhwc else "NCHW")
     assert found(adoption, "scores").endswith("probabilities" if export.nhwc else "logits")
     assert found(adoption, "batch") == "any"
