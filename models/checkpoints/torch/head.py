@@ -7,7 +7,7 @@ which; without a gap there are none.
 
 import re
 from collections.abc import Mapping
-from itertools import pairwise
+from itertools import combinations, pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -52,7 +52,21 @@ def read_head(tensors: Mapping[str, Array], eps: float) -> list[Dense]:
                 f"{after.name} takes {after.kernel.shape[1]} values, and {before.name} gives "
                 f"{before.kernel.shape[0]}; {ADVICE}"
             )
+    _check_order(layers)
     return layers
+
+
+def _check_order(layers: list[Dense]) -> None:
+    """Reject layers that could change places, unless numbers in their names tell the places."""
+    for one, other in combinations(layers, 2):
+        if one.kernel.shape == other.kernel.shape and _wordy(one.name) != _wordy(other.name):
+            raise CheckpointError(
+                f"nothing tells the order of {one.name} and {other.name}; {ADVICE}"
+            )
+
+
+def _wordy(name: str) -> str:
+    return re.sub(r"\d+", "", name)
 
 
 def _counted(name: str) -> list[tuple[int, int, str]]:

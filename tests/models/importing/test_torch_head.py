@@ -128,6 +128,16 @@ def test_a_layer_without_bias_has_none(name: str, tmp_path: Path) -> None:
     assert abs(probabilities - softmax(linear(entering, head, name))).max() < 1e-4
 
 
+def test_layers_of_one_shape_without_numbers_have_no_order(tmp_path: Path) -> None:
+    """As `out(extra(mlp(embed(x))))`, which the alphabet would turn around."""
+    entering = features(tmp_path)
+    head = dense("embed", HIDDEN, entering.shape[1]) | dense("mlp", HIDDEN, HIDDEN)
+    head |= dense("extra", HIDDEN, HIDDEN) | dense("out", CLASSES, HIDDEN)
+    path = save_torch(tmp_path / "own.pth", trunk(tmp_path) | head)
+    with pytest.raises(Refused, match="nothing tells the order of extra and mlp; export it"):
+        adopted(path, like="torchvision", activation="relu")
+
+
 def test_what_all_names_begin_with_is_left_out(tmp_path: Path) -> None:
     whole = read_tensors(unpack(TORCH, tmp_path))
     path = save_torch(tmp_path / "own.pth", {f"net.backbone.{name}": whole[name] for name in whole})
