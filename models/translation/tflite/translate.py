@@ -89,7 +89,10 @@ def translate(graph: Graph, *, float_input: bool = False) -> onnx.ModelProto:
     writer = Writer(graph, _unrounded(graph))
     source = _input(writer, graph, float_input)
     for operator in graph.operators:
-        TRANSLATORS[operator.kind](writer, operator)
+        try:
+            TRANSLATORS[operator.kind](writer, operator)
+        except IndexError as error:
+            raise CheckpointError(f"a {operator.kind} lacks an input") from error
     output = _output(writer, graph)
     made = helper.make_graph(
         writer.tape.nodes, "tflite", [source], [output], list(writer.tape.constants.values())
