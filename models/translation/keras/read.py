@@ -9,7 +9,8 @@ from models.checkpoints.checkpoint import CheckpointError
 from models.checkpoints.keras import hdf5
 from models.checkpoints.keras.config import CONSTANT, DAMAGE, OPERATORS, configuration
 from models.checkpoints.tflite.graph import Graph
-from models.translation.keras.layers import NO_NUMBERS, Call, Numbers, write
+from models.translation.keras.call import NO_NUMBERS, Call, Numbers
+from models.translation.keras.layers import write
 from models.translation.keras.records import Records
 from models.translation.keras.variables import Variables
 

@@ -8,7 +8,8 @@ import pytest
 
 from models.checkpoints.checkpoint import CheckpointError
 from models.importing.graph.verify import Runner
-from models.translation.keras.layers import Call, write
+from models.translation.keras.call import Call
+from models.translation.keras.layers import write
 from models.translation.keras.read import read_graph
 from models.translation.keras.records import Records
 from models.translation.tflite.translate import translate
