@@ -90,15 +90,17 @@ def _taught(folder: Path, name: str, base: str | None, settings: Settings) -> "T
     photos = labelled_photos(folder)
     store = local_store(settings, base)
     default = store.get()
+    if default.card.base_sha256 is not None:
+        raise SettingError(f"{default.name} is a taught model itself. Name its base with --base.")
     models = list(store) if default.card.precision == "int8" else [default]
-    taught: dict[str, Taught] = {}
-    with PhotoReader.open(settings) as reader, _progress(len(photos) * len(models)) as on_photo:
-        for model in models:
-            views = views_for(len(photos))
-            embedded = embed(photos, model, reader, views, settings.max_body_bytes, on_photo)
-            with store.path(model.name).open("rb") as file:
-                sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-            taught[model.card.precision] = teach(embedded, model.card, sha256, name, folder)
+    with PhotoReader.open(settings) as reader, _progress(len(photos)) as on_photo:
+        views = views_for(len(photos))
+        embedded = embed(photos, models, reader, views, settings.max_body_bytes, on_photo)
+    taught = {}
+    for model, found in zip(models, embedded, strict=True):
+        with store.path(model.name).open("rb") as file:
+            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        taught[model.card.precision] = teach(found, model.card, sha256, name, folder)
     if len(taught) == 1:
         return next(iter(taught.values()))
     return choose_form(taught["int8"], taught["fp32"])

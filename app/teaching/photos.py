@@ -1,6 +1,6 @@
 """A folder of labelled photos, and their embeddings."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -142,31 +142,33 @@ class PhotoReader:
 
 def embed(
     photos: list[Photo],
-    model: Model,
+    models: Sequence[Model],
     reader: PhotoReader,
     views: int,
     max_bytes: int,
     on_photo: Callable[[], None] = lambda: None,
-) -> EmbeddedPhotos:
-    """Embed `views` views of each photo, on all usable cores; skip what cannot be read.
+) -> list[EmbeddedPhotos]:
+    """Embed `views` views of each photo by each model, on all usable cores.
+
+    The models see the same pixels, as the forms of one model do. What cannot be read is skipped.
 
     Raises:
         TeachingError: fewer than two classes are left.
     """
 
-    def embed_one(photo: Photo) -> Float32Array | Skipped:
+    def embed_one(photo: Photo) -> list[Float32Array] | Skipped:
         try:
             if photo.path.stat().st_size > max_bytes:
                 return Skipped(photo.path, f"It has more than {max_bytes} bytes.")
-            found = photo_views(photo.path.read_bytes(), model.card, reader.decode, views)
-            rows = [model.embedding(pixels[np.newaxis])[0] for pixels in islice(found, views)]
+            found = photo_views(photo.path.read_bytes(), models[0].card, reader.decode, views)
+            images = [pixels[np.newaxis] for pixels in islice(found, views)]
         except RequestError as error:
             return Skipped(photo.path, error.detail)
         except OSError as error:
             return Skipped(photo.path, error.strerror or str(error))
         finally:
             on_photo()
-        return unit(np.stack(rows))
+        return [unit(np.concatenate([model.embedding(one) for one in images])) for model in models]
 
     with ThreadPoolExecutor(usable_cores().count) as workers:
         results = list(workers.map(embed_one, photos))
@@ -182,6 +184,8 @@ def embed(
         raise TeachingError(
             f"Photos of {len(labels)} classes could be read; at least 2 are needed.{first}"
         )
-    return EmbeddedPhotos(
-        [photo for photo, _ in kept], labels, np.stack([units for _, units in kept]), skipped
-    )
+    taught = [photo for photo, _ in kept]
+    return [
+        EmbeddedPhotos(taught, labels, np.stack([units[at] for _, units in kept]), skipped)
+        for at in range(len(models))
+    ]

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.app.cli_runner import refused, run
+from tests.app.heads.made import write_head
 from tests.app.teaching.conftest import COLOURS, write_photo
 from tests.conftest import SMALL_V1, SMALL_V2
 
@@ -85,3 +86,11 @@ def test_one_class_is_no_lesson(
     arguments = ("teach", str(tmp_path / "photos"), "--name", "x", "--store", str(folder))
     assert "at least 2 are needed" in refused(capsys, *arguments)
     assert not list(folder.glob("*.npz"))
+
+
+def test_a_taught_model_is_no_base(
+    capsys: pytest.CaptureFixture[str], photos: Path, folder: Path
+) -> None:
+    write_head(folder / f"{SMALL_V2}.onnx")
+    arguments = ("teach", str(photos), "--name", "x", "--base", "gate", "--store", str(folder))
+    assert "gate is a taught model itself" in refused(capsys, *arguments)

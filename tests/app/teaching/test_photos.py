@@ -28,7 +28,7 @@ def test_labels_are_the_names_of_the_subfolders(folder: Path) -> None:
 def test_first_view_is_what_the_model_sees_and_all_have_length_1(folder: Path, base: Model) -> None:
     photos = [photo for photo in labelled_photos(folder) if photo.path.name == "03.png"]
     with PhotoReader.open(Settings()) as reader:
-        found = embed(photos, base, reader, 4, 2**20)
+        [found] = embed(photos, [base], reader, 4, 2**20)
     assert found.units.shape == (3, 4, base.outputs["embedding"])
     assert np.linalg.norm(found.units, axis=2) == pytest.approx(np.ones((3, 4)), abs=1e-5)
     rule = base.card.preprocessing
@@ -50,7 +50,7 @@ def test_files_that_cannot_be_read_are_skipped_by_name(tmp_path: Path, base: Mod
     seen = []
     with PhotoReader.open(Settings()) as reader:
         photos = labelled_photos(tmp_path)
-        found = embed(photos, base, reader, 1, 2**20, lambda: seen.append(1))
+        [found] = embed(photos, [base], reader, 1, 2**20, lambda: seen.append(1))
     assert [photo.path.name for photo in found.photos] == ["good.png", "good.png", "scan.tif"]
     reasons = {one.path.name: one.reason for one in found.skipped}
     assert reasons.keys() == {"broken.jpg", "empty.jpg", "large.png"}
@@ -63,7 +63,7 @@ def test_one_readable_class_is_too_few(tmp_path: Path, base: Model) -> None:
     (tmp_path / "b").mkdir()
     (tmp_path / "b" / "text.jpg").write_text("no photo")
     with PhotoReader.open(Settings()) as reader, pytest.raises(TeachingError) as error:
-        embed(labelled_photos(tmp_path), base, reader, 1, 2**20)
+        embed(labelled_photos(tmp_path), [base], reader, 1, 2**20)
     assert "1 classes could be read; at least 2 are needed" in str(error.value)
     assert "text.jpg" in str(error.value)
 
