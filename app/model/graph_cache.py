@@ -21,7 +21,7 @@ from app.card.card_file import read_card_file
 from app.errors import ModelFileError, first_line
 from app.model import runtime
 from app.model.files import FileStamp
-from app.model.int8_activations import with_int8_activations
+from app.model.int8_activations import Int8Input, with_int8_activations
 from app.model.providers import CPU_ONLY
 from app.settings import Provider
 from app.system import signals
@@ -43,9 +43,10 @@ class GraphCache:
             cached = self._file(model, mapped)
             if cached.is_file():
                 try:
-                    return runtime.optimised_session(
+                    session = runtime.optimised_session(
                         cached, memory_arena=memory_arena, threads=threads, mapped=mapped
                     )
+                    return Int8Input.around(session)
                 except Exception as error:  # onnxruntime's errors have no common class
                     log.warning("Cannot use %s; optimising the model again: %s", cached, error)
         try:
@@ -133,8 +134,8 @@ def _int8_session(model: Path, memory_arena: bool, threads: int, save_to: Path |
     card = read_card_file(model).card
     if card.precision != "int8" or not (changed := with_int8_activations(model.read_bytes())):
         return None
-    session = runtime.new_session(
-        changed, memory_arena=memory_arena, threads=threads, save_to=save_to
+    session = Int8Input.around(
+        runtime.new_session(changed, memory_arena=memory_arena, threads=threads, save_to=save_to)
     )
     shape = (1, card.resolution, card.resolution, 3)  # a grey model's graph takes RGB, too
     noise = np.frombuffer(Random(0).randbytes(prod(shape)), np.uint8).reshape(shape)  # noqa: S311

@@ -3,12 +3,17 @@
 ARM with dot products multiplies int8 by int8 with fewer instructions; x86, and ARM without, prefer
 uint8, which the files have. Values and zero points 128 lower stand for the same reals, and
 onnxruntime rounds both alike, so all answers stay equal bit for bit. Only the zero points change,
-and the image is quantised once more where it enters. A graph with anything else is left alone.
+and the type of the image, from which `Int8Input` takes the 128. An image that is also read in
+another way is quantised once more where it enters. A graph with anything else is left alone.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
+
+from app.card.card import INPUT as IMAGE
 from app.card.protobuf import LENGTH, Field, Message, message
 
 # Numbers of the fields in onnx.proto.
@@ -16,7 +21,8 @@ GRAPH = 7  # of ModelProto
 NODE, INITIALIZER, INPUT, OUTPUT, VALUE_INFO = 1, 5, 11, 12, 13  # of GraphProto
 NODE_INPUT, NODE_OUTPUT, OP_TYPE = 1, 2, 4  # of NodeProto
 DIMENSION, DATA_TYPE, TENSOR_NAME, RAW_DATA = 1, 2, 8, 9  # of TensorProto
-VALUE_NAME = 1  # of ValueInfoProto
+VALUE_NAME, VALUE_TYPE = 1, 2  # of ValueInfoProto
+TENSOR_TYPE, ELEMENT_TYPE = 1, 1  # of TypeProto, and of its Tensor
 UINT8, INT8 = 2, 3  # TensorProto.DataType
 QUANTIZE, DEQUANTIZE = "QuantizeLinear", "DequantizeLinear"
 MOVES = {"Transpose", "Flatten", "Reshape", "Identity", "Squeeze", "Unsqueeze"}  # values unchanged
@@ -24,6 +30,26 @@ MOVES = {"Transpose", "Flatten", "Reshape", "Identity", "Squeeze", "Unsqueeze"} 
 
 class UnexpectedGraph(ValueError):
     """The graph has something that int8 might change."""
+
+
+class Int8Input:
+    """A session over a graph with an int8 image, which is given the image in uint8."""
+
+    def __init__(self, session: Any) -> None:
+        self._session = session
+
+    @classmethod
+    def around(cls, session: Any) -> Any:
+        """The session itself if its image is uint8."""
+        kinds = {value.name: value.type for value in session.get_inputs()}
+        return cls(session) if kinds.get(IMAGE) == "tensor(int8)" else session
+
+    def run(self, outputs: Sequence[str] | None, feed: Mapping[str, Any], *options: Any) -> Any:
+        image = np.bitwise_xor(feed[IMAGE], 0x80).view(np.int8)
+        return self._session.run(outputs, {IMAGE: image}, *options)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._session, name)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -60,8 +86,35 @@ def _changed(graph: Message) -> bytes:
     zeros = _zero_points(nodes, {tensor.texts(TENSOR_NAME)[0]: tensor for tensor in tensors})
     entries = _entries(nodes, zeros, inputs)
     _check_readers(nodes, outputs)
+    if entries and _reads_only(nodes, inputs, entries):
+        graph, entries = Message(map(_with_int8_input, graph)), []
     kept = {node.inputs[2] for node in entries}
     return Message(_fields(graph, nodes, zeros, entries, kept)).serialized()
+
+
+def _reads_only(nodes: list[Node], inputs: set[str], entries: list[Node]) -> bool:
+    """Whether the inputs are only moved, and dequantised by `entries`."""
+    moved = set(inputs)
+    for node in nodes:  # in topological order
+        reads = not moved.isdisjoint(node.inputs)
+        if reads and node.op in MOVES:
+            moved.update(node.outputs)
+        elif reads and node not in entries:
+            return False
+    return True
+
+
+def _with_int8_input(field: Field) -> Field:
+    """The field of a graph; an input of it with the element type int8."""
+    if field.number != INPUT:
+        return field
+    value = Message.parse(field.content)
+    [kind] = map(Message.parse, value.all(VALUE_TYPE))
+    [tensor] = map(Message.parse, kind.all(TENSOR_TYPE))
+    if tensor.value(ELEMENT_TYPE) != UINT8:
+        raise UnexpectedGraph("an input is not uint8")
+    signed = kind.replaced({TENSOR_TYPE: tensor.replaced({ELEMENT_TYPE: INT8}).serialized()})
+    return field._replace(value=value.replaced({VALUE_TYPE: signed.serialized()}).serialized())
 
 
 def _fields(
