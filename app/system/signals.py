@@ -43,6 +43,6 @@ def _end(*_: object) -> None:
     if _workspaces:
         import shutil
 
-        for folder in _workspaces:
+        for folder in tuple(_workspaces):  # a thread that loads a model may add one
             shutil.rmtree(folder, ignore_errors=True)
     os._exit(0)

@@ -28,7 +28,8 @@ from tests.robustness.traffic import classify, light_image
 
 HALF_HEAD = b"GET /healthz HTTP/1.1\r\nX: "
 LARGE_ANSWER = head("/openapi.json", "GET")
-PATIENT = {"deadline_ms": 10_000_000, "measure_s": 0}
+# No second session: it would be opened while a test measures memory.
+PATIENT = {"deadline_ms": 10_000_000, "measure_s": 0, "lone_image_threads": 1}
 
 
 @pytest.fixture(scope="module")

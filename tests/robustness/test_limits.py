@@ -34,8 +34,10 @@ FLOOD_BYTES = 256 * 2**20
 @pytest.fixture(scope="module")
 def strict(store: Path) -> Iterator[Service]:
     """A service that gives up soon."""
-    with running(store, max_body_bytes=MAX_BODY_BYTES, deadline_ms=1500) as service:
+    settings: dict[str, object] = {"deadline_ms": 1500, "lone_image_threads": 1}
+    with running(store, max_body_bytes=MAX_BODY_BYTES, **settings) as service:
         assert classify(service, light_image()).status_code == 200
+        assert service.metric("gateway_inflight_body_bytes") == 0  # loads the routes
         yield service
 
 
@@ -58,8 +60,10 @@ def test_an_endless_chunked_body_is_cut_off_and_memory_stays_flat(strict: Servic
 
 def test_a_body_in_tiny_chunks_takes_no_more_memory_than_is_accounted_for(store: Path) -> None:
     size_bytes = 2_000_000
-    with running(store, deadline_ms=1_000_000) as service, connection(service) as opened:
+    settings: dict[str, object] = {"deadline_ms": 1_000_000, "lone_image_threads": 1}
+    with running(store, **settings) as service, connection(service) as opened:
         assert classify(service, light_image()).status_code == 200
+        assert service.metric("gateway_inflight_body_bytes") == 0  # loads the routes
         before = service.resident_bytes
         opened.sendall(head(Transfer_Encoding="chunked") + b"2\r\nab\r\n" * (size_bytes // 2))
         held = "gateway_inflight_body_bytes"

@@ -63,6 +63,7 @@ def classify(
 @contextmanager
 def many(service: Service, image: bytes, requests: int) -> Iterator[list[Future[httpx.Response]]]:
     """Requests that are all sent at once; waits for them at the end."""
+    service.metric("gateway_permits_in_use")  # loads the routes, which takes a while
     with ThreadPoolExecutor(requests) as pool:
         yield [pool.submit(classify, service, image) for _ in range(requests)]
 

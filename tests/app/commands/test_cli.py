@@ -309,8 +309,14 @@ def test_a_service_loads_only_what_serves() -> None:
         "atexit.register(lambda: print(*{name.partition('.')[0] for name in sys.modules}));"
         "main()"
     )
+    environment = {name: text for name, text in os.environ.items() if "COVERAGE" not in name}
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=ROOT
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=ROOT,
+        env=environment,
     )
     assert "The store /nowhere is not a folder" in done.stderr
     loaded = set(done.stdout.split())

@@ -1,5 +1,6 @@
 """The start of a service: what it loads before its first answer, and which options it reads."""
 
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,8 +20,10 @@ NOT_FOR_PREDICTIONS = {"fastapi", "rich", "tomllib", "typer"}
 
 
 def test_nothing_is_loaded_that_predictions_do_not_need(
-    store: Path,
+    store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    for name in [name for name in os.environ if name.startswith("COVERAGE")]:
+        monkeypatch.delenv(name)  # it reads TOML
     logging_imports = running(store, models=SMALL_V1, PYTHONPROFILEIMPORTTIME=1)
     with logging_imports as service, service.client() as client:
 

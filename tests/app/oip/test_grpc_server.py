@@ -533,6 +533,7 @@ def test_a_stop_answers_what_was_accepted_and_refuses_the_rest(store: Path) -> N
     ):
         infer = stub(channel, "ModelInfer")
         infer(asked(PHOTO), timeout=20)
+        assert service.metric("gateway_permits_in_use") == 0  # loads the routes
         accepted: list[Any] = []
         thread = threading.Thread(target=lambda: accepted.append(infer(asked(*photos), timeout=30)))
         thread.start()
