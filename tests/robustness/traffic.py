@@ -71,6 +71,7 @@ def many(service: Service, image: bytes, requests: int) -> Iterator[list[Future[
 @contextmanager
 def holding(service: Service, requests: int) -> Iterator[list[Future[httpx.Response]]]:
     """Requests to a service with the settings `HOLDING`, which hold its workers and its queue."""
+    service.metric("gateway_permits_in_use")  # as in `many`
     with ThreadPoolExecutor(requests) as pool:
         # Images of different resolutions make no batch together.
         yield [pool.submit(_classify_at, service, 160 + 32 * n) for n in range(requests)]
