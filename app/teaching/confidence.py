@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from app.arrays import Float64Array, IntArray
+from app.arrays import Float64Array, IntArray, distinct
 from app.teaching.softmax_regression import log_softmax
 
 TEMPERATURES = np.geomspace(0.2, 5, 65)
@@ -39,7 +39,7 @@ def calibration_error(logits: Float64Array, targets: IntArray) -> float:
     gaps = [
         np.count_nonzero(bins == one)
         * abs(confidence[bins == one].mean() - right[bins == one].mean())
-        for one in np.unique(bins)
+        for one in distinct(bins)
     ]
     return float(sum(gaps) / len(targets))
 

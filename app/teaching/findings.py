@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from app.arrays import IntArray
+from app.arrays import IntArray, distinct
 from app.teaching.classifier import CrossValidation
 from app.teaching.confidence import calibration_error, wilson_interval
 from app.teaching.photos import EmbeddedPhotos
@@ -90,7 +90,7 @@ class Findings:
 
     def near_duplicates(self) -> tuple[tuple[str, ...], ...]:
         found = []
-        for group in np.unique(self.groups):
+        for group in distinct(self.groups):
             members = np.flatnonzero(self.groups == group)
             if len(members) > 1:
                 found.append(tuple(self._name(self.photos.photos[at].path) for at in members))
@@ -123,7 +123,7 @@ class Findings:
     def _mixed_labels(self) -> tuple[str, ...]:
         """Warn of near-duplicates that have different labels: one of them is probably wrong."""
         texts = []
-        for group in np.unique(self.groups):
+        for group in distinct(self.groups):
             members = [self.photos.photos[at] for at in np.flatnonzero(self.groups == group)]
             if len({photo.label for photo in members}) > 1:
                 names = ", ".join(self._name(photo.path) for photo in members[:LISTED])

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from app.arrays import Float32Array, IntArray
+from app.arrays import Float32Array, IntArray, distinct
 from app.teaching.near_duplicates import BLOCK
 
 FALSE_ALARM = 0.05
@@ -35,10 +35,12 @@ def fit_rejection(units: Float32Array, groups: IntArray) -> Rejection | None:
     Each photo is compared with the photos outside of its group of near-duplicates: a new photo has
     none. Without two groups there is nothing to compare, and the result is None.
     """
-    if len(np.unique(groups)) < 2:
+    if len(distinct(groups)) < 2:
         return None
     nearest = nearest_in_other_groups(units, groups)
-    return Rejection(units, float(np.quantile(nearest, FALSE_ALARM)))
+    position = FALSE_ALARM * (len(nearest) - 1)  # np.quantile needs numpy.ma, which the image lacks
+    threshold = np.interp(position, np.arange(len(nearest)), np.sort(nearest))
+    return Rejection(units, float(threshold))
 
 
 def nearest_in_other_groups(units: Float32Array, groups: IntArray) -> Float32Array:
