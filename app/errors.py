@@ -105,6 +105,10 @@ class UnknownModel(RequestError, status=404, type="unknown-model"):
     """No loaded model has this name."""
 
 
+class UnknownCapture(RequestError, status=404, type="unknown-capture"):
+    """No kept image has this id."""
+
+
 class LastModel(RequestError, status=409, type="last-model"):
     """The only loaded model cannot be unloaded."""
 

@@ -246,6 +246,7 @@ DETAILS = {
     "too-many-images": "33 images in one request; the maximum is 32.",
     "too-many-pixels": "The PNG image declares 20000 x 20000 pixels; the maximum is 100000000.",
     "unauthorized": "Send an API key as `Authorization: Bearer KEY` or `X-API-Key: KEY`.",
+    "unknown-capture": "No kept image has the id '20261130T120000000000Z'. See GET /captures.",
     "unknown-model": f"Unknown model 'mobilenet_v3'. Loaded models: {MODEL}.",
     "unsupported-format": (f"JPEG XL files are not supported. {SUPPORTED_TEXT}"),
 }
