@@ -8,7 +8,7 @@ import numpy as np
 from app.arrays import IntArray, distinct
 from app.teaching.classifier import CrossValidation
 from app.teaching.confidence import calibration_error, wilson_interval
-from app.teaching.photos import EmbeddedPhotos
+from app.teaching.embedded_photos import EmbeddedPhotos
 from app.teaching.rejection import fit_rejection
 from app.teaching.report import ClassResult, SkippedFile, WrongPhoto
 from app.teaching.softmax_regression import log_softmax

@@ -10,10 +10,10 @@ from app.card.card import ModelCard
 from app.heads.card import head_card
 from app.heads.head import UNKNOWN, Head
 from app.teaching.classifier import Lessons, cross_validate, fit_all
+from app.teaching.embedded_photos import EmbeddedPhotos, TeachingError
 from app.teaching.findings import Findings
 from app.teaching.folds import assign_folds
 from app.teaching.near_duplicates import group_near_duplicates
-from app.teaching.photos import EmbeddedPhotos, TeachingError
 from app.teaching.rejection import FALSE_ALARM, fit_rejection
 from app.teaching.report import FormResult, TeachingReport
 

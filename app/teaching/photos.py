@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from threading import Lock
@@ -11,9 +10,9 @@ from typing import Self
 
 import numpy as np
 
-from app.arrays import Float32Array, IntArray, Uint8Array
+from app.arrays import Float32Array, Uint8Array
 from app.card.card import Preprocessing
-from app.errors import GatewayError, RequestError
+from app.errors import RequestError
 from app.images.decode import load_image
 from app.images.helper_process import HelperLimits, HelperProcess
 from app.images.limits import BeyondBounds, ImageLimits
@@ -21,44 +20,16 @@ from app.inference.helper_decode import deferred
 from app.model.model import Model
 from app.settings import Settings
 from app.system.cores import usable_cores
+from app.teaching.embedded_photos import (
+    MAX_CLASSES,
+    EmbeddedPhotos,
+    Photo,
+    Skipped,
+    TeachingError,
+    check_label,
+)
 from app.teaching.near_duplicates import unit
 from app.teaching.views import photo_views
-
-MAX_LABEL_LETTERS = 100
-MAX_CLASSES = 1000
-
-
-class TeachingError(GatewayError):
-    """The photos cannot be taught; the text says why and what to do."""
-
-
-@dataclass(frozen=True, slots=True)
-class Photo:
-    path: Path
-    label: str
-
-
-@dataclass(frozen=True, slots=True)
-class Skipped:
-    """A file that is not taught, and why."""
-
-    path: Path
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class EmbeddedPhotos:
-    """Photos that could be read, with unit embeddings [photos, views, width] of each."""
-
-    photos: list[Photo]
-    labels: tuple[str, ...]
-    units: Float32Array
-    skipped: list[Skipped]
-
-    @property
-    def targets(self) -> IntArray:
-        """The class index of each photo, [photos]."""
-        return np.array([self.labels.index(photo.label) for photo in self.photos], np.intp)
 
 
 def labelled_photos(folder: Path) -> list[Photo]:
@@ -87,20 +58,6 @@ def labelled_photos(folder: Path) -> list[Photo]:
     if len(taught) > MAX_CLASSES:
         raise TeachingError(f"{folder} has {len(taught)} classes; the maximum is {MAX_CLASSES}.")
     return photos
-
-
-def check_label(text: str) -> str:
-    """Return a label that can be printed and stored.
-
-    Raises:
-        TeachingError: it is empty, too long, or has characters that cannot be printed.
-    """
-    if not text.strip() or len(text) > MAX_LABEL_LETTERS or not text.isprintable():
-        shown = ascii(text[:MAX_LABEL_LETTERS])
-        raise TeachingError(
-            f"{shown} cannot be a label: it needs 1 to {MAX_LABEL_LETTERS} printable characters."
-        )
-    return text
 
 
 class PhotoReader:

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from app.model.model import Model
+from app.teaching.embedded_photos import EmbeddedPhotos, Skipped, TeachingError
 from app.teaching.lesson import Taught, choose_form, teach
 from app.teaching.near_duplicates import unit
-from app.teaching.photos import EmbeddedPhotos, Skipped, TeachingError, labelled_photos
+from app.teaching.photos import labelled_photos
 from app.teaching.report import FormResult
 
 

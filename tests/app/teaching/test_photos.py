@@ -8,13 +8,8 @@ from app.images.decode import load_image
 from app.images.limits import ImageLimits
 from app.model.model import Model
 from app.settings import Settings
-from app.teaching.photos import (
-    MAX_LABEL_LETTERS,
-    PhotoReader,
-    TeachingError,
-    embed,
-    labelled_photos,
-)
+from app.teaching.embedded_photos import MAX_LABEL_LETTERS, TeachingError
+from app.teaching.photos import PhotoReader, embed, labelled_photos
 from tests.app.teaching.conftest import write_photo
 
 

@@ -1,0 +1,62 @@
+"""Labelled photos and their embeddings, without what reads images and runs models.
+
+Training runs in a process of its own, which imports no more than this.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from app.arrays import Float32Array, IntArray
+from app.errors import GatewayError
+
+MAX_LABEL_LETTERS = 100
+MAX_CLASSES = 1000
+
+
+class TeachingError(GatewayError):
+    """The photos cannot be taught; the text says why and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Photo:
+    path: Path
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """A file that is not taught, and why."""
+
+    path: Path
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddedPhotos:
+    """Photos that could be read, with unit embeddings [photos, views, width] of each."""
+
+    photos: list[Photo]
+    labels: tuple[str, ...]
+    units: Float32Array
+    skipped: list[Skipped]
+
+    @property
+    def targets(self) -> IntArray:
+        """The class index of each photo, [photos]."""
+        return np.array([self.labels.index(photo.label) for photo in self.photos], np.intp)
+
+
+def check_label(text: str) -> str:
+    """Return a label that can be printed and stored.
+
+    Raises:
+        TeachingError: it is empty, too long, or has characters that cannot be printed.
+    """
+    if not text.strip() or len(text) > MAX_LABEL_LETTERS or not text.isprintable():
+        shown = ascii(text[:MAX_LABEL_LETTERS])
+        raise TeachingError(
+            f"{shown} cannot be a label: it needs 1 to {MAX_LABEL_LETTERS} printable characters."
+        )
+    return text
