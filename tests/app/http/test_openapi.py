@@ -26,6 +26,7 @@ SCHEMAS: dict[str, type[BaseModel]] = {**vars(schemas), **vars(messages), **vars
 UNDOCUMENTED = {
     "not-found", "method-not-allowed", "internal-error", "client-gone",
     "unsupported-transfer-coding",  # of HTTP, whatever is asked for
+    "unknown-capture",  # no route lists captures yet
 }  # fmt: skip
 
 
@@ -180,7 +181,7 @@ def test_only_health_needs_no_key(document: dict[str, Any]) -> None:
 def test_every_kind_of_error_is_described_somewhere(document: dict[str, Any]) -> None:
     described = set().union(*map(problem_types, operations(document).values()))
     assert described == {kind.type for kind in request_errors()} - UNDOCUMENTED
-    assert described == examples.DETAILS.keys() | oip_examples.DETAILS.keys()
+    assert described == (examples.DETAILS.keys() | oip_examples.DETAILS.keys()) - UNDOCUMENTED
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/readyz", "/info", "/models", "/metrics"])
