@@ -21,8 +21,12 @@ def findings_of(
     names: Classes,
     wrapped: Wrapped,
     feeding: Feeding,
+    judged_difference: float | None,
 ) -> tuple[Finding, ...]:
-    """All findings, in the order in which they are told."""
+    """All findings, in the order in which they are told.
+
+    `judged_difference` is what the judge found, if there is one.
+    """
     image = plan.image
     element = "uint8" if image.uint8 else "float32"
     preprocessing_by = choices.by(*Preprocessing.model_fields)
@@ -51,7 +55,7 @@ def findings_of(
         warning = f"{IMAGES} different images get the same answer: is it trained?"
         rows.append(("warning", warning, compared))
     if origin.judge is not None:
-        judged = f"{JUDGED} images, the file and its translation"
+        judged = f"{JUDGED} images, the file and its translation: {judged_difference:.1e} apart"
         rows.append(("judged by", origin.judge.name, judged))
     elif origin.unjudged is not None:
         rows.append(("judged by", "nobody", origin.unjudged))

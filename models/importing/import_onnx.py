@@ -91,7 +91,7 @@ def adopt(
         unscaled = Original(runner, image, None, (output, features.value))
         said = _said(path, choices, origin, unscaled, resolution)
         original = replace(unscaled, scaling=said.feeding.scaling, bgr=said.feeding.bgr)
-        plan, wrapped = _checked(origin, original, said.names, resolution)
+        plan, wrapped, judged = _checked(origin, original, said.names, resolution)
         chosen = report.chosen_name(name, path, choices.questions)
         made_of = Origin(
             kind="imported",
@@ -101,7 +101,7 @@ def adopt(
         )
         card = _card(chosen, origin, plan, said, wrapped, resolution, made_of)
         set_card(wrapped.model, card)
-        found = findings_of(origin, card, plan, choices, said.names, wrapped, said.feeding)
+        found = findings_of(origin, card, plan, choices, said.names, wrapped, said.feeding, judged)
         return Adoption(card, wrapped.model, found, said.feeding.trials)
 
 
@@ -139,15 +139,19 @@ def _scores(original: Original, background: bool) -> Callable[[Uint8Array], Floa
 
 def _checked(
     origin: Source, original: Original, names: Classes, resolution: int
-) -> tuple[Plan, Wrapped]:
-    """The graph with the service's inputs and outputs, which answers as the file does."""
+) -> tuple[Plan, Wrapped, float | None]:
+    """The graph with the service's inputs and outputs, which answers as the file does.
+
+    The number is the largest difference that the file's own framework found, if it was asked.
+    """
     foreign, output = origin.model, original.outputs[0]
     trail, pixels = Trail(foreign.graph), noise(resolution)
     features = find_features(trail, output)
     scores, feature_values = original.answers(pixels)
     scores_kind = kind_of_scores(trail, output, scores.reshape(len(scores), -1))
+    judged = None
     if origin.judge is not None:
-        check_answers(origin.judge, original, resolution, scores_kind)
+        judged = check_answers(origin.judge, original, resolution, scores_kind)
     if feature_values.ndim not in (2, 4):
         shape = list(feature_values.shape)
         raise Refused(
@@ -168,7 +172,7 @@ def _checked(
     )
     expected = to_probabilities(scores, scores_kind)[:, int(names.background) :]
     precision = precision_of(foreign.graph)
-    return plan, wrapped_graph(foreign, plan, precision, pixels, expected)
+    return plan, wrapped_graph(foreign, plan, precision, pixels, expected), judged
 
 
 def _resolution(image: ImageInput, choices: Choices, trained: int | None) -> int:

@@ -14,11 +14,10 @@ from numpy.typing import NDArray
 from app.errors import first_line
 from models.checkpoints.keras.config import configuration
 from models.importing.checks import Refused
+from models.importing.judges.compare import FLOAT_TOLERANCE
 from models.translation.keras.layers import LAYERS, is_inert
 from models.translation.keras.read import MODELS
 
-# Keras and onnxruntime are up to 2e-4 apart on deep networks with random weights.
-TOLERANCE = 1e-3
 BACKENDS = ("tensorflow", "torch", "jax")
 INSTALL = "install keras and tensorflow"
 # What may have a configuration of its own in that of a layer, apart from layers. Keras can load any
@@ -42,7 +41,7 @@ class Judgement(NamedTuple):
 class Keras:
     """The whole file, loaded by Keras in its safe mode."""
 
-    tolerance = TOLERANCE
+    tolerance = FLOAT_TOLERANCE
     advice = ""
     rounds_at_run_time = False
 

@@ -12,9 +12,8 @@ from numpy.typing import NDArray
 
 from models.checkpoints.tflite.graph import Graph
 from models.importing.checks import Refused
+from models.importing.judges.compare import FLOAT_TOLERANCE
 
-# LiteRT's own float kernels are 1.5e-4 apart on networks with random weights.
-FLOAT_TOLERANCE = 1e-3
 INTEGER_TOLERANCE = 0.02
 # Where activations are rounded by their range at run time, the last digit of a float moves values
 # by a step, layer after layer, so that LiteRT is as far off itself as off floats: up to 0.02 on
