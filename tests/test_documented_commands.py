@@ -10,10 +10,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from PIL import ImageOps
 
 from app.settings import Settings
 from tests.app.cli_runner import run
-from tests.app.sample_images import encode, noise
+from tests.app.sample_images import chelsea, encode, noise
 from tests.conftest import REAL_MODEL, ROOT
 from tests.exports import export_random
 from tests.serving import served
@@ -58,6 +59,27 @@ def test_a_request_is_answered_as_it_is_printed(
 
 def test_requests_are_found_on_several_pages() -> None:
     assert {"README.md", "choosing.md", "protocol.md"} <= {page for page, _ in printed()}
+
+
+def test_the_example_of_embeddings_compares_each_image_with_the_first(
+    address: str, tmp_path: Path
+) -> None:
+    text = (ROOT / "docs" / "embeddings.md").read_text("utf-8")
+    [script] = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    cat = chelsea()
+    (tmp_path / "cat.jpg").write_bytes(encode(cat))
+    (tmp_path / "mirrored.jpg").write_bytes(encode(ImageOps.mirror(cat)))
+    (tmp_path / "noise.jpg").write_bytes(encode(noise(640, 480)))
+    done = subprocess.run(
+        [sys.executable, "-c", script.replace("localhost:8000", address)],
+        cwd=tmp_path, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    cosines = {name: float(cosine) for cosine, name in map(str.split, done.stdout.splitlines())}
+    assert list(cosines) == ["cat.jpg", "mirrored.jpg", "noise.jpg"]
+    assert cosines["cat.jpg"] == pytest.approx(1)
+    assert 0 < cosines["mirrored.jpg"] < 1  # random weights do not know which is more alike
+    assert 0 < cosines["noise.jpg"] < 1
 
 
 def installs() -> Iterator[tuple[str, str, str]]:

@@ -23,6 +23,7 @@ class PredictQuery(Budget):
         min_length=1,
         description="A name from /models, heads on one base (`a,b`), `auto`, or none: the default.",
     )
+    embedding: bool = Field(False, description="Return the embedding of each image as well.")
     top_k: int = Field(5, ge=1, le=100, description="Number of classes to return.")
     resolution: int | None = Field(
         None,

@@ -38,13 +38,20 @@ class HeadGroup(Model):
 
     @property
     def outputs(self) -> dict[str, int]:
-        return {PROBABILITIES: sum(len(head.card.labels) for head in self.heads)}
+        width = sum(len(head.card.labels) for head in self.heads)
+        return {PROBABILITIES: width, EMBEDDING: self.base.outputs[EMBEDDING]}
 
     def run(
         self, outputs: Sequence[str], images: Uint8Array, *, wide: bool = False
     ) -> Float32Array:
         embeddings = self.base.run((EMBEDDING,), images, wide=wide)
-        return np.concatenate([one.head.probabilities(embeddings) for one in self.heads], axis=1)
+        found = []
+        for name in outputs:
+            if name == EMBEDDING:
+                found.append(embeddings)
+            else:
+                found += [one.head.probabilities(embeddings) for one in self.heads]
+        return np.concatenate(found, axis=1)
 
     def by_head(self, row: Float32Array) -> Iterator[tuple[HeadModel, Float32Array]]:
         """Each head with its probabilities, from a row of the result of `run`."""

@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import BaseModel, Field
 
 from app.auto.choice import ChoiceNote
-from app.inference.head_results import HeadsResult
+from app.inference.head_results import EmbeddedResult, HeadsResult
 from app.inference.results import ImageResult
 from app.request import examples
 from app.wire import Wire, with_example
@@ -35,5 +35,5 @@ class Answer(Wire, json_schema_extra=with_example(examples.ANSWER)):
 
     model: str
     resolution: int
-    results: list[ImageResult | HeadsResult]
+    results: list[ImageResult | EmbeddedResult | HeadsResult]
     choice: ChoiceNote | None = Field(None, description="Present with model=auto.")

@@ -2,6 +2,7 @@
 
 import asyncio
 import ssl
+from array import array
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import suppress
 from itertools import islice
@@ -15,7 +16,13 @@ from mobilenet_gateway_client._exchange import Send, Steps, Wait
 from mobilenet_gateway_client._images import ImageList, ImageSource
 from mobilenet_gateway_client._options import OptionArguments, Options
 from mobilenet_gateway_client._pace import check_concurrency, pace
-from mobilenet_gateway_client._results import Classification, Info, LayerTable, Model
+from mobilenet_gateway_client._results import (
+    Classification,
+    Info,
+    LayerTable,
+    Model,
+    embedding_of,
+)
 from mobilenet_gateway_client._retry import Retry
 from mobilenet_gateway_client._transport import DEFAULT_URL, TIMEOUT_S, open_http
 
@@ -74,9 +81,10 @@ class AsyncClient:
         top_k: int | None = None,
         deadline_ms: float | None = None,
         budget: Mapping[str, float] | None = None,
+        embedding: bool = False,
     ) -> Classification | list[Classification]:
         """As `Client.classify`."""
-        options = Options(model, resolution, top_k, deadline_ms, budget or {})
+        options = Options(model, resolution, top_k, deadline_ms, budget or {}, embedding)
         if not isinstance(images, list | tuple):
             return await self._run(calls.classify_one(images, options, self._retry))
         order = range(len(images))
@@ -92,6 +100,34 @@ class AsyncClient:
         """As `Client.classify_each`."""
         async for pair in self._classify_each(images, lambda image: image, options or Options()):
             yield pair
+
+    @overload
+    async def embed(
+        self, images: ImageList, *, model: str | None = None, resolution: int | None = None
+    ) -> "list[array[float]]": ...
+
+    @overload
+    async def embed(
+        self, images: ImageSource, *, model: str | None = None, resolution: int | None = None
+    ) -> "array[float]": ...
+
+    async def embed(
+        self,
+        images: ImageSource | ImageList,
+        *,
+        model: str | None = None,
+        resolution: int | None = None,
+    ) -> "array[float] | list[array[float]]":
+        """As `Client.embed`."""
+        if not isinstance(images, list | tuple):
+            found = await self.classify(
+                images, model=model, resolution=resolution, top_k=1, embedding=True
+            )
+            return embedding_of(found)
+        several = await self.classify(
+            images, model=model, resolution=resolution, top_k=1, embedding=True
+        )
+        return [embedding_of(found) for found in several]
 
     async def models(self) -> list[Model]:
         """The loaded models and their cost."""

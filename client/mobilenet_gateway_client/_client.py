@@ -2,6 +2,7 @@
 
 import ssl
 import threading
+from array import array
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
@@ -16,7 +17,13 @@ from mobilenet_gateway_client._exchange import Send, Steps, Wait
 from mobilenet_gateway_client._images import ImageList, ImageSource
 from mobilenet_gateway_client._options import OptionArguments, Options
 from mobilenet_gateway_client._pace import check_concurrency, pace
-from mobilenet_gateway_client._results import Classification, Info, LayerTable, Model
+from mobilenet_gateway_client._results import (
+    Classification,
+    Info,
+    LayerTable,
+    Model,
+    embedding_of,
+)
 from mobilenet_gateway_client._retry import Retry
 from mobilenet_gateway_client._transport import DEFAULT_URL, TIMEOUT_S, open_http
 
@@ -89,16 +96,18 @@ class Client:
         top_k: int | None = None,
         deadline_ms: float | None = None,
         budget: Mapping[str, float] | None = None,
+        embedding: bool = False,
     ) -> Classification | list[Classification]:
         """Classify one image, or a list of images in order.
 
-        `budget` has limits for `model="auto"`, such as `{"max_latency_ms": 20}`. In a list, the
-        classification of a bad image has its `error`.
+        `budget` has limits for `model="auto"`, such as `{"max_latency_ms": 20}`. With `embedding`,
+        each classification has its embedding. In a list, the classification of a bad image has its
+        `error`.
 
         Raises:
             ClientError: the one image, or none of the list, can be classified.
         """
-        options = Options(model, resolution, top_k, deadline_ms, budget or {})
+        options = Options(model, resolution, top_k, deadline_ms, budget or {}, embedding)
         if not isinstance(images, list | tuple):
             return self._run(calls.classify_one(images, options, self._retry))
         order = range(len(images))
@@ -117,6 +126,39 @@ class Client:
             ClientError: no image can be classified, for example because the gateway is unreachable.
         """
         yield from self._classify_each(images, lambda image: image, options or Options())
+
+    @overload
+    def embed(
+        self, images: ImageList, *, model: str | None = None, resolution: int | None = None
+    ) -> "list[array[float]]": ...
+
+    @overload
+    def embed(
+        self, images: ImageSource, *, model: str | None = None, resolution: int | None = None
+    ) -> "array[float]": ...
+
+    def embed(
+        self,
+        images: ImageSource | ImageList,
+        *,
+        model: str | None = None,
+        resolution: int | None = None,
+    ) -> "array[float] | list[array[float]]":
+        """The embedding of one image, or of each of a list, as float32 values.
+
+        Name the `model`: embeddings of different models, or of the two forms of one, cannot be
+        compared. To continue past bad images, use `classify_each` with `Options(embedding=True)`.
+
+        Raises:
+            ClientError: an image cannot be embedded, or the model has no embeddings.
+        """
+        if not isinstance(images, list | tuple):
+            found = self.classify(
+                images, model=model, resolution=resolution, top_k=1, embedding=True
+            )
+            return embedding_of(found)
+        several = self.classify(images, model=model, resolution=resolution, top_k=1, embedding=True)
+        return [embedding_of(found) for found in several]
 
     def models(self) -> list[Model]:
         """The loaded models and their cost."""

@@ -13,13 +13,15 @@ class OptionArguments(TypedDict, total=False):
     top_k: int | None
     deadline_ms: float | None
     budget: Mapping[str, float] | None
+    embedding: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
     """Parameters of a classification; the gateway decides where one is None.
 
-    `budget` has limits for `model="auto"`, such as `{"max_latency_ms": 20}`.
+    `budget` has limits for `model="auto"`, such as `{"max_latency_ms": 20}`. With `embedding`, each
+    classification has its embedding.
     """
 
     model: str | None = None
@@ -27,9 +29,15 @@ class Options:
     top_k: int | None = None
     deadline_ms: float | None = None
     budget: Mapping[str, float] = field(default_factory=dict)
+    embedding: bool = False
 
     def query(self) -> dict[str, str]:
-        named = {"model": self.model, "resolution": self.resolution, "top_k": self.top_k}
+        named = {
+            "model": self.model,
+            "resolution": self.resolution,
+            "top_k": self.top_k,
+            "embedding": "true" if self.embedding else None,
+        }
         given = {name: value for name, value in named.items() if value is not None}
         return {name: str(value) for name, value in {**given, **self.budget}.items()}
 

@@ -1,10 +1,16 @@
 """Answers of the gateway as values; fields that a newer gateway adds are ignored."""
 
+from array import array
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Self
 
-from mobilenet_gateway_client._errors import Problem, UnreadableImage, to_problem
+from mobilenet_gateway_client._errors import (
+    NotAGateway,
+    Problem,
+    UnreadableImage,
+    to_problem,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +39,7 @@ class Classification:
     error: Problem | UnreadableImage | None = None
     warnings: tuple[str, ...] = ()  # what seems to be missing from a damaged file
     heads: Mapping[str, tuple[ClassScore, ...]] = field(default_factory=dict)
+    embedding: "array[float] | None" = None  # as float32, if it was asked for
 
     @property
     def label(self) -> str:
@@ -142,9 +149,24 @@ def to_classifications(sent: Mapping[str, Any]) -> list[Classification]:
                 name: _scores(head["predictions"])
                 for name, head in (result.get("heads") or {}).items()
             },
+            array("f", result["embedding"]) if result.get("embedding") else None,
         )
         for result in sent["results"]
     ]
+
+
+def embedding_of(found: Classification) -> "array[float]":
+    """The embedding of a classification that asked for it.
+
+    Raises:
+        Problem, UnreadableImage: the image could not be classified.
+        NotAGateway: an older gateway answered without it.
+    """
+    if found.error is not None:
+        raise found.error
+    if found.embedding is None:
+        raise NotAGateway("The gateway answered without the embedding.")
+    return found.embedding
 
 
 def _scores(sent: Iterable[Mapping[str, Any]]) -> tuple[ClassScore, ...]:

@@ -113,6 +113,45 @@ def test_a_list_keeps_its_order_and_an_error_its_place(do: Do, url: str, tmp_pat
     assert (alone.model, alone.resolution) == (SMALL_V2, 128)
 
 
+@both
+def test_embeddings_are_those_of_the_http_answer(
+    do: Do, url: str, client: httpx.Client, tmp_path: Path
+) -> None:
+    images = [encode(noise(seed=seed)) for seed in range(2)]
+    sent = [
+        client.post(f"/predict?model={SMALL_V2}&embedding=true", content=image).json()
+        for image in images
+    ]
+    expected = [np.float32(answer["results"][0]["embedding"]) for answer in sent]
+    one = do(url, "embed", images[0], model=SMALL_V2)
+    assert (one.typecode, len(one)) == ("f", 1280)
+    several = do(url, "embed", images, model=SMALL_V2)
+    assert np.asarray([one, *several]) == pytest.approx(
+        np.stack([expected[0], *expected]), abs=1e-5
+    )
+    at_another_side = do(url, "embed", images[0], model=SMALL_V2, resolution=128)
+    assert np.abs(np.asarray(at_another_side) - expected[0]).max() > 1e-3
+    for bad, kind in ((b"no image", ImageProblem), (tmp_path / "missing.jpg", UnreadableImage)):
+        with pytest.raises(kind):
+            do(url, "embed", bad)
+        with pytest.raises(kind):
+            do(url, "embed", [images[0], bad])
+
+
+@both
+def test_a_gateway_that_leaves_the_embedding_out_is_noticed(do: Do) -> None:
+    with scripted([GOOD]) as script, pytest.raises(NotAGateway, match="without the embedding"):
+        do(script.url, "embed", b"x")
+
+
+@both
+def test_a_classification_has_its_embedding_on_demand(do: Do, url: str) -> None:
+    image = encode(noise())
+    with_it, without = (do(url, "classify", image, embedding=asked) for asked in (True, False))
+    assert (len(with_it.embedding), without.embedding) == (256, None)  # SMALL_V1 at a quarter
+    assert with_it.predictions == without.predictions
+
+
 def closed_image() -> Image.Image:
     image = noise()
     image.close()
@@ -442,7 +481,7 @@ def test_the_answers_of_other_requests_are_kept_when_one_fails(collect: Do) -> N
 
 
 def test_both_clients_have_the_same_methods_and_arguments() -> None:
-    for name in ("__init__", "classify", "classify_each", "models", "layers", "info"):
+    for name in ("__init__", "classify", "classify_each", "embed", "models", "layers", "info"):
         ours, theirs = (inspect.signature(getattr(k, name)) for k in (Client, AsyncClient))
         assert ours.parameters.keys() == theirs.parameters.keys()
         for parameter in ours.parameters:

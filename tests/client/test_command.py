@@ -14,11 +14,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
+from mobilenet_gateway_client import Client
 
 from tests.app.cli_runner import Outcome, finished
 from tests.app.sample_images import encode, noise
 from tests.client.scripted import GOOD, INFO, Reply, scripted
-from tests.conftest import SMALL_V1
+from tests.conftest import SMALL_V1, SMALL_V2
 from tests.processes import COMMAND, LIVELINESS_S, Service, running, until
 from tests.processes import launch as start_service
 
@@ -196,6 +197,36 @@ def test_a_parquet_of_an_empty_folder_may_grow_and_names_need_not_be_utf8(
     assert gone["error_detail"].endswith("gone\\xff.jpg: No such file or directory")
 
 
+def test_a_folder_becomes_a_table_of_embeddings_and_continues(
+    service: Service, folder: Path, tmp_path: Path
+) -> None:
+    parquet = pytest.importorskip("pyarrow.parquet", reason="needs pyarrow")
+    photos, output = tmp_path / "photos", tmp_path / "found.parquet"
+    photos.mkdir()
+    os.link(folder / "below" / "source.jpg", photos / "a.jpg")
+    (photos / "bad.jpg").write_bytes(b"no image")
+    arguments = ("classify", str(photos), "--url", service.base_url, "--model", SMALL_V2)
+    first = finished(*arguments, "--embeddings", str(output))
+    assert (first.status, "1 classified, 1 failed" in first.out) == (1, True), first.err
+    os.link(folder / "below" / "source.jpg", photos / "b.jpg")
+    again = finished(*arguments, "--embeddings", str(output))
+    assert "1 classified, 2 done before" in again.out, again.err
+    table = parquet.read_table(output)
+    assert table.schema.names == [
+        "file", "error", "error_detail", "model", "resolution", "embedding"
+    ]  # fmt: skip
+    assert str(table.schema.field("embedding").type) == "list<element: float>"
+    rows = {row["file"]: row for row in table.to_pylist()}
+    with Client(service.base_url) as client:
+        expected = client.embed(photos / "a.jpg", model=SMALL_V2)
+    for name in ("a.jpg", "b.jpg"):
+        assert (rows[name]["model"], rows[name]["resolution"]) == (SMALL_V2, 96)
+        assert rows[name]["embedding"] == pytest.approx(expected.tolist(), abs=1e-5)
+    assert (rows["bad.jpg"]["error"], rows["bad.jpg"]["embedding"]) == ("not-an-image", None)
+    other = finished(*arguments, "--output", str(output))
+    assert "found.parquet exists and does not match this run" in other.err
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_a_stopped_run_continues_where_it_stopped(
     store: Path, folder: Path, tmp_path: Path, number: signal.Signals
@@ -296,6 +327,7 @@ def test_impossible_arguments_are_rejected_before_the_first_request(
 ) -> None:
     rejections = {
         ("--output", str(tmp_path / "rows.xls")): ".csv, .jsonl, .parquet",
+        ("--embeddings", str(tmp_path / "rows.csv")): "Embeddings are written as .parquet",
         ("--output", str(tmp_path / "rows.csv"), "--url", "gateway"): "Invalid address",
     }
     for arguments, reason in rejections.items():
@@ -380,11 +412,22 @@ def test_progress_on_a_terminal_is_a_bar_with_rich_and_a_line_without(
     [
         pytest.param(("nowhere", "--output", "x.csv"), "'nowhere' is not a folder.", id="folder"),
         pytest.param((".", "--output", "."), "'.' is a folder.", id="output"),
+        pytest.param(
+            (".", "--output", "x.csv", "--embeddings", "x.parquet"),
+            "--embeddings: not allowed with argument --output.",
+            id="two-tables",
+        ),
+        pytest.param(
+            (".", "--embeddings", "x.parquet", "--top-k", "2"),
+            "--top-k: not allowed with argument --embeddings.",
+            id="classes-of-embeddings",
+        ),
+        pytest.param((".", "--embeddings", "."), "--embeddings: '.' is a folder.", id="table"),
         pytest.param((".", "--top-k", "101"), "'101' is not a whole number, 1 to 100.", id="top-k"),
         pytest.param((".", "--concurrency", "x"), "'x' is not a whole number", id="concurrency"),
         pytest.param((".", "--patience-s", "-1"), "'-1' is not a number of seconds", id="negative"),
         pytest.param((".", "--patience-s", "x"), "'x' is not a number of seconds", id="text"),
-        pytest.param((".", "--top", "1"), "are required: --output", id="abbreviation"),
+        pytest.param((".", "--top", "1"), "--output --embeddings is required.", id="abbreviation"),
     ],
 )
 def test_a_bad_argument_is_rejected_with_the_way_to_the_help(

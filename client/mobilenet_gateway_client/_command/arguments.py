@@ -18,16 +18,24 @@ class Arguments(argparse.Namespace):
 
     parser: argparse.ArgumentParser
     folder: Path
-    output: Path
+    output: Path | None
+    embeddings: Path | None
     url: str
     model: str | None
     resolution: int | None
-    top_k: int
+    top_k: int | None
     recursive: bool
     concurrency: int | None
     patience_s: float
     api_key: str | None
     as_json: bool
+
+    @property
+    def table(self) -> Path:
+        """The file for the rows; the parser demands one."""
+        table = self.output or self.embeddings
+        assert table is not None  # noqa: S101
+        return table
 
 
 class Parser(argparse.ArgumentParser):
@@ -47,9 +55,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(parser=parser)
     add = parser.add_argument
     add("folder", type=Path, help="Folder of images.")
-    add(
-        "--output", type=Path, required=True, metavar="FILE",
+    table = parser.add_mutually_exclusive_group(required=True)
+    table.add_argument(
+        "--output", type=Path, metavar="FILE",
         help="File for the rows: .csv, .jsonl or .parquet.",
+    )  # fmt: skip
+    table.add_argument(
+        "--embeddings", type=Path, metavar="FILE",
+        help="File for embeddings instead of classes: .parquet.",
     )  # fmt: skip
     add("--url", default=DEFAULT_URL, help=f"Address of the gateway (default: {DEFAULT_URL}).")
     add("--model", help="A name from /models, or auto (default: the gateway's default model).")
@@ -58,7 +71,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="Side of the model's square input (default: the model's own).",
     )  # fmt: skip
     add(
-        "--top-k", type=_whole_number(1, 100), default=5, metavar="N",
+        "--top-k", type=_whole_number(1, 100), metavar="N",
         help="Number of classes in each row, 1 to 100 (default: 5).",
     )  # fmt: skip
     add("--recursive", action="store_true", help="Include subfolders.")
@@ -77,15 +90,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--json", dest="as_json", action="store_true", help="Print the summary as JSON.")
 
 
-def check_paths(arguments: Arguments) -> None:
-    """End the process if a path cannot be used; not while parsing, since `--help` comes first."""
-    folder, output = arguments.folder, arguments.output
+def check_arguments(arguments: Arguments) -> None:
+    """End the process if they cannot be used; not while parsing, since `--help` comes first."""
+    folder, output = arguments.folder, arguments.table
+    if arguments.embeddings and arguments.top_k is not None:
+        arguments.parser.error("argument --top-k: not allowed with argument --embeddings")
     if not folder.is_dir():
         arguments.parser.error(f"argument folder: '{folder}' is not a folder")
     if not os.access(folder, os.R_OK):
         arguments.parser.error(f"argument folder: '{folder}' is not readable")
     if output.is_dir():
-        arguments.parser.error(f"argument --output: '{output}' is a folder")
+        option = "--embeddings" if arguments.embeddings else "--output"
+        arguments.parser.error(f"argument {option}: '{output}' is a folder")
 
 
 def _whole_number(minimum: int, maximum: int) -> Callable[[str], int]:

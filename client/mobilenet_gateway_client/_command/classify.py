@@ -13,7 +13,7 @@ from mobilenet_gateway_client._command.arguments import (
     Arguments,
     Parser,
     add_arguments,
-    check_paths,
+    check_arguments,
 )
 from mobilenet_gateway_client._command.progress import Progress, open_progress
 from mobilenet_gateway_client._command.run import Summary, check_output, classify_folder
@@ -22,6 +22,7 @@ from mobilenet_gateway_client._errors import ClientError
 from mobilenet_gateway_client._retry import Retry
 from mobilenet_gateway_client._transport import without_credentials
 
+TOP_K = 5
 INTERRUPTED = 130  # the status that a shell reports for SIGINT
 
 
@@ -33,15 +34,15 @@ def classify(program: str, arguments: Sequence[str]) -> int:
 
 def run(arguments: Arguments) -> int:
     """Run `classify`; returns the exit status."""
-    check_paths(arguments)
+    check_arguments(arguments)
     try:
-        check_output(arguments.output)
+        check_output(arguments.table, embeddings=arguments.embeddings is not None)
         with open_progress() as progress:
             summary = _classify(arguments, progress)
     except (ClientError, ValueError) as error:
         sys.exit(f"error: {error}")
     except OSError as error:
-        sys.exit(f"error: {error.filename or arguments.output}: {error.strerror or error}")
+        sys.exit(f"error: {error.filename or arguments.table}: {error.strerror or error}")
     except KeyboardInterrupt:
         return INTERRUPTED
     print(json.dumps(asdict(summary), indent=2) if arguments.as_json else _sentence(summary))
@@ -69,10 +70,17 @@ def _classify(arguments: Arguments, progress: Progress) -> Summary:
             str(arguments.folder.resolve()),
             arguments.model or client.info().default_model,
             arguments.resolution,
-            arguments.top_k,
+            1 if arguments.embeddings else arguments.top_k or TOP_K,
             arguments.recursive,
         )
-        return classify_folder(client, identity, arguments.output, progress, exit_now)
+        return classify_folder(
+            client,
+            identity,
+            arguments.table,
+            progress,
+            exit_now,
+            embeddings=arguments.embeddings is not None,
+        )
 
 
 def _sentence(summary: Summary) -> str:

@@ -1,18 +1,20 @@
 """Rows as a Parquet file, which cannot be appended to: written once, from JSON Lines."""
 
 import json
+from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mobilenet_gateway_client._command.formats import OutputError
-from mobilenet_gateway_client._command.rows import TIMES, columns, flatten
+from mobilenet_gateway_client._command.rows import EMBEDDING_COLUMNS, TIMES, flatten
 from mobilenet_gateway_client._command.run_file import record_path
 
 if TYPE_CHECKING:
     import pyarrow
 
 ROWS_PER_GROUP = 20_000
+EMBEDDINGS_PER_GROUP = 1000  # 40 MB in memory
 
 
 def check_pyarrow() -> None:
@@ -30,7 +32,7 @@ def check_pyarrow() -> None:
         ) from error
 
 
-def check_table(lines: Path, path: Path, top_k: int) -> None:
+def check_table(lines: Path, path: Path, columns: Sequence[str]) -> None:
     """Check that an existing table may be replaced by one of these lines.
 
     Raises:
@@ -44,7 +46,7 @@ def check_table(lines: Path, path: Path, top_k: int) -> None:
         table = pyarrow.parquet.read_metadata(path)
         # an empty folder leaves a table without rows, and no record
         known = record_path(lines).exists() or not table.num_rows
-        ours = known and table.schema.names == columns(top_k)
+        ours = known and table.schema.to_arrow_schema().names == columns
     except pyarrow.ArrowInvalid:
         ours = False
     if not ours:
@@ -53,7 +55,7 @@ def check_table(lines: Path, path: Path, top_k: int) -> None:
         )
 
 
-def write_parquet(lines: Path, path: Path, top_k: int) -> None:
+def write_parquet(lines: Path, path: Path, columns: Sequence[str]) -> None:
     """Write the rows of a JSON Lines file as a table; replaces an older one atomically.
 
     Raises:
@@ -61,14 +63,15 @@ def write_parquet(lines: Path, path: Path, top_k: int) -> None:
     """
     import pyarrow.parquet
 
-    schema = _schema(top_k)
+    schema = _schema(columns)
+    group = EMBEDDINGS_PER_GROUP if columns == EMBEDDING_COLUMNS else ROWS_PER_GROUP
     partial = path.with_name(f".{path.name}.partial")
     try:
         with (
             lines.open(encoding="utf-8") as file,
             pyarrow.parquet.ParquetWriter(partial, schema) as writer,
         ):
-            while rows := [json.loads(line) for line in islice(file, ROWS_PER_GROUP)]:
+            while rows := [json.loads(line) for line in islice(file, group)]:
                 table = [_clean(flatten(row)) for row in rows]
                 writer.write_table(pyarrow.Table.from_pylist(table, schema))
         partial.replace(path)
@@ -77,13 +80,19 @@ def write_parquet(lines: Path, path: Path, top_k: int) -> None:
         raise
 
 
-def _schema(top_k: int) -> "pyarrow.Schema":
+def _schema(columns: Sequence[str]) -> "pyarrow.Schema":
     import pyarrow
 
-    numbers = {"resolution": pyarrow.int32(), **dict.fromkeys(TIMES, pyarrow.float64())}
-    for rank in range(1, top_k + 1):
-        numbers |= {f"class_id_{rank}": pyarrow.int32(), f"probability_{rank}": pyarrow.float64()}
-    return pyarrow.schema([(name, numbers.get(name, pyarrow.string())) for name in columns(top_k)])
+    kinds = {
+        "resolution": pyarrow.int32(),
+        "class_id": pyarrow.int32(),
+        "probability": pyarrow.float64(),
+        "embedding": pyarrow.list_(pyarrow.float32()),
+        **dict.fromkeys(TIMES, pyarrow.float64()),
+    }
+    return pyarrow.schema(
+        [(name, kinds.get(name.rstrip("_0123456789"), pyarrow.string())) for name in columns]
+    )
 
 
 def _clean(row: dict[str, Any]) -> dict[str, Any]:

@@ -1,5 +1,7 @@
 """The classification of a file as a row of a table."""
 
+from array import array
+from base64 import b64decode, b64encode
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -21,10 +23,17 @@ class Row:
         return self.classification.error is not None
 
     def nested(self) -> dict[str, Any]:
-        """With predictions as a list; has either `predictions` or `error`."""
+        """With predictions as a list, or an embedding in base64, or `error` instead."""
         found = self.classification
         if error := found.error:
             return {"file": self.file, "error": {"type": error.type, "detail": error.detail}}
+        if found.embedding is not None:
+            return {
+                "file": self.file,
+                "model": found.model,
+                "resolution": found.resolution,
+                "embedding": b64encode(found.embedding).decode(),
+            }
         return {
             "file": self.file,
             **{name: getattr(found, name) for name in ("model", "resolution", *TIMES)},
@@ -40,9 +49,14 @@ def flatten(nested: Mapping[str, Any]) -> dict[str, Any]:
         flat |= {"error": error["type"], "error_detail": error["detail"]}
     if warnings := nested.get("warnings"):
         flat["warnings"] = " ".join(warnings)
+    if embedding := nested.get("embedding"):
+        flat["embedding"] = array("f", b64decode(embedding)).tolist()
     for rank, prediction in enumerate(nested.get("predictions", ()), start=1):
         flat |= {f"{key}_{rank}": value for key, value in prediction.items()}
     return flat
+
+
+EMBEDDING_COLUMNS = ["file", "error", "error_detail", "model", "resolution", "embedding"]
 
 
 def columns(top_k: int) -> list[str]:

@@ -14,7 +14,7 @@ from mobilenet_gateway_client._command.folder import list_images
 from mobilenet_gateway_client._command.formats import Csv, JsonLines, OutputError, RowFormat
 from mobilenet_gateway_client._command.parquet import check_pyarrow, check_table, write_parquet
 from mobilenet_gateway_client._command.progress import Progress
-from mobilenet_gateway_client._command.rows import Row, columns
+from mobilenet_gateway_client._command.rows import EMBEDDING_COLUMNS, Row, columns
 from mobilenet_gateway_client._command.run_file import Identity, RunFile
 from mobilenet_gateway_client._errors import Closed
 from mobilenet_gateway_client._options import Options
@@ -55,12 +55,14 @@ class StopRequest:
         self.client.stop_retrying()
 
 
-def check_output(output: Path) -> None:
-    """Check that the format of the output is supported.
+def check_output(output: Path, *, embeddings: bool) -> None:
+    """Check that the format of the output is supported; embeddings need Parquet.
 
     Raises:
         OutputError: the suffix is unknown, or the package for it is not installed.
     """
+    if embeddings and output.suffix != ".parquet":
+        raise OutputError(f"Embeddings are written as .parquet, not to {output}.")
     if output.suffix not in SUFFIXES:
         raise OutputError(f"Unsupported output: {output}. Supported: {', '.join(SUFFIXES)}.")
     if output.suffix == ".parquet":
@@ -73,8 +75,10 @@ def classify_folder(
     output: Path,
     progress: Progress,
     exit_now: Callable[[], NoReturn],
+    *,
+    embeddings: bool = False,
 ) -> Summary:
-    """Classify every image of a folder that has no row in `output` yet.
+    """Classify every image of a folder that has no row in `output` yet, or embed it.
 
     A second signal calls `exit_now`, which ends the process: an orderly end would wait for the
     threads that wait for an answer. At most the row that is being written is lost.
@@ -88,12 +92,14 @@ def classify_folder(
     folder = Path(identity.folder)
     listing = list_images(folder, recursive=identity.recursive)
     summary = Summary(str(output), len(listing.names), passed_over=listing.skipped)
-    options = Options(identity.model, identity.resolution, identity.top_k)
-    row_format: RowFormat = Csv(columns(identity.top_k)) if output.suffix == ".csv" else JsonLines()
+    options = Options(identity.model, identity.resolution, identity.top_k, embedding=embeddings)
+    names = EMBEDDING_COLUMNS if embeddings else columns(identity.top_k)
+    row_format: RowFormat = Csv(names) if output.suffix == ".csv" else JsonLines()
     as_table = output.suffix == ".parquet"  # written at the end, from lines
-    lines = output.with_name(f"{output.name}.rows.jsonl") if as_table else output
+    rows_kind = "embeddings" if embeddings else "rows"
+    lines = output.with_name(f"{output.name}.{rows_kind}.jsonl") if as_table else output
     if as_table:
-        check_table(lines, output, identity.top_k)
+        check_table(lines, output, names)
     with RunFile(lines, row_format, identity) as rows:
         remaining = [name for name in listing.names if name not in rows.done]
         summary.done_before = summary.files - len(remaining)
@@ -110,7 +116,7 @@ def classify_folder(
         if summary.took_s:
             summary.images_per_s = round((summary.classified + summary.failed) / summary.took_s, 1)
         if as_table and not summary.stopped:
-            write_parquet(rows.path, output, identity.top_k)
+            write_parquet(rows.path, output, names)
     return summary
 
 
