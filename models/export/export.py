@@ -87,11 +87,14 @@ class Recipe:
             parts.append(POST_TRAINING if self.post_training else "int8")
         return "_".join(parts)
 
+    def cost(self, precision: Precision) -> Cost:
+        float_head = self.post_training is not None  # see PostTrainingWriter
+        return network_cost(self.network(), precision, float_head=float_head)
+
     def card(self, precision: Precision) -> ModelCard:
         if precision == "int8" and self.post_training:
-            cost = network_cost(self.network(), precision)
             return post_training_card(
-                self.card("fp32"), self.name(precision), cost, self.post_training
+                self.card("fp32"), self.name(precision), self.cost(precision), self.post_training
             )
         return ModelCard(
             card_version=CARD_VERSION,
@@ -112,7 +115,7 @@ class Recipe:
             accuracy=self.accuracy,
             origin=self.origin,
             base_sha256=None,
-            cost=network_cost(self.network(), precision),
+            cost=self.cost(precision),
             quantization=None,
             measured=(),
         )

@@ -17,6 +17,7 @@ from models.network.network import INPUT, Network, Node, Step
 
 ELEMENT_BYTES: dict[Precision, int] = {"fp32": 4, "int8": 1}  # of activations and weights
 IN_PLACE = {"add", "activation"}
+HEAD = {"global_pool", "linear"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,19 +29,28 @@ class BufferUse:
     size_bytes: int
 
 
-def network_cost(network: Network, precision: Precision = "fp32") -> Cost:
-    """Cost of every layer and of the whole, for one image of the network's input shape."""
-    element_bytes = ELEMENT_BYTES[precision]
+def network_cost(
+    network: Network, precision: Precision = "fp32", *, float_head: bool = False
+) -> Cost:
+    """Cost of every layer and of the whole, for one image of the network's input shape.
+
+    `float_head` tells that pooled features and logits stay in float, whatever the precision.
+    """
+
+    def element_bytes(step: Step) -> int:
+        in_float = float_head and step.node.layer.kind in HEAD
+        return ELEMENT_BYTES["fp32" if in_float else precision]
+
     steps = list(network.steps())
-    rows = tuple(_row(step, element_bytes) for step in steps)
-    standard = [_row(step, element_bytes) for step in standard_network(network).steps()]
+    rows = tuple(_row(step, element_bytes(step)) for step in steps)
+    standard = [_row(step, element_bytes(step)) for step in standard_network(network).steps()]
     return Cost(
         params=sum(map(params, rows)),
         stored_params=sum(map(stored_params, rows)),
         madds=sum(row.madds for row in rows),
         classifier_madds=sum(row.madds for row in rows if row.kind == "linear"),
         peak_activation_bytes=peak_bytes(
-            _uses(steps, element_bytes), {INPUT: prod(network.input_shape) * element_bytes}
+            _uses(steps, rows), {INPUT: prod(network.input_shape) * ELEMENT_BYTES[precision]}
         ),
         standard_params=sum(map(params, standard)),
         standard_madds=sum(row.madds for row in standard),
@@ -107,16 +117,16 @@ def peak_bytes(uses: Sequence[BufferUse], inputs: dict[str, int]) -> int:
     return peak
 
 
-def _uses(steps: Iterable[Step], element_bytes: int) -> list[BufferUse]:
+def _uses(steps: Iterable[Step], rows: Iterable[LayerRow]) -> list[BufferUse]:
     """The buffers of each step; element-wise layers overwrite their first input."""
     buffers = {INPUT: INPUT}
     uses = []
-    for step in steps:
+    for step, row in zip(steps, rows, strict=True):
         node = step.node
         name = buffers[node.inputs[0]] if node.layer.kind in IN_PLACE else node.name
         buffers[node.name] = name
         reads = tuple(buffers[source] for source in node.inputs)
-        uses.append(BufferUse(reads, name, prod(step.output_shape) * element_bytes))
+        uses.append(BufferUse(reads, name, row.activation_bytes))
     return uses
 
 

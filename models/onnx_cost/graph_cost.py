@@ -128,6 +128,9 @@ class _GraphCost:
         self.quantized = {
             name for node in quantize_nodes for name in (node.input[0], node.output[0])
         }
+        # A result that is rounded for the next layer is still returned in float.
+        rounded = {node.input[0] for node in quantize_nodes if node.op_type == "QuantizeLinear"}
+        self.in_float = rounded & {value.name for value in graph.output}
 
     def cost(self) -> Cost:
         rows = [row for node in self.graph.node if (row := self._row(node))]
@@ -238,10 +241,10 @@ class _GraphCost:
         return buffers
 
     def _buffer_bytes(self, name: str) -> int:
-        """Bytes of a value's buffer, as integers if it is quantised anywhere."""
+        """Bytes of a value's buffer, as integers if it is quantised and no result in float."""
         values = self.values_in[self.buffers[name]]
         widths = [self.tensors[value].element_bytes for value in values]
-        quantized = not self.quantized.isdisjoint(values)
+        quantized = not self.quantized.isdisjoint(values) and self.in_float.isdisjoint(values)
         return prod(self.tensors[name].shape) * (min(widths) if quantized else max(widths))
 
     def _peak(self) -> int:

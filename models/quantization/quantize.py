@@ -63,7 +63,7 @@ class Quantizer:
         return self._graph(self.numbers(trial.method))
 
     def cost(self, _: onnx.ModelProto) -> Cost:
-        return network_cost(self.model.network, "int8")
+        return network_cost(self.model.network, "int8", float_head=True)
 
     def numbers(self, method: Method) -> CalibratedNumbers:
         """What the method finds; found once."""

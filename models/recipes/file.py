@@ -36,7 +36,7 @@ def recipe_file(
         onnx.checker.ValidationError: the graph is not valid ONNX.
     """
     graph = recipe_graph(model, numbers)
-    cost = network_cost(model.network, "int8")
+    cost = network_cost(model.network, "int8", float_head=True)
     set_card(graph, post_training_card(model.card, name, cost, report), VERSION)
     if self_test:
         put_self_test(graph, self_test)

@@ -248,6 +248,16 @@ def test_every_erratum_is_a_cell_that_a_table_prints() -> None:
 @given(st.sampled_from(sorted(zoo())), st.sampled_from(list(RESOLUTIONS)))
 def test_a_card_costs_at_any_resolution_what_its_definition_says(name: str, side: int) -> None:
     entry = zoo()[name]
-    network = replace(entry.recipe, resolution=side).network()
     card = entry.recipe.card(entry.precision)
-    assert cost_at(card, side) == network_cost(network, entry.precision)
+    defined = replace(entry.recipe, resolution=side).cost(entry.precision)
+    assert cost_at(card, side) == defined
+
+
+def test_pooled_features_and_logits_of_our_int8_models_are_in_float() -> None:
+    ours, publishers = (
+        zoo()[name].recipe.card("int8").cost.layers
+        for name in ("mobilenet_v2_1.0_224_ptq", "mobilenet_v2_1.0_224_int8")
+    )
+    # the last map of 7x7, 1280 pooled features, and 1001 or 1000 classes
+    assert [row.activation_bytes for row in publishers[-3:]] == [1280 * 49, 1280, 1001]
+    assert [row.activation_bytes for row in ours[-3:]] == [1280 * 49, 4 * 1280, 4 * 1000]

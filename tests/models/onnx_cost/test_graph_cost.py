@@ -11,11 +11,13 @@ from onnx import TensorProto, helper
 
 from app.card.card import Cost, Family, LayerRow
 from models.export.export import Recipe, export, untrained
+from models.export.exported import read_exported
 from models.network.cost import network_cost, stored_params
 from models.network.network import Network
 from models.onnx_cost.graph_cost import GraphCostError, graph_cost
+from models.recipes.file import write_from_recipe
 from models.zoo.fetch import Fetcher
-from models.zoo.zoo import export_entry, find, zoo
+from models.zoo.zoo import DEFAULT_MODEL, Entry, export_entry, find, zoo
 from tests.exports import random_recipe
 from tests.models.graph_builder import GraphBuilder, classifier
 
@@ -27,7 +29,7 @@ INT8 = [
     for name, entry in zoo().items()
     if entry.precision == "int8"
     and entry.download_bytes
-    and not entry.recipe.post_training  # whose logits stay in float
+    and name != f"{DEFAULT_MODEL}_ptq"  # whose weights are not among the shared ones
 ]
 WIDTHS: list[tuple[Family, float]] = [
     ("mobilenet_v1", 0.25),
@@ -73,9 +75,23 @@ def test_both_walks_agree_on_quantised_exports_at_every_resolution(
 ) -> None:
     entry = find(name)
     path = export_entry(entry, Fetcher(tmp_path, (shared_weights,), offline=True).locate, tmp_path)
+    assert_agrees_at_every_resolution(path, entry)
+
+
+def test_both_walks_agree_on_the_int8_form_of_the_default_model(
+    real_store: Path, tmp_path: Path
+) -> None:
+    entry = find(f"{DEFAULT_MODEL}_ptq")
+    assert entry.int8_recipe
+    float_model = read_exported(real_store / f"{DEFAULT_MODEL}.onnx")
+    path = write_from_recipe(float_model, entry.int8_recipe, tmp_path)
+    assert_agrees_at_every_resolution(path, entry)
+
+
+def assert_agrees_at_every_resolution(path: Path, entry: Entry) -> None:
     model = onnx.load(path)
     for resolution in range(96, 321, 32):
-        defined = network_cost(at_resolution(entry.recipe, resolution), "int8")
+        defined = replace(entry.recipe, resolution=resolution).cost("int8")
         assert_equal_costs(defined, graph_cost(model, resolution))
 
 
