@@ -1,8 +1,8 @@
 """The forms of a model, float and INT8, and which of them answers requests that name no model.
 
-INT8 answers where it is exact, faster and as good. That depends on the CPU and on the files only,
-so that it is the same after a restart. Their cards tell which files are forms of one model: the
-INT8 form names the float model as the source of its quantization.
+INT8 answers where it does not saturate, is faster and as good. That depends on the CPU and on the
+files only, so that it is the same after a restart. Their cards tell which files are forms of one
+model: the INT8 form names the float model as the source of its quantization.
 """
 
 from collections.abc import Sequence
@@ -53,8 +53,8 @@ def choose_default(
         return Default(base, f"the float form {whose}: {found}", int8.name)
     return Default(
         int8.name,
-        f"the INT8 form {whose}: its kernels are exact and faster on this machine, and it agrees "
-        f"with the float form on {_agreement(int8):g} % of images",
+        f"the INT8 form {whose}: its kernels do not saturate and are faster on this machine, and "
+        f"it agrees with the float form on {_agreement(int8):g} % of images",
         base,
     )
 

@@ -27,7 +27,7 @@ def saturates(machine: str, flags: str) -> bool:
 
 
 def int8_obstacle_of(machine: str, flags: str) -> str | None:
-    """Why INT8 is not exact or not faster than float on such a CPU; None if it is both."""
+    """Why INT8 saturates or is not faster than float on such a CPU; None if neither."""
     if saturates(machine, flags):
         return "this CPU has no VNNI, without which INT8 saturates or is slower"
     if machine.lower() not in X86 | ARM64:

@@ -161,7 +161,7 @@ class Client:
         return [embedding_of(found) for found in several]
 
     def models(self) -> list[Model]:
-        """The loaded models and their cost."""
+        """The models and their cost."""
         return self._run(calls.models(self._retry))
 
     def layers(self, model: str, resolution: int | None = None) -> LayerTable:

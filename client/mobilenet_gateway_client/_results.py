@@ -55,10 +55,15 @@ class Classification:
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A loaded model and what it costs for one image at its trained resolution."""
+    """A model and what it costs for one image at its trained resolution.
+
+    `state` is `loaded`, or `not_loaded` for the other form of the default model until a request
+    uses it.
+    """
 
     name: str
     default: bool
+    state: str
     family: str
     alpha: float | None
     resolution: int
@@ -118,12 +123,16 @@ class LayerTable:
 
 @dataclass(frozen=True, slots=True)
 class Info:
-    """Version, workers and models of the gateway; `settings` has its limits by name."""
+    """Version, workers and models of the gateway; `settings` has its limits by name.
+
+    `default_reason` says why `default_model` answers requests that name none.
+    """
 
     version: str
     workers: int
     models: tuple[str, ...]
     default_model: str
+    default_reason: str
     settings: Mapping[str, Any]
 
     @classmethod

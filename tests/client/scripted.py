@@ -29,7 +29,8 @@ OVERLOADED = {
     "detail": "Queue full: 64 of 64 images waiting.",
 }
 INFO = Reply(200, {
-    "version": "1", "workers": 1, "models": ["m"], "default_model": "m", "settings": {},
+    "version": "1", "workers": 1, "models": ["m"], "default_model": "m",
+    "default_reason": "the only form of m", "settings": {},
 })  # fmt: skip
 GOOD = Reply(200, {**examples.ANSWER, "results": examples.ANSWER["results"][:1]})
 

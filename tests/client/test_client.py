@@ -224,13 +224,17 @@ def test_models_and_layers_are_what_the_service_says(
 ) -> None:
     models = do(url, "models")
     sent = client.get("/models").json()["models"]
-    assert [(one.name, one.madds, one.params) for one in models] == [
-        (row["name"], row["madds"], row["params"]) for row in sent
+    assert [(one.name, one.madds, one.params, one.state) for one in models] == [
+        (row["name"], row["madds"], row["params"], "loaded") for row in sent
     ]
     table = do(url, "layers", SMALL_V1, resolution=224)
     assert table.resolution == 224
     assert sum(layer.madds for layer in table.layers) == table.madds
-    assert do(url, "info").default_model == SMALL_V1
+    info = do(url, "info")
+    assert (info.default_model, info.default_reason) == (
+        SMALL_V1,
+        client.get("/info").json()["default_reason"],
+    )
 
 
 @both
@@ -509,7 +513,7 @@ def test_a_client_leaves_half_of_the_queue_to_others(
     workers: int, queue_limit: int, max_images: int, asked: int | None
 ) -> None:
     settings = {"queue_limit": queue_limit, "max_images": max_images}
-    found = pace(Info("", workers, (), "", settings), asked)
+    found = pace(Info("", workers, (), "", "", settings), asked)
     assert found.images >= 1 <= found.requests
     assert found.images <= max_images
     if asked is None:
@@ -568,7 +572,7 @@ def test_patience_is_thirty_seconds_from_the_start_of_the_call() -> None:
 def test_one_request_more_than_workers_with_eight_images_each(
     workers: int, queue_limit: int, asked: int | None, requests: int, images: int
 ) -> None:
-    info = Info("", workers, (), "", {"queue_limit": queue_limit, "max_images": 32})
+    info = Info("", workers, (), "", "", {"queue_limit": queue_limit, "max_images": 32})
     found = pace(info, asked)
     assert (found.requests, found.images) == (requests, images)
 

@@ -9,6 +9,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from app.settings import Settings
+from tests.app.model.stored_forms import FLOAT, INT8, put_float, put_int8
 from tests.conftest import REAL_MODEL, SMALL_V1, SMALL_V2
 from tests.page.browser import DESK, PHONE, SCREENS, Screen, choose_photos, visit, wait_for_answers
 from tests.serving import served
@@ -35,6 +36,8 @@ def test_a_photo_is_classified_and_the_cost_of_each_layer_is_shown(
         page = seen.page
         expect(page.locator("#state")).to_have_text("ready")
         expect(page.locator("#model")).to_have_value(REAL_MODEL)
+        why = f"The default: the only form of {REAL_MODEL}."
+        expect(page.locator("#model-note")).to_have_text(why)
         seen.shoot(f"{screen.name}-1-empty")
 
         choose_photos(page, photo)
@@ -49,6 +52,7 @@ def test_a_photo_is_classified_and_the_cost_of_each_layer_is_shown(
 
         page.get_by_label("Model", exact=True).select_option(SMALL_V1)
         wait_for_answers(page, SMALL_V1)
+        expect(page.locator("#model-note")).to_be_empty()
         assert figure(page, "Multiply-adds") == "13.6 M"
         expect(page.locator("#cost")).to_contain_text("less")
 
@@ -120,6 +124,22 @@ def test_the_page_shows_the_model_that_the_service_chose(
         expect(page.locator("#layers-lead")).to_contain_text(f"{SMALL_V2} at 96 px")
         expect(page.locator("#cost")).to_contain_text("less")  # than the first model
         expect(page.locator("#model")).to_have_value("auto")
+        assert seen.errors == []
+
+
+def test_the_page_names_the_form_that_is_loaded_later(browser: Browser, tmp_path: Path) -> None:
+    put_float(tmp_path)
+    put_int8(tmp_path)
+    settings = Settings(store=tmp_path, measure_s=0, cache=False)
+    with served(settings) as client, visit(browser, f"{client.base_url}/", DESK) as seen:
+        info = client.get("/info").json()
+        [later] = {FLOAT, INT8} - {info["default_model"]}
+        note = seen.page.locator("#model-note")
+        expect(note).to_have_text(f"The default: {info['default_reason']}.")
+        marked = seen.page.locator("#model-table tbody tr", has_text="on first use")
+        expect(marked.get_by_role("button")).to_have_text([later])
+        marked.get_by_role("button").click()
+        expect(note).to_have_text("Loaded when a request first uses it.")
         assert seen.errors == []
 
 

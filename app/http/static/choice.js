@@ -11,6 +11,7 @@ const AUTO = "auto";
 const details = new Map(); // model -> GET /models/{name}
 const tables = new Map(); // "model@resolution" -> GET /models/{name}/layers
 let models = [];
+let defaultReason = "";
 let chosen = null;
 let latest = null; // name of the latest choice
 let resolution = 0;
@@ -29,8 +30,9 @@ export const chosenModel = () => chosen;
 export const chosenTable = () => table;
 
 /** List these models, and `auto` if any accuracy is known; choose the default model. */
-export async function install(found) {
+export async function install(found, reason) {
   models = found;
+  defaultReason = reason;
   const select = byId("model");
   const option = (name, text = name) => make("option", { value: name }, text);
   select.replaceChildren(...models.map(({ name }) => option(name)));
@@ -87,6 +89,7 @@ async function take(name, wanted) {
   if (latest !== name) return false; // another choice was made meanwhile
   chosen = models.find((model) => model.name === name);
   byId("model").value = auto ? AUTO : name;
+  byId("model-note").textContent = standing();
   const { minimum, maximum, step } = details.get(name).card.resolutions;
   const slider = byId("resolution");
   Object.assign(slider, { min: minimum, max: maximum, step, disabled: minimum === maximum });
@@ -127,6 +130,12 @@ async function layersAt(model, side) {
     tables.set(asked, await getJson(asked).catch(unknown));
   }
   return tables.get(asked);
+}
+
+/** Why the chosen model is the default, or that it is loaded later. */
+function standing() {
+  if (chosen.default) return `The default: ${defaultReason}.`;
+  return chosen.state === "loaded" ? "" : "Loaded when a request first uses it.";
 }
 
 /** The model to compare costs with: the default one, or the first if the default is `auto`. */

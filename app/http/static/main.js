@@ -15,8 +15,12 @@ async function start() {
   key.install();
   classify.install();
   camera.install();
-  const [{ models, broken }] = await Promise.all([getJson("models"), timings.refresh()]);
-  await choice.install(models);
+  const [{ models, broken }, info] = await Promise.all([
+    getJson("models"),
+    getJson("info"),
+    timings.refresh(),
+  ]);
+  await choice.install(models, info.default_reason);
   live.state(true);
   modelTable.install(models);
   layers.install();
@@ -27,7 +31,7 @@ async function start() {
       title: "Not loaded",
       message: lost.map(([file, why]) => `${file}: ${why}`).join("; "),
     });
-  const { version, onnxruntime, cores, cores_reason: reason } = await getJson("info");
+  const { version, onnxruntime, cores, cores_reason: reason } = info;
   byId("about").textContent =
     `mobilenet-gateway ${version}, onnxruntime ${onnxruntime}, ${cores} cores (${reason})`;
 }

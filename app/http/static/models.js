@@ -140,6 +140,14 @@ function line(row) {
         "frontier",
       )
     : null;
+  const later =
+    row.state === "loaded"
+      ? null
+      : make(
+          "span",
+          { className: "mark", title: "Loaded when a request first uses it" },
+          "on first use",
+        );
   const cells = COLUMNS.slice(1).map(([, value, text, numeric]) => {
     const found = value(row);
     return make(
@@ -151,7 +159,7 @@ function line(row) {
   return make(
     "tr",
     { className: chosen ? "chosen" : "" },
-    make("th", { scope: "row" }, button, mark),
+    make("th", { scope: "row" }, button, mark, later),
     ...cells,
   );
 }

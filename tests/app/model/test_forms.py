@@ -45,8 +45,8 @@ def test_int8_answers_and_the_float_form_waits(forms: Path) -> None:
     assert store.default == store.get().name == INT8
     assert states(store) == {FLOAT: "not_loaded", INT8: "loaded"}
     assert store.default_reason == (
-        f"the INT8 form of {FLOAT}, the first model of the store: its kernels are exact and faster "
-        "on this machine, and it agrees with the float form on 97.5 % of images"
+        f"the INT8 form of {FLOAT}, the first model of the store: its kernels do not saturate and "
+        "are faster on this machine, and it agrees with the float form on 97.5 % of images"
     )
 
 
