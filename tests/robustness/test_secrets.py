@@ -13,7 +13,8 @@ from tests.robustness.traffic import light_image
 KEYS = ("first-secret", "second-secret", "third-secret")
 FILE_KEY, ADMIN_KEY, WRONG_KEY = "secret-of-the-file", "secret-of-the-admin", "secret-that-is-wrong"
 PATHS = ("/models", "/info", "/metrics", "/openapi.json", "/models/x", "/nothing")
-OPEN_PATHS = ("/healthz", "/readyz", "/", "/docs", "/static/page.css")  # hold nothing of ours
+# They hold nothing of ours.
+OPEN_PATHS = ("/healthz", "/readyz", "/", "/teach", "/docs", "/static/page.css")
 
 
 def test_keys_guard_everything_but_health_and_the_page_and_appear_nowhere(

@@ -1,4 +1,4 @@
-"""GET / and /docs: the web page and the API reference in a browser."""
+"""GET /, /teach and /docs: the web page, its Teach view and the API reference in a browser."""
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
@@ -25,6 +25,7 @@ DOCUMENT_HEADERS = {
 
 
 @router.get("/")
+@router.get("/teach")
 @router.get("/docs")
 async def document(request: Request, _: NoParameters) -> Response:
     """An HTML page."""

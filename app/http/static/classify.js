@@ -1,17 +1,12 @@
-/** Classifies images and shows their ranked labels and times. */
+/** Classifies images and shows their answers. */
 
+import { errorText, shown } from "./answers.js";
 import { predict } from "./api.js";
 import * as choice from "./choice.js";
-import { announce, bar, byId, make } from "./dom.js";
-import { ms, percent } from "./format.js";
+import { announce, byId, make } from "./dom.js";
 import * as timings from "./timings.js";
 
 const AT_ONCE = 4;
-const STAGES = [
-  ["queue_ms", "queue"],
-  ["decode_ms", "decode"],
-  ["inference_ms", "inference"],
-];
 let items = []; // {image, name, card, url}
 let round = 0; // counts runs over all items; answers of earlier runs are dropped
 
@@ -116,48 +111,3 @@ async function classifyOne(item, wanted) {
     if (wanted()) item.card.classList.remove("busy");
   }
 }
-
-/** Elements for an answer: labels as bars, then the times. */
-export function shown(answer, result) {
-  const labels = make(
-    "ol",
-    { className: "labels" },
-    ...result.predictions.map((one) =>
-      make(
-        "li",
-        {},
-        make("span", { className: "label" }, one.label),
-        make("span", { className: "share" }, percent(one.probability)),
-        bar(one.probability),
-      ),
-    ),
-  );
-  const total = STAGES.reduce((sum, [field]) => sum + result[field], 0);
-  const strip = make(
-    "div",
-    { className: "strip", "aria-hidden": "true" },
-    ...STAGES.map(([field, name]) => {
-      const part = make("span", { className: name });
-      part.style.flexGrow = result[field] / total;
-      return part;
-    }),
-  );
-  const times = make(
-    "p",
-    { className: "times" },
-    ...STAGES.map(([field, name]) =>
-      make("span", { className: `key ${name}` }, `${name} ${ms(result[field])}`),
-    ),
-  );
-  const why = answer.choice ? `: ${answer.choice.reason}` : "";
-  const by = make("p", { className: "hint" }, `${answer.model} at ${answer.resolution} px${why}`);
-  return [labels, strip, times, by];
-}
-
-export const errorText = (error) =>
-  make(
-    "p",
-    { className: "error", role: "alert" },
-    make("b", {}, error.title ?? "Error"),
-    ` ${error.message}`,
-  );

@@ -24,6 +24,18 @@ export function make(tag, properties = {}, ...children) {
   return made;
 }
 
+/**
+ * A button that does something.
+ * @param {string} text
+ * @param {Object<string, *>} properties
+ * @param {() => *} onClick
+ */
+export function button(text, properties, onClick) {
+  const made = make("button", { type: "button", ...properties }, text);
+  made.addEventListener("click", onClick);
+  return made;
+}
+
 /** A bar filled to this share of its width. */
 export function bar(share, kind = "") {
   const fill = make("span", { className: `fill ${kind}` });

@@ -10,12 +10,13 @@ export const current = () => sessionStorage.getItem(NAME);
 /**
  * Prompt for a key, once for all requests that wait for it.
  * @param {string|null} rejected the key that the service rejected
+ * @param {string} reason what the key is not enough for; without it, the key is forgotten
  * @returns {Promise<boolean>} whether there is a new key to try
  */
-export function ask(rejected) {
+export function ask(rejected, reason = "") {
   if (current() !== rejected) return Promise.resolve(true);
-  sessionStorage.removeItem(NAME);
-  asking ??= prompt(rejected).finally(() => {
+  if (!reason) sessionStorage.removeItem(NAME);
+  asking ??= prompt(reason || (rejected && "The gateway rejected this key.")).finally(() => {
     asking = null;
   });
   return asking;
@@ -31,17 +32,17 @@ export function install() {
   });
 }
 
-function prompt(rejected) {
+function prompt(reason) {
   const dialog = byId("key-dialog");
   const input = byId("key");
-  byId("key-reason").textContent = rejected ? "The gateway rejected this key." : "";
+  byId("key-reason").textContent = reason ?? "";
   input.value = "";
   input.setCustomValidity("");
   return new Promise((resolve) => {
     const finish = (found) => {
       if (dialog.open) dialog.close();
       listening.abort();
-      byId("forget-key").hidden = !found;
+      byId("forget-key").hidden = !current();
       resolve(found);
     };
     const listening = new AbortController();

@@ -1,0 +1,146 @@
+/** What a training found out: accuracy, warnings, confusion matrix, worst photos. */
+
+import { make } from "./dom.js";
+import { percent } from "./format.js";
+import { Grid } from "./grid.js";
+import * as lesson from "./lesson.js";
+
+const whole = (share) => `${Math.round(share * 100)}`;
+const orUnknown = (share) => (share === null ? "unknown" : percent(share));
+const count = (number, one, many) => `${number} ${number === 1 ? one : many}`;
+
+/** Elements for a report. */
+export const findings = (report) =>
+  [
+    accuracy(report),
+    list("Warnings", report.warnings),
+    worst(report.worst),
+    confusion(report),
+    classes(report),
+    list(
+      "Skipped",
+      report.skipped.map(({ file, reason }) => `${file}: ${reason}`),
+    ),
+    details(report),
+  ].filter(Boolean);
+
+function accuracy({ accuracy: right, interval, photos }) {
+  if (right === null) return null; // a warning says why
+  const [low, high] = interval.map(whole);
+  return make(
+    "p",
+    { className: "accuracy" },
+    make("b", {}, percent(right)),
+    ` of ${photos} held-out photos right (95 % interval ${low} to ${high} %)`,
+  );
+}
+
+function list(title, lines) {
+  if (!lines.length) return null;
+  const items = lines.map((line) => make("li", {}, line));
+  return make("div", {}, make("h3", {}, title), make("ul", { className: "notes" }, ...items));
+}
+
+/** The photos that came out wrong with the most certainty, if they are still there. */
+function worst(photos) {
+  const shown = photos.flatMap(({ file, label, predicted, probability }) => {
+    const example = lesson.current().examples.find(({ id }) => file.includes(id));
+    const caption = `${label} → ${predicted} ${percent(probability)}`;
+    return example ? [{ ...lesson.asImage(example), caption }] : [];
+  });
+  if (!shown.length) return null;
+  const grid = new Grid("Wrong and sure");
+  grid.show(shown);
+  grid.element.classList.add("large");
+  return make(
+    "div",
+    {},
+    make("h3", {}, "Wrong and sure"),
+    make("p", { className: "hint" }, "Often the label is wrong. Select photos to move or delete them."),
+    grid.element,
+  );
+}
+
+function confusion({ labels, confusion: rows }) {
+  if (!rows) return null;
+  const cell = (number, row, column) => {
+    const made = make("td", { className: row === column ? "right" : "wrong" }, number || "·");
+    const share = number / Math.max(1, sum(rows[row]));
+    made.style.setProperty("--share", share.toFixed(3));
+    return made;
+  };
+  const heading = (label) => make("th", { scope: "col" }, make("span", { title: label }, label));
+  const table = make(
+    "table",
+    { className: "confusion" },
+    make("caption", {}, "Held-out photos: their class by row, the answer by column"),
+    make("thead", {}, make("tr", {}, make("td"), ...labels.map(heading))),
+    make(
+      "tbody",
+      {},
+      ...rows.map((numbers, row) =>
+        make(
+          "tr",
+          {},
+          make("th", { scope: "row", title: labels[row] }, labels[row]),
+          ...numbers.map((number, column) => cell(number, row, column)),
+        ),
+      ),
+    ),
+  );
+  return scroll("Confusion matrix", table);
+}
+
+function classes({ classes: rows }) {
+  const headings = ["Class", "Photos", "Right", "Unknown if not taught"];
+  const table = make(
+    "table",
+    {},
+    make(
+      "thead",
+      {},
+      make("tr", {}, ...headings.map((text, at) => make("th", { scope: "col", className: at ? "number" : "" }, text))),
+    ),
+    make(
+      "tbody",
+      {},
+      ...rows.map(({ label, photos, recall, rejected_when_left_out: rejected }) =>
+        make(
+          "tr",
+          {},
+          make("th", { scope: "row" }, label),
+          ...[photos, orUnknown(recall), orUnknown(rejected)].map((text) =>
+            make("td", { className: "number" }, text),
+          ),
+        ),
+      ),
+    ),
+  );
+  return scroll("Classes", table);
+}
+
+const scroll = (title, table) =>
+  make(
+    "div",
+    {},
+    make("h3", {}, title),
+    make("div", { className: "scroll", tabIndex: 0, role: "region", "aria-label": title }, table),
+  );
+
+function details(report) {
+  const groups = report.near_duplicates;
+  const forms = report.forms.map(({ base, accuracy: right }) => `${base} ${orUnknown(right)}`);
+  const lines = [
+    `${count(report.photos, "photo", "photos")} in ${report.seconds.toFixed(1)} s on ${report.base}.`,
+    forms.length > 1 ? `Held-out photos right by form: ${forms.join(", ")}; the first one serves.` : "",
+    report.calibration_error === null
+      ? ""
+      : `Calibration error ${percent(report.calibration_error)}.`,
+    groups.length
+      ? `${count(groups.length, "group", "groups")} of near-duplicates with ${sum(groups.map((one) => one.length))} photos; each group counts as one when photos are held out.`
+      : "",
+  ];
+  return make("p", { className: "hint" }, lines.filter(Boolean).join(" "));
+}
+
+const sum = (numbers) => numbers.reduce((all, one) => all + one, 0);

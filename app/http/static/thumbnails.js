@@ -1,0 +1,57 @@
+/** Small images, loaded when they come into view. Requests carry the key, so `src` cannot load them. */
+
+import { ask } from "./api.js";
+import { make } from "./dom.js";
+
+const PIXELS = 192; // of the shorter side: sharp on dense screens
+const small = new Map(); // path -> promise of an address of a small image
+
+const seen = new IntersectionObserver(
+  (entries) => {
+    for (const { target, isIntersecting } of entries) {
+      if (!isIntersecting) continue;
+      seen.unobserve(target);
+      show(target);
+    }
+  },
+  { rootMargin: "200px" },
+);
+
+/** An image element for what is at a path of the service. */
+export function thumbnail(path) {
+  const made = make("img", { alt: "", "data-path": path });
+  seen.observe(made);
+  return made;
+}
+
+/** Use an image that is here already, instead of requesting it. */
+export function keep(path, image) {
+  if (!small.has(path)) small.set(path, shrink(image));
+}
+
+async function show(image) {
+  const { path } = image.dataset;
+  if (!small.has(path))
+    small.set(
+      path,
+      ask(path)
+        .then((response) => response.blob())
+        .then(shrink),
+    );
+  try {
+    image.src = await small.get(path);
+  } catch {
+    small.delete(path); // it may be gone, or of a format that this browser cannot show
+    image.classList.add("unseen");
+  }
+}
+
+async function shrink(blob) {
+  const whole = await createImageBitmap(blob);
+  const scale = Math.min(1, PIXELS / Math.min(whole.width, whole.height));
+  const size = { width: Math.ceil(whole.width * scale), height: Math.ceil(whole.height * scale) };
+  const canvas = make("canvas", size);
+  canvas.getContext("2d").drawImage(whole, 0, 0, size.width, size.height);
+  whole.close();
+  return URL.createObjectURL(await new Promise((done) => canvas.toBlob(done, "image/jpeg", 0.85)));
+}
