@@ -117,6 +117,30 @@ class ModelInUse(RequestError, status=409, type="model-in-use"):
     """Heads of other models read this model's embeddings."""
 
 
+class BadName(RequestError, status=422, type="bad-name"):
+    """A head or a label cannot have this name."""
+
+
+class NameTaken(RequestError, status=409, type="name-taken"):
+    """Another model of the store has the name."""
+
+
+class TrainingRuns(RequestError, status=409, type="training"):
+    """A head is being trained; another one cannot be, nor can that one be changed as a whole."""
+
+
+class CannotTrain(RequestError, status=422, type="cannot-train"):
+    """The examples do not suffice for a head, or the training failed; the old head serves."""
+
+
+class NothingToUndo(RequestError, status=409, type="nothing-to-undo"):
+    """No head was served before the last training."""
+
+
+class StorageFull(RequestError, status=507, type="storage-full"):
+    """The examples are at their limit, or the disk is full; nothing was kept."""
+
+
 class NotFound(RequestError, status=404, type="not-found"):
     """No resource exists at this path."""
 

@@ -55,6 +55,16 @@ class Settings(BaseSettings):
         "`http://collector:4318`. Needs the extra `otel`.",
     )
     store: Path = Field(Path("models/store"), description="Folder of the .onnx files to serve.")
+    heads: Path | None = Field(
+        None,
+        description="Writable folder for examples and heads that are taught over HTTP; its heads "
+        "are served beside the store. Without it /heads is disabled.",
+    )
+    heads_limit_bytes: int = Field(
+        500 * 10**6,
+        ge=1024,
+        description="Maximum bytes of all examples in `heads`; more is a 507.",
+    )
     models: Names = Field((), description="Names of the models to load; empty means all.")
     default_model: str = Field(
         "",
@@ -197,8 +207,8 @@ class Settings(BaseSettings):
     api_keys_file: Path | None = Field(None, description="File with an API key on each line.")
     admin_key: SecretStr | None = Field(
         None,
-        description="Key for POST /models/reload and /models/measure, and for loading models over "
-        "the Open Inference Protocol; without it they are disabled.",
+        description="Key for POST /models/reload and /models/measure, for /heads, and for loading "
+        "models over the Open Inference Protocol; without it they are disabled.",
     )
     page: bool = Field(True, description="Serve the web page at / and the API reference at /docs.")
     cors_origins: Names = Field(
@@ -229,6 +239,12 @@ class Settings(BaseSettings):
     def strip(cls, value: Any) -> Any:
         """Strip the line end of a secrets file, which no header could send."""
         return value.strip() if isinstance(value, str) else value
+
+    @field_validator("heads", mode="before")
+    @classmethod
+    def disable_if_empty(cls, value: Any) -> Any:
+        """Take empty text, as compose passes it, for no folder, not for the current one."""
+        return None if value == "" else value
 
     @field_validator("store", "host", mode="before")
     @classmethod
@@ -271,6 +287,8 @@ class Settings(BaseSettings):
                 f"drain_s ({self.drain_s:g}) is more than stop_timeout_s "
                 f"({self.stop_timeout_s:g}), so every stop would be cut short"
             )
+        if self.heads and self.heads.absolute() == self.store.absolute():
+            raise ValueError(f"heads and store are both {self.heads}; choose different folders")
         if self.port and self.port == self.grpc_port:
             raise ValueError(f"port and grpc_port are both {self.port}; choose different ports")
         if (self.tls_cert is None) != (self.tls_key is None):

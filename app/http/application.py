@@ -90,6 +90,8 @@ class Application:
         finally:
             for task in tasks:
                 task.cancel()
+            if "api" in vars(self):
+                self.api.state.heads.close()
             opened.close()
 
 

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from app.errors import DamagedImage, InternalError, OutOfMemory, RequestError, UnsupportedFormat
 from app.images.helper_protocol import ANSWER, ERRORS, MAX_TEXT_BYTES, PIXELS, READY, Job
 from app.images.limits import ImageLimits
+from app.system.child_environment import child_environment
 
 log = logging.getLogger(__name__)
 
@@ -30,8 +31,6 @@ READ_BYTES = 2**18
 # With 64 kB, both processes take 40 turns for an uncompressed photo and three for its pixels.
 PIPE_BYTES = 2**20
 SLACK_BYTES = 16 * 2**20  # of address space, for Python and the C library
-# Secrets stay here: what the helper decodes may take it over.
-PASSED_ON = ("PYTHON", "LD_", "LC_", "LANG", "MALLOC_", "COVERAGE_", "PATH", "TZ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,10 +128,6 @@ class HelperProcess:
 
     def _start(self, abandoned: Callable[[], bool]) -> subprocess.Popen[bytes]:
         """Start a process and wait until it is ready."""
-        environment = {
-            name: text for name, text in os.environ.items() if name.startswith(PASSED_ON)
-        }
-        environment["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))
         with self._lock:
             if self._closed:
                 raise Abandoned
@@ -143,7 +138,7 @@ class HelperProcess:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,  # libtiff and libjpeg write to it
                 bufsize=0,
-                env=environment,
+                env=child_environment(),  # without secrets: an image may take the helper over
             )
         assert process.stdin is not None  # noqa: S101  PIPE above; for mypy
         assert process.stdout is not None  # noqa: S101  as well

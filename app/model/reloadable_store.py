@@ -10,7 +10,7 @@ from app.model.files import file_stem, stamp
 from app.model.head_model import HeadModel
 from app.model.model import Model
 from app.model.store import Served, Store
-from app.model.store_folder import Loaded, duplicate
+from app.model.store_folder import Loaded, duplicate, without_folder
 from app.system import memory
 
 log = logging.getLogger(__name__)
@@ -58,7 +58,7 @@ class ReloadableStore(Store):
                     fresh = True
                     self._check_unique(entry, after, paths)
             except ModelFileError as error:
-                broken[path.name] = _without_folder(error, path)
+                broken[path.name] = without_folder(error, path)
                 log.error("Not loaded: %s", error)
                 entry, fresh = known, False
             del known  # or it would stay in memory beside its successor
@@ -189,8 +189,3 @@ def _base_changed(entry: Loaded, entries: Mapping[str, Loaded]) -> bool:
 
 def _base_of(model: Model) -> Model | None:
     return model.base if isinstance(model, HeadModel) else None
-
-
-def _without_folder(error: ModelFileError, path: Path) -> str:
-    """The reason without paths: clients read it and must not learn the folders of this machine."""
-    return str(error).removeprefix(f"{path}: ").replace(str(path), path.name)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from app.errors import UnknownModel
 from app.model.forms import Default
 from app.model.model import Model
-from app.model.store_folder import Load, Loaded, Selection, StoreFolder, duplicate
+from app.model.store_folder import Load, Loaded, Selection, StoreFolder
 from app.system import memory
 
 log = logging.getLogger(__name__)
@@ -39,14 +39,7 @@ class Store:
         """
         self._folder = StoreFolder(selection, load)
         self.broken: dict[str, str] = {}
-        entries: dict[str, Loaded] = {}
-        paths = self._folder.read()
-        lazy = self._folder.lazy(paths)
-        for path in paths:
-            entry = self._folder.load(path, entries, lazy=path == lazy)
-            if entry.model.name in entries:
-                raise duplicate(entry)
-            entries[entry.model.name] = entry
+        entries = self._folder.load_all(self.broken)
         self._served = Served(entries, self._folder.choose_default(entries))
         missing = bool(selection.default) and selection.default not in entries
         log.log(

@@ -1,5 +1,6 @@
 """The files of the store's folder: which of them are served, and how one is loaded."""
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from app.model.lazy_model import LazyModel
 from app.model.model import Model
 from app.model.self_test import obstacle as self_test
 
+log = logging.getLogger(__name__)
 AUTO = "auto"  # requests use it in place of a model's name, so no model can have it
 Load = Callable[[Path], Model]
 
@@ -32,7 +34,7 @@ class Selection:
     """What the settings say about the store; `app.model.forms` explains the default.
 
     The form of the default model that does not answer is loaded when it is first used, unless
-    `both_forms`.
+    `both_forms`. `heads` is a folder of more heads, whose files never stop the start.
     """
 
     folder: Path
@@ -41,6 +43,7 @@ class Selection:
     allow_untrained: bool = False
     both_forms: bool = False
     int8_obstacle: str | None = None
+    heads: Path | None = None
 
 
 class StoreFolder:
@@ -53,10 +56,10 @@ class StoreFolder:
         self._loading = Lock()  # onnxruntime does not guarantee that opening is thread-safe
         self._added: set[str] = set()  # stems of files
         self._removed: set[str] = set()
-        self._seen = read_stamps(selection.folder)
+        self._seen = self._stamps()
 
     def changed(self) -> bool:
-        return read_stamps(self.selection.folder) != self._seen
+        return self._stamps() != self._seen
 
     def read(self) -> list[Path]:
         """Read the folder again: the files to serve, in order.
@@ -64,20 +67,20 @@ class StoreFolder:
         Raises:
             ModelFileError: the folder cannot be read, is empty, or lacks a selected file.
         """
-        self._seen = read_stamps(self.selection.folder)
-        wanted = find_files(self.selection.folder, self.selection.names)
+        self._seen = self._stamps()
+        wanted = find_files(self.selection.folder, self.selection.names) + self._taught()
         for path in self.files():
             if file_stem(path) in self._added and path not in wanted:
                 wanted.append(path)
         return [path for path in wanted if file_stem(path) not in self._removed]
 
     def files(self) -> list[Path]:
-        """Every model file of the folder.
+        """Every model file of the folder, and every head of the folder `heads`.
 
         Raises:
             ModelFileError: the folder cannot be read or is empty.
         """
-        return find_files(self.selection.folder)
+        return find_files(self.selection.folder) + self._taught()
 
     def add(self, path: Path) -> None:
         """Serve this file after every reload, whether it is selected or not."""
@@ -155,9 +158,50 @@ class StoreFolder:
         entries[default.name].model.load()
         return default
 
+    def load_all(self, broken: dict[str, str]) -> dict[str, Loaded]:
+        """Load every file to serve at the start, one after another.
+
+        A head of the folder `heads` that cannot be loaded is added to `broken`: a new base must not
+        keep the service from starting.
+
+        Raises:
+            ModelFileError: a file of the store cannot be loaded, or two have the same model.
+        """
+        entries: dict[str, Loaded] = {}
+        paths = self.read()
+        lazy = self.lazy(paths)
+        for path in paths:
+            try:
+                entry = self.load(path, entries, lazy=path == lazy)
+                if entry.model.name in entries:
+                    raise duplicate(entry)
+            except ModelFileError as error:
+                if path.parent != self.selection.heads:
+                    raise
+                log.error("Not loaded: %s", error)
+                broken[path.name] = without_folder(error, path)
+                continue
+            entries[entry.model.name] = entry
+        return entries
+
+    def _taught(self) -> list[Path]:
+        """The heads of the folder `heads`; none if it does not exist yet."""
+        return [path for path in self._stamps_of_heads() if is_head(path)]
+
+    def _stamps(self) -> dict[Path, FileStamp]:
+        return read_stamps(self.selection.folder) | self._stamps_of_heads()
+
+    def _stamps_of_heads(self) -> dict[Path, FileStamp]:
+        return read_stamps(self.selection.heads) if self.selection.heads else {}
+
     def _open(self, path: Path) -> Model:
         with self._loading:
             return self._load(path)
+
+
+def without_folder(error: ModelFileError, path: Path) -> str:
+    """The reason without paths: clients read it and must not learn the folders of this machine."""
+    return str(error).removeprefix(f"{path}: ").replace(str(path), path.name)
 
 
 def duplicate(entry: Loaded) -> ModelFileError:

@@ -220,8 +220,16 @@ INFO: dict[str, Any] = {
 
 # The detail of each kind of problem, by its type.
 DETAILS = {
+    "bad-name": (
+        "'Gate 1' cannot be the name of a head: up to 100 lower-case letters, digits, `.`, `_` and "
+        "`-` can, with a letter or digit first."
+    ),
     "bad-query": "resolution: mobilenet_v2_1.0_224 supports 96 to 512 in steps of 32, not 100.",
     "bad-request": "The multipart body ends before its closing boundary.",
+    "cannot-train": (
+        "The number of labels with examples is 1; at least 2 are needed. Add examples of another "
+        "one, such as `none` for other things that the camera sees."
+    ),
     "damaged-image": "The JPEG image is cut off before its last pixel.",
     "deadline-exceeded": (
         "The deadline of 5 ms passed: workers started 3 of 32 images within 4 ms."
@@ -233,7 +241,10 @@ DETAILS = {
         "(mobilenet_v2_1.0_224@96)."
     ),
     "image-too-small": "The image has 1 x 1 pixels; the minimum side is 8.",
+    "name-taken": f"The store already has a model {MODEL!r}. Choose another name.",
     "not-an-image": NOT_AN_IMAGE.detail,
+    "not-found": "No head 'gate' was taught over HTTP. There are no heads.",
+    "nothing-to-undo": "No head gate was served before the last training.",
     "out-of-memory": (
         "Not enough memory to decode this PNG image right now. "
         "Retry later or send fewer images at once."
@@ -241,10 +252,15 @@ DETAILS = {
     "overloaded": "Queue full: 64 of 64 images waiting.",
     "slow-body": "The body did not arrive within 10000 ms.",
     "stopping": "The service is shutting down; retry on another instance.",
+    "storage-full": (
+        "The examples have 499990000 of 500000000 bytes (heads_limit_bytes). Delete examples that "
+        "you no longer need."
+    ),
     "store-unusable": "Cannot read the store. The server's log has the reason.",
     "too-many-bytes": "The body is larger than the limit of 25165824 bytes.",
     "too-many-images": "33 images in one request; the maximum is 32.",
     "too-many-pixels": "The PNG image declares 20000 x 20000 pixels; the maximum is 100000000.",
+    "training": "porch is being trained. Train gate after it.",
     "unauthorized": "Send an API key as `Authorization: Bearer KEY` or `X-API-Key: KEY`.",
     "unknown-capture": "No kept image has the id '20261130T120000000000Z'. See GET /captures.",
     "unknown-model": f"Unknown model 'mobilenet_v3'. Loaded models: {MODEL}.",

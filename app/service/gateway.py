@@ -110,6 +110,7 @@ def open_gateway(settings: Settings) -> Gateway:
         allow_untrained=settings.allow_untrained,
         both_forms=settings.both_forms,
         int8_obstacle=providers.int8_obstacle() or int8_obstacle(),
+        heads=settings.heads,
     )
     graphs = GraphCache(settings.store) if settings.cache else None
     load = partial(

@@ -16,6 +16,15 @@ def sync_and_rename(part: Path, path: Path) -> Path:
     return part.replace(path)
 
 
+def sync_folder(folder: Path) -> None:
+    """Flush the names in a folder to disk, so that files renamed in it survive a power cut."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
 @contextmanager
 def atomic_write(path: Path) -> Iterator[IO[bytes]]:
     """A temporary file that replaces `path` when the block ends and is deleted if it fails.

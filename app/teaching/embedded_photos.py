@@ -60,3 +60,11 @@ def check_label(text: str) -> str:
             f"{shown} cannot be a label: it needs 1 to {MAX_LABEL_LETTERS} printable characters."
         )
     return text
+
+
+def too_few_labels(labels: int) -> str:
+    """What to do with examples of so few labels."""
+    return (
+        f"The number of labels with examples is {labels}; at least 2 are needed. Add examples of "
+        "another one, such as `none` for other things that the camera sees."
+    )

@@ -11,9 +11,10 @@ from pydantic.json_schema import models_json_schema
 
 from app import __version__
 from app.http import error_responses
-from app.http.routes import health, metrics, models, oip, page, predict
+from app.http.routes import heads, health, metrics, models, oip, page, predict
 from app.oip.schemas import InferenceRequest
 from app.settings import Settings
+from app.training.taught_heads import LazyHeads
 
 DESCRIPTION = (
     "Classifies images with MobileNetV1 and MobileNetV2 on the machine next to the camera. "
@@ -46,8 +47,9 @@ def make_api(settings: Settings) -> FastAPI:
         redirect_slashes=False,  # a path with an extra slash is unknown, like any other
     )
     api.add_api_route("/openapi.json", encoded_once(api), include_in_schema=False)
+    api.state.heads = LazyHeads()
     error_responses.install(api, "/docs" if settings.page else "/openapi.json")
-    for resource in (predict, models, oip, health, metrics):
+    for resource in (predict, models, heads, oip, health, metrics):
         api.include_router(resource.router)
     if settings.page:
         api.include_router(page.router)

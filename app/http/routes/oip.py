@@ -1,19 +1,16 @@
 """/v2: the Open Inference Protocol over HTTP, for clients of Triton and KServe."""
 
-import asyncio
 from collections.abc import Mapping
 from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import JSONResponse, Response
-from starlette.requests import ClientDisconnect
 
 from app.errors import (
     CLASSIFICATION_ERRORS,
     BadQuery,
     BadRequest,
-    ClientGone,
     Forbidden,
     LastModel,
     ModelInUse,
@@ -26,6 +23,7 @@ from app.errors import (
 from app.http import asgi_request
 from app.http.error_responses import documented
 from app.http.routes.predict import BINARY, DEADLINE
+from app.http.routes.short_body import read_short_body
 from app.http.routes.state import Current, CurrentRecord
 from app.model.model import Model
 from app.oip import examples, metadata, repository, rest_codec, schemas
@@ -38,7 +36,6 @@ from app.service.gateway import Gateway
 
 documented_errors = partial(documented, path=OIP, details=DETAILS | examples.DETAILS)
 errors_with_key = partial(documented_errors, Unauthorized)  # all routes except health
-MAX_OPTIONS_BYTES = 64 * 1024
 MODEL = "/models/{name}"
 INFER_BODY = {
     "description": "JSON, which raw tensors may follow, or one encoded image with the header "
@@ -216,24 +213,8 @@ async def _parameters(request: Request, gateway: Gateway) -> Mapping[str, Any]:
 
 async def _options(request: Request, gateway: Gateway, known: str) -> Mapping[str, Any]:
     """The JSON object of a request, or {} for an empty body; `known` is its only key."""
-    limit_ms = gateway.settings.deadline_ms
-    try:
-        async with asyncio.timeout(limit_ms / 1000):
-            body = await _short_body(request)
-    except ClientDisconnect:
-        raise ClientGone("The client left before its body was complete.") from None
-    except TimeoutError:
-        raise SlowBody(f"The body did not arrive within {limit_ms:g} ms.") from None
+    body = await read_short_body(request, gateway.settings.deadline_ms)
     options = read_short(body or b"{}")
     if options is None or options.keys() - {known}:
         raise BadRequest(f"The body must be empty or a JSON object with no key but {known!r}.")
     return options
-
-
-async def _short_body(request: Request) -> bytes:
-    body = b""
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > MAX_OPTIONS_BYTES:
-            raise BadRequest(f"The body is longer than {MAX_OPTIONS_BYTES} bytes.")
-    return body

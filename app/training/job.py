@@ -1,0 +1,42 @@
+"""What a training is told, as JSON: the examples, their embeddings' folder, and the base models."""
+
+from pathlib import Path
+
+from pydantic import BaseModel
+
+from app.card.card import ModelCard
+
+CANNOT_TEACH = 3  # status of the process
+
+
+class TrainingRecord(BaseModel, frozen=True, extra="forbid"):
+    """A frozen part of the job."""
+
+
+class TrainingForm(TrainingRecord):
+    """A form of the base: its card and the hash of its file."""
+
+    card: ModelCard
+    sha256: str
+
+
+class TrainingJob(TrainingRecord):
+    """What the child process reads from its standard input.
+
+    examples  id and label of each
+    skipped   id and reason of examples that have no embedding
+    """
+
+    name: str
+    folder: Path
+    target: Path
+    views: int
+    forms: tuple[TrainingForm, ...]
+    examples: tuple[tuple[str, str], ...]
+    skipped: tuple[tuple[str, str], ...]
+
+
+class TrainingFailure(TrainingRecord):
+    """What the child process says if the examples cannot be taught."""
+
+    reason: str
