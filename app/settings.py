@@ -199,6 +199,31 @@ class Settings(BaseSettings):
     stop_timeout_s: float = Field(
         20, gt=0, description="On SIGTERM, exit after this time even if requests are unfinished."
     )
+    capture: Path | None = Field(
+        None,
+        description="Writable folder in which to keep images that a model is unsure of, to label "
+        "them later. Without it no image is stored.",
+    )
+    capture_below: float = Field(
+        0.5,
+        ge=0,
+        le=1,
+        description="Keep an image if its highest probability is below this; 0 disables it.",
+    )
+    capture_unknown: bool = Field(
+        True, description="Keep an image if a taught head answers `unknown`."
+    )
+    capture_audit_rate: float = Field(
+        0, ge=0, le=1, description="Share of all other images to keep, at random."
+    )
+    capture_limit_bytes: int = Field(
+        200 * 10**6,
+        ge=10**6,
+        description="Maximum bytes of all kept images; beyond it the oldest are deleted.",
+    )
+    capture_max_age_h: float = Field(
+        168, gt=0, le=87_600, description="Hours after which a kept image is deleted."
+    )
     api_keys: Secrets = Field(
         (),
         description="Accepted API keys. Empty disables authentication. Health checks and the files "
@@ -207,8 +232,8 @@ class Settings(BaseSettings):
     api_keys_file: Path | None = Field(None, description="File with an API key on each line.")
     admin_key: SecretStr | None = Field(
         None,
-        description="Key for POST /models/reload and /models/measure, for /heads, and for loading "
-        "models over the Open Inference Protocol; without it they are disabled.",
+        description="Key for POST /models/reload and /models/measure, for /heads and /captures, and "
+        "for loading models over the Open Inference Protocol; without it they are disabled.",
     )
     page: bool = Field(True, description="Serve the web page at / and the API reference at /docs.")
     cors_origins: Names = Field(
@@ -240,7 +265,7 @@ class Settings(BaseSettings):
         """Strip the line end of a secrets file, which no header could send."""
         return value.strip() if isinstance(value, str) else value
 
-    @field_validator("heads", mode="before")
+    @field_validator("heads", "capture", mode="before")
     @classmethod
     def disable_if_empty(cls, value: Any) -> Any:
         """Take empty text, as compose passes it, for no folder, not for the current one."""

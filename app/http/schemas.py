@@ -3,13 +3,16 @@
 Units are part of the field names. Fields may be added, but never change their meaning.
 """
 
+from datetime import datetime
 from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
+from app.capture.folder import Reason
 from app.card.accuracy import Basis, figure_at
 from app.card.card import Family, LayerRow, ModelCard, Precision
 from app.card.variant import Variant
+from app.inference.results import ClassScore
 from app.inference.timings import Measured
 from app.model.model import State
 from app.request import examples
@@ -23,6 +26,34 @@ class LayersQuery(BaseModel, extra="forbid"):
     resolution: int | None = Field(
         None, description="Resolution of the model's input. Default: the trained one."
     )
+
+
+class CapturesQuery(BaseModel, extra="forbid"):
+    """The query of a request for kept images."""
+
+    limit: int = Field(100, ge=1, le=1000, description="Maximum number of images in the answer.")
+    before: str = Field("", description="Only images before this id: the last one of a page.")
+
+
+class KeptImage(Wire):
+    """A kept image without its bytes."""
+
+    id: str
+    created: datetime
+    model: str = Field(description="The model that answered; of several heads the one in question.")
+    reason: Reason = Field(
+        description="`unknown` to a head, `uncertain` (below `capture_below`), or kept at random."
+    )
+    predictions: list[ClassScore] = Field(description="What the model answered.")
+    bytes: int = Field(description="Size of the image's file.")
+
+
+class CaptureList(Wire, json_schema_extra=with_example(examples.CAPTURES)):
+    """Kept images, the newest first."""
+
+    captures: list[KeptImage]
+    bytes: int = Field(description="Size of all kept images with their records.")
+    limit_bytes: int
 
 
 class KnownAccuracy(Wire):

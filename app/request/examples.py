@@ -43,6 +43,20 @@ TINY_PNG = (
 )
 PREDICT_BODY = {"images": [TINY_PNG, f"data:image/png;base64,{TINY_PNG}"]}
 
+CAPTURES: dict[str, Any] = {
+    "captures": [
+        {
+            "id": "20261130T120000000000Z",
+            "created": "2026-11-30T12:00:00Z",
+            "model": MODEL,
+            "reason": "uncertain",
+            "predictions": [{"class_id": 281, "label": "tabby", "probability": 0.4127}],
+            "bytes": 48211,
+        }
+    ],
+    "bytes": 48433,
+    "limit_bytes": 200000000,
+}
 MODEL_SUMMARY: dict[str, Any] = {
     "name": MODEL,
     "default": True,

@@ -35,6 +35,8 @@ from app.telemetry.metrics import Metrics
 from app.telemetry.request_log import RequestLog
 
 if TYPE_CHECKING:
+    from app.capture.folder import CaptureFolder
+    from app.capture.writer import CaptureWriter
     from app.telemetry.tracing import Tracing
 
 
@@ -61,6 +63,12 @@ class Gateway:
     wide_session: WideSession
     auto_by_default: bool  # whether `auto` is the default model
     tracing: "Tracing | None" = None
+    capture_writer: "CaptureWriter | None" = None
+
+    @property
+    def captures(self) -> "CaptureFolder | None":
+        """The kept images, if the settings ask for them."""
+        return self.capture_writer.folder if self.capture_writer else None
 
     @property
     def default_model(self) -> str:
@@ -87,6 +95,8 @@ class Gateway:
         self.measurer.stop()
         self.helper.close()
         self.scheduler.close()
+        if self.capture_writer:
+            self.capture_writer.close()
         self.request_log.write()
         if self.tracing:
             self.tracing.close()
@@ -97,7 +107,7 @@ def open_gateway(settings: Settings) -> Gateway:
 
     Raises:
         SettingError: the settings require a provider that this onnxruntime lacks, or traces
-            although OpenTelemetry is not installed.
+            although OpenTelemetry is not installed, or captures in a folder that cannot be used.
         ModelFileError: a model cannot be served; the text names the file and the reason.
     """
     pillow_settings.configure()
@@ -152,6 +162,19 @@ def open_gateway(settings: Settings) -> Gateway:
         ),
     )
     metrics = Metrics()
+    classifier, capture_writer = open_classifier(
+        settings,
+        metrics,
+        Classifier(
+            limits,
+            settings.reduced_decode,
+            batcher,
+            timings,
+            decode_memory,
+            helper,
+            scheduler.take_all_cores,
+        ),
+    )
     tracing = open_tracing(settings)
     chooser = Chooser(
         store,
@@ -168,15 +191,7 @@ def open_gateway(settings: Settings) -> Gateway:
         cores=cores,
         store=store,
         scheduler=scheduler,
-        classifier=Classifier(
-            limits,
-            settings.reduced_decode,
-            batcher,
-            timings,
-            decode_memory,
-            helper,
-            scheduler.take_all_cores,
-        ),
+        classifier=classifier,
         helper=helper,
         body_quota=BodyQuota(settings.max_inflight_bytes, settings.max_body_bytes),
         parse_turns=ParseTurns(),
@@ -191,7 +206,26 @@ def open_gateway(settings: Settings) -> Gateway:
         wide_session=wide_session,
         auto_by_default=auto_by_default,
         tracing=tracing,
+        capture_writer=capture_writer,
     )
+
+
+def open_classifier(
+    settings: Settings, metrics: Metrics, plain: Classifier
+) -> "tuple[Classifier, CaptureWriter | None]":
+    """The classifier, and what keeps images for it if the settings ask for that.
+
+    Raises:
+        SettingError: the folder cannot be used.
+    """
+    if settings.capture is None:
+        return plain, None
+    from app.capture.classifier import capturing  # not loaded where nothing is kept
+    from app.capture.rule import CaptureRule
+    from app.capture.writer import open_writer
+
+    writer = open_writer(settings.capture, settings, metrics.captures)
+    return capturing(plain, CaptureRule.from_settings(settings), writer), writer
 
 
 def open_tracing(settings: Settings) -> "Tracing | None":

@@ -84,6 +84,7 @@ class Metrics:
             "Images by model and outcome: ok, or the type of their error.",
             ("model", "outcome"),
         )
+        self.captures = self._counts("captures", "Images to keep by outcome.", ("outcome",))
         self.queue_seconds = self._times("queue", "Time until a worker took the image.")
         self.decode_seconds = self._times("decode", "Decoding, cropping and resizing.")
         self.inference_seconds = self._times("inference", "The run of the model.")
