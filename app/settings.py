@@ -232,8 +232,8 @@ class Settings(BaseSettings):
     api_keys_file: Path | None = Field(None, description="File with an API key on each line.")
     admin_key: SecretStr | None = Field(
         None,
-        description="Key for POST /models/reload and /models/measure, for /heads and /captures, and "
-        "for loading models over the Open Inference Protocol; without it they are disabled.",
+        description="Key for POST /models/reload and /models/measure, for /heads and /captures, "
+        "and for loading models over the Open Inference Protocol; without it they are disabled.",
     )
     page: bool = Field(True, description="Serve the web page at / and the API reference at /docs.")
     cors_origins: Names = Field(

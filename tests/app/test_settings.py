@@ -30,6 +30,7 @@ from tests.conftest import ROOT
 
 NAMES = list(Settings.model_fields)
 OTHERS = {
+    "capture_below": "0.25",
     "otlp_endpoint": "http://collector:4318",
     "grpc_port": "8001",
     "providers": "cpu",
