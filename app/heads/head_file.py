@@ -18,16 +18,15 @@ from app.heads.head import UNKNOWN, Head
 
 SUFFIX = ".head.npz"
 MAX_FILE_BYTES = 64 * 2**20
-ENTRIES = (
-    "bias",
-    "card",
-    "format",
-    "reference_scale",
-    "references",
-    "report",
-    "threshold",
-    "weights",
-)
+ARRAYS = {  # with the type and number of dimensions
+    "weights": ("float32", 2),
+    "bias": ("float32", 1),
+    "references": ("int8", 2),
+    "reference_scale": ("float32", 0),
+    "threshold": ("float32", 0),
+}
+MAX_VALUE = 1e15  # beyond, a product of vectors is no number in float32
+ENTRIES = sorted((*ARRAYS, "card", "format", "report"))
 FORMAT = 1
 
 
@@ -65,33 +64,36 @@ def read_head(path: Path) -> tuple[Head, str]:
                 raise ModelFileError(f"it has more than {MAX_FILE_BYTES} bytes")
             file.seek(0)
             with np.load(file, allow_pickle=False) as arrays_by_name:
-                if sorted(arrays_by_name.files) != sorted(ENTRIES):
+                if sorted(arrays_by_name.files) != ENTRIES:
                     raise ModelFileError(f"it has the entries {sorted(arrays_by_name.files)}")
-                arrays = {name: arrays_by_name[name] for name in ENTRIES}
+                # NumPy returns the bytes of what is no array.
+                arrays = {name: np.asarray(arrays_by_name[name]) for name in ENTRIES}
         except (OSError, ModelFileError):
             raise
         except Exception as error:  # numpy and zipfile raise many kinds for a damaged file
             raise ModelFileError(f"not a head: {error}") from error
-    if arrays["format"] != FORMAT:
+    if arrays["format"].tolist() != FORMAT:
         raise ModelFileError(f"its format is {arrays['format']}; this version reads {FORMAT}")
     return _head(arrays), _text(arrays["report"])
 
 
 def _head(arrays: dict[str, np.ndarray]) -> Head:
     card = parse_card(_text(arrays["card"]))
-    weights, bias = arrays["weights"], arrays["bias"]
-    references: Float32Array = arrays["references"].astype(np.float32) * arrays["reference_scale"]
-    shapes = [weights.ndim == references.ndim == 2, weights.dtype == bias.dtype == np.float32]
-    if not all(shapes) or bias.shape != weights.shape[:1]:
+    weights, bias, stored, scale, threshold = (arrays[name] for name in ARRAYS)
+    if (
+        any((str(arrays[name].dtype), arrays[name].ndim) != kind for name, kind in ARRAYS.items())
+        or (len(bias), stored.shape[1]) != weights.shape
+        or not all(np.abs(arrays[name]).max(initial=0) < MAX_VALUE for name in ARRAYS)
+        or not len(bias)
+    ):
         raise ModelFileError("the arrays of the head do not fit together")
-    if references.shape[1] != weights.shape[1] or not np.isfinite(weights).all():
-        raise ModelFileError("the arrays of the head do not fit together")
+    references: Float32Array = stored.astype(np.float32) * scale
     labels = len(bias) + (len(references) > 0)
     if len(card.labels) != labels or (len(references) > 0) != (card.labels[-1] == UNKNOWN):
         raise CardError(f"its model card has {len(card.labels)} labels for {labels} classes")
     if card.base_sha256 is None or len(card.origin.files) != 1:
         raise CardError("its model card names no base")
-    return Head(card, weights, bias, references, float(arrays["threshold"]))
+    return Head(card, weights, bias, references, float(threshold))
 
 
 def _text_array(text: str) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 import io
 import pickle
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -99,7 +100,18 @@ def test_a_pickle_is_never_loaded(head: Head, tmp_path: Path) -> None:
         ("weights", np.zeros((3, WIDTH), np.float32), "do not fit together"),
         ("weights", np.full((2, WIDTH), np.nan, np.float32), "do not fit together"),
         ("weights", np.zeros((2, WIDTH)), "do not fit together"),
+        ("weights", np.full((2, WIDTH), 3e38, np.float32), "do not fit together"),
+        ("bias", np.full(2, np.nan, np.float32), "do not fit together"),
         ("references", np.zeros((5, 7), np.int8), "do not fit together"),
+        ("references", np.zeros((5, WIDTH), [("a", "i1")]), "do not fit together"),
+        ("references", np.array([["text"]]), "do not fit together"),
+        ("reference_scale", np.float32(np.nan), "do not fit together"),
+        # Of this shape, the product with the references would take 27 GB.
+        ("reference_scale", np.ones((2**20, 1, 1), np.float32), "do not fit together"),
+        ("threshold", np.float32(np.nan), "do not fit together"),
+        ("threshold", np.zeros(3, np.float32), "do not fit together"),
+        ("threshold", np.array("text"), "do not fit together"),
+        ("format", np.ones(2), "its format is"),
         ("references", np.zeros((0, WIDTH), np.int8), "3 labels for 2 classes"),
         ("card", np.frombuffer(b"{}", np.uint8), "its model card is not valid"),
         ("card", np.zeros((2, 2)), "a text of the head is not UTF-8"),
@@ -111,6 +123,28 @@ def test_what_does_not_fit_is_rejected_by_name(
     path = _written(tmp_path / "gate.head.npz", _entries(head) | {name: value})
     with pytest.raises((ModelFileError, CardError), match=text):
         read_head(path)
+
+
+def test_a_head_without_classes_is_rejected(head: Head, tmp_path: Path) -> None:
+    card = head.card.model_copy(update={"labels": ("unknown",)})
+    empty = Head(card, head.weights[:0], head.bias[:0], head.references, head.threshold)
+    path = tmp_path / "gate.head.npz"
+    path.write_bytes(pack_head(empty, "{}"))
+    with pytest.raises(ModelFileError, match="do not fit together"):
+        read_head(path)
+
+
+def test_an_entry_that_is_no_array_is_rejected(head: Head, tmp_path: Path) -> None:
+    """NumPy returns the bytes of an entry that does not start like an array."""
+    path = tmp_path / "gate.head.npz"
+    with zipfile.ZipFile(io.BytesIO(pack_head(head, "{}"))) as packed:
+        parts = {entry: packed.read(entry) for entry in packed.namelist()}
+    for name in ("bias", "card", "format", "references", "threshold", "weights"):
+        with zipfile.ZipFile(path, "w") as archive:
+            for entry, data in parts.items():
+                archive.writestr(entry, b"hello" if entry == f"{name}.npy" else data)
+        with pytest.raises(ModelFileError):
+            read_head(path)
 
 
 def test_missing_entries_damage_and_size_are_rejected(head: Head, tmp_path: Path) -> None:
