@@ -22,6 +22,11 @@ class HeadGroup(Model):
     heads: tuple[HeadModel, ...]
 
     @property
+    def name(self) -> str:
+        """The card is the base's, so that metrics and times do not grow with choices of heads."""
+        return ",".join(head.name for head in self.heads)
+
+    @property
     def base(self) -> Model:
         return self.heads[0].base
 
@@ -73,11 +78,10 @@ def group_of(store: Store, names: str) -> HeadGroup:
         raise BadQuery(f"model: {other} is not a taught head; only heads can be named together.")
     if len({head.name for head in heads}) < len(heads) or len(heads) > MAX_HEADS:
         raise BadQuery(f"model: up to {MAX_HEADS} heads can be named, each once.")
-    if len({id(head.base) for head in heads}) > 1:
+    if len({head.card.base_sha256 for head in heads}) > 1:
         bases = ", ".join(f"{head.name} on {head.base.name}" for head in heads)
         raise BadQuery(f"model: heads named together need one base: {bases}.")
     base = heads[0].base
-    card = base.card.model_copy(update={"name": ",".join(head.name for head in heads)})
-    group = HeadGroup(card, base.file_bytes, None, heads)
+    group = HeadGroup(base.card, base.file_bytes, None, heads)
     group.wide = base.wide
     return group

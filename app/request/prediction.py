@@ -132,7 +132,7 @@ class PredictionRequest(AdmittedRequest):
         return choice
 
     def _use(self, choice: Choice) -> None:
-        self._choice, self.record.model = choice, choice.model.name
+        self._choice, self.record.model = choice, choice.model.card.name
 
 
 def _fail(error: RequestError, _: float) -> NoReturn:

@@ -1,5 +1,6 @@
 """A head of one's own over HTTP: listed, chosen by name, and never the default."""
 
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -86,6 +87,16 @@ def test_heads_on_one_base_are_answered_together(client: httpx.Client) -> None:
             assert found["probability"] == pytest.approx(wanted["probability"], abs=1e-5)
         assert len(head["predictions"]) == 2
     assert result["inference_ms"] > 0
+
+
+def test_metrics_count_heads_named_together_for_their_base(client: httpx.Client) -> None:
+    """Otherwise each order of each choice of heads would be kept, and published, for ever."""
+    for names in ("gate,porch", "porch,gate"):
+        assert client.post(f"/predict?model={names}", content=encode(chelsea())).status_code == 200
+    text = client.get("/metrics").text
+    counted = set(re.findall(r'gateway_images_total\{model="([^"]*)"', text))
+    assert SMALL_V2 in counted
+    assert counted <= {SMALL_V1, SMALL_V2, "gate", "porch"}
 
 
 def test_one_bad_image_of_several_has_its_error_in_its_place(client: httpx.Client) -> None:
