@@ -28,9 +28,10 @@ def group_near_duplicates(units: Float32Array, threshold: float = SAME_SCENE) ->
     """
     groups = np.arange(len(units))
     for begin in range(0, len(units), BLOCK):
-        similar = units[begin : begin + BLOCK] @ units.T >= threshold
-        for row, column in zip(*np.nonzero(similar), strict=True):
-            one, other = groups[begin + row], groups[column]
-            if one != other:
-                groups[groups == max(one, other)] = min(one, other)
+        for similar in units[begin : begin + BLOCK] @ units.T >= threshold:
+            found = groups[similar]
+            first = found.min(initial=len(units))
+            while len(found := found[found != first]):
+                groups[groups == found[0]] = first
+                found = found[found != found[0]]
     return groups

@@ -32,6 +32,21 @@ def test_groups_are_found_across_blocks() -> None:
     assert len(np.unique(groups)) == 1199
 
 
+def test_groups_are_the_connected_components() -> None:
+    """Found here by following the neighbours of each photo; an embedding of zeros has none."""
+    vectors = unit(np.random.default_rng(0).normal(size=(600, 3)).astype(np.float32))
+    vectors[7] = 0
+    neighbours = vectors @ vectors.T >= 0.996
+    expected = [-1] * 600
+    for first in range(600):
+        reached = [first] if expected[first] < 0 else []
+        for photo in reached:
+            expected[photo] = first
+            reached += [at for at in neighbours[photo].nonzero()[0].tolist() if at not in reached]
+    assert 50 < len(set(expected)) < 500
+    assert group_near_duplicates(vectors, 0.996).tolist() == expected
+
+
 def test_folds_keep_groups_whole_and_classes_in_proportion() -> None:
     targets = np.repeat([0, 1], (40, 20)).astype(np.intp)
     groups = np.arange(60)
