@@ -7,7 +7,7 @@ from pathlib import Path
 from app.errors import ModelFileError, SettingError
 from app.heads.head_file import SUFFIX as HEAD_SUFFIX
 from app.heads.head_file import read_head
-from app.model.files import find_files
+from app.model.files import file_stem, find_files
 from app.model.model import Model, load_model
 from app.model.store import Store
 from app.model.store_folder import AUTO, Selection, StoreFolder
@@ -44,7 +44,7 @@ def local_store(settings: Settings, name: str | None) -> Store:
         selection = replace(selection, names=(base, wanted))
     elif name is None:
         files = find_files(settings.store, settings.models)
-        stems = [path.stem for path in files]
+        stems = [file_stem(path) for path in files]
         if not wanted:  # both forms, of which the store loads the one that is needed
             forms = StoreFolder(selection, load_model).default_files(files)
             selection = replace(selection, names=tuple(path.stem for path in forms if path))

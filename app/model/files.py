@@ -81,7 +81,7 @@ def find_files(folder: Path, names: tuple[str, ...] = ()) -> list[Path]:
         ModelFileError: the folder cannot be read, has no .onnx file, or lacks a named one.
     """
     try:
-        found = {file_stem(path): path for path in model_files(folder)}
+        found = model_files(folder)
     except (FileNotFoundError, NotADirectoryError):
         raise ModelFileError(f"The store {folder} is not a folder. {_ADVICE}") from None
     except OSError as error:
@@ -89,13 +89,16 @@ def find_files(folder: Path, names: tuple[str, ...] = ()) -> list[Path]:
             f"Cannot read the store {folder}: {error.strerror or error}. The user of this "
             "process needs permission to list it."
         ) from error
-    if all(map(is_head, found.values())):
+    if all(map(is_head, found)):
         raise ModelFileError(f"The store {folder} has no .onnx file. {_ADVICE}")
-    if missing := [name for name in names if name not in found]:
+    by_name: dict[str, list[Path]] = {}
+    for path in found:
+        by_name.setdefault(file_stem(path), []).append(path)
+    if missing := [name for name in names if name not in by_name]:
         raise ModelFileError(
-            f"The store {folder} has no {', '.join(missing)}. It has: {', '.join(found)}."
+            f"The store {folder} has no {', '.join(missing)}. It has: {', '.join(by_name)}."
         )
-    return sorted((found[name] for name in names or found), key=is_head)
+    return sorted((path for name in names for path in by_name[name]), key=is_head) or found
 
 
 _ADVICE = "Fetch the default model with `mobilenet-gateway models pull`, or set GATEWAY_STORE."

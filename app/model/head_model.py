@@ -90,7 +90,7 @@ def load_head_model(
         file_bytes = path.stat().st_size
         paths = {name: file for name, (_, file) in models.items()}
         base, _ = models[find_base(head, paths, files)]
-        if base.outputs[EMBEDDING] != head.weights.shape[1]:
+        if base.outputs.get(EMBEDDING) != head.weights.shape[1]:
             raise ModelFileError(f"it takes other embeddings than those of {base.name}")
     except OSError as error:
         raise ModelFileError(f"{path}: {error.strerror or error}") from error

@@ -54,7 +54,7 @@ class StoreFolder:
         self._load = load
         self._base_files = BaseFiles()
         self._loading = Lock()  # onnxruntime does not guarantee that opening is thread-safe
-        self._added: set[str] = set()  # stems of files
+        self._added: set[str] = set()  # names of files
         self._removed: set[str] = set()
         self._seen = self._stamps()
 
@@ -70,9 +70,9 @@ class StoreFolder:
         self._seen = self._stamps()
         wanted = find_files(self.selection.folder, self.selection.names) + self._taught()
         for path in self.files():
-            if file_stem(path) in self._added and path not in wanted:
+            if path.name in self._added and path not in wanted:
                 wanted.append(path)
-        return [path for path in wanted if file_stem(path) not in self._removed]
+        return [path for path in wanted if path.name not in self._removed]
 
     def files(self) -> list[Path]:
         """Every model file of the folder, and every head of the folder `heads`.
@@ -84,18 +84,19 @@ class StoreFolder:
 
     def add(self, path: Path) -> None:
         """Serve this file after every reload, whether it is selected or not."""
-        self._removed.discard(file_stem(path))
-        self._added.add(file_stem(path))
+        self._removed.discard(path.name)
+        self._added.add(path.name)
 
     def remove(self, path: Path) -> None:
         """Do not serve this file after a reload."""
-        self._added.discard(file_stem(path))
-        self._removed.add(file_stem(path))
+        self._added.discard(path.name)
+        self._removed.add(path.name)
 
-    def order(self, path: Path) -> tuple[int, str]:
+    def order(self, path: Path) -> tuple[bool, int, str]:
         """Sort key that orders files as `read` does."""
         names = self.selection.names
-        return (names.index(file_stem(path)) if file_stem(path) in names else len(names)), path.name
+        rank = names.index(file_stem(path)) if file_stem(path) in names else len(names)
+        return is_head(path), rank, path.name
 
     def lazy(self, paths: Sequence[Path]) -> Path | None:
         """The form of the default model that waits for its first use, if these files have one."""
@@ -130,8 +131,14 @@ class StoreFolder:
         read = stamp(path)
         model: Model
         if is_head(path):
-            loaded = {name: (entry.model, entry.path) for name, entry in entries.items()}
+            bases = {name: one for name, one in entries.items() if not is_head(one.path)}
+            loaded = {name: (base.model, base.path) for name, base in bases.items()}
             model = load_head_model(path, loaded, self._base_files)
+            base = bases[model.base.name]
+            if stamp(base.path) != base.stamp:
+                raise ModelFileError(
+                    f"{path}: the file of its base {model.base.name} has changed. Reload the store."
+                )
         else:
             model = LazyModel(path, self._open) if lazy else self._open(path)
         if model.name == AUTO:

@@ -88,6 +88,18 @@ def test_one_class_is_no_lesson(
     assert not list(folder.glob("*.npz"))
 
 
+def test_a_broken_head_that_is_the_default_does_not_leave_the_answer_to_another_model(
+    capsys: pytest.CaptureFixture[str],
+    photos: Path,
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (folder / "gate.head.npz").write_bytes(b"damaged")
+    monkeypatch.setenv("GATEWAY_DEFAULT_MODEL", "gate")
+    photo = str(photos / "red" / "1.png")
+    assert "gate.head.npz: not a head" in refused(capsys, "predict", photo, "--store", str(folder))
+
+
 def test_a_taught_model_is_no_base(
     capsys: pytest.CaptureFixture[str], photos: Path, folder: Path
 ) -> None:

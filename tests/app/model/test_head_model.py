@@ -1,6 +1,8 @@
 """Heads in the store: found, served on their base's session, and reloaded with it."""
 
+import hashlib
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,13 +11,16 @@ import pytest
 
 from app.errors import ModelFileError, ModelInUse
 from app.heads.head import Head
+from app.heads.head_file import pack_head
+from app.inference.head_group import group_of
 from app.model.head_model import HeadModel
-from app.model.model import load_model
+from app.model.model import Model, load_model
 from app.model.reloadable_store import ReloadableStore
 from app.model.store_folder import Selection
+from models.export.export import export, untrained
 from tests.app.heads.made import write_head
 from tests.conftest import SMALL_V1, SMALL_V2
-from tests.exports import export_random
+from tests.exports import export_random, random_recipe
 
 
 @pytest.fixture
@@ -110,6 +115,61 @@ def test_a_head_follows_its_base_through_a_reload(folder: Path) -> None:
     gate = store.get("gate")
     assert isinstance(gate, HeadModel)
     assert gate.base is store.get(SMALL_V2)
+
+
+@pytest.mark.usefixtures("head")
+def test_heads_can_be_named_together_while_a_reload_moves_them(folder: Path) -> None:
+    """Both bases are of the same file, so it does not matter which of them runs."""
+    write_head(folder / f"{SMALL_V2}.onnx", "porch", seed=1)
+    store = opened(folder)
+    (folder / "copy").write_bytes((folder / f"{SMALL_V2}.onnx").read_bytes())
+    (folder / "copy").replace(folder / f"{SMALL_V2}.onnx")
+    bases = []
+
+    def on_loaded(_: Model) -> None:
+        together = group_of(store, "gate,porch")
+        bases.append(len({id(head.base) for head in together.heads}))
+
+    store.reload(on_loaded)
+    assert bases == [1, 2, 1]  # when the base is loaded, when the first head is, and at the end
+
+
+def test_a_head_is_not_put_on_an_older_version_of_its_base(folder: Path) -> None:
+    """The embeddings of the version in memory are not those that the head was taught on."""
+    store = opened(folder)
+    recipe = random_recipe("mobilenet_v2", 0.35, 96)
+    export(recipe, untrained(recipe.network(), seed=1), "fp32", folder)
+    write_head(folder / f"{SMALL_V2}.onnx")
+    with pytest.raises(ModelFileError, match=f"{SMALL_V2} has changed. Reload the store"):
+        store.load("gate")
+    assert store.reload().loaded == ["gate", SMALL_V2]
+
+
+@pytest.mark.usefixtures("head")
+def test_a_head_that_is_loaded_again_does_not_become_the_default(folder: Path) -> None:
+    """Its name comes before those of the networks."""
+    store = opened(folder)
+    assert store.load("gate") == "gate"
+    assert store.default == SMALL_V1
+    assert [model.name for model in store] == [SMALL_V1, SMALL_V2, "gate"]
+
+
+def test_a_head_file_with_the_name_of_its_base_hides_nothing(folder: Path, head: Head) -> None:
+    (folder / "gate.head.npz").rename(folder / f"{SMALL_V2}.head.npz")
+    store = opened(folder)
+    assert [model.name for model in store] == [SMALL_V1, SMALL_V2, head.card.name]
+    store.unload(head.card.name)
+    assert store.reload().unchanged == [SMALL_V1, SMALL_V2]
+
+
+def test_a_head_is_never_the_base_of_another(folder: Path, head: Head) -> None:
+    gate = folder / "gate.head.npz"
+    card = head.card.model_copy(
+        update={"name": "top", "base_sha256": hashlib.sha256(gate.read_bytes()).hexdigest()}
+    )
+    (folder / "top.head.npz").write_bytes(pack_head(replace(head, card=card), "{}"))
+    with pytest.raises(ModelFileError, match=r"top\.head\.npz: its base"):
+        opened(folder)
 
 
 def test_a_head_appears_and_disappears_with_its_file(folder: Path) -> None:
