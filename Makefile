@@ -17,7 +17,7 @@ serve: $(VENV)/.serve models/store/mobilenet_v2_1.0_224.onnx models/store/mobile
 
 test: $(VENV)/.dev models/store/mobilenet_v2_1.0_224.onnx  ## set up and run all tests
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest -n auto --maxprocesses 4
+	$(BIN)/coverage run -m pytest -n auto --maxprocesses 4 --dist worksteal
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
@@ -89,7 +89,7 @@ check-mutations: $(VENV)/.dev  ## import 660 mutated TFLite and ONNX graphs and 
 locust: $(VENV)/.load  ## open Locust for load tests of a running service (URL=...), at http://127.0.0.1:8089
 	$(BIN)/python -m locust --locustfile loadtest/users/locustfile.py --host $(URL) --users 10 --web-host 127.0.0.1
 
-locust-check: $(VENV)/.load models/store/mobilenet_v2_1.0_224.onnx  ## simulate cameras, phones and a dashboard for a minute, with a pass condition
+locust-check: $(VENV)/.load models/store/mobilenet_v2_1.0_224.onnx  ## simulate cameras, phones and a dashboard for half a minute, with a pass condition
 	$(BIN)/python -m loadtest.users.locust_check
 
 page-shots: $(VENV)/.dev models/store/mobilenet_v2_1.0_224.onnx  ## screenshots of the web page in tests/page/shots, and its first paint; needs Chromium

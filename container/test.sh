@@ -3,7 +3,8 @@
 #
 #   test.sh PYTHON      with the interpreter that has the development requirements
 #
-# The tests run last, so that the output ends with their summary. TEST_IMAGE_ARM64= skips arm64.
+# Of tests/deploy only what needs docker runs here; `make test` runs the rest. The tests run last, so
+# that the output ends with their summary. TEST_IMAGE_ARM64= skips arm64.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -19,4 +20,4 @@ if [ -n "$TEST_IMAGE_ARM64" ]; then "$python" -m container.report "$TEST_IMAGE_A
 docker compose config --quiet
 trap 'docker compose --progress quiet down --volumes --timeout 30' EXIT
 docker compose --progress quiet up --detach --wait --no-build
-SERVICE_URL=http://127.0.0.1:$PORT "$python" -m pytest tests/container tests/deploy
+SERVICE_URL=http://127.0.0.1:$PORT "$python" -m pytest tests/container tests/deploy/test_compose.py

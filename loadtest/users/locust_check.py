@@ -1,4 +1,4 @@
-"""`make locust-check`: Locust's users for a minute, without its page, against a new service."""
+"""`make locust-check`: half a minute of Locust's users, without its page, on a new service."""
 
 import subprocess
 import sys
@@ -22,7 +22,7 @@ def locust_command(url: str, users: int, seconds: int, *options: str) -> list[st
 
 
 def main(
-    seconds: Annotated[int, typer.Option(min=5, help="Length of the test.")] = 60,
+    seconds: Annotated[int, typer.Option(min=5, help="Length of the test.")] = 30,
     users: Annotated[int, typer.Option(min=3, help="Number of users of all kinds.")] = 10,
     max_refused_percent: Annotated[float, typer.Option(help="Maximum share of 503s.")] = 5.0,
     max_p95_ms: Annotated[float, typer.Option(help="Maximum p95.")] = 1000.0,

@@ -1,7 +1,7 @@
 """Typical users of a gateway: cameras at a fixed rate, phones in bursts, a polling dashboard.
 
     make locust         Locust's page at http://127.0.0.1:8089, against a running service
-    make locust-check   a minute without the page, against a new service; CI runs this
+    make locust-check   half a minute without the page, against a new service; CI runs this
 
 Locust exits with status 1 unless all of these hold:
 
