@@ -1,10 +1,12 @@
 """The application: what ASGI requests pass, and what lives from start-up to shutdown.
 
-FastAPI, its schemas and all routes take longer to import than the rest of the service, so the first
-request that needs them does it. Plain predictions never get here, and probes are answered here.
+FastAPI, its schemas and all routes take longer to import than the rest of the service, so that is
+done when the service is idle, or by the first request that needs them. Plain predictions never get
+here, and probes are answered here.
 """
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from functools import cached_property
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 
 ALIVE, READY = "/healthz", "/readyz"
 CHECK_S = 2.0  # interval of the background loops that check the load
+SHORT_SWITCH_S = 0.0005  # for which the event loop waits for Python's lock while routes are made
 
 
 class State(TypedDict):
@@ -76,14 +79,20 @@ class Application:
 
     def _load(self) -> None:
         with self._loading:
-            _ = self.api
+            usual_s = sys.getswitchinterval()
+            sys.setswitchinterval(SHORT_SWITCH_S)
+            try:
+                _ = self.api
+            finally:
+                sys.setswitchinterval(usual_s)
 
     @asynccontextmanager
     async def _live(self, _: Any) -> AsyncIterator[State]:
         opened = self._gateway or open_gateway(self._settings)
         if self._settings.page:  # the page asks for the key, so it must load without one
             opened.keys.exempt(assets.paths())
-        tasks = [asyncio.create_task(loop) for loop in loops(self._settings, opened)]
+        routes = background.load_when_idle(self._load, opened.lifecycle, opened.scheduler, CHECK_S)
+        tasks = [asyncio.create_task(loop) for loop in (routes, *loops(self._settings, opened))]
         try:
             async with grpc_port(self._settings, opened):
                 yield {"gateway": opened}

@@ -57,6 +57,17 @@ async def keep_wide_session(wide_session: WideSession, every_s: float) -> None:
             await asyncio.to_thread(wide_session.update)
 
 
+async def load_when_idle(
+    load: Callable[[], None], lifecycle: Lifecycle, scheduler: Scheduler, every_s: float
+) -> None:
+    """Call `load` once, on another thread, at the first look that finds nothing in flight."""
+    while True:
+        await asyncio.sleep(every_s)
+        if not lifecycle.active and not scheduler.unfinished:
+            await asyncio.to_thread(load)
+            return
+
+
 async def end_brownout(chooser: Chooser, deadline_ms: float, every_s: float) -> None:
     """End a brown-out even without further requests for `auto`."""
     while True:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from app.service import background
-from app.service.background import end_brownout, poll_store, release_memory
+from app.service.background import end_brownout, load_when_idle, poll_store, release_memory
 from app.service.lifecycle import Lifecycle
 from app.settings import Settings
 from tests.app.inference.test_scheduler import PATIENCE_S, blocked, scheduling
@@ -148,3 +148,28 @@ def test_a_service_gives_back_what_its_work_took(store: Path) -> None:
         with service.client() as client:
             assert client.post("/predict?resolution=512", files=files).status_code == 200
         until(lambda: given_back(service), "memory is given back")
+
+
+def test_routes_are_loaded_once_at_a_moment_without_requests(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    loads: list[int] = []
+    lifecycle = Lifecycle()
+
+    async def run() -> None:
+        clock = MovedClock(monkeypatch)
+        with scheduling() as scheduler:
+            lifecycle.enter()
+            loop = load_when_idle(lambda: loads.append(lifecycle.active), lifecycle, scheduler, 2)
+            task = asyncio.create_task(loop)
+            for _ in range(3):
+                await clock.pass_s(2)
+            lifecycle.leave()
+            await clock.pass_s(1.5)
+            assert loads == []
+            await clock.pass_s(1)
+            async with asyncio.timeout(PATIENCE_S):
+                await task
+
+    asyncio.run(run())
+    assert loads == [0]
