@@ -47,9 +47,12 @@ class Classification:
 
         Raises:
             Problem, UnreadableImage: the image could not be classified.
+            ValueError: several heads classified it.
         """
         if self.error is not None:
             raise self.error
+        if self.heads:
+            raise ValueError(f"{self.model} are several heads; `heads` has the classes by each.")
         return self.predictions[0].label
 
 

@@ -418,6 +418,11 @@ def test_progress_on_a_terminal_is_a_bar_with_rich_and_a_line_without(
             id="two-tables",
         ),
         pytest.param(
+            (".", "--output", "x.csv", "--model", "gate,porch"),
+            "--model: a table has the classes of one head.",
+            id="several-heads",
+        ),
+        pytest.param(
             (".", "--embeddings", "x.parquet", "--top-k", "2"),
             "--top-k: not allowed with argument --embeddings.",
             id="classes-of-embeddings",

@@ -95,6 +95,8 @@ def check_arguments(arguments: Arguments) -> None:
     folder, output = arguments.folder, arguments.table
     if arguments.embeddings and arguments.top_k is not None:
         arguments.parser.error("argument --top-k: not allowed with argument --embeddings")
+    if "," in (arguments.model or "") and not arguments.embeddings:
+        arguments.parser.error("argument --model: a table has the classes of one head")
     if not folder.is_dir():
         arguments.parser.error(f"argument folder: '{folder}' is not a folder")
     if not os.access(folder, os.R_OK):

@@ -130,6 +130,8 @@ def test_the_client_has_the_classes_by_head(client: httpx.Client) -> None:
     with Client(str(client.base_url)) as gateway:
         found = gateway.classify(encode(chelsea()), model="gate,porch")
     assert found.predictions == ()
+    with pytest.raises(ValueError, match="gate,porch are several heads"):
+        assert found.label
     assert {name: {one.label for one in scores} for name, scores in found.heads.items()} == {
         "gate": {"closed", "open", "unknown"},
         "porch": {"closed", "open", "unknown"},
