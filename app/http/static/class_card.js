@@ -55,7 +55,12 @@ export function newCard(head, label) {
     ),
     problems,
     grid.element,
-    make("p", { className: "class-foot" }, all, button("Delete class", { className: "link" }, remove)),
+    make(
+      "p",
+      { className: "class-foot" },
+      all,
+      button("Delete class", { className: "link" }, remove),
+    ),
     files,
     folder,
     photo,

@@ -7,7 +7,6 @@ import * as lesson from "./lesson.js";
 
 const whole = (share) => `${Math.round(share * 100)}`;
 const orUnknown = (share) => (share === null ? "unknown" : percent(share));
-const count = (number, one, many) => `${number} ${number === 1 ? one : many}`;
 
 /** Elements for a report. */
 export const findings = (report) =>
@@ -56,7 +55,11 @@ function worst(photos) {
     "div",
     {},
     make("h3", {}, "Wrong and sure"),
-    make("p", { className: "hint" }, "Often the label is wrong. Select photos to move or delete them."),
+    make(
+      "p",
+      { className: "hint" },
+      "Often the label is wrong. Select photos to move or delete them.",
+    ),
     grid.element,
   );
 }
@@ -99,7 +102,13 @@ function classes({ classes: rows }) {
     make(
       "thead",
       {},
-      make("tr", {}, ...headings.map((text, at) => make("th", { scope: "col", className: at ? "number" : "" }, text))),
+      make(
+        "tr",
+        {},
+        ...headings.map((text, at) =>
+          make("th", { scope: "col", className: at ? "number" : "" }, text),
+        ),
+      ),
     ),
     make(
       "tbody",
@@ -128,19 +137,25 @@ const scroll = (title, table) =>
   );
 
 function details(report) {
-  const groups = report.near_duplicates;
   const forms = report.forms.map(({ base, accuracy: right }) => `${base} ${orUnknown(right)}`);
   const lines = [
-    `${count(report.photos, "photo", "photos")} in ${report.seconds.toFixed(1)} s on ${report.base}.`,
-    forms.length > 1 ? `Held-out photos right by form: ${forms.join(", ")}; the first one serves.` : "",
+    `${report.photos} photos in ${report.seconds.toFixed(1)} s on ${report.base}.`,
+    forms.length > 1
+      ? `Held-out photos right by form: ${forms.join(", ")}; the first one serves.`
+      : "",
     report.calibration_error === null
       ? ""
       : `Calibration error ${percent(report.calibration_error)}.`,
-    groups.length
-      ? `${count(groups.length, "group", "groups")} of near-duplicates with ${sum(groups.map((one) => one.length))} photos; each group counts as one when photos are held out.`
-      : "",
+    nearDuplicates(report.near_duplicates),
   ];
   return make("p", { className: "hint" }, lines.filter(Boolean).join(" "));
+}
+
+function nearDuplicates(groups) {
+  if (!groups.length) return "";
+  const photos = sum(groups.map((group) => group.length));
+  const what = groups.length === 1 ? "a group" : `${groups.length} groups`;
+  return `${photos} photos are near-duplicates, in ${what} that held-out tests keep together.`;
 }
 
 const sum = (numbers) => numbers.reduce((all, one) => all + one, 0);

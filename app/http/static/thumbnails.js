@@ -1,4 +1,7 @@
-/** Small images, loaded when they come into view. Requests carry the key, so `src` cannot load them. */
+/**
+ * Small images, loaded when they come into view.
+ * Requests carry the key, so the address of an image cannot be its `src`.
+ */
 
 import { ask } from "./api.js";
 import { make } from "./dom.js";

@@ -65,7 +65,8 @@ function draw() {
   byId("undo").disabled = busy;
   byId("download").hidden = !head.taught;
   const text = busy ? "Training" : state(head, withPhotos);
-  if (byId("train-state").textContent !== text) byId("train-state").textContent = text;
+  const said = byId("train-state"); // screen readers speak it, so not during a burst of photos
+  if (said.textContent !== text && (busy || !uploads.pending())) said.textContent = text;
   byId("use").hidden = !head.taught;
   byId("use-command").textContent =
     `curl --data-binary @photo.jpg '${new URL(`predict?model=${head.name}`, location)}'`;
@@ -75,11 +76,12 @@ function draw() {
 
 function state(head, withPhotos) {
   if (withPhotos < 2) return "Add photos to at least two classes.";
-  if (!head.taught) return "Not trained yet.";
+  const all = `${head.examples.length} photos of ${withPhotos} classes`;
+  if (!head.taught) return `${all}, not trained yet.`;
   const when = new Date(head.taught_at).toLocaleString();
   return head.outdated
-    ? `Photos have changed since the last training, ${when}.`
-    : `Trained with these photos, ${when}.`;
+    ? `${all}; some have changed since the training of ${when}.`
+    : `${all}, trained ${when}.`;
 }
 
 let drawn = null; // the report that is shown, as text

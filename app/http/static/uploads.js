@@ -54,8 +54,10 @@ function work() {
 
 async function deliver({ head, label, image }) {
   try {
-    if (image.type && !image.type.startsWith("image/"))
-      throw new Problem({ title: "Not an image", detail: `Its type is ${image.type}.`, status: 415 });
+    if (image.type && !image.type.startsWith("image/")) {
+      const detail = `Its type is ${image.type}.`;
+      throw new Problem({ title: "Not an image", detail, status: 415 });
+    }
     const example = await heads.addImage(head, label, image, lesson.baseOfFirst(head));
     thumbnails.keep(heads.imagePath(head, example.id), image);
     lesson.note(head, example);

@@ -7,7 +7,8 @@ import * as dropped from "./dropped.js";
 import * as lesson from "./lesson.js";
 import { isAllowed, Webcam } from "./webcam.js";
 
-const WANTED = { width: { ideal: 640 }, height: { ideal: 480 } }; // models see at most 224 pixels of it
+// Models see 224 pixels of it, after cropping.
+const WANTED = { width: { ideal: 640 }, height: { ideal: 480 } };
 let webcam = null;
 let shown = null; // address of the photo that is tried
 
@@ -67,7 +68,7 @@ async function live() {
       byId("try-live").checked = false;
       complain(error);
     }
-    await new Promise(requestAnimationFrame); // let the browser paint, and pause while the page is hidden
+    await new Promise(requestAnimationFrame); // pause while the page is hidden
   }
 }
 
@@ -76,8 +77,9 @@ async function tryPhoto(photo) {
   byId("try-live").checked = false;
   URL.revokeObjectURL(shown);
   shown = URL.createObjectURL(photo);
+  const image = make("img", { src: shown, alt: photo.name, className: "tried" });
   try {
-    await answer(photo, () => true, make("img", { src: shown, alt: photo.name, className: "tried" }));
+    await answer(photo, () => true, image);
   } catch (error) {
     complain(error);
   }
@@ -85,7 +87,8 @@ async function tryPhoto(photo) {
 
 async function answer(photo, wanted, image = null) {
   const found = await predict(photo, { model: lesson.current().name });
-  if (wanted()) byId("answer").replaceChildren(...[image, labels(found.results[0])].filter(Boolean));
+  const parts = [image, labels(found.results[0])];
+  if (wanted()) byId("answer").replaceChildren(...parts.filter(Boolean));
 }
 
 const complain = (error) => byId("answer").replaceChildren(errorText(error));
