@@ -12,8 +12,9 @@ const orUnknown = (share) => (share === null ? "unknown" : percent(share));
 export const findings = (report) =>
   [
     accuracy(report),
-    list("Warnings", report.warnings),
+    list("Warnings", report.warnings.filter(isReadable)),
     worst(report.worst),
+    mixed(report.near_duplicates),
     confusion(report),
     classes(report),
     list(
@@ -30,7 +31,7 @@ function accuracy({ accuracy: right, interval, photos }) {
     "p",
     { className: "accuracy" },
     make("b", {}, percent(right)),
-    ` of ${photos} held-out photos right (95 % interval ${low} to ${high} %)`,
+    ` of ${photos} held-out photos right (95\u00a0% interval ${low} to ${high}\u00a0%)`,
   );
 }
 
@@ -40,26 +41,44 @@ function list(title, lines) {
   return make("div", {}, make("h3", {}, title), make("ul", { className: "notes" }, ...items));
 }
 
+/** The example of a report's file, or none if it is gone. */
+const exampleOf = (file) => lesson.current().examples.filter(({ id }) => id === file);
+/** Warnings that name examples are shown as photos. */
+const isReadable = (text) => !lesson.current().examples.some(({ id }) => text.includes(id));
+
 /** The photos that came out wrong with the most certainty, if they are still there. */
-function worst(photos) {
-  const shown = photos.flatMap(({ file, label, predicted, probability }) => {
-    const example = lesson.current().examples.find(({ id }) => file.includes(id));
-    const caption = `${label} → ${predicted} ${percent(probability)}`;
-    return example ? [{ ...lesson.asImage(example), caption }] : [];
-  });
+const worst = (photos) =>
+  images(
+    "Wrong and sure",
+    "Often the label is wrong. Select photos to move or delete them.",
+    photos.flatMap(({ file, label, predicted, probability }) => {
+      const caption = `${label} → ${predicted} ${percent(probability)}`;
+      return exampleOf(file).map((example) => ({ ...lesson.asImage(example), caption }));
+    }),
+  );
+
+/** Near-duplicates that have different labels: one of them is probably wrong. */
+const mixed = (groups) =>
+  images(
+    "Nearly the same, with different labels",
+    "At least one label of each group is probably wrong.",
+    groups
+      .map((group) => group.flatMap(exampleOf))
+      .filter((group) => new Set(group.map(({ label }) => label)).size > 1)
+      .flat()
+      .map((example) => ({ ...lesson.asImage(example), caption: example.label })),
+  );
+
+function images(title, hint, shown) {
   if (!shown.length) return null;
-  const grid = new Grid("Wrong and sure");
+  const grid = new Grid(title);
   grid.show(shown);
   grid.element.classList.add("large");
   return make(
     "div",
     {},
-    make("h3", {}, "Wrong and sure"),
-    make(
-      "p",
-      { className: "hint" },
-      "Often the label is wrong. Select photos to move or delete them.",
-    ),
+    make("h3", {}, title),
+    make("p", { className: "hint" }, hint),
     grid.element,
   );
 }
@@ -76,7 +95,6 @@ function confusion({ labels, confusion: rows }) {
   const table = make(
     "table",
     { className: "confusion" },
-    make("caption", {}, "Held-out photos: their class by row, the answer by column"),
     make("thead", {}, make("tr", {}, make("td"), ...labels.map(heading))),
     make(
       "tbody",
@@ -91,7 +109,7 @@ function confusion({ labels, confusion: rows }) {
       ),
     ),
   );
-  return scroll("Confusion matrix", table);
+  return scroll("Confusion matrix", "Held-out photos: class by row, answer by column.", table);
 }
 
 function classes({ classes: rows }) {
@@ -125,14 +143,15 @@ function classes({ classes: rows }) {
       ),
     ),
   );
-  return scroll("Classes", table);
+  return scroll("Classes", "", table);
 }
 
-const scroll = (title, table) =>
+const scroll = (title, hint, table) =>
   make(
     "div",
     {},
     make("h3", {}, title),
+    hint ? make("p", { className: "hint" }, hint) : null,
     make("div", { className: "scroll", tabIndex: 0, role: "region", "aria-label": title }, table),
   );
 
@@ -155,7 +174,7 @@ function nearDuplicates(groups) {
   if (!groups.length) return "";
   const photos = sum(groups.map((group) => group.length));
   const what = groups.length === 1 ? "a group" : `${groups.length} groups`;
-  return `${photos} photos are near-duplicates, in ${what} that held-out tests keep together.`;
+  return `${photos} photos are near-duplicates, in ${what}; a group is held out as a whole.`;
 }
 
 const sum = (numbers) => numbers.reduce((all, one) => all + one, 0);

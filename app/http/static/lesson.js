@@ -27,7 +27,7 @@ export const asImage = ({ id, label, created }) => ({
 
 /** Why this cannot be the name of a class; empty if it can. Browsers shorten paths with dots. */
 export const problemOf = (label) =>
-  !label || /^\.\.?$|[/\\]/.test(label) ? "Use letters, not a path." : "";
+  ["", ".", ".."].includes(label) ? "A class needs a name of letters." : "";
 
 export async function refreshList() {
   all = await heads.list();
