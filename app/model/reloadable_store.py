@@ -153,7 +153,10 @@ class ReloadableStore(Store):
         return self._folder.load(entry.path, {base.model.name: base})
 
     def _serve(self, entries: dict[str, Loaded]) -> None:
-        self._served = Served(entries, self._folder.choose_default(entries))
+        before, default = self.default, self._folder.choose_default(entries)
+        self._served = Served(entries, default)
+        if default.name != before:
+            log.warning("%s answers requests that name no model: %s.", *default[:2])
 
     def _check_unique(
         self, entry: Loaded, after: Mapping[str, Loaded], paths: Sequence[Path]

@@ -154,6 +154,23 @@ def test_a_head_that_is_loaded_again_does_not_become_the_default(folder: Path) -
     assert [model.name for model in store] == [SMALL_V1, SMALL_V2, "gate"]
 
 
+@pytest.mark.usefixtures("head")
+def test_a_default_that_is_gone_is_a_warning(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """From then on, other classes answer those who name no model."""
+    store = ReloadableStore(Selection(folder, default="gate"), load_model)
+    (folder / "gate.head.npz").unlink()
+    with caplog.at_level("WARNING"):
+        store.reload()
+        store.reload()
+    [warning] = caplog.messages
+    assert warning == (
+        f"{SMALL_V1} answers requests that name no model: default_model names gate, which is not "
+        "loaded; this is the first model of the store."
+    )
+
+
 def test_a_head_file_with_the_name_of_its_base_hides_nothing(folder: Path, head: Head) -> None:
     (folder / "gate.head.npz").rename(folder / f"{SMALL_V2}.head.npz")
     store = opened(folder)
