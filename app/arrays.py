@@ -1,8 +1,11 @@
 """Array types with the element type in the name; each function documents its shapes."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
+Array = NDArray[Any]
 Uint8Array = NDArray[np.uint8]
 Float32Array = NDArray[np.float32]
 Float64Array = NDArray[np.float64]

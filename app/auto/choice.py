@@ -8,6 +8,7 @@ from app.budget import LIMITS, Budget
 from app.card.accuracy import Basis
 from app.card.variant import Key
 from app.errors import BadQuery
+from app.explain.query import ExtraQuery
 from app.inference.head_group import group_of
 from app.model.model import Model
 from app.model.store import Store
@@ -15,7 +16,7 @@ from app.model.store_folder import AUTO
 from app.wire import Wire
 
 
-class PredictQuery(Budget):
+class PredictQuery(ExtraQuery, Budget):
     """The query parameters of POST /predict."""
 
     model: str | None = Field(
@@ -23,7 +24,6 @@ class PredictQuery(Budget):
         min_length=1,
         description="A name from /models, heads on one base (`a,b`), `auto`, or none: the default.",
     )
-    embedding: bool = Field(False, description="Return the embedding of each image as well.")
     top_k: int = Field(5, ge=1, le=100, description="Number of classes to return.")
     resolution: int | None = Field(
         None,

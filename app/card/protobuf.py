@@ -38,6 +38,19 @@ class Message(tuple[Field, ...]):
     def texts(self, number: int) -> list[str]:
         return [value.decode() for value in self.all(number)]
 
+    def numbers(self, number: int) -> list[int]:
+        """Varints, packed or one a field; those of negative numbers are beyond 2**63."""
+        found: list[int] = []
+        for field in self:
+            if field.number == number and isinstance(field.value, int):
+                found.append(field.value)
+            elif field.number == number:
+                at = 0
+                while at < len(field.content):
+                    value, at = _varint(field.content, at)
+                    found.append(value)
+        return found
+
     def value(self, number: int) -> int | bytes | None:
         return next((field.value for field in self if field.number == number), None)
 

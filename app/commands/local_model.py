@@ -8,27 +8,19 @@ from app.errors import ModelFileError, SettingError
 from app.heads.head_file import SUFFIX as HEAD_SUFFIX
 from app.heads.head_file import read_head
 from app.model.files import file_stem, find_files
-from app.model.model import Model, load_model
+from app.model.model import load_model
 from app.model.store import Store
 from app.model.store_folder import AUTO, Selection, StoreFolder
 from app.settings import Settings
 from app.system.cpu import int8_obstacle
 
 
-def load_local_model(settings: Settings, name: str | None) -> Model:
-    """Load only the model of that name, by default the one that a service would use.
+def local_store(settings: Settings, name: str | None) -> Store:
+    """A store of that model only; without a name, of both forms of the default model.
 
     Raises:
         ModelFileError: it is not in the store or cannot be served.
         SettingError: the default is the automatic choice.
-    """
-    return local_store(settings, name).get()
-
-
-def local_store(settings: Settings, name: str | None) -> Store:
-    """A store of that model only; without a name, of both forms of the default model.
-
-    Raises: see `load_local_model`.
     """
     wanted = name or settings.default_model
     if wanted == AUTO:

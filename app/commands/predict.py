@@ -1,22 +1,26 @@
 """`mobilenet-gateway predict`: classify files here, without a server."""
 
 import json
+from base64 import b64decode
 from collections.abc import Callable, Iterator
 from functools import partial
+from itertools import count
 from pathlib import Path
 from stat import S_ISDIR, S_ISREG
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from app.errors import RequestError
+from app.errors import RequestError, SettingError
 from app.images.limits import ImageLimits
 from app.settings import load_settings
 
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from app.inference.classify import Classifier
     from app.inference.results import ImageResult
+    from app.model.model import Model
 
 
 def predict(
@@ -25,6 +29,9 @@ def predict(
     top_k: Annotated[int, typer.Option(min=1, max=100, help="Number of classes to return.")] = 5,
     resolution: Annotated[int | None, typer.Option(help="Resolution; default: as trained.")] = None,
     store: Annotated[Path | None, typer.Option(help="Folder of the .onnx files.")] = None,
+    explain: Annotated[
+        Path | None, typer.Option(help="Folder for images that show where the label comes from.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
     """Classify files here, without a server."""
@@ -34,13 +41,14 @@ def predict(
     from rich.progress import track
 
     from app.commands import console
-    from app.commands.local_model import load_local_model
+    from app.commands.local_model import local_store
     from app.images import pillow_settings
     from app.images.helper_process import HelperLimits, HelperProcess
     from app.inference.classify import Classifier
 
     pillow_settings.configure()
-    loaded = load_local_model(settings, model)
+    models = local_store(settings, model)
+    loaded = models.get()
     side = loaded.check_resolution(resolution)
     limits = ImageLimits.from_settings(settings)
     helper = HelperProcess(
@@ -50,9 +58,10 @@ def predict(
         ),
     )
     classifier = Classifier(limits, settings.reduced_decode, helper=helper)
-    classify = partial(
-        _classify, partial(classifier.classify, model=loaded, resolution=side, top_k=top_k)
-    )
+    run: Callable[..., ImageResult] = classifier.classify
+    if explain is not None:
+        run = _explaining(classifier, loaded, models.path(loaded.name), explain)
+    classify = partial(_classify, partial(run, model=loaded, resolution=side, top_k=top_k))
     stderr = Console(stderr=True)
     quiet = not stderr.is_terminal
     tracked = track(files, "classifying", console=stderr, transient=True, disable=quiet)
@@ -60,6 +69,8 @@ def predict(
         answers = [_answer(file, settings.max_body_bytes, classify) for file in tracked]
     finally:
         helper.stop()
+    if explain is not None:
+        _write_overlays(answers, explain)
     if as_json:
         print(json.dumps({"model": loaded.name, "resolution": side, "results": answers}, indent=2))
     else:
@@ -77,6 +88,38 @@ def _classify(classify: Callable[..., "ImageResult"], data: bytes) -> "ImageResu
     except Deferred as deferred:
         prepare = deferred.prepare
     return classify(data, decoded=prepare(lambda: False))
+
+
+def _explaining(
+    classifier: "Classifier", model: "Model", path: Path, folder: Path
+) -> Callable[..., "ImageResult"]:
+    from app.explain.explained import explaining
+    from app.explain.linear_heads import LinearHeads
+    from app.explain.query import ExtraQuery
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SettingError(f"--explain: {folder}: {error.strerror}.") from error
+    query = ExtraQuery(explain="cam", overlay=True)
+    return explaining(classifier, LinearHeads(), model, path, query)
+
+
+def _write_overlays(answers: list[dict[str, Any]], folder: Path) -> None:
+    """Write the overlays of the answers to files, whose names replace them."""
+    written: set[Path] = set()
+    for answer in answers:
+        explanation = answer.get("explanation", {})
+        if "overlay" in explanation:
+            name = Path(answer["file"]).name
+            path = folder / f"{name}.png"
+            for number in count(2):
+                if path not in written:
+                    break
+                path = folder / f"{name}-{number}.png"
+            written.add(path)
+            path.write_bytes(b64decode(explanation["overlay"].partition(",")[2]))
+            explanation["overlay"] = str(path)
 
 
 def _answer(

@@ -98,7 +98,7 @@ class Classifier:
         started = time.perf_counter()
         if decoded is None:
             if isinstance(source, bytes):
-                decoded = self._decode(source, model, resolution)
+                decoded = self.decode(source, model, resolution)
             else:
                 decoded = Decoded(source)
         pixels, warnings, helper_ms = decoded
@@ -122,7 +122,7 @@ class Classifier:
                 self.timings.record(variant, len(source), decode_ms, inference_ms, inferred)
         return ImageRun(model.split(outputs, row), queue_ms, decode_ms, inference_ms, warnings)
 
-    def _decode(self, data: bytes, model: Model, resolution: int) -> Decoded:
+    def decode(self, data: bytes, model: Model, resolution: int) -> Decoded:
         try:
             pixels, warnings = decode_square(
                 data,

@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import BaseModel, Field
 
 from app.auto.choice import ChoiceNote
+from app.explain.explained import ExplainedResult
 from app.inference.head_results import EmbeddedResult, HeadsResult
 from app.inference.results import ImageResult
 from app.request import examples
@@ -35,5 +36,5 @@ class Answer(Wire, json_schema_extra=with_example(examples.ANSWER)):
 
     model: str
     resolution: int
-    results: list[ImageResult | EmbeddedResult | HeadsResult]
+    results: list[ImageResult | EmbeddedResult | HeadsResult | ExplainedResult]
     choice: ChoiceNote | None = Field(None, description="Present with model=auto.")

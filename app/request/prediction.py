@@ -10,9 +10,9 @@ from starlette.responses import Response
 
 from app.auto.choice import Choice, Demand, PredictQuery, explicit_choice
 from app.errors import RequestError
+from app.explain.query import EXTRAS
 from app.inference.classify import to_results
 from app.inference.head_group import HeadGroup
-from app.inference.head_results import classification
 from app.inference.results import ImageResult
 from app.inference.scheduler import Ticket
 from app.request.admitted import AdmittedRequest
@@ -78,8 +78,8 @@ class PredictionRequest(AdmittedRequest):
         choice = self._choice or self._choose(images)
         self._started = perf_counter()
         run = self.gateway.classifier.classify
-        if self._query.embedding or isinstance(choice.model, HeadGroup):
-            run = classification(self.gateway.classifier, choice.model, self._query.embedding)
+        if self._query.model_fields_set & EXTRAS or isinstance(choice.model, HeadGroup):
+            run = self.gateway.classification(choice.model, self._query)
         classify = partial(
             run, model=choice.model, resolution=choice.resolution, top_k=self._query.top_k
         )

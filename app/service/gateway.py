@@ -1,5 +1,6 @@
 """The service: everything that lives as long as the process, composed from the settings."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -7,6 +8,9 @@ from typing import TYPE_CHECKING
 from app.auto.chooser import Chooser
 from app.budget import parse_budget
 from app.errors import SettingError
+from app.explain.classification import classification
+from app.explain.linear_heads import LinearHeads
+from app.explain.query import ExtraQuery
 from app.images import pillow_settings
 from app.images.decode_memory import DecodeMemory
 from app.images.helper_process import HelperLimits, HelperProcess
@@ -14,11 +18,12 @@ from app.images.limits import ImageLimits
 from app.inference.batching import open_batcher
 from app.inference.classify import Classifier
 from app.inference.measurer import Measurer
+from app.inference.results import ImageResult
 from app.inference.scheduler import Scheduler
 from app.inference.timings import Timings
 from app.model import runtime
 from app.model.graph_cache import GraphCache, open_session
-from app.model.model import load_model
+from app.model.model import Model, load_model
 from app.model.providers import CPU_ONLY, choose
 from app.model.reloadable_store import ReloadableStore
 from app.model.store_folder import AUTO, Selection
@@ -61,6 +66,7 @@ class Gateway:
     chooser: Chooser
     reloader: Reloader
     wide_session: WideSession
+    classification: Callable[[Model, ExtraQuery], Callable[..., ImageResult]]
     auto_by_default: bool  # whether `auto` is the default model
     tracing: "Tracing | None" = None
     capture_writer: "CaptureWriter | None" = None
@@ -204,6 +210,7 @@ def open_gateway(settings: Settings) -> Gateway:
         chooser=chooser,
         reloader=Reloader(store, timings, chooser),
         wide_session=wide_session,
+        classification=partial(classification, classifier, store, LinearHeads()),
         auto_by_default=auto_by_default,
         tracing=tracing,
         capture_writer=capture_writer,

@@ -9,6 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from app.commands.cli import cli
 from models.export.export import export, untrained
@@ -93,6 +94,21 @@ def test_json_has_the_answer_of_each_file(capsys: Capture, photo: str) -> None:
     assert len(first["predictions"]) == 5
     assert first["predictions"] == second["predictions"]
     assert first.keys() == {"file", "predictions", "queue_ms", "decode_ms", "inference_ms"}
+
+
+def test_explanations_become_pictures(capsys: Capture, photo: str, tmp_path: Path) -> None:
+    folder = tmp_path / "maps"
+    outcome = run(capsys, "predict", photo, photo, "--explain", str(folder), "--json")
+    first, second = json.loads(outcome.out)["results"]
+    assert first["explanation"]["overlay"] == str(folder / "photo.jpg.png")
+    assert second["explanation"]["overlay"] == str(folder / "photo.jpg-2.png")
+    for path in folder.iterdir():
+        with Image.open(path) as picture:
+            assert picture.size == (128, 128)
+    (tmp_path / "file").write_text("")
+    outcome = run(capsys, "predict", photo, "--explain", str(tmp_path / "file"))
+    assert outcome.status != 0
+    assert "--explain" in outcome.err
 
 
 def test_a_file_that_fails_does_not_keep_the_others_from_their_answer(
@@ -226,7 +242,7 @@ def test_an_unknown_variable_is_refused(
         pytest.param(("predict", "a.jpg", "--resolution", "big"), "'--resolution'", id="side"),
         pytest.param(("predict", "a.jpg", "--colour"), "--colour", id="unknown-option"),
         pytest.param(("serve", "now"), "(now)", id="argument"),
-        pytest.param(("classify",), "required: folder, --output", id="no-folder"),
+        pytest.param(("classify",), "required: folder", id="no-folder"),
         pytest.param(("clasify",), "No such command 'clasify'", id="unknown-command"),
     ],
 )
