@@ -31,7 +31,10 @@ async function start() {
       title: "Not loaded",
       message: lost.map(([file, why]) => `${file}: ${why}`).join("; "),
     });
-  const { version, onnxruntime, cores, cores_reason: reason } = info;
+  const { version, onnxruntime, cores, cores_reason: reason, settings } = info;
+  byId("stored").textContent = settings.capture
+    ? "It keeps those that a model is unsure of."
+    : "It does not store them.";
   byId("about").textContent =
     `mobilenet-gateway ${version}, onnxruntime ${onnxruntime}, ${cores} cores (${reason})`;
 }

@@ -14,6 +14,7 @@ let shown = null; // address of the photo that is tried
 
 export function install() {
   webcam = new Webcam(byId("view"));
+  byId("view-note").hidden = isAllowed();
   byId("view-start").addEventListener("click", () => open().catch(complain));
   byId("view-stop").addEventListener("click", close);
   byId("try-live").addEventListener("change", live);
