@@ -164,6 +164,7 @@ class ExampleFolder:
         self._write(f"{old.id}{RECORD}", new.to_json())
         sync_folder(self.path)
         self.examples[old.id] = new
+        self._sizes[old.id] = self._size_of(self._files_of(old.id))
         return new
 
     def remove(self, examples: Iterable[Example]) -> None:

@@ -2,7 +2,8 @@
 
 Run as `python -P -m app.training.child PID`, with a `TrainingJob` on standard input, by
 `app.training.trainer`. Its status is 0 if the head is written, and 3, with a `TrainingFailure` on
-standard output, if the examples cannot be taught. It is killed with the service.
+standard output, if the examples cannot be taught; 4 if the disk fails. It is killed with the
+service.
 """
 
 import contextlib
@@ -10,6 +11,7 @@ import os
 import signal
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 
@@ -26,7 +28,7 @@ from app.teaching.embedded_photos import (
     too_few_labels,
 )
 from app.teaching.lesson import Taught, choose_form, teach
-from app.training.job import CANNOT_TEACH, TrainingFailure, TrainingForm, TrainingJob
+from app.training.job import CANNOT_TEACH, DISK_FAILS, TrainingFailure, TrainingForm, TrainingJob
 
 NICENESS = 19
 
@@ -38,12 +40,20 @@ def main() -> None:
     job = TrainingJob.model_validate_json(sys.stdin.buffer.read())
     try:
         taught = teach_forms(job)
+        with atomic_write(job.target) as file:
+            file.write(pack_head(taught.head, taught.report.model_dump_json()))
     except TeachingError as error:
-        sys.stdout.write(TrainingFailure(reason=str(error)).model_dump_json())
-        sys.stdout.flush()
-        sys.exit(CANNOT_TEACH)
-    with atomic_write(job.target) as file:
-        file.write(pack_head(taught.head, taught.report.model_dump_json()))
+        end_with(CANNOT_TEACH, TrainingFailure(reason=str(error)))
+    except OSError as error:
+        failure = TrainingFailure(reason=str(error), errno=error.errno or 0)
+        end_with(DISK_FAILS, failure)
+
+
+def end_with(status: int, failure: TrainingFailure) -> NoReturn:
+    """Say what is wrong and end."""
+    sys.stdout.write(failure.model_dump_json())
+    sys.stdout.flush()
+    sys.exit(status)
 
 
 def yield_to_the_service() -> None:

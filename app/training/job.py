@@ -6,7 +6,7 @@ from pydantic import BaseModel
 
 from app.card.card import ModelCard
 
-CANNOT_TEACH = 3  # status of the process
+CANNOT_TEACH, DISK_FAILS = 3, 4  # statuses of the process
 
 
 class TrainingRecord(BaseModel, frozen=True, extra="forbid"):
@@ -37,6 +37,7 @@ class TrainingJob(TrainingRecord):
 
 
 class TrainingFailure(TrainingRecord):
-    """What the child process says if the examples cannot be taught."""
+    """What the child process says if the examples cannot be taught, or the head not be written."""
 
     reason: str
+    errno: int = 0

@@ -28,7 +28,7 @@ from app.system.child_environment import child_environment
 from app.teaching.embedded_photos import too_few_labels
 from app.teaching.lesson import views_for
 from app.training.embedder import BaseForms, Embedder, Form
-from app.training.job import CANNOT_TEACH, TrainingFailure, TrainingForm, TrainingJob
+from app.training.job import CANNOT_TEACH, DISK_FAILS, TrainingFailure, TrainingForm, TrainingJob
 
 log = logging.getLogger(__name__)
 RETRY_S = 0.1  # between attempts to embed an example while the queue is full
@@ -186,8 +186,12 @@ class Trainer:
             self._process = None
             if process.poll() is None:
                 process.kill()
-        if process.returncode == CANNOT_TEACH:
-            raise CannotTrain(TrainingFailure.model_validate_json(answer).reason)
+        if process.returncode in (CANNOT_TEACH, DISK_FAILS):
+            failure = TrainingFailure.model_validate_json(answer)
+            if process.returncode == CANNOT_TEACH:
+                raise CannotTrain(failure.reason)
+            with disk_errors():
+                raise OSError(failure.errno, failure.reason)
         if process.returncode:
             log.error("The training of %s failed; status %s", job.name, process.returncode)
             raise CannotTrain(

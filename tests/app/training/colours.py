@@ -26,7 +26,7 @@ def photo(label: str, number: int, kind: str = "JPEG") -> bytes:
     return buffer.getvalue()
 
 
-def settings(store: Path, heads: Path, **changes: Any) -> Settings:
+def settings(store: Path, heads: Path | None, **changes: Any) -> Settings:
     given: dict[str, Any] = {"default_model": SMALL_V2, "admin_key": KEY, "measure_s": 0}
     return Settings(store=store, heads=heads, **(given | changes))
 
