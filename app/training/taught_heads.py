@@ -4,7 +4,6 @@ import asyncio
 import hashlib
 import logging
 import re
-from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +25,7 @@ from app.teaching.embedded_photos import TeachingError, check_label
 from app.teaching.lesson import views_for
 from app.training.embedder import BaseForms, Embedder
 from app.training.trainer import Trainer
+from app.training.upload import CaptureIds, Images
 
 log = logging.getLogger(__name__)
 Added = tuple[Example, bool] | RequestError  # whether it was there already
@@ -153,14 +153,29 @@ class TaughtHeads:
                 f"base: {name} is taught on {folder.base}. Delete the head first to change it."
             )
 
-    async def add(
-        self, name: str, label: str, base: str | None, images: Sequence[bytes | RequestError]
-    ) -> list[Added]:
+    async def add(self, name: str, label: str, base: str | None, images: Images) -> list[Added]:
         """Embed and keep images; each with its example, or the error in its place."""
+        if isinstance(images, CaptureIds):
+            return [await self._move(name, label, base, one) for one in images.captures]
         return [
             image if isinstance(image, RequestError) else await self._add(name, label, base, image)
             for image in images
         ]
+
+    async def _move(self, name: str, label: str, base: str | None, capture_id: str) -> Added:
+        """Keep a captured image as an example, and then no longer as a capture."""
+        captures = self._gateway.captures
+        if captures is None:
+            return NotFound("No images are kept. Set `capture` (GATEWAY_CAPTURE) to a folder.")
+        try:
+            image = await asyncio.to_thread(captures.read, capture_id)
+        except RequestError as error:
+            return error
+        added = await self._add(name, label, base, image)
+        if not isinstance(added, RequestError):
+            with suppress(RequestError, OSError):  # gone meanwhile
+                await asyncio.to_thread(captures.remove, capture_id)
+        return added
 
     def _check_name(self, name: str) -> None:
         if not re.fullmatch(NAME, name) or name == AUTO:

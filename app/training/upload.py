@@ -1,18 +1,32 @@
 """POST /heads/{name}/examples/{label}: a request with images to keep, from admission to release."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import TypeVar
 
-from app.errors import DeadlineExceeded, RequestError, SlowBody
+from pydantic import BaseModel, Field
+
+from app.errors import DeadlineExceeded, RequestError, SlowBody, TooManyImages
 from app.request.admitted import AdmittedRequest
 from app.request.body import split_images
 from app.request.content_encoding import decompress
+from app.request.json_text import JsonLimits, JsonStructure, read_model
 from app.service.gateway import Gateway
 from app.telemetry.record import Record
 from app.wire import Headers
 
 Result = TypeVar("Result")
+_CAPTURES = re.compile(rb'\s*\{\s*"captures"')
+
+
+class CaptureIds(BaseModel, extra="forbid", frozen=True):
+    """Kept images to move, as JSON."""
+
+    captures: tuple[str, ...] = Field(min_length=1)
+
+
+Images = Sequence[bytes | RequestError] | CaptureIds
 
 
 class ExampleUpload(AdmittedRequest):
@@ -37,9 +51,7 @@ class ExampleUpload(AdmittedRequest):
         self._content_encoding = found.get(b"content-encoding", b"").decode("latin-1")
 
     async def answer(
-        self,
-        chunks: AsyncIterator[bytes],
-        keep: Callable[[Sequence[bytes | RequestError]], Awaitable[Result]],
+        self, chunks: AsyncIterator[bytes], keep: Callable[[Images], Awaitable[Result]]
     ) -> Result:
         """Read the body and `keep` its images, within the deadline.
 
@@ -64,10 +76,20 @@ class ExampleUpload(AdmittedRequest):
             "if you send them again."
         )
 
-    def _images(self) -> Sequence[bytes | RequestError]:
+    def _images(self) -> Images:
         settings = self.gateway.settings
         body = self.body()
         if self._content_encoding:
             body = decompress(body, self._content_encoding, settings.max_body_bytes)
             self.hold_instead(len(body))
+        if _CAPTURES.match(body):
+            JsonStructure(_limits(settings.max_images)).add(body)
+            captures = read_model(CaptureIds, body)
+            if len(captures.captures) > settings.max_images:
+                raise TooManyImages(f"More than {settings.max_images} images in one request.")
+            return captures
         return split_images(body, self._content_type, settings.max_images)
+
+
+def _limits(max_images: int) -> JsonLimits:
+    return JsonLimits(commas=max_images, lists=1, objects=1, quotes=2 * max_images + 2)

@@ -26,6 +26,7 @@ from app.errors import (
     StoreUnusable,
     TrainingRuns,
     Unauthorized,
+    UnknownCapture,
 )
 from app.http.error_responses import documented
 from app.http.routes.predict import BINARY, BODY, DEADLINE, query_parameters
@@ -49,6 +50,23 @@ from app.training.messages import (
 from app.training.taught_heads import LazyHeads, TaughtHeads
 from app.training.upload import ExampleUpload
 
+CAPTURES = {
+    "type": "object",
+    "properties": {"captures": {"type": "array", "items": {"type": "string"}, "minItems": 1}},
+    "required": ["captures"],
+    "description": "Ids of captures to keep as examples; they leave /captures.",
+}
+IMAGES = {
+    **BODY,
+    "description": f"{BODY['description']} JSON may name captures instead.",
+    "content": {
+        **BODY["content"],
+        "application/json": {
+            "schema": {"anyOf": [BODY["content"]["application/json"]["schema"], CAPTURES]},
+            "example": {"captures": ["20261130T120000000000Z"]},
+        },
+    },
+}
 FILE: dict[int | str, dict[str, Any]] = {200: {"content": {"application/octet-stream": BINARY}}}
 IMAGE: dict[int | str, dict[str, Any]] = {200: {"content": {"image/*": BINARY}}}
 
@@ -94,10 +112,10 @@ async def delete_head(name: str, heads: Heads, _: NoParameters) -> None:
     status_code=201,
     response_model=AddedExamples,
     openapi_extra={
-        "requestBody": BODY,
+        "requestBody": IMAGES,
         "parameters": [*query_parameters(ExampleQuery), DEADLINE],
     },
-    responses=documented(*CLASSIFICATION_ERRORS, BadName, NameTaken, StorageFull),
+    responses=documented(*CLASSIFICATION_ERRORS, UnknownCapture, BadName, NameTaken, StorageFull),
 )
 async def add_examples(
     name: str, label: str, heads: Heads, gateway: Current, record: CurrentRecord, request: Request

@@ -325,6 +325,22 @@ def test_both_forms_of_the_default_model_are_tried(
         assert_problem(on_head, BadQuery)
 
 
+def test_captures_are_moved(store: Path, tmp_path: Path) -> None:
+    image = photo("open", 0)
+    kept = {"capture": tmp_path / "captures", "capture_below": 1}
+    with served(settings(store, tmp_path / "heads", **kept)) as client:
+        client.post("/predict", content=image)
+        until(lambda: admin(client).get("/captures").json()["captures"], "the image is kept")
+        [capture] = client.get("/captures").json()["captures"]
+        body = {"captures": [capture["id"], "20000101T000000000000Z"]}
+        moved, missing = client.post("/heads/gate/examples/open", json=body).json()["examples"]
+        assert client.get(f"/heads/gate/examples/{moved['id']}").content == image
+        assert missing["error"]["type"].endswith("unknown-capture")
+        assert client.get("/captures").json()["captures"] == []
+        again = client.post("/heads/gate/examples/open", json=body)
+        assert [one["error"]["status"] for one in again.json()["examples"]] == [404, 404]
+
+
 def test_a_photo_of_the_helper_process_is_embedded(client: httpx.Client) -> None:
     answer = client.post("/heads/gate/examples/open", content=photo("open", 0, "TIFF"))
     assert answer.status_code == 201, answer.text
