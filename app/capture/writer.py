@@ -47,7 +47,9 @@ class Offer:
 class CaptureWriter:
     """A bounded queue and one thread, which compares what is offered with recent images.
 
-    What finds no place in the queue is dropped, so that no answer waits for a disk.
+    What finds no place in the queue is dropped, so that no answer waits for a disk. The thread has
+    the usual priority: with a lower one it would wait for a core while it holds the GIL, and every
+    answer with it.
     """
 
     def __init__(self, folder: CaptureFolder, counts: Counts, check_s: float = CHECK_S) -> None:

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Any, Literal
 
@@ -72,8 +73,8 @@ class Model:
         if len(outputs) == 1:
             return (row,)
         widths = self.outputs
-        ends = np.cumsum([widths[name] for name in outputs])[:-1]
-        return tuple(np.split(row, ends))
+        edges = accumulate((widths[name] for name in outputs), initial=0)
+        return tuple(row[begin:end] for begin, end in pairwise(edges))  # np.split takes 60 us
 
     def probabilities(self, images: Uint8Array) -> Float32Array:
         """Softmax over the classes, [N, classes], of uint8 RGB images [N, H, W, 3]."""

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import grpc
 import httpx
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from app.heads.head_file import pack_head
 from app.settings import Settings
 from tests.app.heads.made import write_head
 from tests.app.http.routes.predicting import answered, predict
+from tests.app.oip.test_grpc_server import asked, free_port, stub
 from tests.app.problems import assert_problem
 from tests.app.sample_images import as_base64, encode, noise
 from tests.conftest import SMALL_V1, SMALL_V2
@@ -51,9 +53,17 @@ def capturing(models: Path, folder: Path, **settings: Any) -> Iterator[httpx.Cli
 
 
 @pytest.fixture(scope="module")
-def client(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
-    """A service that keeps what is uncertain or unknown; each test begins with none."""
-    with capturing(models, tmp_path_factory.mktemp("kept"), batch_max=2, workers=2) as client:
+def grpc_port() -> int:
+    return free_port()
+
+
+@pytest.fixture(scope="module")
+def client(
+    models: Path, grpc_port: int, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[httpx.Client]:
+    """A service that keeps what is uncertain or unknown, with every protocol and batches."""
+    folder = tmp_path_factory.mktemp("kept")
+    with capturing(models, folder, batch_max=2, workers=2, grpc_port=grpc_port) as client:
         yield client
 
 
@@ -132,15 +142,15 @@ def test_the_open_inference_protocol_keeps_files_and_answers_as_before(
     fresh: httpx.Client, outputs: list[str] | None, names: list[str]
 ) -> None:
     resolution = 192 if outputs else 224
-    asked: dict[str, Any] = {
+    wanted: dict[str, Any] = {
         "inputs": [
             {"name": "image", "datatype": "BYTES", "shape": [1], "data": [as_base64(PHOTO)]}
         ],
         "parameters": {"resolution": resolution},
     }
     if outputs:
-        asked["outputs"] = [{"name": name} for name in outputs]
-    answer = fresh.post(f"/v2/models/{SMALL_V2}/infer", json=asked).json()
+        wanted["outputs"] = [{"name": name} for name in outputs]
+    answer = fresh.post(f"/v2/models/{SMALL_V2}/infer", json=wanted).json()
     assert [output["name"] for output in answer["outputs"]] == names
     assert answer["outputs"][0]["shape"] == [1, 1000]
     [kept] = await_captures(fresh, 1)
@@ -148,12 +158,21 @@ def test_the_open_inference_protocol_keeps_files_and_answers_as_before(
     assert kept["predictions"][0]["probability"] == pytest.approx(max(answer["outputs"][0]["data"]))
 
 
+def test_grpc_keeps_files(fresh: httpx.Client, grpc_port: int) -> None:
+    with grpc.insecure_channel(f"127.0.0.1:{grpc_port}") as channel:
+        request = asked(PHOTO, model=SMALL_V2)
+        request.parameters["resolution"].int64_param = 448
+        stub(channel, "ModelInfer")(request, timeout=20)
+    [kept] = await_captures(fresh, 1)
+    assert (kept["model"], kept["bytes"]) == (SMALL_V2, len(PHOTO))
+
+
 def test_pixels_and_embeddings_alone_are_not_kept(fresh: httpx.Client) -> None:
     before = seen(fresh)
     pixels = np.zeros((1, 96, 96, 3), np.uint8)
     raw = {"name": "image", "datatype": "UINT8", "shape": [1, 96, 96, 3]}
-    asked = {"inputs": [raw | {"data": pixels.ravel().tolist()}]}
-    assert fresh.post(f"/v2/models/{SMALL_V2}/infer", json=asked).status_code == 200
+    flat = {"inputs": [raw | {"data": pixels.ravel().tolist()}]}
+    assert fresh.post(f"/v2/models/{SMALL_V2}/infer", json=flat).status_code == 200
     image = {"name": "image", "datatype": "BYTES", "shape": [1], "data": [as_base64(PHOTO)]}
     embedding = {"inputs": [image], "outputs": [{"name": "embedding"}]}
     assert fresh.post(f"/v2/models/{SMALL_V2}/infer", json=embedding).status_code == 200
