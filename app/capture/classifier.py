@@ -33,18 +33,18 @@ class CapturingClassifier(Classifier):
         outputs: tuple[str, ...] = (PROBABILITIES,),
     ) -> ImageRun:
         """As `Classifier.run`."""
+        image = source if isinstance(source, bytes) and PROBABILITIES in outputs else None
         wanted = outputs
-        offered = isinstance(source, bytes) and PROBABILITIES in outputs
-        if offered and EMBEDDING not in outputs and EMBEDDING in model.outputs:
+        if image and EMBEDDING not in outputs and EMBEDDING in model.outputs:
             wanted = (*outputs, EMBEDDING)
         # Without arguments, super() would look for the class that slots=True replaced.
         run = Classifier.run(
             self, source, queue_ms, decoded, model=model, resolution=resolution, outputs=wanted
         )
-        if offered and isinstance(source, bytes):
+        if image:
             found = dict(zip(wanted, run.outputs, strict=True))
             if finding := self.rule.apply(model, found[PROBABILITIES]):
-                self.writer.offer(Offer(source, finding, resolution, found.get(EMBEDDING)))
+                self.writer.offer(Offer(image, finding, resolution, found.get(EMBEDDING)))
         return run if wanted is outputs else replace(run, outputs=run.outputs[: len(outputs)])
 
 
