@@ -50,8 +50,15 @@ def test_a_photo_is_classified_and_the_cost_of_each_layer_is_shown(
         assert figure(page, "Inference").endswith(" ms")
         seen.shoot(f"{screen.name}-2-answer", whole=True)
 
+        page.get_by_role("button", name="Why?").click()
+        seen_map = page.get_by_alt_text("Yellow is where the image speaks for Egyptian cat")
+        expect(seen_map).to_be_visible()
+        assert seen_map.evaluate("image => [image.naturalWidth, image.naturalHeight]") == [224, 224]
+        seen.shoot(f"{screen.name}-2-why", whole=True)
+
         page.get_by_label("Model", exact=True).select_option(SMALL_V1)
         wait_for_answers(page, SMALL_V1)
+        expect(page.get_by_role("button", name="Why?")).to_be_visible()
         expect(page.locator("#model-note")).to_be_empty()
         assert figure(page, "Multiply-adds") == "13.6 M"
         expect(page.locator("#cost")).to_contain_text("less")

@@ -5,6 +5,7 @@ import { predict } from "./api.js";
 import * as choice from "./choice.js";
 import { announce, byId, make } from "./dom.js";
 import * as timings from "./timings.js";
+import { why } from "./why.js";
 
 const AT_ONCE = 4;
 let items = []; // {image, name, card, url}
@@ -102,7 +103,7 @@ async function classifyOne(item, wanted) {
     const [result] = answer.results;
     timings.note(answer.model, answer.resolution, result.inference_ms);
     choice.follow(answer).catch(announce);
-    if (wanted()) item.answer.replaceChildren(...shown(answer, result));
+    if (wanted()) item.answer.replaceChildren(...shown(answer, result), why(item.image, answer));
     return true;
   } catch (error) {
     if (wanted()) item.answer.replaceChildren(errorText(error));
