@@ -25,6 +25,7 @@ from app.card.variant import Key, Variant, variants_of
 from app.errors import ImpossibleBudget
 from app.inference.scheduler import Scheduler
 from app.inference.timings import Timings, Window
+from app.model.head_model import weight_bytes
 from app.model.model import Model
 from app.model.store import Store
 from app.telemetry.metrics import Metrics
@@ -270,7 +271,7 @@ def loaded_variants(models: Iterable[Model], resolutions: Sequence[int]) -> list
     return [
         variant
         for model in models
-        for variant in variants_of(model.card, model.file_bytes, resolutions)
+        for variant in variants_of(model.card, weight_bytes(model), resolutions)
     ]
 
 

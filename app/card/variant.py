@@ -47,7 +47,7 @@ class Variant:
         return f"{self.model}@{self.resolution}"
 
 
-def variants_of(card: ModelCard, file_bytes: int, resolutions: Iterable[int]) -> list[Variant]:
+def variants_of(card: ModelCard, weight_bytes: int, resolutions: Iterable[int]) -> list[Variant]:
     """A card's model at its trained resolution and at the smaller `resolutions`, largest first.
 
     Larger ones are left out: they cost more, and no published figure says what they gain.
@@ -68,7 +68,7 @@ def variants_of(card: ModelCard, file_bytes: int, resolutions: Iterable[int]) ->
             params=card.cost.params,
             madds=cost.madds,
             activation_bytes=cost.activation_bytes,
-            memory_bytes=file_bytes + cost.peak_activation_bytes,
+            memory_bytes=weight_bytes + cost.peak_activation_bytes,
         )
         found.append(variant)
     return found

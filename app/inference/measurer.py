@@ -27,6 +27,7 @@ from app.images.decode import load_image
 from app.images.limits import ImageLimits
 from app.inference.timings import Measured, Timings
 from app.model.graph_cache import FOLDER, cache_name, remove_stale
+from app.model.head_model import weight_bytes
 from app.model.model import Model
 from app.model.store import Store
 
@@ -183,7 +184,7 @@ class Measurer:
 
     def _by_model(self) -> list[tuple[Model, list[Variant]]]:
         return [
-            (model, variants_of(model.card, model.file_bytes, self._resolutions))
+            (model, variants_of(model.card, weight_bytes(model), self._resolutions))
             for model in self._store
         ]
 

@@ -57,6 +57,11 @@ class HeadModel(Model):
         """The memory is the base's, which releases it."""
 
 
+def weight_bytes(model: Model) -> int:
+    """The size of the files that hold a model's weights; a head needs those of its base, too."""
+    return model.file_bytes + (model.base.file_bytes if isinstance(model, HeadModel) else 0)
+
+
 class BaseFiles:
     """The hashes of base files, each computed once for a version of the file."""
 

@@ -56,7 +56,11 @@ def test_models_says_what_the_head_adds(client: httpx.Client, head: Head) -> Non
     width = head.weights.shape[1]
     assert gate["madds"] - base["madds"] == (2 + 5 - 1000) * width
     assert gate["params"] - base["params"] == (2 * width + 2) - (1000 * width + 1000)
-    card = client.get("/models/gate").json()["card"]
+    detail = client.get("/models/gate").json()
+    files = gate["file_bytes"] + base["file_bytes"]
+    for variant in detail["variants"]:
+        assert variant["memory_bytes"] > files  # and activations; it cannot run without its base
+    card = detail["card"]
     assert card["base_sha256"] == head.card.base_sha256
     assert card["labels"] == ["closed", "open", "unknown"]
 
