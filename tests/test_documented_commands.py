@@ -1,5 +1,6 @@
 """The requests and commands that README and docs print."""
 
+import os
 import re
 import shlex
 import shutil
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from PIL import ImageOps
+from pydantic import SecretStr
 
 from app.settings import Settings
 from tests.app.cli_runner import run
@@ -26,11 +28,12 @@ COMMAND = re.compile(r"^\$ (curl .*?)(?=\n\$ |\n\{|\Z)", re.DOTALL | re.MULTILIN
 
 
 def printed() -> Iterator[tuple[str, str]]:
-    """Page and command of every printed request."""
+    """Page and command of every printed request that needs no other before it."""
     for page in PAGES:
         for block in BLOCK.findall(page.read_text("utf-8")):
             for command in COMMAND.findall(block.strip()):
-                yield page.name, command
+                if "/heads/" not in block:
+                    yield page.name, command
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +58,29 @@ def test_a_request_is_answered_as_it_is_printed(
         ["bash", "-c", sent], cwd=tmp_path, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, f"{page}: {done.stdout}{done.stderr}"
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl")
+def test_requests_that_teach_are_answered_one_after_another(store: Path, tmp_path: Path) -> None:
+    text = (ROOT / "docs" / "teach.md").read_text("utf-8")
+    [block] = [found for found in BLOCK.findall(text) if "/heads/" in found]
+    names = ("open-1", "open-2", "closed-1", "closed-2", "now")
+    for seed, name in enumerate(names):
+        (tmp_path / f"{name}.jpg").write_bytes(encode(noise(640, 480, seed)))
+    settings = Settings(store=store, heads=tmp_path / "heads", admin_key=SecretStr("boss"))
+    commands = COMMAND.findall(block.strip())
+    assert len(commands) == 6
+    with served(settings) as client:
+        address = str(client.base_url).removeprefix("http://").rstrip("/")
+        for command in commands:
+            sent = command.replace("localhost:8000", address)
+            done = subprocess.run(
+                ["bash", "-c", sent.replace("curl ", "curl --silent --fail-with-body ", 1)],
+                cwd=tmp_path, capture_output=True, text=True, check=False,
+                env={**os.environ, "KEY": "boss"},
+            )  # fmt: skip
+            assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
+    assert (tmp_path / "gate.head.npz").is_file()
 
 
 def test_requests_are_found_on_several_pages() -> None:
