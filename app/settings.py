@@ -202,7 +202,7 @@ class Settings(BaseSettings):
     capture: Path | None = Field(
         None,
         description="Writable folder in which to keep images that a model is unsure of, to label "
-        "them later. Without it no image is stored.",
+        "them later. Without it no classified image is stored.",
     )
     capture_below: float = Field(
         0.5,

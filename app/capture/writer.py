@@ -166,7 +166,7 @@ def open_writer(path: Path, settings: Settings, counts: Counts) -> CaptureWriter
     """
     folder = CaptureFolder(path, settings.capture_limit_bytes, settings.capture_max_age_h)
     try:
-        path.mkdir(parents=True, exist_ok=True)
+        path.mkdir(0o700, parents=True, exist_ok=True)  # nobody else's business
         folder.remove_old(datetime.now(UTC))
     except OSError as error:
         raise SettingError(

@@ -1,6 +1,7 @@
 """The thread that keeps images: what it compares, bounds and survives."""
 
 import logging
+import stat
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -176,3 +177,4 @@ def test_a_folder_that_cannot_be_used_stops_the_start(tmp_path: Path, counts: Co
     opened = open_writer(tmp_path / "new" / "captures", Settings(), counts)
     opened.close()
     assert opened.folder.newest(1) == []
+    assert stat.S_IMODE(opened.folder.path.stat().st_mode) == 0o700
