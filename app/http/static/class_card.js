@@ -68,7 +68,7 @@ export function newCard(head, label) {
   dropped.install(element, (images) => uploads.send(label, images));
   const draw = () => {
     const examples = lesson.examplesOf(label);
-    const pending = uploads.pending(label);
+    const pending = uploads.pendingOf(label);
     count.textContent = `${examples.length}${pending ? ` + ${pending}` : ""}`;
     const failures = uploads.failures(label);
     if (failures.length) show(summary(failures));

@@ -37,6 +37,7 @@ async function during(work) {
     await lesson.refresh();
   } catch (error) {
     byId("train-error").replaceChildren(errorText(error));
+    if (error.status === 409) await lesson.refresh().catch(() => {}); // another page trains it
   } finally {
     clearInterval(timer);
     byId("train-seconds").textContent = "";

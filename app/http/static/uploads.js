@@ -13,19 +13,20 @@ export const changes = new EventTarget();
 const told = () => changes.dispatchEvent(new Event("change"));
 let waiting = []; // {head, label, image}
 const sending = new Set();
-let failed = []; // {label, name, error}
+let failed = []; // {head, label, name, error}
 
-const of = (label) => (one) => one.label === label;
-/** How many photos are on their way, into one class or all. */
-export const pending = (label = null) =>
-  [...waiting, ...sending].filter((one) => label === null || one.label === label).length;
-/** Photos of a class that were not added: {name, error}. */
-export const failures = (label) => failed.filter(of(label));
+const into = (label) => (one) => one.label === label && one.head === lesson.current()?.name;
+/** How many photos are on their way. */
+export const pending = () => waiting.length + sending.size;
+export const pendingOf = (label) => [...waiting, ...sending].filter(into(label)).length;
+/** Photos of a class that were not added. */
+export const failures = (label) => failed.filter(into(label));
 
 /** Send images to a class; earlier failures of the class are forgotten. */
 export function send(label, images) {
   const head = lesson.current().name;
-  failed = failed.filter((one) => one.label !== label);
+  const again = into(label);
+  failed = failed.filter((one) => !again(one));
   waiting.push(...images.map((image) => ({ head, label, image })));
   work();
   told();
@@ -62,7 +63,7 @@ async function deliver({ head, label, image }) {
     thumbnails.keep(heads.imagePath(head, example.id), image);
     lesson.note(head, example);
   } catch (error) {
-    failed.push({ label, name: image.name, error });
+    failed.push({ head, label, name: image.name, error });
     if (!HOPELESS.has(error.status)) return;
     failed.push(...waiting.map((one) => ({ ...one, name: one.image.name, error })));
     waiting = [];
