@@ -10,10 +10,12 @@ import pytest
 from playwright.sync_api import Browser, FilePayload, Locator, Page, expect
 from pydantic import SecretStr
 
-from tests.app.training.colours import KEY, admin, photo, settings
+from tests.app.training.colours import KEY, admin, settings
+from tests.app.training.colours import photo as coloured
 from tests.conftest import REAL_MODEL
 from tests.page.browser import DESK, PHONE, Visit, visit
 from tests.page.test_flow import overflows
+from tests.processes import until
 from tests.serving import served
 
 PLAIN_KEY = "only-for-predictions"
@@ -26,8 +28,13 @@ def teacher(page_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
     To a network with random weights, all photos are near-duplicates.
     """
     folder = tmp_path_factory.mktemp("taught")
-    keys = (SecretStr(PLAIN_KEY),)
-    with served(settings(page_store, folder, api_keys=keys, default_model=REAL_MODEL)) as client:
+    changes: dict[str, Any] = {
+        "default_model": REAL_MODEL,
+        "api_keys": (SecretStr(PLAIN_KEY),),
+        "capture": folder / "captures",
+        "capture_below": 1,  # all images that are not alike
+    }
+    with served(settings(page_store, folder / "heads", **changes)) as client:
         yield admin(client)
 
 
@@ -37,7 +44,9 @@ def card(page: Page, label: str) -> Locator:
 
 def files(label: str, *numbers: int) -> list[FilePayload]:
     return [
-        FilePayload(name=f"{label}{number}.jpg", mimeType="image/jpeg", buffer=photo(label, number))
+        FilePayload(
+            name=f"{label}{number}.jpg", mimeType="image/jpeg", buffer=coloured(label, number)
+        )
         for number in numbers
     ]
 
@@ -95,7 +104,7 @@ def teach(seen: Visit, head: str, folder: Path) -> None:
     take_photos(page, "camera")
     (folder / "more").mkdir(parents=True)
     for number, of in enumerate((folder, folder / "more") * 3):
-        (of / f"{number}.jpg").write_bytes(photo("closed", number))
+        (of / f"{number}.jpg").write_bytes(coloured("closed", number))
     choose(page, "blue/é", "Choose a folder", folder)
     broken = FilePayload(name="notes.jpg", mimeType="image/jpeg", buffer=b"no image")
     red = [*files("open", *range(6)), *files("closed", 9), broken]
@@ -108,6 +117,27 @@ def teach(seen: Visit, head: str, folder: Path) -> None:
     expect(card(page, "red").locator("img[src]")).to_have_count(7)
     assert not overflows(page)
     train(page)
+
+
+def move_captures(seen: Visit, teacher: httpx.Client, cat: Path, label: str) -> None:
+    """Have two images captured, and move both to a class at once."""
+    page = seen.page
+    teacher.delete("/captures")
+    for image in (coloured("none", 40), cat.read_bytes()):
+        assert teacher.post("/predict?model=desk", content=image).status_code == 200
+    until(lambda: len(teacher.get("/captures").json()["captures"]) == 2, "two captures")
+    page.get_by_role("button", name="Refresh").click()
+    tiles = page.locator("#captures-grid .tile")
+    expect(tiles).to_have_count(2)
+    tiles.last.scroll_into_view_if_needed()
+    expect(page.locator("#captures-grid img[src]")).to_have_count(2)
+    page.locator("#captures-all").click()
+    expect(page.locator("#selection-count")).to_have_text("2 selected")
+    seen.shoot("desk-12-captures")
+    page.locator("#selection-label").select_option(label)
+    page.get_by_role("button", name="Move", exact=True).click()
+    expect(tiles).to_have_count(0)
+    assert teacher.get("/captures").json()["captures"] == []
 
 
 def check_report(page: Page, report: dict[str, Any]) -> None:
@@ -140,7 +170,7 @@ def test_a_head_is_taught_and_tried_on_a_phone(
 
 
 def test_a_head_is_corrected_undone_downloaded_and_deleted(
-    browser: Browser, teacher: httpx.Client, tmp_path: Path
+    browser: Browser, teacher: httpx.Client, tmp_path: Path, photo: Path
 ) -> None:
     with visit(browser, f"{teacher.base_url}/teach", DESK) as seen:
         page = seen.page
@@ -167,6 +197,9 @@ def test_a_head_is_corrected_undone_downloaded_and_deleted(
         expect(card(page, "blue").locator(".count")).to_have_text("7")
         labels = teacher.get("/heads/desk").json()["labels"]
         assert (labels["blue"], labels["red"]) == (7, 5)
+
+        move_captures(seen, teacher, photo, "red")
+        expect(card(page, "red").locator(".count")).to_have_text("7")
 
         train(page)
         page.get_by_role("button", name="Undo").click()

@@ -16,14 +16,8 @@ let sizes = { bytes: 0, limit_bytes: 0 };
 /** What can be done to selected images, by their ids. */
 const owner = {
   has: (id) => shown.some((one) => one.id === id),
-  move: async (ids, label) => {
-    await lesson.addCaptures(ids, label);
-    await reload();
-  },
-  remove: async (ids) => {
-    await forEach(ids, heads.removeCapture);
-    await reload();
-  },
+  move: (ids, label) => lesson.addCaptures(ids, label).finally(reload),
+  remove: (ids) => forEach(ids, heads.removeCapture).finally(reload),
 };
 
 export async function install() {

@@ -34,11 +34,11 @@ export async function addImage(head, label, image, base) {
   return accepted(examples[0]);
 }
 
-/** Move captured images to a class. @throws {Problem} for the first that was not accepted */
-export async function addCaptures(head, label, ids, base) {
-  const options = withBody("POST", { captures: ids });
+/** Move a captured image to a class. @throws {Problem} */
+export async function addCapture(head, label, id, base) {
+  const options = withBody("POST", { captures: [id] });
   const { examples } = await (await ask(examplesPath(head, label, base), options)).json();
-  examples.forEach(accepted);
+  return accepted(examples[0]);
 }
 
 /** The newest captured images, or those before an id. */

@@ -102,11 +102,16 @@ export const examples = {
   remove: (ids) => changing(() => forEach(ids, (id) => heads.removeExample(head.name, id))),
 };
 
-export const addCaptures = (ids, label) =>
+export const addCaptures = ([first, ...others], label) =>
   changing(async () => {
-    await heads.addCaptures(head.name, label, ids, baseOfFirst(head.name));
-    head.isNew = false;
+    await addCapture(first, label); // alone, because it may create the head
+    await forEach(others, (id) => addCapture(id, label));
   });
+
+async function addCapture(id, label) {
+  const { name } = head;
+  note(name, await heads.addCapture(name, label, id, baseOfFirst(name)));
+}
 
 export async function remove() {
   if (!head.isNew) await heads.removeHead(head.name);
