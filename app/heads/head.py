@@ -14,6 +14,7 @@ UNKNOWN = "unknown"  # the last class: an image that resembles nothing that was 
 # Width, as a cosine, of the step from known to unknown. An image is as likely unknown as not at the
 # threshold, and surely unknown 0.03 below it.
 STEP = 0.01
+MAX_STEPS = 80  # beyond, the exponential overflows
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +25,8 @@ class Head:
                 classes, and `unknown` last if there are references
     weights     [classes, width], divided by the temperature
     bias        [classes]
-    references  unit embeddings [photos, width] of what was taught, as int8 with one scale; none
-                where nothing can be unknown
+    references  unit embeddings [photos, width] of some that were taught, as int8 with one scale;
+                none where nothing can be unknown
     threshold   cosine to the nearest reference below which an image is unknown
     """
 
@@ -47,24 +48,29 @@ class Head:
 
     def logits(self, embeddings: Float32Array) -> Float32Array:
         """Scores [N, classes] of embeddings [N, width] of the base; without `unknown`."""
-        return _unit(embeddings) @ self.weights.T + self.bias
+        return to_units(embeddings) @ self.weights.T + self.bias
 
     def probabilities(self, embeddings: Float32Array) -> Float32Array:
         """Probabilities [N, labels] of embeddings [N, width] of the base.
 
         The classes share what `unknown` leaves.
         """
-        units = _unit(embeddings)
+        return self.of_units(to_units(embeddings))
+
+    def of_units(self, units: Float32Array) -> Float32Array:
+        """The same of embeddings of length 1, which several heads share."""
         logits = units @ self.weights.T + self.bias
-        exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
-        classes = exponentials / exponentials.sum(axis=1, keepdims=True)
+        classes = np.exp(logits - logits.max(axis=1, keepdims=True))
+        classes /= classes.sum(axis=1, keepdims=True)
         if not self.rejects:
             return np.asarray(classes, np.float32)
         similarity = (units @ self.references.T).max(axis=1, keepdims=True)
-        unknown = 1 / (1 + np.exp(np.clip((similarity - self.threshold) / STEP, -80, 80)))
-        return np.hstack([classes * (1 - unknown), unknown]).astype(np.float32)
+        steps = np.minimum((similarity - self.threshold) / STEP, MAX_STEPS)
+        unknown = 1 / (1 + np.exp(steps))
+        return np.concatenate([classes * (1 - unknown), unknown], axis=1, dtype=np.float32)
 
 
-def _unit(embeddings: Float32Array) -> Float32Array:
-    lengths = np.linalg.norm(embeddings, axis=1, keepdims=True)
-    return np.asarray(embeddings / np.maximum(lengths, np.finfo(np.float32).tiny), np.float32)
+def to_units(embeddings: Float32Array) -> Float32Array:
+    """Embeddings [N, width] scaled to length 1."""
+    lengths = np.sqrt(np.einsum("nw,nw->n", embeddings, embeddings))
+    return embeddings / np.maximum(lengths, np.finfo(np.float32).tiny)[:, np.newaxis]

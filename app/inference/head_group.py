@@ -8,6 +8,7 @@ import numpy as np
 from app.arrays import Float32Array, Uint8Array
 from app.card.card import EMBEDDING, PROBABILITIES
 from app.errors import BadQuery
+from app.heads.head import to_units
 from app.model.head_model import HeadModel
 from app.model.model import Model, State
 from app.model.store import Store
@@ -55,7 +56,8 @@ class HeadGroup(Model):
             if name == EMBEDDING:
                 found.append(embeddings)
             else:
-                found += [one.head.probabilities(embeddings) for one in self.heads]
+                units = to_units(embeddings)
+                found += [one.head.of_units(units) for one in self.heads]
         return np.concatenate(found, axis=1)
 
     def by_head(self, row: Float32Array) -> Iterator[tuple[HeadModel, Float32Array]]:

@@ -132,7 +132,8 @@ class Findings:
 
     def _rejected_when_left_out(self, index: int) -> float | None:
         units, others = self.photos.units[:, 0], self.photos.targets != index
-        rejection = fit_rejection(units[others], self.groups[others])
+        targets = self.photos.targets[others]
+        rejection = fit_rejection(units[others], self.groups[others], targets)
         if rejection is None:
             return None
         unknown = rejection.similarity(units[~others]) < rejection.threshold

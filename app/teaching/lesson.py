@@ -59,7 +59,7 @@ def teach(
     classifier = fit_all(lessons, validation.strength if validation else UNTESTED_STRENGTH)
     if validation:
         classifier = classifier.with_temperature(validation.temperature)
-    rejection = fit_rejection(units, groups)
+    rejection = fit_rejection(units, groups, targets)
     references = rejection.references if rejection else np.empty((0, units.shape[1]), np.float32)
     head = Head(
         card=head_card(base, base_sha256, name, photos.labels, references),

@@ -12,6 +12,10 @@ from app.arrays import Float32Array, IntArray, distinct
 from app.teaching.near_duplicates import BLOCK
 
 FALSE_ALARM = 0.05
+# Of 22 unrelated photos, 150 references reject as many as 300 (six kinds of waste, ten splits), and
+# each of them is read from memory for each image.
+MAX_REFERENCES = 200
+MIN_OF_CLASS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,25 +33,47 @@ class Rejection:
         return np.asarray((units @ self.references.T).max(axis=1), np.float32)
 
 
-def fit_rejection(units: Float32Array, groups: IntArray) -> Rejection | None:
-    """Choose the threshold that rejects 5 % of the taught photos themselves.
+def fit_rejection(units: Float32Array, groups: IntArray, targets: IntArray) -> Rejection | None:
+    """Choose references, and the threshold that rejects 5 % of the taught photos themselves.
 
-    Each photo is compared with the photos outside of its group of near-duplicates: a new photo has
-    none. Without two groups there is nothing to compare, and the result is None.
+    Each photo is compared with the references outside of its group of near-duplicates: a new photo
+    has none. Without two groups there is nothing to compare, and the result is None.
     """
-    if len(distinct(groups)) < 2:
+    chosen = choose_references(targets)
+    if len(distinct(groups[chosen])) < 2:
         return None
-    nearest = nearest_in_other_groups(units, groups)
+    nearest = nearest_in_other_groups(units, groups, chosen)
     position = FALSE_ALARM * (len(nearest) - 1)  # np.quantile needs numpy.ma, which the image lacks
     threshold = np.interp(position, np.arange(len(nearest)), np.sort(nearest))
-    return Rejection(units, float(threshold))
+    return Rejection(units[chosen], float(threshold))
 
 
-def nearest_in_other_groups(units: Float32Array, groups: IntArray) -> Float32Array:
-    """The cosine of each photo [N, width] to the nearest photo of another group, [N]."""
+def choose_references(targets: IntArray) -> IntArray:
+    """The indices of at most 200 photos, or ten of each class, evenly spaced in each class.
+
+    Neighbours by name are the most alike.
+    """
+    classes = distinct(targets)
+    quota = max(MIN_OF_CLASS, MAX_REFERENCES // len(classes))
+    chosen = []
+    for target in classes:
+        own = np.flatnonzero(targets == target)
+        places = np.linspace(0, len(own) - 1, min(quota, len(own)))
+        chosen.append(own[np.rint(places).astype(np.intp)])
+    return np.sort(np.concatenate(chosen))
+
+
+def nearest_in_other_groups(
+    units: Float32Array, groups: IntArray, references: IntArray
+) -> Float32Array:
+    """The cosine of each photo [N, width] to the nearest reference of another group, [N].
+
+    `references` are indices of photos.
+    """
     nearest = np.empty(len(units), np.float32)
     for begin in range(0, len(units), BLOCK):
-        similar = units[begin : begin + BLOCK] @ units.T
-        similar[groups[begin : begin + BLOCK, np.newaxis] == groups[np.newaxis]] = -1
+        similar = units[begin : begin + BLOCK] @ units[references].T
+        others = groups[references][np.newaxis]
+        similar[groups[begin : begin + BLOCK, np.newaxis] == others] = -1
         nearest[begin : begin + BLOCK] = similar.max(axis=1)
     return nearest

@@ -4,7 +4,7 @@ import pytest
 from app.arrays import Float32Array
 from app.teaching.folds import assign_folds, count_folds, splits
 from app.teaching.near_duplicates import group_near_duplicates, unit
-from app.teaching.rejection import fit_rejection, nearest_in_other_groups
+from app.teaching.rejection import choose_references, fit_rejection, nearest_in_other_groups
 
 
 def at_degrees(*degrees: float) -> Float32Array:
@@ -87,12 +87,12 @@ def test_each_photo_is_tested_once_and_never_taught_then() -> None:
 
 def test_the_nearest_photo_is_one_of_another_group() -> None:
     vectors = at_degrees(0, 5, 60, 90)
-    nearest = nearest_in_other_groups(vectors, np.array([0, 0, 2, 3]))
+    nearest = nearest_in_other_groups(vectors, np.array([0, 0, 2, 3]), np.arange(4))
     assert np.degrees(np.arccos(nearest)) == pytest.approx([60, 55, 30, 30], abs=0.01)
 
 
 def test_rejection_measures_the_angle_to_the_nearest_reference() -> None:
-    rejection = fit_rejection(at_degrees(0, 20, 40), np.arange(3))
+    rejection = fit_rejection(at_degrees(0, 20, 40), np.arange(3), np.array([0, 0, 1]))
     assert rejection is not None
     assert rejection.threshold == pytest.approx(np.cos(np.radians(20)), abs=1e-6)
     similarity = rejection.similarity(at_degrees(10, 75))
@@ -100,4 +100,29 @@ def test_rejection_measures_the_angle_to_the_nearest_reference() -> None:
 
 
 def test_one_group_alone_rejects_nothing() -> None:
-    assert fit_rejection(at_degrees(0, 1), np.zeros(2, np.intp)) is None
+    assert fit_rejection(at_degrees(0, 1), np.zeros(2, np.intp), np.arange(2)) is None
+
+
+def test_the_nearest_is_among_the_references_only() -> None:
+    vectors = at_degrees(0, 5, 60, 90)
+    nearest = nearest_in_other_groups(vectors, np.arange(4), np.array([0, 3]))
+    assert np.degrees(np.arccos(nearest)) == pytest.approx([90, 5, 30, 90], abs=0.01)
+
+
+def test_few_photos_are_all_references() -> None:
+    targets = np.array([1, 0, 1, 0, 0])
+    assert choose_references(targets).tolist() == [0, 1, 2, 3, 4]
+
+
+def test_of_many_photos_each_class_has_its_share_from_first_to_last() -> None:
+    targets = np.repeat([0, 1], (900, 30)).astype(np.intp)
+    chosen = choose_references(targets)
+    assert np.bincount(targets[chosen]).tolist() == [100, 30]
+    first = chosen[:100]
+    assert (first[0], first[-1]) == (0, 899)
+    assert set(np.diff(first)) == {9, 10}
+
+
+def test_of_many_classes_each_has_ten_references() -> None:
+    targets = np.repeat(np.arange(50), 20)
+    assert np.bincount(targets[choose_references(targets)]).tolist() == [10] * 50
