@@ -67,10 +67,11 @@ class Head:
         similarity = (units @ self.references.T).max(axis=1, keepdims=True)
         steps = np.minimum((similarity - self.threshold) / STEP, MAX_STEPS)
         unknown = 1 / (1 + np.exp(steps))
-        return np.concatenate([classes * (1 - unknown), unknown], axis=1, dtype=np.float32)
+        return np.asarray(np.concatenate([classes * (1 - unknown), unknown], axis=1), np.float32)
 
 
 def to_units(embeddings: Float32Array) -> Float32Array:
     """Embeddings [N, width] scaled to length 1."""
     lengths = np.sqrt(np.einsum("nw,nw->n", embeddings, embeddings))
-    return embeddings / np.maximum(lengths, np.finfo(np.float32).tiny)[:, np.newaxis]
+    floor = np.finfo(np.float32).tiny
+    return np.asarray(embeddings / np.maximum(lengths, floor)[:, np.newaxis], np.float32)
