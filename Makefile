@@ -49,13 +49,13 @@ format: $(VENV)/.dev  ## format and fix the code with ruff
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: $(VENV)/.bench models/store/mobilenet_v2_1.0_224.onnx  ## compare the service with a bare loop: tables for docs/performance.md, 8 minutes
+bench: $(VENV)/.bench models/store/mobilenet_v2_1.0_224.onnx  ## compare the service with a bare loop: tables for docs/performance.md, 12 minutes
 	$(BIN)/python -m loadtest.bench.run
 
-bench-quick: $(VENV)/.bench models/store/mobilenet_v2_1.0_224.onnx  ## what has a target, in 2 minutes, without writing tables
+bench-quick: $(VENV)/.bench models/store/mobilenet_v2_1.0_224.onnx  ## what has a target, in 3 minutes, without writing tables
 	$(BIN)/python -m loadtest.bench.run --quick
 
-bench-lone: $(VENV)/.bench models/store/mobilenet_v2_1.0_224.onnx  ## compare a lone image on one core and on all, 5 minutes
+bench-lone: $(VENV)/.bench models/store/mobilenet_v2_1.0_224.onnx  ## compare a lone image on one core, on all, and by plain FastAPI, 6 minutes
 	$(BIN)/python -m loadtest.bench.lone_image
 
 bench-peers: $(VENV)/.bench models/store/mobilenet_v2_1.0_224.onnx  ## compare the service with seven other model servers, 15 minutes

@@ -27,7 +27,7 @@ from loadtest.bench.rounds import Rounds
 from loadtest.host import processes
 from loadtest.host.gateway import start_gateway
 from loadtest.host.machine import MachineMonitor
-from loadtest.host.model_store import LARGEST, SMALLEST, STORE, make_store
+from loadtest.host.model_store import LARGEST, LARGEST_INT8, SMALLEST, STORE, make_store
 from loadtest.load.bare_loop import BareLoop
 from loadtest.load.body import FORMS, PATH, BodyFile, write_body
 from loadtest.load.open_loop import run_open_loop
@@ -130,7 +130,8 @@ def main(
             name: {form: write_body(photo, folder, form) for form in FORMS}
             for name, photo in photos.items()
         }
-        files = [make_store(model, store, folder) for model in (LARGEST, SMALLEST)]
+        int8 = [LARGEST_INT8] if (store / f"{LARGEST_INT8}.onnx").is_file() else []
+        files = [make_store(model, store, folder) for model in (LARGEST, *int8, SMALLEST)]
         task = progress.add_task("start", total=len(files) * _steps(plan, cores))
 
         def step(what: str) -> None:

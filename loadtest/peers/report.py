@@ -29,12 +29,18 @@ def _cpu_per_request_s(run: PeerRun) -> float:
     return run.cpu_s / run.closed.requests
 
 
+def _lone_cpu_s(run: PeerRun) -> float:
+    return run.lone_cpu_s / run.lone.requests
+
+
 # metric: value of a run, and whether a higher one is better
 METRICS: dict[str, tuple[Value, bool]] = {
     "requests/s": (_requests_per_s, True),
     "p50": (lambda run: run.closed.p50_ms, False),
     "p99": (lambda run: run.closed.p99_ms, False),
     "CPU time per request": (_cpu_per_request_s, False),
+    "p50 at one connection": (lambda run: run.lone.p50_ms, False),
+    "CPU time per request at one connection": (_lone_cpu_s, False),
     "memory": (_pss_bytes, False),
     "start to the first answer": (lambda run: run.answered_s, False),
 }
@@ -114,6 +120,8 @@ def _servers(comparison: Comparison, titles: dict[str, str]) -> str:
                 number(_median(runs, lambda run: run.closed.p50_ms)),
                 number(_median(runs, lambda run: run.closed.p99_ms)),
                 number(1000 * _median(runs, _cpu_per_request_s)),
+                number(_median(runs, lambda run: run.lone.p50_ms)),
+                number(1000 * _median(runs, _lone_cpu_s)),
                 number(_median(runs, lambda run: run.cpu_s / run.closed.seconds)),
                 megabytes(_median(runs, _pss_bytes)),
                 f"{_ratio(own, runs, _pss_bytes):.2f}" if own else "-",
@@ -125,7 +133,8 @@ def _servers(comparison: Comparison, titles: dict[str, str]) -> str:
             )
         )
     headings = ("server", "requests/s", "gateway ratio", "p50 ms", "p99 ms", "CPU ms per request")
-    more = ("cores used", "PSS", "gateway ratio", "processes")
+    alone = ("p50 ms, 1 connection", "CPU ms per request")
+    more = (*alone, "cores used", "PSS", "gateway ratio", "processes")
     start = ("first answer after s", "gateway ratio", "CPU s until then", "errors")
     return table((*headings, *more, *start), rows)
 

@@ -10,13 +10,15 @@ from loadtest.load.wrk import ClosedLoop
 
 @dataclass(frozen=True, slots=True)
 class PeerRun:
-    """One server in one round; `memory` is from right after the load."""
+    """One server in one round; `memory` is from right after the load, before the lone requests."""
 
     answered_s: float  # from its start until its first answer
     start_cpu_s: float  # processor time until then
     closed: ClosedLoop
     cpu_s: float
     memory: Memory
+    lone: ClosedLoop  # over one connection
+    lone_cpu_s: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from loadtest.peers.peer import Peer
 from loadtest.peers.result import PeerRun
 
 WARM_UP_S = 2
+LONE_S = 2
 GATEWAY_NAME = "mobilenet-gateway"
 
 
@@ -84,7 +85,11 @@ class Workload:
             cpu_s = server.cpu_s() - before_s
             if closed.requests == closed.bad_statuses:
                 raise ServerError(f"no answer under load: {server.log_tail()}")
-            return PeerRun(answered_s, start_cpu_s, closed, cpu_s, server.memory())
+            memory = server.memory()
+            before_s = server.cpu_s()
+            lone = run_wrk(url, file, 1, LONE_S)
+            lone_cpu_s = server.cpu_s() - before_s
+            return PeerRun(answered_s, start_cpu_s, closed, cpu_s, memory, lone, lone_cpu_s)
 
 
 def first_label(answer: str, labels: list[str]) -> str | None:

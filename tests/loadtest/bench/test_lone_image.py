@@ -10,7 +10,11 @@ def row(connections: int, on: list[tuple[float, float]]) -> list[str]:
     """The cells for pairs whose first run took 10 ms and 8 ms of processor time."""
     pairs = [Pair(Side(10, 8), Side(p50_ms, cpu_ms)) for p50_ms, cpu_ms in on]
     turns = Turns("mobilenet_v2_1.0_224", connections, pairs)
-    last = render(LoneImageResult(MachineMonitor().conditions(), [turns])).splitlines()[-1]
+    return last_row(LoneImageResult(MachineMonitor().conditions(), [turns], []))
+
+
+def last_row(result: LoneImageResult) -> list[str]:
+    last = render(result).splitlines()[-1]
     return [cell.strip() for cell in last.strip("|").split("|")]
 
 
@@ -36,3 +40,11 @@ def test_several_connections_may_not_cost_more(cpu_ms: float, met: str) -> None:
     assert cells[4] == "3.000 (3.00 - 3.00)"
     assert cells[5] == "-"
     assert cells[9:] == ["1.01", met]
+
+
+@pytest.mark.parametrize(("p50_ms", "met"), [(5, "yes"), (5.1, "**no**")])
+def test_the_default_install_takes_half_of_plain_fastapi_at_most(p50_ms: float, met: str) -> None:
+    pairs = [Pair(Side(10, 8), Side(p50_ms, 4))]
+    cells = last_row(LoneImageResult(MachineMonitor().conditions(), [], pairs))
+    assert cells[3:5] == [f"{p50_ms / 10:.3f} ({p50_ms / 10:.2f} - {p50_ms / 10:.2f})", "0.50"]
+    assert cells[7:] == ["0.500 (0.50 - 0.50)", met]
