@@ -13,6 +13,7 @@ from app.teaching.softmax_regression import TOLERANCE, SoftmaxRegression, fit
 # scikit-learn's C, from the strongest penalty to the weakest, so that each fit starts near the end.
 STRENGTHS = tuple(float(strength) for strength in np.geomspace(1e-3, 0.3, 6))
 CHOOSING_TOLERANCE = 1e-4  # enough to compare strengths
+ROUNDING = 1e-10  # of the largest variance
 MAX_COMPONENTS = 256  # as accurate as all 1280 on 60 photos a class, in a sixth of the time
 
 
@@ -37,12 +38,15 @@ class Lessons:
     @classmethod
     def of(cls, units: Float32Array, targets: IntArray, class_count: int) -> Self:
         """Project unit embeddings [photos, views, width] on the components of the first views."""
-        centred = units.astype(np.float64)
-        centre = centred[:, 0].mean(axis=0)
-        centred -= centre
-        spread = float(centred[:, 0].std())
-        basis = _principal_components(centred[:, 0])
-        return cls(centred @ basis.T / spread, targets, class_count, basis, centre, spread)
+        first = units[:, 0].astype(np.float64)
+        centre = first.mean(axis=0)
+        first -= centre
+        spread = float(first.std())
+        basis = _principal_components(first)
+        features = np.empty((*units.shape[:2], len(basis)))
+        for view in range(units.shape[1]):  # one after another, as a copy of all takes much memory
+            features[:, view] = (units[:, view] - centre) @ basis.T / spread
+        return cls(features, targets, class_count, basis, centre, spread)
 
     def select(self, photos: IntArray) -> tuple[Float64Array, IntArray, Float64Array]:
         """Features [N * views, components], targets and weights of the chosen photos.
@@ -102,6 +106,16 @@ def fit_all(lessons: Lessons, strength: float) -> SoftmaxRegression:
 
 
 def _principal_components(centred: Float64Array) -> Float64Array:
-    """Orthonormal rows [components, width] for the most variance of [N, width]."""
-    _, lengths, rows = np.linalg.svd(centred, full_matrices=False)
-    return np.asarray(rows[: min(MAX_COMPONENTS, int(np.count_nonzero(lengths > 1e-9)))])
+    """Orthonormal rows [components, width] for the most variance of [N, width].
+
+    From the products of the rows, or of the columns if these are fewer: a singular value
+    decomposition takes three times the memory. Components of no more than rounding are left out.
+    """
+    of_rows = len(centred) <= centred.shape[1]
+    products = centred @ centred.T if of_rows else centred.T @ centred
+    squares, vectors = np.linalg.eigh(products)  # in ascending order
+    count = min(MAX_COMPONENTS, int(np.count_nonzero(squares > ROUNDING * squares[-1])))
+    chosen = vectors[:, : -count - 1 : -1].T
+    if not of_rows:
+        return np.asarray(chosen)
+    return np.asarray(chosen @ centred / np.sqrt(squares[: -count - 1 : -1, np.newaxis]))
