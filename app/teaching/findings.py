@@ -9,7 +9,7 @@ from app.arrays import IntArray, distinct
 from app.teaching.classifier import CrossValidation
 from app.teaching.confidence import calibration_error, wilson_interval
 from app.teaching.embedded_photos import EmbeddedPhotos
-from app.teaching.rejection import fit_rejection
+from app.teaching.rejection import rejected_when_left_out
 from app.teaching.report import ClassResult, SkippedFile, WrongPhoto
 from app.teaching.softmax_regression import log_softmax
 
@@ -57,6 +57,7 @@ class Findings:
 
     def classes(self) -> tuple[ClassResult, ...]:
         targets, right = self.photos.targets, self._right()
+        rejected = rejected_when_left_out(self.photos.units[:, 0], self.groups, targets)
         rows = []
         for index, label in enumerate(self.photos.labels):
             own = targets == index
@@ -66,7 +67,7 @@ class Findings:
                     label=label,
                     photos=int(np.count_nonzero(own)),
                     recall=recall,
-                    rejected_when_left_out=self._rejected_when_left_out(index),
+                    rejected_when_left_out=_rounded(rejected[index]),
                 )
             )
         return tuple(rows)
@@ -130,15 +131,6 @@ class Findings:
                 texts.append(f"These near-duplicates have different labels: {names}.")
         return tuple(texts)
 
-    def _rejected_when_left_out(self, index: int) -> float | None:
-        units, others = self.photos.units[:, 0], self.photos.targets != index
-        targets = self.photos.targets[others]
-        rejection = fit_rejection(units[others], self.groups[others], targets)
-        if rejection is None:
-            return None
-        unknown = rejection.similarity(units[~others]) < rejection.threshold
-        return round(float(unknown.mean()), 4)
-
     def _predicted(self) -> IntArray | None:
         return None if self.validation is None else self.validation.logits.argmax(axis=1)
 
@@ -148,3 +140,7 @@ class Findings:
 
     def _name(self, path: Path) -> str:
         return str(path.relative_to(self.folder)) if path.is_relative_to(self.folder) else path.name
+
+
+def _rounded(share: float | None) -> float | None:
+    return None if share is None else round(share, 4)

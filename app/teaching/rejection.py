@@ -5,6 +5,7 @@ the nearest neighbour in embeddings rejects nearly all, at the same share of fal
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple, Self
 
 import numpy as np
 
@@ -28,10 +29,6 @@ class Rejection:
     references: Float32Array
     threshold: float
 
-    def similarity(self, units: Float32Array) -> Float32Array:
-        """The cosine of unit embeddings [N, width] to their nearest reference, [N]."""
-        return np.asarray((units @ self.references.T).max(axis=1), np.float32)
-
 
 def fit_rejection(units: Float32Array, groups: IntArray, targets: IntArray) -> Rejection | None:
     """Choose references, and the threshold that rejects 5 % of the taught photos themselves.
@@ -42,19 +39,71 @@ def fit_rejection(units: Float32Array, groups: IntArray, targets: IntArray) -> R
     chosen = choose_references(targets)
     if len(distinct(groups[chosen])) < 2:
         return None
-    nearest = nearest_in_other_groups(units, groups, chosen)
-    position = FALSE_ALARM * (len(nearest) - 1)  # np.quantile needs numpy.ma, which the image lacks
-    threshold = np.interp(position, np.arange(len(nearest)), np.sort(nearest))
-    return Rejection(units[chosen], float(threshold))
+    return Rejection(units[chosen], _threshold(nearest_in_other_groups(units, groups, chosen)))
 
 
-def choose_references(targets: IntArray) -> IntArray:
-    """The indices of at most 200 photos, or ten of each class, evenly spaced in each class.
+def rejected_when_left_out(
+    units: Float32Array, groups: IntArray, targets: IntArray
+) -> list[float | None]:
+    """The share of each class's photos that are unknown if only the other classes are taught.
 
-    Neighbours by name are the most alike.
+    Each is what `fit_rejection` of the others would reject, or None, but the photos [N, width] are
+    compared once, not once for each class. There are two classes or more.
     """
     classes = distinct(targets)
-    quota = max(MIN_OF_CLASS, MAX_REFERENCES // len(classes))
+    chosen = choose_references(targets, len(classes) - 1)
+    chosen = chosen[np.argsort(targets[chosen], kind="stable")]
+    starts = np.searchsorted(targets[chosen], classes)
+    everywhere, elsewhere = [], []  # elsewhere: in other groups
+    for begin in range(0, len(units), BLOCK):
+        similar = units[begin : begin + BLOCK] @ units[chosen].T
+        everywhere.append(_Nearest.of(np.maximum.reduceat(similar, starts, axis=1)))
+        similar[groups[begin : begin + BLOCK, np.newaxis] == groups[np.newaxis, chosen]] = -1
+        elsewhere.append(_Nearest.of(np.maximum.reduceat(similar, starts, axis=1)))
+    shares: list[float | None] = []
+    for at, label in enumerate(classes):
+        own = targets == label
+        if len(distinct(groups[chosen[targets[chosen] != label]])) < 2:
+            shares.append(None)
+            continue
+        taught = np.concatenate([nearest.without(at) for nearest in elsewhere])[~own]
+        left_out = np.concatenate([nearest.without(at) for nearest in everywhere])[own]
+        shares.append(float((left_out < _threshold(taught)).mean()))
+    return shares
+
+
+class _Nearest(NamedTuple):
+    """The class of each photo's nearest reference, its cosine, and that of any other class."""
+
+    label: IntArray
+    first: Float32Array
+    second: Float32Array
+
+    @classmethod
+    def of(cls, cosines: Float32Array) -> Self:
+        """From the highest cosine of each photo for each class, [photos, classes]."""
+        label, rows = cosines.argmax(axis=1), np.arange(len(cosines))
+        first = cosines[rows, label]
+        cosines[rows, label] = -1
+        return cls(label, first, cosines.max(axis=1))
+
+    def without(self, label: int) -> Float32Array:
+        """The cosine of each photo to the nearest reference that is not of this class."""
+        return np.where(self.label == label, self.second, self.first)
+
+
+def _threshold(nearest: Float32Array) -> float:
+    position = FALSE_ALARM * (len(nearest) - 1)  # np.quantile needs numpy.ma, which the image lacks
+    return float(np.interp(position, np.arange(len(nearest)), np.sort(nearest)))
+
+
+def choose_references(targets: IntArray, taught: int | None = None) -> IntArray:
+    """The indices of at most 200 photos, or ten of each class, evenly spaced in each class.
+
+    Neighbours by name are the most alike. `taught` is the number of classes, if not all.
+    """
+    classes = distinct(targets)
+    quota = max(MIN_OF_CLASS, MAX_REFERENCES // (taught or len(classes)))
     chosen = []
     for target in classes:
         own = np.flatnonzero(targets == target)

@@ -4,7 +4,12 @@ import pytest
 from app.arrays import Float32Array
 from app.teaching.folds import assign_folds, count_folds, splits
 from app.teaching.near_duplicates import group_near_duplicates, unit
-from app.teaching.rejection import choose_references, fit_rejection, nearest_in_other_groups
+from app.teaching.rejection import (
+    choose_references,
+    fit_rejection,
+    nearest_in_other_groups,
+    rejected_when_left_out,
+)
 
 
 def at_degrees(*degrees: float) -> Float32Array:
@@ -91,12 +96,45 @@ def test_the_nearest_photo_is_one_of_another_group() -> None:
     assert np.degrees(np.arccos(nearest)) == pytest.approx([60, 55, 30, 30], abs=0.01)
 
 
-def test_rejection_measures_the_angle_to_the_nearest_reference() -> None:
+def test_rejection_measures_the_angle_to_the_nearest_photo() -> None:
     rejection = fit_rejection(at_degrees(0, 20, 40), np.arange(3), np.array([0, 0, 1]))
     assert rejection is not None
     assert rejection.threshold == pytest.approx(np.cos(np.radians(20)), abs=1e-6)
-    similarity = rejection.similarity(at_degrees(10, 75))
-    assert similarity == pytest.approx(np.cos(np.radians([10, 35])), abs=1e-6)
+    assert (rejection.references == at_degrees(0, 20, 40)).all()
+
+
+@pytest.mark.parametrize("of_class", [40, 150])  # 66 of each class are references, if there are
+def test_a_class_that_is_left_out_is_compared_with_the_others(of_class: int) -> None:
+    """Against loops over single photos, with groups that go across classes and blocks."""
+    random = np.random.default_rng(0)
+    total = 4 * of_class
+    targets = np.repeat(np.arange(4), of_class).astype(np.intp)
+    directions = np.abs(random.normal(size=(4, 6)))
+    vectors = unit((directions[targets] + 0.5 * random.normal(size=(total, 6))).astype(np.float32))
+    groups = np.arange(total)
+    groups[random.choice(total, of_class, replace=False)] = groups[:of_class]
+    spaced = np.rint(np.linspace(0, of_class - 1, min(of_class, 66))).astype(int)
+    references = [label * of_class + at for label in range(4) for at in spaced]
+    cosines = vectors.astype(float) @ vectors.T.astype(float)
+    expected = []
+    for label in range(4):
+        others = [at for at in references if targets[at] != label]
+        nearest = [
+            max(cosines[one, other] for other in others if groups[other] != groups[one])
+            for one in range(total)
+            if targets[one] != label
+        ]
+        threshold = np.quantile(nearest, 0.05)
+        left_out = [at for at in range(total) if targets[at] == label]
+        unknown = [cosines[at, others].max() < threshold for at in left_out]
+        expected.append(np.mean(unknown))
+    assert 0 < max(expected) < 1
+    assert rejected_when_left_out(vectors, groups, targets) == pytest.approx(expected)
+
+
+def test_what_is_left_of_two_classes_with_one_scene_each_rejects_nothing() -> None:
+    units, groups = at_degrees(0, 1, 90, 91), np.array([0, 0, 2, 2])
+    assert rejected_when_left_out(units, groups, np.array([0, 0, 1, 1])) == [None, None]
 
 
 def test_one_group_alone_rejects_nothing() -> None:
