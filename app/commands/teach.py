@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import IO, TYPE_CHECKING, Annotated
 
 import typer
 
@@ -42,10 +42,9 @@ def teach(
     from app.commands import console
     from app.commands.teaching_tables import render_report
     from app.heads.head_file import pack_head
-    from app.system.atomic_file import atomic_write
 
-    taught = _taught(folder, name, base, settings)
-    with atomic_write(target) as file:
+    with _writing(target) as file:  # before the work, as the store may be read-only
+        taught = _taught(folder, name, base, settings)
         file.write(pack_head(taught.head, taught.report.model_dump_json()))
     if report is not None:
         _write_page(report, name, taught.report, folder, settings)
@@ -109,12 +108,27 @@ def _taught(folder: Path, name: str, base: str | None, settings: Settings) -> "T
 def _write_page(
     path: Path, name: str, report: "TeachingReport", folder: Path, settings: Settings
 ) -> None:
-    from app.system.atomic_file import atomic_write
     from app.teaching.photos import PhotoReader
     from app.teaching.report_page import report_page
 
-    with PhotoReader.open(settings) as reader, atomic_write(path) as file:
+    with PhotoReader.open(settings) as reader, _writing(path) as file:
         file.write(report_page(name, report, folder, reader).encode())
+
+
+@contextmanager
+def _writing(path: Path) -> "Iterator[IO[bytes]]":
+    """As `atomic_write`, with errors that end the command in one line.
+
+    Raises:
+        SettingError: the file cannot be written, or another one not read.
+    """
+    from app.system.atomic_file import atomic_write
+
+    try:
+        with atomic_write(path) as file:
+            yield file
+    except OSError as error:
+        raise SettingError(f"{error.filename or path}: {error.strerror or error}") from error
 
 
 @contextmanager

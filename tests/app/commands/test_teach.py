@@ -10,6 +10,7 @@ from tests.app.cli_runner import refused, run
 from tests.app.heads.made import write_head
 from tests.app.teaching.conftest import COLOURS, write_photo
 from tests.conftest import SMALL_V1, SMALL_V2
+from tests.full_disk import full_disk
 
 
 @pytest.fixture(scope="module")
@@ -77,6 +78,17 @@ def test_a_name_that_cannot_be_is_rejected_before_any_work(
     arguments = ("teach", str(photos), "--name", name, "--store", str(folder))
     assert text in refused(capsys, *arguments)
     assert (folder / "old.head.npz").read_bytes() == b"taught before"
+
+
+def test_a_head_that_cannot_be_written_ends_in_one_line(
+    capsys: pytest.CaptureFixture[str], photos: Path, folder: Path
+) -> None:
+    head, page = folder / "x.head.npz", folder / f"{SMALL_V2}.onnx" / "page.html"
+    arguments = ("teach", str(photos), "--name", "x", "--base", SMALL_V2, "--store", str(folder))
+    with full_disk(10_000):
+        assert refused(capsys, *arguments) == f"{head}: File too large"
+    assert not list(folder.glob("*.npz")) + list(folder.glob(".x*"))
+    assert refused(capsys, *arguments, "--report", str(page)) == f"{page.parent}: File exists"
 
 
 def test_one_class_is_no_lesson(
