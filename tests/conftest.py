@@ -7,7 +7,9 @@ store, and those whose weights lie beside the checkout.
 
 import shutil
 import subprocess
-from collections.abc import Iterator
+import sys
+import threading
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import httpx
@@ -21,6 +23,27 @@ ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared"
 SMALL_V1, SMALL_V2 = "mobilenet_v1_0.25_128", "mobilenet_v2_0.35_96"
 REAL_MODEL = "mobilenet_v2_1.0_224"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
+    """Pause coverage in a test with the mark `unmeasured` and in the processes that it starts.
+
+    Measuring doubles the time of Python code. The mark is for loops over many inputs and for whole
+    programs, whose lines other tests measure.
+    """
+    if item.get_closest_marker("unmeasured") is None:
+        return (yield)
+    here, in_threads = sys.gettrace(), threading.gettrace()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)
+        sys.settrace(None)
+        threading.settrace(None)
+        try:
+            return (yield)
+        finally:
+            threading.settrace(in_threads)
+            sys.settrace(here)
 
 
 def shared_folder(name: str) -> Path:

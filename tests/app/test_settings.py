@@ -240,6 +240,7 @@ def test_secrets_are_shown_only_as_set_or_not() -> None:
     assert {name for name in NAMES if name.endswith(("key", "keys"))} == {*SECRET, "tls_key"}
 
 
+@pytest.mark.unmeasured
 @hypothesis_settings(deadline=None)
 @given(
     st.text(min_size=1).filter(lambda name: name.isprintable() and name not in NAMES),

@@ -82,7 +82,9 @@ def await_rows(output: Path, rows: int) -> None:
     )
 
 
-@pytest.mark.parametrize("ending", ["csv", "jsonl", "parquet"])
+@pytest.mark.parametrize(
+    "ending", ["csv", "jsonl", pytest.param("parquet", marks=pytest.mark.unmeasured)]
+)
 def test_a_folder_becomes_a_table_and_is_not_sent_again(
     service: Service, folder: Path, tmp_path: Path, ending: str
 ) -> None:
@@ -227,7 +229,14 @@ def test_a_folder_becomes_a_table_of_embeddings_and_continues(
     assert "found.parquet exists and does not match this run" in other.err
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize(
+    "number",
+    [
+        signal.SIGINT,
+        pytest.param(signal.SIGTERM, marks=pytest.mark.unmeasured),
+        pytest.param(signal.SIGKILL, marks=pytest.mark.unmeasured),
+    ],
+)
 def test_a_stopped_run_continues_where_it_stopped(
     store: Path, folder: Path, tmp_path: Path, number: signal.Signals
 ) -> None:
@@ -255,6 +264,7 @@ def test_a_stopped_run_continues_where_it_stopped(
     assert sorted(names(output)) == all_names(folder)
 
 
+@pytest.mark.unmeasured
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_a_restart_of_the_service_in_the_middle_loses_nothing(
     store: Path, folder: Path, tmp_path: Path, number: signal.Signals

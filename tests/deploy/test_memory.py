@@ -129,6 +129,7 @@ IMAGES: dict[str, Callable[[], bytes]] = {
 }
 
 
+@pytest.mark.unmeasured
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs /proc, as on Linux")
 @pytest.mark.parametrize("name", IMAGES)
 def test_decoding_takes_the_memory_that_is_documented(name: str, tmp_path: Path) -> None:

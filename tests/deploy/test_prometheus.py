@@ -126,6 +126,7 @@ def has_figures(result: list[Any]) -> bool:
     return any(math.isfinite(float(sample["value"][1])) for sample in result)
 
 
+@pytest.mark.unmeasured
 @pytest.mark.parametrize(("keys", "key"), [("", ""), ("one,two", "two\n")])
 def test_it_is_scraped_with_keys_and_without(
     keys: str, key: str, store: Path, tmp_path: Path
@@ -137,6 +138,7 @@ def test_it_is_scraped_with_keys_and_without(
         until(lambda: has_figures(query(client, "gateway_model_info")), "it is scraped")
 
 
+@pytest.mark.unmeasured
 def test_every_picture_and_alert_is_evaluated_on_a_service_under_load(
     store: Path, tmp_path: Path
 ) -> None:

@@ -58,6 +58,7 @@ def test_an_endless_chunked_body_is_cut_off_and_memory_stays_flat(strict: Servic
     assert strict.resident_bytes - before < FLAT_BYTES
 
 
+@pytest.mark.unmeasured
 def test_a_body_in_tiny_chunks_takes_no_more_memory_than_is_accounted_for(store: Path) -> None:
     size_bytes = 2_000_000
     settings: dict[str, object] = {"deadline_ms": 1_000_000, "lone_image_threads": 1}

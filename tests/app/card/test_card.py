@@ -195,6 +195,7 @@ def test_a_card_without_one_of_its_fields_is_refused_by_the_name_of_it(path: Pat
     assert ".".join(map(str, path)) in str(caught.value)
 
 
+@pytest.mark.unmeasured
 @settings(deadline=None)
 @given(st.sampled_from(objects(JSON)), st.text(min_size=1, max_size=9))
 def test_a_card_with_an_unknown_field_is_refused_by_the_name_of_it(path: Path, name: str) -> None:

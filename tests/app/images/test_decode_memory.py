@@ -74,6 +74,7 @@ def test_room_is_free_again_after_an_error() -> None:
         pass
 
 
+@pytest.mark.unmeasured
 def test_the_largest_pictures_take_no_memory_of_the_service(store: Path) -> None:
     one = SIDE * SIDE * BYTES_PER_PIXEL
     with running(store, workers=4, deadline_ms=10_000_000) as service:

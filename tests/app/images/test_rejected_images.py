@@ -104,6 +104,7 @@ def test_a_truncated_jpeg_is_refused_with_its_reason() -> None:
         load(sample("JPEG")[:-200])
 
 
+@pytest.mark.unmeasured
 @given(st.data())
 @settings(deadline=None, max_examples=200)
 def test_a_mutated_file_gives_pixels_or_an_image_error(data: st.DataObject) -> None:
@@ -116,6 +117,7 @@ def test_a_mutated_file_gives_pixels_or_an_image_error(data: st.DataObject) -> N
     assert_refused_or_loaded(bytes(mutated))
 
 
+@pytest.mark.unmeasured
 @given(st.sampled_from(sorted(SAMPLES)), st.binary(max_size=200), st.integers(4, 40))
 @settings(deadline=None, max_examples=200)
 def test_random_bytes_after_a_real_beginning_give_pixels_or_an_image_error(

@@ -35,6 +35,7 @@ def test_output_without_a_result_is_an_error_that_shows_it() -> None:
         parse_result("unable to connect to 127.0.0.1:1 Connection refused\n", 0)
 
 
+@pytest.mark.unmeasured
 @pytest.mark.parametrize(
     "module", ["bench.run", "auto.run", "client.run", "peers.run", "robustness.flood"]
 )

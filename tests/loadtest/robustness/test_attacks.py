@@ -10,6 +10,7 @@ STORE = ROOT / "models" / "store"
 MODEL = STORE / f"{REAL_MODEL}.onnx"
 
 
+@pytest.mark.unmeasured
 @pytest.mark.skipif(not MODEL.is_file(), reason=f"{MODEL} is missing; run `make serve` once")
 def test_others_are_served_beside_unfinished_heads() -> None:
     result = attack("unfinished heads", STORE, encode(chelsea(), "JPEG"), seconds=0.5)

@@ -254,6 +254,7 @@ def as_first_view(model: Model, files: list[Path]) -> np.ndarray:
     return probabilities(model.session, collect_views(files, model.card, LIMITS, len(files)))
 
 
+@pytest.mark.unmeasured
 def test_the_default_model_keeps_its_answers_on_photos_it_was_not_calibrated_on(
     capsys: Capture, real_store: Path, shared_photos: Path, tmp_path: Path
 ) -> None:

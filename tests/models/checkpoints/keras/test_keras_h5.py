@@ -37,6 +37,7 @@ def counted(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_counted(tmp_path_factory.mktemp("keras") / "v1.weights.h5", V1)
 
 
+@pytest.mark.unmeasured
 @pytest.mark.parametrize(("family", "alpha", "resolution"), CASES)
 def test_both_layouts_give_the_same_checkpoint_of_any_width(
     family: Family, alpha: float, resolution: int, tmp_path: Path
@@ -307,6 +308,7 @@ print(refused)
 """
 
 
+@pytest.mark.unmeasured
 @pytest.mark.parametrize("layout", ["named", "counted"])
 def test_damage_anywhere_is_a_checkpoint_error_and_never_a_crash(
     layout: str, tmp_path: Path, request: pytest.FixtureRequest

@@ -220,6 +220,7 @@ def scratch(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("tflite") / "model.tflite"
 
 
+@pytest.mark.unmeasured
 @settings(deadline=None, max_examples=100)
 @given(st.integers(0, len(WHOLE) - 1))
 def test_a_file_cut_off_anywhere_is_rejected(scratch: Path, size: int) -> None:
@@ -228,6 +229,7 @@ def test_a_file_cut_off_anywhere_is_rejected(scratch: Path, size: int) -> None:
         tflite.read([scratch], "mobilenet_v2")
 
 
+@pytest.mark.unmeasured
 @settings(deadline=None, max_examples=300)
 @given(st.data())
 def test_a_file_with_changed_bytes_is_read_or_rejected(scratch: Path, data: st.DataObject) -> None:

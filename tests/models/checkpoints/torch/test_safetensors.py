@@ -75,6 +75,7 @@ def test_thousands_of_tensors_are_rejected(tmp_path: Path) -> None:
 WHOLE = save({"weight": np.arange(6, dtype=np.float32), "bias": np.ones(3, np.float32)})
 
 
+@pytest.mark.unmeasured
 @settings(deadline=None, max_examples=200)
 @given(st.data())
 def test_a_damaged_file_is_read_or_rejected(scratch: Path, data: st.DataObject) -> None:

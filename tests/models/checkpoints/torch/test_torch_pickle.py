@@ -353,6 +353,7 @@ def test_a_zip_that_tells_an_entry_twice_is_rejected(file: Path) -> None:
         read_state_dict(file)
 
 
+@pytest.mark.unmeasured
 @pytest.mark.parametrize("layout", ["zip", "legacy"])
 @settings(deadline=None, max_examples=200)
 @given(data=st.data())
@@ -365,6 +366,7 @@ def test_a_file_cut_off_anywhere_is_rejected(
         read_state_dict(scratch)
 
 
+@pytest.mark.unmeasured
 @pytest.mark.parametrize("layout", ["zip", "legacy"])
 @settings(deadline=None, max_examples=500)
 @given(data=st.data())

@@ -9,6 +9,7 @@ from tests.models.importing.mutations.run import KINDS, Outcome, run
 GRAPHS = 9
 
 
+@pytest.mark.unmeasured
 def test_no_mutated_graph_is_adopted_with_other_answers() -> None:
     summary = run(GRAPHS, seed=1, kinds=KINDS[::3]).summary()
     assert summary["wrong"] == []
