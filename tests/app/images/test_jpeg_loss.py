@@ -91,14 +91,15 @@ TRAILERS = {
 }
 
 
-@pytest.mark.parametrize("trailer", TRAILERS.values(), ids=TRAILERS)
 @pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
 @pytest.mark.parametrize("size", [(1280, 720), (451, 300), (97, 103), (8, 8)], ids=str)
 @pytest.mark.parametrize("options", SOUND.values(), ids=SOUND)
 def test_a_whole_file_has_no_warnings(
-    options: dict[str, Any], size: tuple[int, int], mode: str, trailer: bytes
+    options: dict[str, Any], size: tuple[int, int], mode: str
 ) -> None:
-    assert decode(encode(cat(*size).convert(mode), "JPEG", **options) + trailer).warnings == ()
+    whole = encode(cat(*size).convert(mode), "JPEG", **options)
+    warnings = {name: decode(whole + trailer).warnings for name, trailer in TRAILERS.items()}
+    assert warnings == dict.fromkeys(TRAILERS, ())
 
 
 @pytest.mark.parametrize("padding", [bytes(300), b"\xff" * 300], ids=["zeros", "fill"])

@@ -40,6 +40,11 @@ def photos(folder: Path) -> list[Image.Image]:
 
 
 @pytest.fixture(scope="module")
+def files(shared_photos: Path) -> list[bytes]:
+    return [view for photo in photos(shared_photos) for view in views(photo)]
+
+
+@pytest.fixture(scope="module")
 def model(real_store: Path) -> Model:
     return load_model(real_store / "mobilenet_v2_1.0_224.onnx")
 
@@ -59,6 +64,7 @@ def first_classes(
     )
 
 
+@pytest.mark.unmeasured
 @pytest.mark.parametrize(
     ("resolution", "least_agreement"),
     [
@@ -69,9 +75,8 @@ def first_classes(
     ],
 )
 def test_reduced_decoding_agrees_with_full_decoding(
-    model: Model, shared_photos: Path, resolution: int, least_agreement: float
+    model: Model, files: list[bytes], resolution: int, least_agreement: float
 ) -> None:
-    files = [view for photo in photos(shared_photos) for view in views(photo)]
     assert len(files) >= 150
     reduced_ids, reduced = first_classes(model, files, resolution, reduced=True)
     full_ids, full = first_classes(model, files, resolution, reduced=False)

@@ -166,7 +166,14 @@ def test_each_limit_is_kept_to_its_last_unit() -> None:
         assert not each.meets(RecommendationLimits(**{name: worse}))
 
 
-def test_the_command_says_what_to_pull(capsys: pytest.CaptureFixture[str]) -> None:
+def probe_no_more(monkeypatch: pytest.MonkeyPatch, probed: Probe) -> None:
+    """Let later commands use what was probed: each would take seconds to repeat it."""
+    monkeypatch.setattr("models.recommendation.probe.probe", lambda _: probed)
+
+
+def test_the_command_says_what_to_pull(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, probed: Probe
+) -> None:
     outcome = run(capsys, "models", "recommend", "--max-madds", "60000000", "--json")
     assert outcome.status == 0
     advice = json.loads(outcome.out)
@@ -174,6 +181,7 @@ def test_the_command_says_what_to_pull(capsys: pytest.CaptureFixture[str]) -> No
     assert advice["recommended"]["madds"] <= 60_000_000
     best = advice["recommended"]["top1"]
     assert all(row["top1"] <= best for row in advice["faster"])
+    probe_no_more(monkeypatch, probed)
     table = run(capsys, "models", "recommend", "--max-madds", "60000000").out
     assert f"models pull {advice['recommended']['model']}" in table
 
@@ -188,6 +196,11 @@ def test_the_command_says_what_to_pull(capsys: pytest.CaptureFixture[str]) -> No
     ],
 )
 def test_what_cannot_be_had_is_one_line_that_says_what_could(
-    capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], said: str
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    probed: Probe,
+    arguments: tuple[str, ...],
+    said: str,
 ) -> None:
+    probe_no_more(monkeypatch, probed)
     assert said in refused(capsys, "models", "recommend", *arguments)
