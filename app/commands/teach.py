@@ -60,9 +60,15 @@ def _target(settings: Settings, name: str, *, replace: bool) -> Path:
 
     Raises:
         SettingError: the name is malformed or taken.
+        ModelFileError: the store is no folder with models.
     """
     from app.heads.head_file import SUFFIX
+    from app.model.files import find_files
+    from app.model.store_folder import AUTO
 
+    find_files(settings.store)  # or a folder would be made for the file
+    if name == AUTO:
+        raise SettingError(f"The name {AUTO!r} is reserved for the automatic choice.")
     if not re.fullmatch(NAME, name):
         raise SettingError(
             f"{name!r} cannot be a model's name: up to 100 lower-case letters, digits, `.`, `_` "

@@ -68,6 +68,7 @@ def test_the_table_names_classes_and_what_was_skipped(
         ("../gate", "cannot be a model's name"),
         ("x" * 101, "cannot be a model's name"),
         (SMALL_V1, "The store already has a model"),
+        ("auto", "The name 'auto' is reserved for the automatic choice."),
         ("old", "exists already. Choose another name, or replace it with --force."),
     ],
 )
@@ -89,6 +90,14 @@ def test_a_head_that_cannot_be_written_ends_in_one_line(
         assert refused(capsys, *arguments) == f"{head}: File too large"
     assert not list(folder.glob("*.npz")) + list(folder.glob(".x*"))
     assert refused(capsys, *arguments, "--report", str(page)) == f"{page.parent}: File exists"
+
+
+def test_a_store_that_is_not_there_is_not_made(
+    capsys: pytest.CaptureFixture[str], photos: Path, tmp_path: Path
+) -> None:
+    arguments = ("teach", str(photos), "--name", "x", "--store", str(tmp_path / "typo"))
+    assert "typo is not a folder" in refused(capsys, *arguments)
+    assert not (tmp_path / "typo").exists()
 
 
 def test_one_class_is_no_lesson(
