@@ -5,7 +5,6 @@ options of `mobilenet-gateway serve`, README's table and `/info`. The command li
 environment, which overrides the file. Anything unknown is an error.
 """
 
-import difflib
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,6 +21,7 @@ from pydantic_settings import (
 
 from app.budget import parse_budget
 from app.errors import SettingError
+from app.suggestion import near_name
 
 PREFIX = "GATEWAY_"
 CONFIG_VARIABLE = f"{PREFIX}CONFIG"
@@ -402,9 +402,8 @@ def _describe(fault: Mapping[str, Any]) -> str:
 
 def _nearest(name: str, known: Mapping[str, str]) -> str:
     """Suggest one of `known`: names in lower case without prefix, and how they are written."""
-    near = difflib.get_close_matches(name, known, n=1)
-    if near:
-        return f"Did you mean {known[near[0]]}?"
+    if near := near_name(name, tuple(known), 0.6):
+        return f"Did you mean {known[near]}?"
     return f"Known settings: {', '.join(known.values())}."
 
 

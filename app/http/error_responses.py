@@ -9,6 +9,7 @@ from fastapi.exceptions import RequestValidationError
 from pydantic_core import from_json
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+from starlette.routing import Match
 
 from app.errors import BadQuery, InternalError, MethodNotAllowed, NotFound, RequestError
 from app.http.middleware import error_response
@@ -17,6 +18,8 @@ from app.paths import speaks_oip
 from app.problem import MEDIA_TYPE
 from app.request import examples
 from app.request.query_string import describe
+
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
 
 def install(app: FastAPI, reference: str = "/docs") -> None:
@@ -37,10 +40,7 @@ def install(app: FastAPI, reference: str = "/docs") -> None:
     async def on_http(request: Request, error: HTTPException) -> Response:
         path = request.scope["path"]
         if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
-            methods = (error.headers or {}).get("Allow", "").replace("GET", "GET, HEAD")
-            not_allowed = MethodNotAllowed(f"{path} does not support {request.method}.")
-            not_allowed.headers["Allow"] = methods  # RFC 9110, section 15.5.6
-            return error_response(not_allowed, path)
+            return error_response(_not_allowed(app, request), path)
         if error.status_code == HTTPStatus.NOT_FOUND:
             return error_response(NotFound(f"Nothing at {path}. See {reference}."), path)
         other = RequestError(str(error.detail))
@@ -50,6 +50,24 @@ def install(app: FastAPI, reference: str = "/docs") -> None:
     @app.exception_handler(Exception)  # the middleware logs it
     async def on_unexpected(request: Request, _: Exception) -> Response:
         return error_response(InternalError(), request.scope["path"])
+
+
+def _not_allowed(app: FastAPI, request: Request) -> MethodNotAllowed:
+    """Name all methods of the path; the framework names those of one route only."""
+    methods = [
+        method
+        for method in METHODS
+        if any(
+            route.matches({**request.scope, "method": method})[0] is Match.FULL
+            for route in app.routes
+        )
+    ]
+    error = MethodNotAllowed(
+        f"{request.scope['path']} does not support {request.method}. Use {' or '.join(methods)}."
+    )
+    allowed = ", ".join(methods).replace("GET", "GET, HEAD")
+    error.headers["Allow"] = allowed  # RFC 9110, section 15.5.6
+    return error
 
 
 def documented(

@@ -5,12 +5,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from app.errors import LastModel, ModelFileError, ModelInUse, UnknownModel
+from app.errors import LastModel, ModelFileError, ModelInUse
 from app.model.files import file_stem, stamp
 from app.model.head_model import HeadModel
 from app.model.model import Model
 from app.model.store import Served, Store
 from app.model.store_folder import Loaded, duplicate, without_folder
+from app.suggestion import unknown_model
 from app.system import memory
 
 log = logging.getLogger(__name__)
@@ -111,8 +112,7 @@ class ReloadableStore(Store):
         files = self._folder.files()
         path = next((path for path in files if name in self._names_of(path)), None)
         if path is None:
-            names = ", ".join(file_stem(path) for path in files)
-            raise UnknownModel(f"Unknown model {name!r}. Models of the store: {names}.")
+            raise unknown_model(name, map(file_stem, files), "Models of the store")
         entry = self._folder.load(path, self._entries)
         rival = self._entries.get(entry.model.name)
         if rival and rival.path != path:

@@ -5,10 +5,10 @@ from collections.abc import Container, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from app.errors import UnknownModel
 from app.model.forms import Default
 from app.model.model import Model
 from app.model.store_folder import Load, Loaded, Selection, StoreFolder
+from app.suggestion import unknown_model
 from app.system import memory
 
 log = logging.getLogger(__name__)
@@ -73,9 +73,7 @@ class Store:
         try:
             return served.entries[served.default.name if name is None else name].model
         except KeyError:
-            raise UnknownModel(
-                f"Unknown model {name!r}. Loaded models: {', '.join(served.entries)}."
-            ) from None
+            raise unknown_model(name or "", served.entries) from None
 
     def holds(self, model: Model) -> bool:
         """Whether this very object is served, not a newer model of the same name."""

@@ -38,6 +38,9 @@ def small_app() -> FastAPI:
     async def busy() -> None:
         raise Overloaded("64 images wait", retry_after_s=2.2)
 
+    @app.delete("/busy")
+    async def free() -> None: ...
+
     @app.get("/numbers/{number}")
     async def numbers(number: int) -> int:
         return number
@@ -78,9 +81,17 @@ def test_an_error_brings_its_headers() -> None:
 
 def test_an_unknown_path_and_a_wrong_method_are_problems() -> None:
     assert "/nope" in assert_problem(get("/nope"), NotFound)
-    response = get("/busy", "DELETE")
-    assert "DELETE" in assert_problem(response, MethodNotAllowed)
+    response = get("/teapot", "DELETE")
+    detail = assert_problem(response, MethodNotAllowed)
+    assert detail == "/teapot does not support DELETE. Use GET."
     assert response.headers["allow"] == "GET, HEAD"
+
+
+def test_every_method_of_a_path_is_named_whichever_route_has_it() -> None:
+    response = get("/busy", "PUT")
+    detail = assert_problem(response, MethodNotAllowed)
+    assert detail == "/busy does not support PUT. Use GET or DELETE."
+    assert response.headers["allow"] == "GET, HEAD, DELETE"
 
 
 def test_a_bad_path_parameter_is_named() -> None:

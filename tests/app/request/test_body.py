@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.errors import BadRequest, RequestError, TooManyImages
+from app.errors import BadRequest, NotAnImage, RequestError, TooManyImages
 from app.request.body import RAW_TYPES, UNKNOWN_TYPES, split_images
+from tests.app.sample_images import encode, noise
 
 BOUNDARY = b"-a:strange=boundary_7"
 TYPES = [
@@ -109,3 +110,26 @@ def test_what_comes_after_one_image_too_many_is_not_looked_at() -> None:
     field = b'--b\r\nContent-Disposition: form-data; name="top_k"\r\n\r\n3\r\n'
     with pytest.raises(BadRequest, match="'top_k' is not a file"):
         split_images(field + part * 3, "multipart/form-data; boundary=b", 2)
+
+
+FORMATS = ["JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "AVIF"]
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_a_file_that_curl_has_stripped_is_told_from_one_that_it_has_not(kind: str) -> None:
+    """`curl -d @FILE` removes carriage returns, line feeds and zero bytes."""
+    whole, form = encode(noise(40, 30), kind), "application/x-www-form-urlencoded"
+    assert split_images(whole, form, 1) == [whole]
+    stripped = whole.translate(None, b"\r\n\0")
+    with pytest.raises(NotAnImage, match="curl --data-binary @FILE"):
+        split_images(stripped, form, 1)
+
+
+@pytest.mark.parametrize(
+    "kind", ["", "text/plain", "image/jpeg", "application/x-www-form-urlencoded"]
+)
+def test_json_under_another_content_type_is_refused_with_its_own(kind: str) -> None:
+    body = json.dumps({"images": ["AAAA"]}).encode()
+    assert split_images(body, "application/json", 1) == [b"\0\0\0"]
+    with pytest.raises(NotAnImage, match=r"looks like JSON.* `Content-Type: application/json`"):
+        split_images(body, kind, 1)

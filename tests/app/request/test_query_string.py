@@ -41,3 +41,26 @@ def test_top_k_is_taken_exactly_from_1_to_100(top_k: int) -> None:
         return
     with pytest.raises(BadQuery, match=r"^top_k: input should be"):
         parse_query(PredictQuery, b"top_k=%d" % top_k)
+
+
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        ("topk=3", "topk: unknown parameter, did you mean top_k?"),
+        ("Resolution=96", "Resolution: unknown parameter, did you mean resolution?"),
+        ("size=96", "size: unknown parameter"),
+        (f"{'top_k' * 100}=1", f"{'top_k' * 100}: unknown parameter"),
+    ],
+)
+def test_for_a_mistyped_parameter_the_nearest_is_suggested(query: str, said: str) -> None:
+    with pytest.raises(BadQuery) as caught:
+        parse_query(PredictQuery, query.encode())
+    assert caught.value.detail == said
+
+
+def test_of_many_mistyped_parameters_only_the_first_three_cost_a_comparison() -> None:
+    query = "&".join(f"top_k{number}=1" for number in range(5))
+    with pytest.raises(BadQuery) as caught:
+        parse_query(PredictQuery, query.encode())
+    assert caught.value.detail.count("did you mean top_k?") == 3
+    assert caught.value.detail.count("unknown parameter") == 5

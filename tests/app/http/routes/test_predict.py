@@ -82,6 +82,13 @@ def test_an_unknown_model_is_refused_with_the_names_of_those_there_are(
 ) -> None:
     detail = assert_problem(predict(client, PHOTO, model=name), UnknownModel)
     assert f"{SMALL_V1}, {SMALL_V2}" in detail
+    assert "Did you mean" not in detail
+
+
+def test_for_a_mistyped_model_the_nearest_is_suggested(client: httpx.Client) -> None:
+    name = SMALL_V1.replace("mobilenet", "mobilnet")
+    detail = assert_problem(predict(client, PHOTO, model=name), UnknownModel)
+    assert detail.startswith(f"Unknown model '{name}'. Did you mean {SMALL_V1}? Loaded models: ")
 
 
 @pytest.mark.parametrize("deadline", ["0", "-5", "soon", "nan", "inf"])
@@ -95,5 +102,6 @@ def test_another_method_is_refused_with_the_one_that_is_taken(
     client: httpx.Client, method: str
 ) -> None:
     response = client.request(method, "/predict")
-    assert method in assert_problem(response, MethodNotAllowed)
+    detail = assert_problem(response, MethodNotAllowed)
+    assert detail == f"/predict does not support {method}. Use POST."
     assert response.headers["allow"] == "POST"
