@@ -1,6 +1,7 @@
 """Photos of two colours, which any base tells apart, and a service to teach them to."""
 
 import io
+import os
 from pathlib import Path
 from typing import Any
 
@@ -49,3 +50,9 @@ def train(client: httpx.Client, head: str = "gate") -> dict[str, Any]:
     answer = client.post(f"/heads/{head}/train")
     assert answer.status_code == 200, answer.text
     return dict(answer.json())
+
+
+def at_work(pid: int) -> bool:
+    """Whether a child process has lowered its priority, ends with its parent, and has NumPy."""
+    lowered = os.getpriority(os.PRIO_PROCESS, pid) > os.getpriority(os.PRIO_PROCESS, 0)
+    return lowered and b"_umath_linalg" in Path(f"/proc/{pid}/maps").read_bytes()

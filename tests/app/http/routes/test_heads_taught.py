@@ -32,7 +32,7 @@ from app.errors import (
 from app.heads.head_file import read_head
 from tests.app.model.stored_forms import FLOAT, INT8, put_float, put_int8
 from tests.app.problems import assert_problem
-from tests.app.training.colours import KEY, add, admin, photo, settings, train
+from tests.app.training.colours import KEY, add, admin, at_work, photo, settings, train
 from tests.conftest import SMALL_V1, SMALL_V2
 from tests.full_disk import full_disk
 from tests.processes import until
@@ -69,18 +69,13 @@ def stopped_child(client: httpx.Client) -> Iterator[tuple[int, "Future[httpx.Res
         training = pool.submit(client.post, "/heads/gate/train")
         until(lambda: children("app.training.child"), "the child process runs")
         [pid] = children("app.training.child")
-        until(lambda: linear_algebra(pid), "NumPy is loaded, after the priority was lowered")
+        until(lambda: at_work(pid), "it is at work")
         os.kill(pid, signal.SIGSTOP)
         try:
             yield pid, training
         finally:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGCONT)
-
-
-def linear_algebra(pid: int) -> bool:
-    lowered = os.getpriority(os.PRIO_PROCESS, pid) > os.getpriority(os.PRIO_PROCESS, 0)
-    return lowered and b"_umath_linalg" in Path(f"/proc/{pid}/maps").read_bytes()
 
 
 def labels(client: httpx.Client) -> dict[str, int]:
