@@ -56,7 +56,7 @@ def client(store: Path, folder: Path) -> Iterator[httpx.Client]:
 def gate(client: httpx.Client) -> Iterator[httpx.Client]:
     """The client, with a head `gate` that was trained on two labels."""
     for label in ("open", "closed"):
-        add(client, label, *range(8))
+        add(client, label, *range(4))
     train(client)
     yield client
     assert client.delete("/heads/gate").status_code == 204
@@ -90,18 +90,18 @@ def top(client: httpx.Client, image: bytes) -> str:
 
 
 def test_from_photos_to_labels(client: httpx.Client, folder: Path) -> None:
-    add(client, "open", *range(8))
+    add(client, "open", *range(4))
     head = client.get("/heads/gate").json()
     assert (head["taught"], head["outdated"], head["report"]) == (False, False, None)
-    add(client, "closed", *range(8))
+    add(client, "closed", *range(4))
     report = train(client)
-    assert (report["photos"], report["labels"]) == (16, ["closed", "open"])
+    assert (report["photos"], report["labels"]) == (8, ["closed", "open"])
     head = client.get("/heads/gate").json()
-    assert head["labels"] == {"closed": 8, "open": 8}
+    assert head["labels"] == {"closed": 4, "open": 4}
     assert head["base"] == SMALL_V2
     assert (head["taught"], head["outdated"], head["training"]) == (True, False, False)
     assert head["report"] == report
-    assert [one["label"] for one in head["examples"]] == ["open"] * 8 + ["closed"] * 8
+    assert [one["label"] for one in head["examples"]] == ["open"] * 4 + ["closed"] * 4
     assert head["bytes"] == sum(
         path.stat().st_size for path in folder.rglob("*.*") if path.name[0] == "1"
     )
@@ -159,7 +159,7 @@ def test_undo_serves_the_head_before_once(gate: httpx.Client, tmp_path: Path) ->
     head, _ = read_head(tmp_path / "gate.head.npz")
     assert (head.card.labels[:2], head.base_name) == (("closed", "open"), SMALL_V2)
     assert_problem(gate.post("/heads/gate/undo"), NothingToUndo)
-    ids = add(gate, "none", *range(8))
+    ids = add(gate, "none", *range(4))
     assert gate.get("/heads/gate").json()["outdated"]
     assert "none" in train(gate)["labels"]
     assert not gate.get("/heads/gate").json()["outdated"]
