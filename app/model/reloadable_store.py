@@ -146,11 +146,19 @@ class ReloadableStore(Store):
         log.info("unloaded: %s", name)
 
     def _on_base(self, entry: Loaded, base: Loaded) -> Loaded:
-        """The entry itself; a head whose base was loaded again, on the new one."""
+        """The entry itself; a head whose base was loaded again, on the new one if it fits."""
         old = _base_of(entry.model)
         if old is None or old.name != base.model.name:
             return entry
-        return self._folder.load(entry.path, {base.model.name: base})
+        broken = {file: why for file, why in self.broken.items() if file != entry.path.name}
+        try:
+            return self._folder.load(entry.path, {base.model.name: base})
+        except ModelFileError as error:
+            broken[entry.path.name] = without_folder(error, entry.path)
+            log.error("Not loaded: %s", error)
+            return entry
+        finally:
+            self.broken = broken
 
     def _serve(self, entries: dict[str, Loaded]) -> None:
         before, default = self.default, self._folder.choose_default(entries)

@@ -146,6 +146,27 @@ def test_a_head_is_not_put_on_an_older_version_of_its_base(folder: Path) -> None
 
 
 @pytest.mark.usefixtures("head")
+def test_a_head_stays_on_its_base_when_another_one_is_loaded(folder: Path) -> None:
+    store = opened(folder)
+    old = store.get(SMALL_V2)
+    recipe = random_recipe("mobilenet_v2", 0.35, 96)
+    export(recipe, untrained(recipe.network(), seed=1), "fp32", folder)
+    assert store.load(SMALL_V2) == SMALL_V2
+    gate = store.get("gate")
+    assert isinstance(gate, HeadModel)
+    assert gate.base is old
+    assert store.get(SMALL_V2) is not old
+    assert "is another file than the one" in store.broken["gate.head.npz"]
+    assert store.reload().broken == store.broken
+    export_random(folder)  # the first base again
+    store.load(SMALL_V2)
+    gate = store.get("gate")
+    assert isinstance(gate, HeadModel)
+    assert gate.base is store.get(SMALL_V2)
+    assert not store.broken
+
+
+@pytest.mark.usefixtures("head")
 def test_a_head_that_is_loaded_again_does_not_become_the_default(folder: Path) -> None:
     """Its name comes before those of the networks."""
     store = opened(folder)
