@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from app.errors import BadQuery
+from app.errors import BadQuery, UnknownModel
 from app.explain.linear_heads import LinearHeads
 from app.explain.query import ExtraQuery
 from app.inference import head_results
@@ -20,6 +20,7 @@ def classification(
 
     Raises:
         BadQuery: the model cannot give what is asked for, or parameters do not go together.
+        UnknownModel: the model, whose file is read, is no longer loaded.
     """
     if query.explain is None:
         if query.class_id is not None or query.overlay:
@@ -29,4 +30,11 @@ def classification(
         raise BadQuery("explain: for one model or head, and without embedding.")
     from app.explain.explained import explaining  # few requests ask why
 
-    return explaining(classifier, heads, model, store.path(model.name), query)
+    try:
+        path = store.path(model.name)
+    except KeyError:  # dropped while the body arrived
+        names = ", ".join(one.name for one in store)
+        raise UnknownModel(
+            f"{model.name} was unloaded after the request began. Loaded models: {names}."
+        ) from None
+    return explaining(classifier, heads, model, path, query)
