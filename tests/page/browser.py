@@ -40,6 +40,7 @@ DESK = Screen("desk", 1280, 800, dark=False, touch=False)
 DESK_DARK = Screen("desk-dark", 1280, 800, dark=True, touch=False)
 PHONE = Screen("phone", 390, 844, dark=False, touch=True)
 PHONE_DARK = Screen("phone-dark", 390, 844, dark=True, touch=True)
+TABLET = Screen("tablet", 820, 1180, dark=False, touch=True)
 SCREENS = (DESK, DESK_DARK, PHONE, PHONE_DARK)
 
 

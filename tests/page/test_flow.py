@@ -11,7 +11,16 @@ from playwright.sync_api import Browser, Page, expect
 from app.settings import Settings
 from tests.app.model.stored_forms import FLOAT, INT8, put_float, put_int8
 from tests.conftest import REAL_MODEL, SMALL_V1, SMALL_V2
-from tests.page.browser import DESK, PHONE, SCREENS, Screen, choose_photos, visit, wait_for_answers
+from tests.page.browser import (
+    DESK,
+    PHONE,
+    SCREENS,
+    TABLET,
+    Screen,
+    choose_photos,
+    visit,
+    wait_for_answers,
+)
 from tests.serving import served
 
 screens = pytest.mark.parametrize("screen", SCREENS, ids=lambda screen: screen.name)
@@ -26,6 +35,33 @@ def figure(page: Page, name: str) -> str:
 def overflows(page: Page) -> bool:
     """Whether the page scrolls sideways."""
     return bool(page.evaluate("document.documentElement.scrollWidth > innerWidth"))
+
+
+def unfold(page: Page, screen: Screen) -> None:
+    """Show the card of the model, which narrow screens fold."""
+    if screen.width <= TABLET.width:
+        expect(page.locator("#cost")).to_be_hidden()
+        page.locator("#fold > summary").press("Enter")
+    expect(page.locator("#cost")).to_be_visible()
+
+
+@pytest.mark.parametrize("screen", [DESK, PHONE, TABLET], ids=lambda screen: screen.name)
+def test_the_answer_is_on_the_first_screen(
+    browser: Browser, address: str, photo: Path, screen: Screen
+) -> None:
+    with visit(browser, f"{address}/", screen) as seen:
+        page = seen.page
+        choose_photos(page, photo)
+        wait_for_answers(page, REAL_MODEL)
+        seen.shoot(f"{screen.name}-2-first")
+        box = page.locator(".label", has_text="Egyptian cat").first.bounding_box()
+        assert box
+        assert box["y"] + box["height"] < screen.height
+        assert page.evaluate("scrollY") == 0
+        expect(page.get_by_text("lynx")).to_be_hidden()  # less than 1 %
+        page.get_by_text("more under 1").press("Enter")
+        expect(page.get_by_text("lynx")).to_be_visible()
+        unfold(page, screen)
 
 
 @screens
@@ -44,6 +80,7 @@ def test_a_photo_is_classified_and_the_cost_of_each_layer_is_shown(
         wait_for_answers(page, REAL_MODEL)
         first = page.locator(".labels li").first
         expect(first).to_contain_text("Egyptian cat")
+        unfold(page, screen)
         for stage in ("queue", "decode", "inference"):
             expect(page.locator(".times")).to_contain_text(f"{stage} ")
         assert figure(page, "Multiply-adds") == "301 M"
@@ -91,6 +128,7 @@ def test_the_service_chooses_a_model_within_a_time_limit(
         expect(page.locator("#state")).to_have_text("ready")
         choose_photos(page, photo)
         wait_for_answers(page, REAL_MODEL)
+        unfold(page, screen)
         page.get_by_label("Model", exact=True).select_option("auto")
         answer = page.locator(".answer")
         expect(answer).to_contain_text(f"{REAL_MODEL} at 224 px: the most accurate of")
@@ -247,6 +285,11 @@ def test_the_camera_takes_one_photo_or_a_stream(
         wait_for_answers(page, REAL_MODEL)
         page.get_by_label("Keep classifying").check()
         expect(page.locator("h3", has_text="frames per second")).to_be_visible()
+        video, label = (page.locator(one).bounding_box() for one in ("#video", "#seen"))
+        assert video
+        assert label
+        assert video["y"] < label["y"]
+        assert label["y"] + label["height"] <= video["y"] + video["height"]
         seen.shoot(f"{screen.name}-5-camera")
         page.get_by_role("button", name="Stop the camera").click()
         expect(page.locator("#camera")).to_be_hidden()

@@ -9,11 +9,13 @@ const STAGES = [
   ["inference_ms", "inference"],
 ];
 
+const SMALL = 0.01; // less likely labels are folded away
+
 /** The labels of a result, with bars. */
-export const labels = ({ predictions }) =>
+export const labels = ({ predictions }, start = 1) =>
   make(
     "ol",
-    { className: "labels" },
+    { className: "labels", start },
     ...predictions.map((one) =>
       make(
         "li",
@@ -25,8 +27,24 @@ export const labels = ({ predictions }) =>
     ),
   );
 
-/** Elements for an answer: labels as bars, then the times. */
-export function shown(answer, result) {
+/** The labels of a result; those under 1 % unfold on request. */
+export function folded({ predictions }) {
+  const isShown = (one, rank) => rank === 0 || one.probability >= SMALL;
+  const likely = predictions.filter(isShown);
+  const others = predictions.slice(likely.length);
+  const main = labels({ predictions: likely });
+  if (!others.length) return [main];
+  const summary = make("summary", {}, `${others.length} more under 1\u00a0%`);
+  const rest = labels({ predictions: others }, likely.length + 1);
+  return [main, make("details", { className: "more" }, summary, rest)];
+}
+
+/** The most likely label of a result, in words. */
+export const headline = ({ predictions: [first] }) =>
+  `${first.label}, ${percent(first.probability)}`;
+
+/** Elements for an answer: its times and its model, below the labels. */
+export function shown(answer, result, ranked = folded(result)) {
   const total = STAGES.reduce((sum, [field]) => sum + result[field], 0);
   const strip = make(
     "div",
@@ -46,7 +64,7 @@ export function shown(answer, result) {
   );
   const why = answer.choice ? `: ${answer.choice.reason}` : "";
   const by = make("p", { className: "hint" }, `${answer.model} at ${answer.resolution} px${why}`);
-  return [labels(result), strip, times, by];
+  return [...ranked, strip, times, by];
 }
 
 export const errorText = (error) =>

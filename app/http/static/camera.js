@@ -1,6 +1,6 @@
 /** The camera: one photo, or a stream of photos as fast as they are answered. */
 
-import { errorText, shown } from "./answers.js";
+import { errorText, headline, labels, shown } from "./answers.js";
 import { predict } from "./api.js";
 import * as choice from "./choice.js";
 import { show } from "./classify.js";
@@ -33,14 +33,17 @@ async function start() {
     return;
   }
   byId("camera").hidden = false;
+  byId("drop").classList.add("small");
   byId("camera-start").hidden = true;
-  byId("camera-take").focus();
+  byId("camera").scrollIntoView({ block: "nearest" });
+  byId("camera-take").focus({ preventScroll: true });
 }
 
 function stop() {
   webcam.close();
   byId("camera-keep").checked = false;
   byId("camera").hidden = true;
+  byId("seen").hidden = true;
   byId("camera-start").hidden = false;
   byId("camera-start").focus();
 }
@@ -53,6 +56,7 @@ async function keepGoing() {
   byId("results").replaceChildren(
     make("li", { className: "card result live" }, make("div", {}, title, answer)),
   );
+  byId("tally").textContent = "";
   while (webcam.isOpen && byId("camera-keep").checked) {
     const began = performance.now();
     try {
@@ -60,7 +64,9 @@ async function keepGoing() {
       const [result] = found.results;
       timings.note(found.model, found.resolution, result.inference_ms);
       await choice.follow(found);
-      answer.replaceChildren(...shown(found, result));
+      answer.replaceChildren(...shown(found, result, [labels(result)]));
+      byId("seen").textContent = headline(result);
+      byId("seen").hidden = !webcam.isOpen;
     } catch (error) {
       answer.replaceChildren(errorText(error));
       byId("camera-keep").checked = false;

@@ -8,6 +8,7 @@ import * as timings from "./timings.js";
 /** "change": another model or resolution is shown; "ask": classify the images again. */
 export const changes = new EventTarget();
 const AUTO = "auto";
+const NARROW = matchMedia("(max-width: 52rem)"); // as in page.css: the card is below the answers
 const details = new Map(); // model -> GET /models/{name}
 const tables = new Map(); // "model@resolution" -> GET /models/{name}/layers
 let models = [];
@@ -52,6 +53,9 @@ export async function install(found, reason) {
     slider.focus();
   });
   timings.changes.addEventListener("change", () => chosen && showCost());
+  const fold = () => Object.assign(byId("fold"), { open: !NARROW.matches });
+  NARROW.addEventListener("change", fold);
+  fold();
   await choose(basis().name);
   if (!models.some((model) => model.default)) chooseAuto(); // like the service without a model
 }
@@ -106,6 +110,7 @@ async function showAt(wanted) {
   resolution = wanted;
   byId("resolution").value = wanted;
   byId("resolution-shown").textContent = `${wanted} px`;
+  byId("fold-model").textContent = `${auto ? "auto, " : ""}${chosen.name} at ${wanted} px`;
   const asTrained = wanted === chosen.resolution;
   byId("resolution-note").textContent =
     `Trained at ${chosen.resolution} px${asTrained ? "." : ";"}`;

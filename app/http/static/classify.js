@@ -46,6 +46,7 @@ export function show(files) {
   if (!files.length) return Promise.resolve();
   for (const item of items) URL.revokeObjectURL(item.url);
   items = files.map((file) => newItem(file, file.name));
+  byId("drop").classList.add("small");
   byId("results").replaceChildren(...items.map((item) => item.card));
   return classifyAll();
 }
