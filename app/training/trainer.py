@@ -6,7 +6,6 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 
 from app.arrays import Float32Array
 from app.errors import (
@@ -15,6 +14,7 @@ from app.errors import (
     NothingToUndo,
     Overloaded,
     RequestError,
+    Stopping,
     StoreUnusable,
     TrainingRuns,
 )
@@ -62,6 +62,8 @@ class Trainer:
         folder = self._store.get(name)
         if self.running is not None:
             raise TrainingRuns(f"{self.running} is being trained. Train {name} after it.")
+        if self._gateway.lifecycle.stopping:
+            raise Stopping("The service is shutting down; train after its restart.")
         self.running = name
         try:
             _check_classes(folder)
@@ -120,20 +122,24 @@ class Trainer:
             raise TrainingRuns(f"{name} is being trained. Try again after it.")
 
     async def _serve(self, name: str) -> str:
-        """Load the head's file like a reload does; its report as JSON."""
+        """Load the head's file like a reload does; its report as JSON.
+
+        Raises:
+            StoreUnusable: the file cannot be served; the head before still is.
+        """
         await self._reload()
-        with disk_errors():
-            try:
-                _, report = await asyncio.to_thread(read_head, self._store.versions(name).path)
-            except ModelFileError as error:
-                log.error("The head %s cannot be read: %s", name, error)
-                raise StoreUnusable(
-                    "Cannot read the head. The server's log has the reason."
-                ) from error
-        loaded = {model.name for model in self._gateway.store}
-        if name not in loaded:  # unloaded by a client, so that a reload leaves it out
-            with suppress(RequestError):
-                await self._gateway.reloader.load(name)
+        store, path = self._gateway.store, self._store.versions(name).path
+        try:
+            if path.name in store.broken:
+                raise ModelFileError(f"{path}: {store.broken[path.name]}")
+            if name not in {model.name for model in store}:
+                await self._gateway.reloader.load(name)  # a client had unloaded it
+            _, report = await asyncio.to_thread(read_head, path)
+        except (ModelFileError, OSError) as error:
+            log.error("The head %s cannot be served: %s", name, error)
+            raise StoreUnusable(
+                f"The new head {name} cannot be served. The server's log has the reason."
+            ) from error
         return report
 
     async def _reload(self) -> None:

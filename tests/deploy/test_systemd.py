@@ -57,17 +57,28 @@ def system_calls(name: str) -> set[str]:
 
 # What the helper process and its start need beside reading and writing.
 OF_THE_HELPER = (
-    "vfork", "execve", "pipe2", "wait4", "kill", "poll", "fcntl", "setpriority", "setrlimit",
-    "prlimit64", "setitimer", "rt_sigaction",
-)  # fmt: skip
+    "vfork",
+    "execve",
+    "pipe2",
+    "wait4",
+    "kill",
+    "poll",
+    "fcntl",
+    "setpriority",
+    "setrlimit",
+    "prlimit64",
+    "setitimer",
+    "rt_sigaction",
+)
+OF_TEACHING = ("flock", "fsync", "rename", "unlink", "rmdir", "mkdir", "prctl")  # fmt: skip
 
 
-def test_its_filter_allows_the_system_calls_of_the_helper_process() -> None:
+def test_its_filter_allows_the_system_calls_of_the_helper_process_and_of_teaching() -> None:
     allowed: set[str] = set()
     for line in re.findall(r"^SystemCallFilter=(.+)", UNIT.read_text("utf-8"), re.MULTILINE):
         named: set[str] = set().union(*map(system_calls, line.lstrip("~").split()))
         allowed = allowed - named if line.startswith("~") else allowed | named
-    assert set(OF_THE_HELPER) <= allowed | system_calls("@default")
+    assert {*OF_THE_HELPER, *OF_TEACHING} <= allowed | system_calls("@default")
     assert not {"ptrace", "mount", "setuid", "sched_setscheduler", "chown"} & allowed
 
 

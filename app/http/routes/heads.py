@@ -22,6 +22,7 @@ from app.errors import (
     NothingToUndo,
     RequestError,
     SlowBody,
+    Stopping,
     StorageFull,
     StoreUnusable,
     TrainingRuns,
@@ -183,7 +184,7 @@ async def delete_label(name: str, label: str, heads: Heads, _: NoParameters) -> 
 @router.post(
     "/{name}/train",
     response_model=Report,
-    responses=documented(TrainingRuns, CannotTrain, StorageFull),
+    responses=documented(TrainingRuns, CannotTrain, Stopping, StorageFull),
 )
 async def train(name: str, heads: Heads, _: NoParameters) -> Response:
     """Train a head on its examples and serve it; the answer says how good it is.

@@ -278,7 +278,9 @@ def test_a_full_disk_keeps_nothing_and_says_so(gate: httpx.Client) -> None:
     assert gate.get("/heads/gate").json() == before
     assert top(gate, photo("open", 20)) == "open"
     add(gate, "open", 40)
+    assert gate.post("/v2/repository/models/gate/unload").status_code == 200
     train(gate)
+    assert top(gate, photo("open", 20)) == "open"  # a training serves what a client had unloaded
 
 
 def test_examples_have_a_limit_together(store: Path, tmp_path: Path) -> None:
