@@ -62,8 +62,10 @@ class HeadGroup(Model):
 
     def by_head(self, row: Float32Array) -> Iterator[tuple[HeadModel, Float32Array]]:
         """Each head with its probabilities, from a row of the result of `run`."""
-        ends = np.cumsum([len(head.card.labels) for head in self.heads])[:-1]
-        return zip(self.heads, np.split(row, ends), strict=True)
+        end = 0
+        for head in self.heads:
+            begin, end = end, end + len(head.card.labels)
+            yield head, row[begin:end]
 
 
 def group_of(store: Store, names: str) -> HeadGroup:

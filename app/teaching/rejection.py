@@ -15,7 +15,7 @@ from app.teaching.near_duplicates import BLOCK
 FALSE_ALARM = 0.05
 # Of 22 unrelated photos, 150 references reject as many as 300 (six kinds of waste, ten splits), and
 # each of them is read from memory for each image.
-MAX_REFERENCES = 200
+MAX_REFERENCES = 150
 MIN_OF_CLASS = 10
 
 
@@ -98,7 +98,7 @@ def _threshold(nearest: Float32Array) -> float:
 
 
 def choose_references(targets: IntArray, taught: int | None = None) -> IntArray:
-    """The indices of at most 200 photos, or ten of each class, evenly spaced in each class.
+    """The indices of at most 150 photos, or ten of each class, evenly spaced in each class.
 
     Neighbours by name are the most alike. `taught` is the number of classes, if not all.
     """
