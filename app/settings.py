@@ -22,6 +22,8 @@ from pydantic_settings import (
 from app.budget import parse_budget
 from app.errors import SettingError
 from app.suggestion import near_name
+from app.system.data_folder import SHOWN as SHOWN_STORE
+from app.system.data_folder import default_store
 
 PREFIX = "GATEWAY_"
 CONFIG_VARIABLE = f"{PREFIX}CONFIG"
@@ -54,7 +56,9 @@ class Settings(BaseSettings):
         description="OpenTelemetry collector for traces (OTLP over HTTP), such as "
         "`http://collector:4318`. Needs the extra `otel`.",
     )
-    store: Path = Field(Path("models/store"), description="Folder of the .onnx files to serve.")
+    store: Path = Field(
+        default_factory=default_store, description="Folder of the .onnx files to serve."
+    )
     heads: Path | None = Field(
         None,
         description="Writable folder for examples and heads that are taught over HTTP; its heads "
@@ -373,19 +377,22 @@ def settings_table() -> str:
     """The table of settings in README, in Markdown."""
     rows = ["| setting | environment variable | default | description |", "|---|---|---|---|"]
     for name, field in Settings.model_fields.items():
-        rows.append(
-            f"| `{name}` | `{variable(name)}` | {_default(field.default)} | {field.description} |"
-        )
+        default = shown_default(name)
+        shown = default if " " in default else f"`{default}`" if default else "none"
+        rows.append(f"| `{name}` | `{variable(name)}` | {shown} | {field.description} |")
     return "\n".join(rows)
 
 
-def _default(value: Any) -> str:
-    """A default as a user would type it."""
-    if value in (None, (), ""):
-        return "none"
+def shown_default(name: str) -> str:
+    """A default as a user would type it; empty if there is none."""
+    if name == "store":  # it depends on the place
+        return SHOWN_STORE
+    value = Settings.model_fields[name].default
+    if value in (None, ()):
+        return ""
     if isinstance(value, tuple):
         value = ",".join(map(str, value))
-    return f"`{str(value).lower() if isinstance(value, bool) else value}`"
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _describe(fault: Mapping[str, Any]) -> str:

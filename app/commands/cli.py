@@ -9,6 +9,7 @@ import inspect
 import sys
 from collections.abc import Callable, Sequence
 from importlib.metadata import EntryPoint, entry_points
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any, TypeAlias
 
@@ -20,11 +21,21 @@ from app.commands.predict import predict
 from app.commands.serve import INSTALL, ending_in_one_line
 from app.commands.serve import serve as run
 from app.commands.teach import teach
-from app.settings import CONFIG_VARIABLE, Settings, variable
+from app.errors import SettingError
+from app.settings import CONFIG_VARIABLE, Settings, shown_default, variable
 
 PROGRAM = "mobilenet-gateway"
 COMMANDS = "mobilenet_gateway.commands"
 OWN_COMMANDS = ("serve", "predict", "teach", "version")
+NOT_IN_IMAGE = (
+    "`{0}` is not part of the container image, which has: "
+    f"{', '.join(OWN_COMMANDS)}. "
+    "Run it in a checkout on another machine, after `{1}`. {2}"
+)
+INSTEAD = {
+    "models": "To add a model, copy its .onnx file into the volume of /models.",
+    "classify": "Here, `predict FOLDER` classifies images without a server.",
+}
 ArgumentsCommand: TypeAlias = Callable[[str, Sequence[str]], int]
 cli = typer.Typer(
     name=PROGRAM,
@@ -61,12 +72,9 @@ def setting_options(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def _option(name: str) -> Any:
-    field = Settings.model_fields[name]
-    default = field.default
-    if isinstance(default, tuple):
-        default = ",".join(map(str, default))
-    shown = "" if default in ("", None) else f" [default: {default}]"
-    return typer.Option(help=f"{field.description}{shown} [env: {variable(name)}]")
+    default, description = shown_default(name), Settings.model_fields[name].description
+    shown = f" [default: {default}]" if default else ""
+    return typer.Option(help=f"{description}{shown} [env: {variable(name)}]")
 
 
 @cli.command()
@@ -106,7 +114,7 @@ def _add_installed_commands() -> None:
         try:
             _add_command(name, _load(points.get(name)))
         except ModuleNotFoundError as error:
-            _add_command(name, _failing(error))
+            _add_command(name, _failing(name, error))
 
 
 def _load(point: EntryPoint | None) -> Any:
@@ -128,11 +136,13 @@ def _add_command(name: str, command: typer.Typer | ArgumentsCommand) -> None:
         raise typer.Exit(command(context.command_path, context.args))
 
 
-def _failing(error: ModuleNotFoundError) -> ArgumentsCommand:
+def _failing(name: str, error: ModuleNotFoundError) -> ArgumentsCommand:
     """A command that only reports the missing module."""
 
     def fail(*_: object) -> int:
         """Not installed here."""
+        if find_spec("models") is None:  # any other install has it, with or without its extra
+            raise SettingError(NOT_IN_IMAGE.format(name, INSTALL[name], INSTEAD[name]))
         raise error
 
     return fail

@@ -1,4 +1,4 @@
-"""`mobilenet-gateway predict`: classify files here, without a server."""
+"""`mobilenet-gateway predict`: classify files and folders here, without a server."""
 
 import json
 from base64 import b64decode
@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 
 
 def predict(
-    files: Annotated[list[Path], typer.Argument(help="Images to classify.", show_default=False)],
+    files: Annotated[
+        list[Path], typer.Argument(help="Images, or folders of images.", show_default=False)
+    ],
     model: Annotated[str | None, typer.Option(help="A model of the store.")] = None,
     top_k: Annotated[int, typer.Option(min=1, max=100, help="Number of classes to return.")] = 5,
     resolution: Annotated[int | None, typer.Option(help="Resolution; default: as trained.")] = None,
@@ -32,15 +34,19 @@ def predict(
     explain: Annotated[
         Path | None, typer.Option(help="Folder for images that show where the label comes from.")
     ] = None,
+    recursive: Annotated[
+        bool, typer.Option("--recursive", help="Include the subfolders of folders.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
-    """Classify files here, without a server."""
+    """Classify files, and the images of folders, here, without a server."""
     settings = load_settings({"store": store} if store else {})
     # Imported here, as `serve` does not need Rich and `--help` needs neither Rich nor NumPy.
     from rich.console import Console
     from rich.progress import track
 
     from app.commands import console
+    from app.commands.image_files import image_files
     from app.commands.local_model import local_store
     from app.images import pillow_settings
     from app.images.helper_process import HelperLimits, HelperProcess
@@ -64,7 +70,8 @@ def predict(
     classify = partial(_classify, partial(run, model=loaded, resolution=side, top_k=top_k))
     stderr = Console(stderr=True)
     quiet = not stderr.is_terminal
-    tracked = track(files, "classifying", console=stderr, transient=True, disable=quiet)
+    images = image_files(files, recursive=recursive)
+    tracked = track(images, "classifying", console=stderr, transient=True, disable=quiet)
     try:
         answers = [_answer(file, settings.max_body_bytes, classify) for file in tracked]
     finally:
@@ -139,9 +146,11 @@ def _answer(
 def _read(file: Path, limit_bytes: int) -> bytes:
     """Read a file, within the limit of a service."""
     status = file.stat()
+    if S_ISDIR(status.st_mode):
+        raise OSError("The folder has no images. Include its subfolders with --recursive.")
     if S_ISREG(status.st_mode) and status.st_size > limit_bytes:
         raise OSError(f"The file has {status.st_size} bytes; max_body_bytes is {limit_bytes}.")
-    if not S_ISREG(status.st_mode) and not S_ISDIR(status.st_mode):
+    if not S_ISREG(status.st_mode):
         raise OSError("This is not a file. Pipes and devices are not supported.")
     return file.read_bytes()
 

@@ -9,6 +9,9 @@ from app.errors import ModelFileError
 from app.heads.head_file import SUFFIX as HEAD_SUFFIX
 
 MODEL_SUFFIX = ".onnx"
+FOREIGN_SUFFIXES = frozenset(  # what `models import` reads; nothing here can
+    (".tflite", ".keras", ".h5", ".hdf5", ".pt", ".pth", ".ckpt", ".safetensors")
+)
 
 
 class FileStamp(NamedTuple):
@@ -90,7 +93,8 @@ def find_files(folder: Path, names: tuple[str, ...] = ()) -> list[Path]:
             "process needs permission to list it."
         ) from error
     if all(map(is_head, found)):
-        raise ModelFileError(f"The store {folder} has no .onnx file. {_ADVICE}")
+        advice = import_advice(folder) or _ADVICE
+        raise ModelFileError(f"The store {folder} has no .onnx file. {advice}")
     by_name: dict[str, list[Path]] = {}
     for path in found:
         by_name.setdefault(file_stem(path), []).append(path)
@@ -99,6 +103,23 @@ def find_files(folder: Path, names: tuple[str, ...] = ()) -> list[Path]:
             f"The store {folder} has no {', '.join(missing)}. It has: {', '.join(by_name)}."
         )
     return sorted((path for name in names for path in by_name[name]), key=is_head) or found
+
+
+def import_advice(folder: Path) -> str:
+    """How to serve the files of other formats in a folder; empty if it has none."""
+    with suppress(OSError):
+        foreign = sorted(
+            path
+            for path in folder.iterdir()
+            if path.suffix.lower() in FOREIGN_SUFFIXES and not path.name.startswith(".")
+        )
+        if foreign:
+            names = ", ".join(path.name for path in foreign)
+            return (
+                f"{names} cannot be served before an import: "
+                f"`mobilenet-gateway models import {foreign[0]}`."
+            )
+    return ""
 
 
 _ADVICE = "Fetch the default model with `mobilenet-gateway models pull`, or set GATEWAY_STORE."

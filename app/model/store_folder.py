@@ -10,7 +10,15 @@ from threading import Lock
 from app.card.card import ModelCard
 from app.card.card_file import read_card_file
 from app.errors import ModelFileError
-from app.model.files import FileStamp, file_stem, find_files, is_head, read_stamps, stamp
+from app.model.files import (
+    FileStamp,
+    file_stem,
+    find_files,
+    import_advice,
+    is_head,
+    read_stamps,
+    stamp,
+)
 from app.model.forms import Default, choose_default
 from app.model.head_model import BaseFiles, load_head_model
 from app.model.lazy_model import LazyModel
@@ -189,6 +197,8 @@ class StoreFolder:
                 broken[path.name] = without_folder(error, path)
                 continue
             entries[entry.model.name] = entry
+        if advice := import_advice(self.selection.folder):
+            log.warning(advice)
         return entries
 
     def _taught(self) -> list[Path]:

@@ -8,7 +8,11 @@ import typer
 from rich.progress import DownloadColumn, TransferSpeedColumn
 
 from app.card.card import CARD_KEY, parse_card
-from app.errors import CardError
+from app.errors import ModelFileError
+from app.heads.head_file import SUFFIX as HEAD_SUFFIX
+from app.heads.head_file import read_head
+from app.model.files import file_stem, is_head
+from app.system.data_folder import default_store
 from models.commands import tables, terminal
 from models.commands.named_model import find_model
 
@@ -33,8 +37,11 @@ def list_models(
         for name, entry in zoo().items()
         if wanted(name)
     ]
-    paths = sorted(folder.glob("*.onnx"))
-    own = list(_own_rows(path for path in paths if path.stem not in zoo() and wanted(path.stem)))
+    paths = [*sorted(folder.glob("*.onnx")), *sorted(folder.glob(f"*{HEAD_SUFFIX}"))]
+    stems = {path: file_stem(path) for path in paths if not path.name.startswith(".")}
+    own = list(
+        _own_rows(path for path, stem in stems.items() if stem not in zoo() and wanted(stem))
+    )
     if not rows and not own:
         raise terminal.CommandError(
             f"No model name contains {' and '.join(words or [])}. "
@@ -44,15 +51,23 @@ def list_models(
 
 
 def _own_rows(paths: Iterable[Path]) -> Iterator[dict[str, Any]]:
-    """Rows of models that the zoo does not have; files that are none are named on stderr."""
+    """Rows of models that the zoo does not have, and of taught heads.
+
+    Files that are no models are named on stderr.
+    """
     from models.export.export import read_metadata
 
     for path in paths:
         try:
-            card = parse_card(read_metadata(path)[CARD_KEY])
+            if is_head(path):
+                card = read_head(path)[0].card
+            else:
+                card = parse_card(read_metadata(path)[CARD_KEY])
         except KeyError:
-            terminal.print_status(f"{path} has no model card.")
-        except (ValueError, OSError, CardError) as error:
+            terminal.print_status(
+                f"{path} has no model card. Import it: `mobilenet-gateway models import {path}`."
+            )
+        except (ValueError, OSError, ModelFileError) as error:
             terminal.print_status(f"{path}: {error}")
         else:
             yield tables.model_row(card)
@@ -85,7 +100,10 @@ def pull(
             help="Folder with weight files to use instead of downloads; repeatable.",
         ),
     ] = [],  # noqa: B006  Typer copies it
-    cache: Annotated[Path, typer.Option(help="Folder for downloads.")] = Path("models/weights"),
+    cache: Annotated[
+        Path | None,
+        typer.Option(help="Folder for downloads. [default: `weights` beside the default store]"),
+    ] = None,
     offline: Annotated[bool, typer.Option("--offline", help="Do not use the network.")] = False,
     force: Annotated[
         bool, typer.Option("--force", help="Export models again that are in the store.")
@@ -115,7 +133,7 @@ def pull(
         zoo,
     )
 
-    folder = terminal.store_folder(store)
+    folder, cache = terminal.store_folder(store), cache or default_store().parent / "weights"
     if everything and names:
         raise terminal.CommandError("Give either names or --all, not both.")
     if missing := [str(path) for path in weights if not path.is_dir()]:

@@ -24,3 +24,4 @@ def cache(tmp_path: Path) -> Path:
 def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No command reads or writes the project's own store."""
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "models" / "store").mkdir(parents=True)  # so that it is the default one

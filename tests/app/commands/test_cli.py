@@ -115,7 +115,9 @@ def test_a_file_that_fails_does_not_keep_the_others_from_their_answer(
     capsys: Capture, photo: str, tmp_path: Path
 ) -> None:
     (tmp_path / "notes.jpg").write_text("hello")
-    files = [str(tmp_path / "gone.jpg"), photo, str(tmp_path / "notes.jpg"), str(tmp_path)]
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    files = [str(tmp_path / "gone.jpg"), photo, str(tmp_path / "notes.jpg"), str(empty)]
     outcome = run(capsys, "predict", *files, "--json")
     assert outcome.status == 1
     results = json.loads(outcome.out)["results"]
@@ -123,11 +125,30 @@ def test_a_file_that_fails_does_not_keep_the_others_from_their_answer(
     assert ["error" in result for result in results] == [True, False, True, True]
     assert results[0]["error"] == "No such file or directory"
     assert "JPEG, PNG" in results[2]["error"]
-    assert results[3]["error"] == "Is a directory"
+    assert results[3]["error"].startswith("The folder has no images.")
     table = run(capsys, "predict", *files)
     assert table.status == 1
     assert "gone.jpg" in table.out
     assert "No such file" in table.out
+
+
+def test_a_folder_stands_for_its_images_and_on_request_for_those_below_it(
+    capsys: Capture, photo: str, tmp_path: Path
+) -> None:
+    folder = tmp_path / "photos"
+    for name in ("b.JPG", "a.jpeg", ".hidden.jpg", "below/c.jpg", ".trash/d.jpg"):
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(Path(photo).read_bytes())
+    (folder / "notes.txt").write_text("no image")
+    for options, expected in (
+        ((), ["a.jpeg", "b.JPG"]),
+        (("--recursive",), ["a.jpeg", "b.JPG", "below/c.jpg"]),
+    ):
+        outcome = run(capsys, "predict", photo, str(folder), "--json", *options)
+        assert outcome.status == 0
+        files = [result["file"] for result in json.loads(outcome.out)["results"]]
+        assert files == [photo, *(str(folder / name) for name in expected)]
 
 
 @pytest.mark.parametrize("name", ["a[/red].jpg", "[bold]b.jpg"])
@@ -316,6 +337,30 @@ def test_without_the_client_its_command_names_what_to_install(tmp_path: Path) ->
         "Run `pip install ./client` in a checkout.\n"
     )
     assert "Not installed here." in finished("--help", PYTHONPATH=f"{tmp_path}:{ROOT}").out
+
+
+@pytest.mark.parametrize(
+    ("command", "install"),
+    [("models", "pip install '.[build]'"), ("classify", "pip install ./client")],
+)
+def test_in_the_image_a_command_that_it_lacks_says_what_it_has_and_where_to_run_it(
+    command: str, install: str
+) -> None:
+    code = (
+        "import sys; sys.modules |= dict.fromkeys(('models', 'mobilenet_gateway_client')); "
+        "from app.commands.cli import main; main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, command, "list"],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert done.stderr.startswith(
+        f"error: `{command}` is not part of the container image, which has: serve, predict, teach, "
+        "version."
+    )
+    assert f"`{install}`" in done.stderr
+    assert done.stderr.count("\n") == 1
 
 
 def test_a_service_loads_only_what_serves() -> None:

@@ -38,3 +38,19 @@ def test_what_is_gone_has_no_stamp_and_no_look(tmp_path: Path) -> None:
     assert read_stamps(tmp_path / "nothing") == {}
     with pytest.raises(ModelFileError, match="No such file"):
         stamp(tmp_path / "a.onnx")
+
+
+def test_files_of_other_formats_are_named_with_the_command_that_imports_them(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "notes.txt").touch()
+    with pytest.raises(ModelFileError, match=r"has no \.onnx file\. Fetch the default model"):
+        find_files(tmp_path)
+    for name in ("cat.tflite", "dog.PT", ".dog.pt"):
+        (tmp_path / name).touch()
+    with pytest.raises(ModelFileError) as caught:
+        find_files(tmp_path)
+    assert str(caught.value) == (
+        f"The store {tmp_path} has no .onnx file. cat.tflite, dog.PT cannot be served before an "
+        f"import: `mobilenet-gateway models import {tmp_path}/cat.tflite`."
+    )

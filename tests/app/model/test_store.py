@@ -57,6 +57,17 @@ def test_every_model_of_the_folder_is_loaded(store: Path) -> None:
     assert models.get(SMALL_V2).name == SMALL_V2
 
 
+def test_a_file_of_another_format_beside_the_models_is_named_at_the_start(
+    store: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = copied(store, tmp_path / "store")
+    opened(folder)
+    assert "models import" not in caplog.text
+    (folder / "cat.tflite").touch()
+    assert len(opened(folder)) == 2
+    assert f"`mobilenet-gateway models import {folder / 'cat.tflite'}`" in caplog.text
+
+
 def test_only_the_named_models_are_loaded(store: Path) -> None:
     assert [model.name for model in opened(store, (SMALL_V2,))] == [SMALL_V2]
 

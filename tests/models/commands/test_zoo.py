@@ -10,6 +10,7 @@ from app.card.card import CARD_KEY, Origin, parse_card
 from models.export.export import export, read_metadata, untrained
 from models.zoo.zoo import zoo
 from tests.app.cli_runner import refused, run
+from tests.app.heads.made import write_head
 from tests.conftest import SMALL_V1, SMALL_V2
 from tests.models.cli_runner import DEFAULT, FLOAT_V1, Capture, data, small_graph
 
@@ -61,10 +62,28 @@ def test_the_list_has_the_stores_own_models_too(capsys: Capture, tmp_path: Path)
         name, "mobilenet_v1", 0.25, 128, "fp32", 2, False, True,
     ]  # fmt: skip
     table = run(capsys, "models", "list", "--store", str(tmp_path))
-    assert table.err == f"{tmp_path / 'foreign.onnx'} has no model card.\n"
+    assert table.err == (
+        f"{tmp_path / 'foreign.onnx'} has no model card. Import it: "
+        f"`mobilenet-gateway models import {tmp_path / 'foreign.onnx'}`.\n"
+    )
     [line] = [line for line in table.out.splitlines() if line.startswith(name)]
     assert line.split()[1:6] == ["mobilenet_v1", "0.25", "128", "float", "2"]
     assert set(row) == set(data(capsys, "list", DEFAULT)[0])
+
+
+def test_the_list_has_the_heads_of_the_store(capsys: Capture, store: Path, tmp_path: Path) -> None:
+    base = tmp_path / f"{SMALL_V2}.onnx"
+    base.write_bytes((store / base.name).read_bytes())
+    write_head(base, "gate")
+    (tmp_path / "broken.head.npz").write_bytes(b"no head")
+    listed = run(capsys, "models", "list", "gate", "--json", "--store", str(tmp_path))
+    [row] = json.loads(listed.out)
+    assert [row[key] for key in ("name", "family", "resolution", "classes", "in_store")] == [
+        "gate", "mobilenet_v2", 96, 3, True,
+    ]  # fmt: skip
+    assert (
+        "broken.head.npz: not a head" in run(capsys, "models", "list", "--store", str(tmp_path)).err
+    )
 
 
 def test_a_card_is_shown_without_labels_and_layers(capsys: Capture, store: Path) -> None:
@@ -140,7 +159,7 @@ def test_a_local_file_with_other_bytes_is_rejected(capsys: Capture, tmp_path: Pa
     (tmp_path / "mobilenet_v2-b0353104.pth").write_bytes(b"something else")
     text = refused(capsys, "models", "pull", "--offline", "--weights", str(tmp_path))
     assert "mobilenet_v2-b0353104.pth has SHA-256 " in text
-    assert not (tmp_path / "models" / "store").exists()
+    assert list((tmp_path / "models" / "store").iterdir()) == []
 
 
 @pytest.mark.parametrize(
