@@ -5,7 +5,8 @@ import logging
 import os
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 from app.arrays import Float32Array
 from app.errors import (
@@ -43,6 +44,7 @@ class Trainer:
         self._gateway, self._store = gateway, store
         self._bases, self._embedder = bases, embedder
         self.running: str | None = None  # the head that is being trained
+        self._changing: set[str] = set()  # heads that are trained, undone or deleted
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -64,28 +66,12 @@ class Trainer:
             raise TrainingRuns(f"{self.running} is being trained. Train {name} after it.")
         if self._gateway.lifecycle.stopping:
             raise Stopping("The service is shutting down; train after its restart.")
-        self.running = name
-        try:
-            _check_classes(folder)
-            fingerprint, examples = folder.fingerprint, list(folder.examples.values())
-            forms = await asyncio.to_thread(self._bases.of, folder.base, both=folder.both_forms)
-            skipped = await self._embed_missing(folder, examples, forms)
-            versions = self._store.versions(name)
-            job = TrainingJob(
-                name=name,
-                folder=folder.path.absolute(),
-                target=versions.trained.absolute(),
-                views=views_for(len(examples)),
-                forms=tuple(TrainingForm(card=one.model.card, sha256=one.sha256) for one in forms),
-                examples=tuple((one.id, one.label) for one in examples if one.id not in skipped),
-                skipped=tuple(skipped.items()),
-            )
-            await self._run(job)
-            with disk_errors():
-                await asyncio.to_thread(versions.swap_in, fingerprint)
-            return await self._serve(name)
-        finally:
-            self.running = None
+        with self._change(name):
+            self.running = name
+            try:
+                return await self._train(folder)
+            finally:
+                self.running = None
 
     async def undo(self, name: str) -> str:
         """Serve the head before the last training again; returns its report as JSON.
@@ -96,13 +82,13 @@ class Trainer:
             NothingToUndo: there was none before.
         """
         self._store.get(name)
-        self.check_idle(name)
-        versions = self._store.versions(name)
-        if not versions.can_undo:
-            raise NothingToUndo(f"No head {name} was served before the last training.")
-        with disk_errors():
-            await asyncio.to_thread(versions.undo)
-        return await self._serve(name)
+        with self._change(name):
+            versions = self._store.versions(name)
+            if not versions.can_undo:
+                raise NothingToUndo(f"No head {name} was served before the last training.")
+            with disk_errors():
+                await asyncio.to_thread(versions.undo)
+            return await self._serve(name)
 
     async def delete(self, name: str) -> None:
         """Delete a head with its examples, and stop serving it.
@@ -111,15 +97,45 @@ class Trainer:
             NotFound: there is no such head.
             TrainingRuns: it is being trained.
         """
-        self.check_idle(name)
-        with disk_errors():
-            await asyncio.to_thread(self._store.delete, name)
-        await self._reload()
+        with self._change(name):
+            with disk_errors():
+                await asyncio.to_thread(self._store.delete, name)
+            await self._reload()
 
-    def check_idle(self, name: str) -> None:
-        """Raise `TrainingRuns` while this head is being trained."""
-        if self.running == name:
-            raise TrainingRuns(f"{name} is being trained. Try again after it.")
+    @contextmanager
+    def _change(self, name: str) -> Iterator[None]:
+        """Let nothing else change this head as a whole.
+
+        Raises:
+            TrainingRuns: something does already.
+        """
+        if name in self._changing:
+            raise TrainingRuns(f"{name} is being trained or changed. Try again after it.")
+        self._changing.add(name)
+        try:
+            yield
+        finally:
+            self._changing.discard(name)
+
+    async def _train(self, folder: ExampleFolder) -> str:
+        _check_classes(folder)
+        fingerprint, examples = folder.fingerprint, list(folder.examples.values())
+        forms = await asyncio.to_thread(self._bases.of, folder.base, both=folder.both_forms)
+        skipped = await self._embed_missing(folder, examples, forms)
+        versions = self._store.versions(folder.name)
+        job = TrainingJob(
+            name=folder.name,
+            folder=folder.path.absolute(),
+            target=versions.trained.absolute(),
+            views=views_for(len(examples)),
+            forms=tuple(TrainingForm(card=one.model.card, sha256=one.sha256) for one in forms),
+            examples=tuple((one.id, one.label) for one in examples if one.id not in skipped),
+            skipped=tuple(skipped.items()),
+        )
+        await self._run(job)
+        with disk_errors():
+            await asyncio.to_thread(versions.swap_in, fingerprint)
+        return await self._serve(folder.name)
 
     async def _serve(self, name: str) -> str:
         """Load the head's file like a reload does; its report as JSON.
