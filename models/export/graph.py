@@ -111,8 +111,8 @@ class FloatWriter:
                 bounds.append(tape.constant("six", np.float32(6)))
             tape.emit("Clip", [linear, *bounds], name, f"{name}.{layer.activation}")
 
-    def simple(self, node: Node, op: str) -> None:
-        self.tape.emit(op, list(node.inputs), node.name)
+    def simple(self, step: Step, op: str) -> None:
+        self.tape.emit(op, list(step.node.inputs), step.node.name)
 
     def linear(self, node: Node) -> None:
         self.tape.emit("Flatten", [node.inputs[0]], EMBEDDING)
@@ -143,12 +143,15 @@ class QuantizedWriter:
         self.tape.emit("Conv", [source, *weights], f"{name}.float", name, **attributes)
         self._quantize(name)
 
-    def simple(self, node: Node, op: str) -> None:
+    def simple(self, step: Step, op: str) -> None:
+        node = step.node
         output = f"{node.name}.float"
         if op == "GlobalAveragePool":
             # TFLite rounds halves of the mean up, QuantizeLinear rounds them to even. Small maps
-            # have many exact halves, so add much less than a rounding step to round them up.
-            nudge = np.float32(self.activations[node.name].scale / 1024)
+            # have many exact halves, so add much less than a rounding step to round them up. In
+            # the shape of the mean, as onnxruntime adds a scalar to each channel in another call.
+            step_up = np.float32(self.activations[node.name].scale / 1024)
+            nudge = np.full((1, *step.output_shape), step_up)
             mean = self.tape.emit(op, list(node.inputs), f"{node.name}.mean", node.name)
             inputs = [mean, self.tape.constant(f"{node.name}.nudge", nudge)]
             self.tape.emit("Add", inputs, output)
@@ -223,7 +226,7 @@ def build_graph(
         else:
             if layer.kind == "global_pool":
                 tape.emit("Identity", [step.node.inputs[0]], FEATURES)
-            writer.simple(step.node, {"global_pool": "GlobalAveragePool", "add": "Add"}[layer.kind])
+            writer.simple(step, {"global_pool": "GlobalAveragePool", "add": "Add"}[layer.kind])
     classes = network.shape_of("classifier")[0]
     if background:
         tape.emit("Softmax", [LOGITS], "probabilities_and_background", axis=1)

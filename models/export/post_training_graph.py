@@ -2,7 +2,7 @@
 
 from app.card.card import EMBEDDING, LOGITS
 from models.export.graph import QuantizedWriter
-from models.network.network import Node
+from models.network.network import Node, Step
 
 
 class PostTrainingWriter(QuantizedWriter):
@@ -12,11 +12,11 @@ class PostTrainingWriter(QuantizedWriter):
     one level, and users compare embeddings.
     """
 
-    def simple(self, node: Node, op: str) -> None:
+    def simple(self, step: Step, op: str) -> None:
         if op == "GlobalAveragePool":
-            self.tape.emit(op, list(node.inputs), node.name)
+            self.tape.emit(op, list(step.node.inputs), step.node.name)
         else:
-            super().simple(node, op)
+            super().simple(step, op)
 
     def linear(self, node: Node) -> None:
         tape, source = self.tape, node.inputs[0]
