@@ -2,13 +2,17 @@
 
 import json
 from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, FilePayload, Page, Route, expect
 
+from app.settings import Settings
 from tests.conftest import REAL_MODEL, SMALL_V1
 from tests.page.browser import DESK, visit
+from tests.serving import served
 
 IMAGE = FilePayload(name="a.jpg", mimeType="image/jpeg", buffer=b"the service does not see it")
 ANSWER = {
@@ -71,6 +75,7 @@ def test_shares_bars_and_times_are_those_of_the_answer(browser: Browser, address
         choose(page)
         rows = page.locator(".labels li")
         expect(rows).to_have_count(3)
+        page.get_by_text("1 more under 1").click()
         shares = page.locator(".labels .share").all_inner_texts()
         assert [share.replace("\u00a0", " ") for share in shares] == ["87.3 %", "5.7 %", "0.0 %"]
         widths = [
@@ -115,7 +120,7 @@ def test_an_overloaded_service_is_asked_again_when_it_says_so_and_five_times(
                 seconds += 1
                 assert seconds < 2000
             assert seconds >= 29  # one may pass before the timer is set
-        shown = page.locator(".labels" if busy_times < tries else ".error")
+        shown = page.locator(".answer > .labels" if busy_times < tries else ".error")
         expect(shown).to_have_count(1)
         page.clock.run_for(60_000)
         assert len(asked) == tries
@@ -195,6 +200,58 @@ def test_live_figures_are_means_of_what_was_added(browser: Browser, address: str
     }
 
 
+def test_one_slow_answer_is_not_mixed_with_times_at_rest(
+    browser: Browser, page_store: Path
+) -> None:
+    settings = Settings(store=page_store, models=(SMALL_V1,), measure_s=0, cache=False)
+    with served(settings) as client, visit(browser, f"{client.base_url}/", DESK) as seen:
+        page = seen.page
+        slow = {**ANSWER, "model": SMALL_V1, "resolution": 128}
+        page.route("**/predict?*", answered(200, slow))
+        choose(page)
+        expect(page.locator(".times")).to_contain_text("inference 123 ms")
+        expect(page.locator("#cost")).to_contain_text("123 ms")  # there is no other figure
+        expect(page.locator("#plot-ms")).to_have_class("plot empty")
+        expect(page.locator("#model-table tbody td:nth-child(4)")).to_have_text("\u2013")
+
+
+def test_the_header_says_whether_the_service_is_reachable(browser: Browser, address: str) -> None:
+    with visit(browser, f"{address}/", DESK) as seen:
+        state = seen.page.locator("#state")
+        expect(state).to_have_text("ready")
+        seen.page.context.set_offline(True)
+        expect(state).to_have_text("not reachable")
+        seen.page.context.set_offline(False)
+        expect(state).to_have_text("ready")
+
+
+def test_no_name_in_a_plot_crosses_its_line(browser: Browser, address: str) -> None:
+    """On lines that rise, as a frontier does, with points as near as on a phone."""
+    line = [(50, 190), (80, 150), (95, 140), (140, 80), (190, 60), (300, 52), (310, 20)]
+    names = [{"box": around(x, y, 5, 5), "width": 60, "height": 13} for x, y in line]
+    frame = {"left": 0, "right": 380, "top": 0, "bottom": 220}
+    with visit(browser, f"{address}/", DESK) as seen:
+        spots = seen.page.evaluate(
+            """async ([names, line, frame]) => {
+                const { place } = await import("./static/spots.js");
+                return place(names, names.map(({ box }) => box), line, frame, 9);
+            }""",
+            [names, line, frame],
+        )
+    placed = [spot for spot in spots if spot]
+    assert len(placed) >= 5
+    for spot in placed:
+        for (x, y), (to_x, to_y) in pairwise(line):
+            for step in range(1001):
+                at_x, at_y = x + (to_x - x) * step / 1000, y + (to_y - y) * step / 1000
+                inside = spot["left"] < at_x < spot["right"] and spot["top"] < at_y < spot["bottom"]
+                assert not inside, (spot, at_x, at_y)
+
+
+def around(x: float, y: float, width: float, height: float) -> dict[str, float]:
+    return {"left": x - width, "right": x + width, "top": y - height, "bottom": y + height}
+
+
 WRITTEN: list[tuple[str, list[float | str], str]] = [
     ("percent", [0.8734], "87.3\u00a0%"),
     ("percent", [1], "100.0\u00a0%"),
@@ -236,10 +293,12 @@ def test_numbers_are_written_for_people(browser: Browser, address: str) -> None:
             """async () => {
                 const timings = await import("./static/timings.js");
                 for (const time of [9, 100, 10, 2, 11]) timings.note("other", 96, time);
-                return timings.median("other", 96);
+                const answered = timings.median("other", 96);
+                timings.measure("other", 96, [9, 100, 8]);
+                return [answered, timings.atRest("unmeasured", 96), timings.median("other", 96)];
             }"""
         )
-        assert median == 10  # of numbers, not of texts
+        assert median == [10, None, 9]  # of numbers, not of texts; those at rest come first
         # The published cost of MobileNetV1 0.25/128, and the accuracy that its card has.
         row = seen.page.locator("#model-table tbody tr", has_text=SMALL_V1)
         expect(row).to_contain_text("13.6 M")

@@ -5,6 +5,7 @@ import { byId, make } from "./dom.js";
 import { bytes, digits, ms } from "./format.js";
 import { parse, sum } from "./metrics.js";
 import { timeline } from "./plots.js";
+import { state } from "./reachable.js";
 
 const EVERY_MS = 2000;
 const KEPT = 90; // samples: three minutes
@@ -31,7 +32,7 @@ async function read() {
   try {
     samples = parse(await getText("metrics"));
   } catch (error) {
-    state(false, error.title);
+    if (error.status) state(false, error.title); // else it is not reachable
     return;
   }
   state(true);
@@ -110,11 +111,4 @@ function draw() {
   plots[0](times, line("rate"));
   plots[1](times, ...STAGES.map(line));
   plots[2](times, line("waiting"));
-}
-
-/** Show the state of the service at the top of the page. */
-export function state(fine, text = "ready") {
-  const shown = byId("state");
-  if (shown.textContent !== text) shown.textContent = text;
-  shown.className = fine ? "fine" : "bad";
 }

@@ -9,6 +9,7 @@ import * as key from "./key.js";
 import * as layers from "./layers.js";
 import * as live from "./live.js";
 import * as modelTable from "./models.js";
+import { state, watch } from "./reachable.js";
 import * as timings from "./timings.js";
 
 async function start() {
@@ -21,7 +22,7 @@ async function start() {
     timings.refresh(),
   ]);
   await choice.install(models, info.default_reason);
-  live.state(true);
+  state(true);
   modelTable.install(models);
   layers.install();
   live.install();
@@ -39,7 +40,13 @@ async function start() {
     `mobilenet-gateway ${version}, onnxruntime ${onnxruntime}, ${cores} cores (${reason})`;
 }
 
-start().catch((error) => {
-  live.state(false, error.title ?? "error");
-  announce(error);
-});
+let started = false;
+start()
+  .then(() => {
+    started = true;
+  })
+  .catch((error) => {
+    state(false, error.title ?? "error");
+    announce(error);
+  });
+watch(() => started || location.reload());

@@ -14,7 +14,7 @@ const COLUMNS = [
   ["Model", (row) => row.name, null, false],
   ["Top-1", (row) => row.top1?.percent ?? null, (value) => `${value.toFixed(1)} %`, true],
   ["MAdds", (row) => row.madds, count, true],
-  ["ms", (row) => timings.median(row.name, row.resolution), digits, true],
+  ["ms", (row) => timings.atRest(row.name, row.resolution), digits, true],
   ["Parameters", (row) => row.params, count, true],
   ["Activations", (row) => row.peak_activation_bytes, bytes, true],
   ["File", (row) => row.file_bytes, bytes, true],
@@ -55,7 +55,7 @@ function frontier(points) {
 
 function draw() {
   plotMadds(pointsBy((one) => one.madds));
-  plotMs(pointsBy((one) => timings.median(one.model, one.resolution)));
+  plotMs(pointsBy((one) => timings.atRest(one.model, one.resolution)));
   drawTable();
 }
 
@@ -176,12 +176,12 @@ async function measure() {
     const image = anyImage() ?? (await blank());
     for (const [index, { name, resolution }] of models.entries()) {
       byId("measure-state").textContent = `${index + 1} of ${models.length}: ${name}`;
+      const times = [];
       for (let run = 0; run < RUNS; run += 1) {
-        const {
-          results: [result],
-        } = await predict(image, { model: name, resolution });
-        timings.note(name, resolution, result.inference_ms);
+        const [result] = (await predict(image, { model: name, resolution })).results;
+        times.push(result.inference_ms);
       }
+      timings.measure(name, resolution, times);
     }
     await timings.refresh();
     byId("measure-state").textContent = `Median of ${RUNS} runs each, one at a time.`;

@@ -1,6 +1,7 @@
 /** Plots with uPlot, in the colours of the page and the size of their containers. */
 
 import { byId } from "./dom.js";
+import { place } from "./spots.js";
 
 const { uPlot } = window;
 const LABEL_FONT = "11px system-ui, sans-serif";
@@ -20,7 +21,7 @@ const axis = (more) => ({
 });
 
 /** Create a plot that follows the width of its container and the colour scheme. */
-function place(options, data, id) {
+function create(options, data, id) {
   const at = byId(id);
   const size = () => ({ width: Math.max(200, at.clientWidth), height: at.clientHeight });
   const plot = new uPlot({ ...size(), legend: { show: false }, ...options }, data, at);
@@ -107,7 +108,7 @@ export function scatter(id, format, onChoose) {
       points.map(({ y, chosen }) => (chosen ? y : null)),
     ];
     if (plot) plot.setData(data);
-    else if (points.length) plot = place(options, data, id);
+    else if (points.length) plot = create(options, data, id);
   };
 }
 
@@ -130,7 +131,7 @@ function nearest(u, points) {
   return found && far(found) < NEAR_PX ? found : null;
 }
 
-/** Draw names next to the points, chosen and best first, without overlaps. */
+/** Draw names next to the points, chosen and best first. */
 function drawLabels(u, points) {
   const { ctx } = u;
   const scale = devicePixelRatio;
@@ -138,60 +139,32 @@ function drawLabels(u, points) {
   ctx.font = LABEL_FONT.replace("11", String(11 * scale));
   ctx.textBaseline = "middle";
   ctx.textAlign = "left";
-  ctx.strokeStyle = colour("page");
-  ctx.lineWidth = 4 * scale;
-  ctx.lineJoin = "round";
-  const height = 13 * scale;
-  const gap = 9 * scale;
-  const boxes = points.map(({ x, y }) => {
-    const left = u.valToPos(x, "x", true);
-    const top = u.valToPos(y, "y", true);
-    return {
-      left: left - 5 * scale,
-      right: left + 5 * scale,
-      top: top - 5 * scale,
-      bottom: top + 5 * scale,
-    };
-  });
-  const named = points.filter(({ best, chosen }) => best || chosen); // hovering shows the others
-  const order = named.sort((a, b) => b.chosen - a.chosen || b.y - a.y);
-  for (const point of order) {
-    const own = boxes[points.indexOf(point)];
-    const width = ctx.measureText(point.label).width;
-    const middle = (own.top + own.bottom) / 2;
-    const centre = (own.left + own.right) / 2;
-    const spots = [
-      [own.right + gap / 2, middle],
-      [own.left - gap / 2 - width, middle],
-      [centre - width / 2, own.top - gap],
-      [centre - width / 2, own.bottom + gap],
-    ];
-    const spot = spots
-      .map(([left, at]) => ({
-        left,
-        right: left + width,
-        top: at - height / 2,
-        bottom: at + height / 2,
-      }))
-      .find(
-        (box) =>
-          box.left > u.bbox.left &&
-          box.right < u.bbox.left + u.bbox.width &&
-          box.top > u.bbox.top &&
-          box.bottom < u.bbox.top + u.bbox.height &&
-          !boxes.some((other) => other !== own && overlap(box, other)),
-      );
+  const half = 5 * scale;
+  const at = ({ x, y }) => [u.valToPos(x, "x", true), u.valToPos(y, "y", true)];
+  const boxes = points.map(at).map(([x, y]) => ({
+    left: x - half,
+    right: x + half,
+    top: y - half,
+    bottom: y + half,
+  }));
+  const { left, top, width, height } = u.bbox;
+  const frame = { left, right: left + width, top, bottom: top + height };
+  const named = points
+    .filter(({ best, chosen }) => best || chosen) // hovering shows the others
+    .sort((a, b) => b.chosen - a.chosen || b.y - a.y);
+  const wanted = named.map((point) => ({
+    box: boxes[points.indexOf(point)],
+    width: ctx.measureText(point.label).width,
+    height: 13 * scale,
+  }));
+  const line = points.filter(({ best }) => best).map(at);
+  for (const [index, spot] of place(wanted, boxes, line, frame, 9 * scale).entries()) {
     if (!spot) continue;
-    boxes.push(spot);
-    ctx.strokeText(point.label, spot.left, (spot.top + spot.bottom) / 2); // an outline, so that lines do not cross the text
-    ctx.fillStyle = colour(point.chosen ? "ink" : point.best ? "accent" : "muted");
-    ctx.fillText(point.label, spot.left, (spot.top + spot.bottom) / 2);
+    ctx.fillStyle = colour(named[index].chosen ? "ink" : "accent");
+    ctx.fillText(named[index].label, spot.left, (spot.top + spot.bottom) / 2);
   }
   ctx.restore();
 }
-
-const overlap = (a, b) =>
-  a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom;
 
 /**
  * Lines over time.
@@ -222,7 +195,7 @@ export function timeline(id, colours) {
   };
   return (times, ...lines) => {
     if (plot) plot.setData([times, ...lines]);
-    else plot = place(options, [times, ...lines], id);
+    else plot = create(options, [times, ...lines], id);
   };
 }
 

@@ -1,12 +1,13 @@
 /**
- * Milliseconds of inference on this device: from the answers to this page, or else the service's
- * own measurements (GET /models/frontier).
+ * Milliseconds of inference on this device: at rest, measured by this page or by the service (GET
+ * /models/frontier), or else of the answers to this page, which may have waited for others.
  */
 
 import { getJson } from "./api.js";
 
 const KEPT = 50;
 const answered = new Map(); // "model@resolution" -> the latest times
+const measured = new Map(); // the same -> median of times at rest
 export const changes = new EventTarget();
 let variants = [];
 
@@ -32,9 +33,18 @@ export function note(model, resolution, inferenceMs) {
   changes.dispatchEvent(new Event("change"));
 }
 
-/** The median for a model at a resolution, or null if it never ran. */
-export function median(model, resolution) {
-  const times = answered.get(nameOf(model, resolution));
-  if (!times) return find(model, resolution)?.inference_ms ?? null;
-  return [...times].sort((a, b) => a - b)[times.length >> 1];
+/** Record times that were measured one at a time. */
+export function measure(model, resolution, times) {
+  measured.set(nameOf(model, resolution), middle(times));
+  changes.dispatchEvent(new Event("change"));
 }
+
+/** The median at rest for a model at a resolution, or null: all figures of a plot are alike. */
+export const atRest = (model, resolution) =>
+  measured.get(nameOf(model, resolution)) ?? find(model, resolution)?.inference_ms ?? null;
+
+/** The median at rest or else of the answers, or null if it never ran. */
+export const median = (model, resolution) =>
+  atRest(model, resolution) ?? middle(answered.get(nameOf(model, resolution)) ?? []);
+
+const middle = (times) => [...times].sort((a, b) => a - b)[times.length >> 1] ?? null;
