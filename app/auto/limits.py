@@ -37,8 +37,9 @@ def explain(
     """
     if not variants:
         return (
-            "The accuracy of every loaded model is unknown, so auto cannot choose. Name a model, "
-            "or measure them with `mobilenet-gateway models evaluate --write`."
+            "No loaded model with the classes of the default model has a known accuracy, so auto "
+            "cannot choose. Name a model, or measure them with `mobilenet-gateway models evaluate "
+            "--write`."
         )
     at_resolution = [each for each in variants if resolution in (None, each.resolution)]
     if not at_resolution:
