@@ -18,6 +18,10 @@ import httpx
 LIVELINESS_S = 180  # more than anything takes on a loaded machine, far less than for ever
 COMMAND = str(Path(sys.executable).with_name("mobilenet-gateway"))
 NO_AUTHORITIES = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # the usual ones take long to read
+COVERAGE = "COVERAGE_PROCESS_CONFIG"
+# For a service that a test lets end by itself, which is when coverage is written: one that is
+# killed would run at half its speed for nothing.
+MEASURED = {name: text for name, text in os.environ.items() if name == COVERAGE}
 LISTENING = re.compile(r"listening on (https?)://[^\s]*:(\d+)")
 
 
@@ -104,11 +108,17 @@ def environment(store: Path, **settings: object) -> dict[str, str]:
 
 
 def launch(store: Path, log_file: Path, **settings: object) -> subprocess.Popen[bytes]:
-    """Start the service without waiting for it."""
+    """Start the service without waiting for it.
+
+    Its coverage is measured with `**MEASURED` only.
+    """
+    env = environment(store, **settings)
+    if COVERAGE not in settings:
+        env.pop(COVERAGE, None)
     with log_file.open("wb") as log:
         return subprocess.Popen(
             [COMMAND, "serve"],
-            env=environment(store, **settings),
+            env=env,
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,

@@ -22,7 +22,7 @@ from app.errors import (
 )
 from tests.app.problems import assert_problem
 from tests.conftest import SMALL_V1
-from tests.processes import LIVELINESS_S, Service, running, until
+from tests.processes import LIVELINESS_S, MEASURED, Service, running, until
 from tests.robustness.sockets import closed_by_server, connection, head, reply, upload
 from tests.robustness.traffic import classify, light_image
 
@@ -177,7 +177,7 @@ def test_a_stop_ends_although_clients_read_nothing(
 ) -> None:
     given = dict(zip(("tls_cert", "tls_key"), certificate, strict=True)) if tls else {}
     with (
-        running(store, drain_s=0, stop_timeout_s=1, **PATIENT, **given) as service,
+        running(store, **MEASURED, drain_s=0, stop_timeout_s=1, **PATIENT, **given) as service,
         ExitStack() as stack,
     ):
         if tls:

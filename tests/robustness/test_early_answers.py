@@ -11,7 +11,7 @@ import pytest
 
 from app.errors import TooManyBytes
 from app.http.lingering_close import MAX_BYTES
-from tests.processes import Service, running, until
+from tests.processes import MEASURED, Service, running, until
 from tests.robustness.sockets import closed_by_server, connection, head, reply, upload
 from tests.robustness.traffic import HOLDING, busy, holding, light_image
 
@@ -125,7 +125,7 @@ def test_nothing_is_done_for_what_comes_behind_a_request_that_closes(store: Path
 
 
 def test_a_stop_waits_for_nobody_who_has_an_answer(store: Path) -> None:
-    with running(store) as service, connection(service) as opened:
+    with running(store, **MEASURED) as service, connection(service) as opened:
         opened.sendall(unfinished(UNKNOWN))
         assert reply(opened).status == 404
         service.signal(SIGTERM)

@@ -9,7 +9,7 @@ import pytest
 
 from app.errors import Stopping
 from tests.app.problems import assert_problem
-from tests.processes import LIVELINESS_S, handles_signals, launch, running, until
+from tests.processes import LIVELINESS_S, MEASURED, handles_signals, launch, running, until
 from tests.robustness.sockets import connection, reply, upload
 from tests.robustness.traffic import (
     ONE_WORKER,
@@ -30,7 +30,7 @@ HELD = "gateway_inflight_body_bytes"
 def test_accepted_work_is_answered_and_new_work_refused(store: Path, number: int) -> None:
     requests = 3  # one is decoded, the others wait
     with (
-        running(store, **FOR_EVER | ONE_WORKER) as service,
+        running(store, **MEASURED, **FOR_EVER | ONE_WORKER) as service,
         service.client() as other,
         connection(service) as last,
     ):
@@ -54,7 +54,7 @@ def test_accepted_work_is_answered_and_new_work_refused(store: Path, number: int
 
 
 def test_a_stop_under_load_loses_no_request_that_was_accepted(store: Path) -> None:
-    with running(store) as service:
+    with running(store, **MEASURED) as service:
         with load(service) as seen:
             service.signal(signal.SIGTERM)
             assert service.wait() == 0
@@ -65,7 +65,7 @@ def test_a_stop_under_load_loses_no_request_that_was_accepted(store: Path) -> No
 
 
 def test_an_upload_under_way_may_still_be_finished(store: Path) -> None:
-    with running(store) as service, connection(service) as opened:
+    with running(store, **MEASURED) as service, connection(service) as opened:
         request = upload(large_image())
         opened.sendall(request[:500_000])
         until(lambda: service.metric(HELD) > 0, "the upload began")
@@ -78,7 +78,7 @@ def test_an_upload_under_way_may_still_be_finished(store: Path) -> None:
 
 def test_an_upload_that_never_ends_is_cut_off_when_the_time_to_stop_is_over(store: Path) -> None:
     settings = FOR_EVER | {"stop_timeout_s": 0.6}
-    with running(store, **settings) as service, connection(service) as opened:
+    with running(store, **MEASURED, **settings) as service, connection(service) as opened:
         _begin_upload(opened)
         until(lambda: service.metric(HELD) > 0, "the upload began")
         service.signal(signal.SIGTERM)
@@ -89,7 +89,7 @@ def test_an_upload_that_never_ends_is_cut_off_when_the_time_to_stop_is_over(stor
 
 
 def test_a_second_signal_ends_the_process_at_once(store: Path) -> None:
-    with running(store, **FOR_EVER) as service, connection(service) as opened:
+    with running(store, **MEASURED, **FOR_EVER) as service, connection(service) as opened:
         _begin_upload(opened)
         until(lambda: service.metric(HELD) > 0, "the upload began")
         service.signal(signal.SIGTERM)
@@ -101,7 +101,7 @@ def test_a_second_signal_ends_the_process_at_once(store: Path) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_stop_while_starting_ends_the_process(store: Path, tmp_path: Path, number: int) -> None:
-    process = launch(store, tmp_path / "log.txt")
+    process = launch(store, tmp_path / "log.txt", **MEASURED)
     try:
         until(lambda: handles_signals(process.pid), "signals are handled")
         process.send_signal(number)

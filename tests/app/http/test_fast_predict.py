@@ -132,6 +132,7 @@ def test_a_mistake_of_ours_at_the_head_is_a_500_and_not_bad_http(
     assert answers[0].json() == answers[1].json()
 
 
+@pytest.mark.unmeasured  # looks at all objects, again and again
 @pytest.mark.parametrize(
     "kind", ["raw", "form", "JSON", "not an image", "unknown parameter", "too late", "close"]
 )

@@ -41,7 +41,7 @@ from tests.app.inference.test_scheduler import blocked
 from tests.app.model.stored_forms import FLOAT, INT8, put_float, put_int8
 from tests.app.sample_images import chelsea, encode, noise
 from tests.conftest import SMALL_V1, SMALL_V2
-from tests.processes import failed_start, metric_of, running, until
+from tests.processes import MEASURED, failed_start, metric_of, running, until
 from tests.serving import served
 
 PHOTO = encode(noise())
@@ -528,7 +528,7 @@ def test_a_stop_answers_what_was_accepted_and_refuses_the_rest(store: Path) -> N
     photos = [encode(noise(1200, 1200))] * 16
     settings: dict[str, object] = {"grpc_port": port, "workers": 1, "drain_s": 1}
     with (
-        running(store, **settings) as service,
+        running(store, **MEASURED, **settings) as service,
         grpc.insecure_channel(f"127.0.0.1:{port}") as channel,
     ):
         infer = stub(channel, "ModelInfer")

@@ -14,7 +14,7 @@ import pytest
 
 from tests.app.sample_images import encode, noise
 from tests.conftest import SMALL_V1
-from tests.processes import LIVELINESS_S, environment, failed_start, running, until
+from tests.processes import LIVELINESS_S, MEASURED, environment, failed_start, running, until
 
 pytest.importorskip("opentelemetry.exporter.otlp", reason="needs the extra `otel`")
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
@@ -109,7 +109,12 @@ def test_errors_images_and_other_routes_are_seen_and_probes_are_not(store: Path)
     with (
         collecting() as collector,
         running(
-            store, default_model=SMALL_V1, measure_s=0, otlp_endpoint=collector.address, **QUICKLY
+            store,
+            **MEASURED,
+            default_model=SMALL_V1,
+            measure_s=0,
+            otlp_endpoint=collector.address,
+            **QUICKLY,
         ) as service,
         service.client() as client,
     ):
@@ -158,6 +163,7 @@ def test_a_collector_that_is_away_delays_nothing_and_a_stop_only_a_little(store:
     with (
         running(
             store,
+            **MEASURED,
             default_model=SMALL_V1,
             measure_s=0,
             otlp_endpoint="http://127.0.0.1:9",
