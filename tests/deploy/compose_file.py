@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +22,16 @@ def read_variables(path: Path) -> dict[str, str]:
 
 def services(variables: Mapping[str, str]) -> dict[str, dict[str, Any]]:
     """Every service by name; an unset or empty variable gives its default."""
-    yaml = pytest.importorskip("yaml", reason="needs PyYAML, of the development requirements")
-    read = yaml.safe_load((ROOT / "docker-compose.yml").read_text("utf-8"))["services"]
     # JSON keeps a text that becomes empty, like Compose; YAML would make it null.
-    filled = VARIABLE.sub(lambda found: variables.get(found[1]) or found[2], json.dumps(read))
+    filled = VARIABLE.sub(lambda found: variables.get(found[1]) or found[2], _as_json())
     found: dict[str, dict[str, Any]] = json.loads(filled)
     return found
+
+
+@cache
+def _as_json() -> str:
+    yaml = pytest.importorskip("yaml", reason="needs PyYAML, of the development requirements")
+    return json.dumps(yaml.safe_load((ROOT / "docker-compose.yml").read_text("utf-8"))["services"])
 
 
 def environment(service: Mapping[str, Any]) -> dict[str, str]:

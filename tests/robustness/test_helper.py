@@ -9,15 +9,13 @@ from pathlib import Path
 import pytest
 
 from app.errors import DeadlineExceeded, Overloaded, UnsupportedFormat
-from loadtest.robustness.structured_images import jpeg, webp
+from loadtest.robustness.structured_images import webp
 from tests.app.problems import assert_problem
 from tests.app.sample_images import cat, encode
-from tests.processes import Service, running, until
+from tests.processes import MEASURED, Service, running, until
 from tests.robustness.sockets import connection, upload
-from tests.robustness.traffic import ONE_WORKER, busy, classify, light_image, many
+from tests.robustness.traffic import ONE_WORKER, busy, classify, endless_image, light_image, many
 
-# 2.2 MB: ten minutes of decoding without a limit
-ENDLESS = jpeg(6320, 6320, scans=[(1 + n % 3,) for n in range(200_000)])
 LARGE = webp(3500, 3500)  # a third of a second of decoding
 TIFF = encode(cat(), "TIFF", compression="tiff_lzw")
 NEVER = {**ONE_WORKER, "helper_cpu_s": 600}  # does the image end by itself
@@ -52,7 +50,7 @@ def ended(pid: int) -> bool:
 
 def test_an_image_that_takes_long_does_not_hold_a_worker(store: Path) -> None:
     with running(store, **NEVER) as service, connection(service) as attacker:
-        attacker.sendall(upload(ENDLESS))
+        attacker.sendall(upload(endless_image()))
         until(lambda: helpers(service), "the helper process has it")
         for _ in range(5):
             assert classify(service, light_image()).status_code == 200
@@ -65,14 +63,14 @@ def test_an_image_that_takes_long_does_not_hold_a_worker(store: Path) -> None:
 
 def test_an_image_that_takes_too_much_processor_time_is_rejected(store: Path) -> None:
     with running(store, helper_cpu_s=0.3, **ONE_WORKER) as service:
-        detail = assert_problem(classify(service, ENDLESS), UnsupportedFormat)
+        detail = assert_problem(classify(service, endless_image()), UnsupportedFormat)
         assert "limit of 0.3 s of processor time" in detail
         assert classify(service, TIFF).status_code == 200
 
 
 def test_at_its_deadline_an_image_and_its_process_end(store: Path) -> None:
     with running(store, **NEVER) as service:
-        late = classify(service, ENDLESS, **{"X-Deadline-Ms": "1500"})
+        late = classify(service, endless_image(), **{"X-Deadline-Ms": "1500"})
         assert_problem(late, DeadlineExceeded)
         until(lambda: not helpers(service), "the process has ended")
         assert service.metric("gateway_permits_in_use") == 0
@@ -81,11 +79,11 @@ def test_at_its_deadline_an_image_and_its_process_end(store: Path) -> None:
 def test_beyond_its_queue_images_get_a_503_and_others_their_answer(store: Path) -> None:
     with (
         running(
-            store, queue_limit=2, max_images=1, drain_s=0, stop_timeout_s=1, **NEVER
+            store, **MEASURED, queue_limit=2, max_images=1, drain_s=0, stop_timeout_s=1, **NEVER
         ) as service,
         ThreadPoolExecutor(3) as pool,
     ):
-        slow = [pool.submit(classify, service, ENDLESS) for _ in range(3)]
+        slow = [pool.submit(classify, service, endless_image()) for _ in range(3)]
         busy(service, 3)
         refused = assert_problem(classify(service, TIFF), Overloaded)
         assert refused == "Queue full: 2 of 2 images waiting for the helper process."
@@ -119,9 +117,9 @@ def test_times_of_a_helped_image_add_up(store: Path) -> None:
 
 @pytest.mark.parametrize("signals", [1, 2])
 def test_a_stop_ends_the_process(store: Path, signals: int) -> None:
-    with running(store, drain_s=0, stop_timeout_s=1, **NEVER) as service:
+    with running(store, **MEASURED, drain_s=0, stop_timeout_s=1, **NEVER) as service:
         with connection(service) as attacker:
-            attacker.sendall(upload(ENDLESS))
+            attacker.sendall(upload(endless_image()))
             until(lambda: helpers(service), "the helper process has it")
             [pid] = helpers(service)
             service.signal(signal.SIGTERM)
@@ -135,7 +133,7 @@ def test_a_stop_ends_the_process(store: Path, signals: int) -> None:
 
 def test_the_process_ends_with_a_service_that_is_killed(store: Path) -> None:
     with running(store, **NEVER) as service, connection(service) as attacker:
-        attacker.sendall(upload(ENDLESS))
+        attacker.sendall(upload(endless_image()))
         until(lambda: helpers(service), "the helper process has it")
         [pid] = helpers(service)
         until(lambda: busy_s(pid) > 0.5, "it decodes")
@@ -145,7 +143,7 @@ def test_the_process_ends_with_a_service_that_is_killed(store: Path) -> None:
 
 
 def test_a_tiff_is_answered_during_a_stop(store: Path) -> None:
-    with running(store, **ONE_WORKER) as service, many(service, TIFF, 6) as accepted:
+    with running(store, **MEASURED, **ONE_WORKER) as service, many(service, TIFF, 6) as accepted:
         busy(service, 1)
         service.signal(signal.SIGTERM)
         assert {future.result().status_code for future in accepted} <= {200, 503}

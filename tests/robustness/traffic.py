@@ -12,7 +12,7 @@ import httpx
 import numpy as np
 from PIL import Image
 
-from loadtest.robustness.structured_images import png
+from loadtest.robustness.structured_images import jpeg, png
 from tests.app.sample_images import encode, noise
 from tests.processes import Service, until
 
@@ -38,6 +38,12 @@ def slow_image() -> bytes:
     So however busy the machine is, many of them arrive long before the first is done.
     """
     return encode(Image.new("RGB", (SIDE, SIDE), (120, 60, 30)), "WEBP", lossless=True)
+
+
+@cache
+def endless_image() -> bytes:
+    """A JPEG of 2.2 MB that takes ten minutes to decode without a limit."""
+    return jpeg(6320, 6320, scans=[(1 + n % 3,) for n in range(200_000)])
 
 
 @cache
