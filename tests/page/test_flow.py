@@ -1,5 +1,9 @@
 """The page in a real browser: on desktop and phone, light and dark."""
 
+import csv
+import shlex
+import subprocess
+import sys
 from math import log
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -23,6 +27,7 @@ from tests.page.browser import (
 )
 from tests.serving import served
 
+EXAMPLES = {"cat": "Egyptian cat", "coffee": "espresso", "rocket": "missile"}
 screens = pytest.mark.parametrize("screen", SCREENS, ids=lambda screen: screen.name)
 
 
@@ -271,6 +276,80 @@ def test_images_can_be_dropped(browser: Browser, address: str, photo: Path) -> N
         seen.page.evaluate(drop, list(photo.read_bytes()))
         wait_for_answers(seen.page, REAL_MODEL)
         expect(seen.page.locator("h3").first).to_have_text("dropped.png")
+
+
+def test_a_folder_is_read_and_a_link_is_refused(
+    browser: Browser, address: str, photo: Path
+) -> None:
+    """A script cannot drop a folder, so the entry of one is made up."""
+    folder = """(bytes) => {
+        const file = new File([new Uint8Array(bytes)], "inner.png");
+        const entries = [[{isDirectory: false, file: (done) => done(file)}], []];
+        const reader = {readEntries: (done) => done(entries.shift())};
+        const entry = {isDirectory: true, createReader: () => reader};
+        const items = [{kind: "file", webkitGetAsEntry: () => entry}];
+        const carried = {files: [new File([], "folder")], items, types: ["Files"]};
+        const event = new Event("drop", {bubbles: true});
+        Object.defineProperty(event, "dataTransfer", {value: carried});
+        document.body.dispatchEvent(event);
+    }"""
+    link = """() => {
+        const carried = new DataTransfer();
+        carried.setData("text/uri-list", "http://192.0.2.1/cat.jpg");
+        document.body.dispatchEvent(new DragEvent("drop", {dataTransfer: carried, bubbles: true}));
+    }"""
+    with visit(browser, f"{address}/", DESK) as seen:
+        expect(seen.page.locator("#state")).to_have_text("ready")
+        seen.page.evaluate(link)
+        expect(seen.page.locator("#banner")).to_contain_text("Links are not supported")
+        seen.page.evaluate(folder, list(photo.read_bytes()))
+        wait_for_answers(seen.page, REAL_MODEL)
+        expect(seen.page.locator("h3").first).to_have_text("inner.png")
+        expect(seen.page.locator("#banner")).to_be_hidden()
+
+
+def test_examples_are_loaded_when_clicked_and_the_visit_has_a_history(
+    browser: Browser, address: str
+) -> None:
+    with visit(browser, f"{address}/", DESK) as seen:
+        page = seen.page
+        expect(page.locator("#state")).to_have_text("ready")
+        assert not any(one.endswith(".jpg") for one in seen.requests)
+        for count, (name, label) in enumerate(EXAMPLES.items(), 1):
+            page.get_by_role("button", name=name, exact=True).click()
+            expect(page.locator("#history-count")).to_have_text(str(count))
+            expect(page.locator(".answer .label").first).to_have_text(label)
+        page.get_by_text("History of this visit").click()
+        expect(page.locator("#history-rows tr")).to_have_count(len(EXAMPLES))
+        seen.shoot("desk-13-history", whole=True)
+        with page.expect_download() as downloading:
+            page.get_by_role("button", name="Download as CSV").click()
+        with downloading.value.path().open(encoding="utf-8", newline="") as file:
+            rows = list(csv.DictReader(file))
+        found = {row["image"].removesuffix(".jpg"): row["label"] for row in reversed(rows)}
+        assert found == EXAMPLES
+        assert {(row["model"], row["resolution"]) for row in rows} == {(REAL_MODEL, "224")}
+        assert all(0 < float(row["probability"]) <= 1 for row in rows)
+        assert all(float(row["inference_ms"]) > 0 for row in rows)
+        assert seen.errors == []
+
+
+def test_copied_code_gives_the_answer_of_the_page(
+    browser: Browser, address: str, photo: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "photo.jpg").symlink_to(photo)
+    with visit(browser, f"{address}/", DESK) as seen:
+        page = seen.page
+        expect(page.locator("#state")).to_have_text("ready")
+        commands = []
+        for name in ("curl", "Python"):
+            page.get_by_role("button", name=name, exact=True).click()
+            expect(page.locator("#copied")).not_to_be_empty()
+            commands.append(page.locator("#snippet").inner_text())
+    for command in (shlex.split(commands[0]), [sys.executable, "-c", commands[1]]):
+        ran = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+        assert "Egyptian cat" in ran.stdout
+        assert "resolution=224" in " ".join(command)
 
 
 @pytest.mark.parametrize("screen", [DESK, PHONE], ids=lambda screen: screen.name)

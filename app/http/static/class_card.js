@@ -65,7 +65,7 @@ export function newCard(head, label) {
     folder,
     photo,
   );
-  dropped.install(element, (images) => uploads.send(label, images));
+  dropped.install(element, (images) => uploads.send(label, images), show);
   const draw = () => {
     const examples = lesson.examplesOf(label);
     const pending = uploads.pendingOf(label);

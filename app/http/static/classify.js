@@ -4,6 +4,9 @@ import { errorText, shown } from "./answers.js";
 import { predict } from "./api.js";
 import * as choice from "./choice.js";
 import { announce, byId, make } from "./dom.js";
+import * as dropped from "./dropped.js";
+import * as examples from "./examples.js";
+import * as history from "./history.js";
 import * as timings from "./timings.js";
 import { why } from "./why.js";
 
@@ -21,20 +24,8 @@ export function install() {
       source.value = ""; // so that the same file can be chosen again
     });
   }
-  const drop = byId("drop");
-  const over = (on) => drop.classList.toggle("over", on);
-  document.addEventListener("dragover", (event) => {
-    event.preventDefault();
-    over(true);
-  });
-  document.addEventListener("dragleave", (event) => {
-    if (!event.relatedTarget) over(false);
-  });
-  document.addEventListener("drop", (event) => {
-    event.preventDefault();
-    over(false);
-    show([...event.dataTransfer.files]);
-  });
+  dropped.install(document, show, announce, byId("drop"));
+  examples.install(show);
   document.addEventListener("paste", (event) => show([...event.clipboardData.files]));
   choice.changes.addEventListener("ask", () => {
     if (items.length) classifyAll();
@@ -44,6 +35,7 @@ export function install() {
 /** Replace the shown images by these and classify them. */
 export function show(files) {
   if (!files.length) return Promise.resolve();
+  announce(null);
   for (const item of items) URL.revokeObjectURL(item.url);
   items = files.map((file) => newItem(file, file.name));
   byId("drop").classList.add("small");
@@ -103,6 +95,7 @@ async function classifyOne(item, wanted) {
     const answer = await predict(item.image, choice.asked());
     const [result] = answer.results;
     timings.note(answer.model, answer.resolution, result.inference_ms);
+    history.note(item.name, answer, result);
     choice.follow(answer).catch(announce);
     if (wanted()) item.answer.replaceChildren(...shown(answer, result), why(item.image, answer));
     return true;

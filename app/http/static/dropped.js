@@ -1,11 +1,18 @@
 /** Files and folders that are dropped onto an element. */
 
+const LINK = Object.assign(
+  new Error("The gateway reads no addresses. Save the image and drop the file."),
+  { title: "Links are not supported" },
+);
+
 /**
- * @param {HTMLElement} element
+ * @param {Node} element
  * @param {(files: File[]) => void} receive
+ * @param {(error: Error) => void} refuse told why a link is not read
+ * @param {HTMLElement} shown marked while something is above the element
  */
-export function install(element, receive) {
-  const over = (on) => element.classList.toggle("over", on);
+export function install(element, receive, refuse, shown = element) {
+  const over = (on) => shown.classList.toggle("over", on);
   element.addEventListener("dragover", (event) => {
     event.preventDefault();
     over(true);
@@ -16,7 +23,10 @@ export function install(element, receive) {
   element.addEventListener("drop", async (event) => {
     event.preventDefault();
     over(false);
-    receive(await filesIn(event.dataTransfer));
+    const isLink = event.dataTransfer.types.includes("text/uri-list");
+    const files = await filesIn(event.dataTransfer);
+    if (isLink && !files.length) refuse(LINK);
+    else receive(files);
   });
 }
 

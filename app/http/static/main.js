@@ -5,17 +5,21 @@ import * as camera from "./camera.js";
 import * as choice from "./choice.js";
 import * as classify from "./classify.js";
 import { announce, byId } from "./dom.js";
+import * as history from "./history.js";
 import * as key from "./key.js";
 import * as layers from "./layers.js";
 import * as live from "./live.js";
 import * as modelTable from "./models.js";
 import { state, watch } from "./reachable.js";
+import * as snippets from "./snippets.js";
 import * as timings from "./timings.js";
 
 async function start() {
   key.install();
   classify.install();
   camera.install();
+  history.install();
+  snippets.install();
   const [{ models, broken }, info] = await Promise.all([
     getJson("models"),
     getJson("info"),

@@ -2,6 +2,7 @@
 
 import { errorText } from "./answers.js";
 import { byId, make } from "./dom.js";
+import { download } from "./download.js";
 import { findings } from "./findings.js";
 import * as heads from "./heads.js";
 import * as lesson from "./lesson.js";
@@ -13,7 +14,7 @@ let running = false;
 export function install() {
   byId("train").addEventListener("click", () => during(train));
   byId("undo").addEventListener("click", () => during(heads.undo));
-  byId("download").addEventListener("click", download);
+  byId("download").addEventListener("click", save);
   lesson.changes.addEventListener("change", draw);
   uploads.changes.addEventListener("change", draw);
 }
@@ -94,12 +95,10 @@ function drawFindings(head) {
   byId("findings").replaceChildren(...(head.report ? findings(head.report) : []));
 }
 
-async function download() {
+async function save() {
   try {
     const { name } = lesson.current();
-    const address = URL.createObjectURL(await heads.file(name));
-    make("a", { href: address, download: `${name}.head.npz` }).click();
-    setTimeout(() => URL.revokeObjectURL(address), 60_000);
+    download(await heads.file(name), `${name}.head.npz`);
   } catch (error) {
     byId("train-error").replaceChildren(errorText(error));
   }

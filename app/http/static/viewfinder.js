@@ -23,7 +23,7 @@ export function install() {
     tryPhoto(target.files[0]);
     target.value = "";
   });
-  dropped.install(byId("viewfinder"), ([photo]) => tryPhoto(photo));
+  dropped.install(byId("viewfinder"), ([photo]) => tryPhoto(photo), complain);
   lesson.changes.addEventListener("change", draw);
 }
 

@@ -8,8 +8,9 @@ import pytest
 
 from app.http import assets
 
+MOST_PHOTO_BYTES = 25_000
 MOST_BYTES = 150_000  # of a document with everything that it loads, uncompressed
-OWN = sorted(name for name in assets.names() if not name.startswith("vendor/"))
+OWN = sorted(name for name in assets.names() if not name.startswith(("vendor/", "examples/")))
 LINK = re.compile(r"""\b(?:href|src)=(["'])(.+?)\1""")
 IMPORT = re.compile(r"""\b(?:from|import)\s*\(?\s*(["'`])(.+?)\1""")
 INLINE = re.compile(r"<script(?![^>]*\bsrc=)|<style|\son\w+=|\sstyle=|javascript:", re.IGNORECASE)
@@ -32,8 +33,13 @@ def imports(name: str) -> set[str]:
     return {f"static/{one.removeprefix('./')}" for one in named}
 
 
+def is_photo(name: str) -> bool:
+    """An example photo, which a document names and loads only when it is clicked."""
+    return name.endswith(".jpg")
+
+
 def test_the_files_are_sent_in_less_than_half_their_size() -> None:
-    every = [assets.asset(name) for name in assets.names()]
+    every = [assets.asset(name) for name in assets.names() if not is_photo(name)]
     assert sum(len(one.gzipped) for one in every) < sum(len(one.plain) for one in every) / 2
 
 
@@ -41,7 +47,17 @@ def test_the_files_are_sent_in_less_than_half_their_size() -> None:
 def test_a_document_with_all_that_it_loads_is_small(document: str) -> None:
     loaded = {address.removeprefix("static/") for address in links(document)} & assets.names()
     assert len(loaded) > 5
-    assert sum(len(assets.asset(name).plain) for name in {document, *loaded}) < MOST_BYTES
+    files = [assets.asset(name) for name in {document, *loaded} if not is_photo(name)]
+    assert sum(len(file.plain) for file in files) < MOST_BYTES
+
+
+def test_there_are_few_small_example_photos_with_a_licence() -> None:
+    photos = [name for name in assets.names() if is_photo(name)]
+    noted = (assets.FOLDER / "examples" / "README.md").read_text("utf-8")
+    assert 0 < len(photos) <= 3
+    for name in photos:
+        assert len(assets.asset(name).plain) < MOST_PHOTO_BYTES
+        assert f"`{Path(name).name}`" in noted
 
 
 def test_every_file_belongs_to_a_document() -> None:
