@@ -1,4 +1,4 @@
-"""Bodies that are no image by a mistake that their content type shows."""
+"""JSON and text forms that were sent in place of an image."""
 
 from app.errors import NotAnImage
 

@@ -2,6 +2,7 @@
 
 from mobilenet_gateway_client._async_client import AsyncClient
 from mobilenet_gateway_client._client import Client
+from mobilenet_gateway_client._dataframe import to_dataframe
 from mobilenet_gateway_client._errors import (
     BadQuery,
     ClientError,
@@ -53,6 +54,7 @@ __all__ = [
     "Unreachable",
     "UnreadableImage",
     "__version__",
+    "to_dataframe",
 ]
 
 

@@ -82,9 +82,10 @@ class AsyncClient:
         deadline_ms: float | None = None,
         budget: Mapping[str, float] | None = None,
         embedding: bool = False,
+        explain: bool = False,
     ) -> Classification | list[Classification]:
         """As `Client.classify`."""
-        options = Options(model, resolution, top_k, deadline_ms, budget or {}, embedding)
+        options = Options(model, resolution, top_k, deadline_ms, budget or {}, embedding, explain)
         if not isinstance(images, list | tuple):
             return await self._run(calls.classify_one(images, options, self._retry))
         order = range(len(images))

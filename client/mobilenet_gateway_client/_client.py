@@ -97,17 +97,18 @@ class Client:
         deadline_ms: float | None = None,
         budget: Mapping[str, float] | None = None,
         embedding: bool = False,
+        explain: bool = False,
     ) -> Classification | list[Classification]:
         """Classify one image, or a list of images in order.
 
         `budget` has limits for `model="auto"`, such as `{"max_latency_ms": 20}`. With `embedding`,
-        each classification has its embedding. In a list, the classification of a bad image has its
-        `error`.
+        each classification has its embedding; with `explain`, its explanation, as docs/explain.md
+        describes it. In a list, the classification of a bad image has its `error`.
 
         Raises:
             ClientError: the one image, or none of the list, can be classified.
         """
-        options = Options(model, resolution, top_k, deadline_ms, budget or {}, embedding)
+        options = Options(model, resolution, top_k, deadline_ms, budget or {}, embedding, explain)
         if not isinstance(images, list | tuple):
             return self._run(calls.classify_one(images, options, self._retry))
         order = range(len(images))

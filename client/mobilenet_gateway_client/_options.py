@@ -14,6 +14,7 @@ class OptionArguments(TypedDict, total=False):
     deadline_ms: float | None
     budget: Mapping[str, float] | None
     embedding: bool
+    explain: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +22,7 @@ class Options:
     """Parameters of a classification; the gateway decides where one is None.
 
     `budget` has limits for `model="auto"`, such as `{"max_latency_ms": 20}`. With `embedding`, each
-    classification has its embedding.
+    classification has its embedding; with `explain`, its explanation with an overlay.
     """
 
     model: str | None = None
@@ -30,6 +31,7 @@ class Options:
     deadline_ms: float | None = None
     budget: Mapping[str, float] = field(default_factory=dict)
     embedding: bool = False
+    explain: bool = False
 
     def query(self) -> dict[str, str]:
         named = {
@@ -37,6 +39,8 @@ class Options:
             "resolution": self.resolution,
             "top_k": self.top_k,
             "embedding": "true" if self.embedding else None,
+            "explain": "cam" if self.explain else None,
+            "overlay": "true" if self.explain else None,
         }
         given = {name: value for name, value in named.items() if value is not None}
         return {name: str(value) for name, value in {**given, **self.budget}.items()}

@@ -1,6 +1,7 @@
 """Answers of the gateway as values; fields that a newer gateway adds are ignored."""
 
 from array import array
+from base64 import b64decode
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Self
@@ -40,6 +41,7 @@ class Classification:
     warnings: tuple[str, ...] = ()  # what seems to be missing from a damaged file
     heads: Mapping[str, tuple[ClassScore, ...]] = field(default_factory=dict)
     embedding: "array[float] | None" = None  # as float32, if it was asked for
+    explanation: Mapping[str, Any] | None = None  # if it was asked for; `overlay` as bytes of a PNG
 
     @property
     def label(self) -> str:
@@ -162,6 +164,7 @@ def to_classifications(sent: Mapping[str, Any]) -> list[Classification]:
                 for name, head in (result.get("heads") or {}).items()
             },
             array("f", result["embedding"]) if result.get("embedding") else None,
+            _explanation(result.get("explanation")),
         )
         for result in sent["results"]
     ]
@@ -179,6 +182,13 @@ def embedding_of(found: Classification) -> "array[float]":
     if found.embedding is None:
         raise NotAGateway("The gateway answered without the embedding.")
     return found.embedding
+
+
+def _explanation(sent: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    """As it was sent, with the PNG of the `data:` URL decoded."""
+    if sent is None or not sent.get("overlay"):
+        return sent
+    return {**sent, "overlay": b64decode(sent["overlay"].partition(",")[2])}
 
 
 def _scores(sent: Iterable[Mapping[str, Any]]) -> tuple[ClassScore, ...]:

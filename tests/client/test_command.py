@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pytest
 from mobilenet_gateway_client import Client
+from mobilenet_gateway_client._command.progress import LogProgress
+from PIL import Image
 
 from tests.app.cli_runner import Outcome, finished
 from tests.app.sample_images import encode, noise
@@ -75,6 +77,11 @@ def command(*arguments: object) -> Iterator[subprocess.Popen[str]]:
         process.communicate(timeout=LIVELINESS_S)
 
 
+def complaints(text: str) -> list[str]:
+    """The lines of standard error that are not about progress."""
+    return [line for line in text.splitlines() if not line.startswith("Classifying: ")]
+
+
 def await_rows(output: Path, rows: int) -> None:
     until(
         lambda: output.exists() and output.read_bytes().count(b"\n") > rows,
@@ -104,8 +111,10 @@ def test_a_folder_becomes_a_table_and_is_not_sent_again(
     assert (summary["passed_over"], summary["stopped"]) == (1, False)
     assert classified(service) - before == FILES
     again = finished(*map(str, arguments))
-    assert again.status == 0
-    assert json.loads(again.out)["done_before"] == FILES
+    assert again.status == 1  # as long as the row of the bad file is an error
+    summary = json.loads(again.out)
+    assert (summary["done_before"], summary["failed"], summary["failed_before"]) == (FILES, 0, 1)
+    assert summary["failed_files"].keys() == {"bad.JPG"}
     assert classified(service) - before == FILES
     if ending == "csv":
         assert sorted(names(output)) == all_names(folder)
@@ -119,6 +128,56 @@ def test_a_folder_becomes_a_table_and_is_not_sent_again(
         table = parquet.read_table(output)
         assert sorted(table.column("file").to_pylist()) == all_names(folder)
         assert table.column("error").null_count == FILES - 1
+
+
+@pytest.mark.parametrize("ending", ["csv", "jsonl", "parquet"])
+def test_failed_files_are_named_and_classified_again_on_request(
+    service: Service, tmp_path: Path, ending: str
+) -> None:
+    if ending == "parquet":
+        pytest.importorskip("pyarrow", reason="needs pyarrow, of the development requirements")
+    photos, output = tmp_path / "photos", tmp_path / f"rows.{ending}"
+    photos.mkdir()
+    image = encode(noise(64, 48))
+    for name in ("a.jpg", "b.jpg", "c.jpg"):
+        (photos / name).write_bytes(b"no image" if name == "b.jpg" else image)
+    (photos / "gone\x1b.jpg").symlink_to("nowhere")
+    arguments = ("classify", str(photos), "--url", service.base_url, "--output", str(output))
+    first = finished(*arguments)
+    assert (first.status, first.err) == (1, "")
+    assert "4 images: 2 classified, 2 failed" in first.out
+    named = [line for line in first.out.splitlines() if line.startswith("failed: ")]
+    assert sorted(line.split(": ")[1] for line in named) == ["b.jpg", "gone\\x1b.jpg"]
+    (photos / "b.jpg").write_bytes(image)
+    before = classified(service)
+    again = finished(*arguments)
+    assert (again.status, classified(service)) == (1, before)
+    assert "4 done before (2 of them failed)" in again.out
+    assert "failed: b.jpg: Unrecognized image format." in again.out
+    (photos / "gone\x1b.jpg").unlink()
+    retried = finished(*arguments, "--retry-failed")
+    assert (retried.status, retried.err) == (0, "")
+    assert "3 images: 1 classified, 2 done before;" in retried.out
+    assert classified(service) == before + 1
+    if ending == "csv":
+        assert sorted(names(output)) == ["a.jpg", "b.jpg", "c.jpg"]
+
+
+def test_explanations_become_images_in_a_folder(service: Service, tmp_path: Path) -> None:
+    photos, maps = tmp_path / "photos", tmp_path / "maps"
+    (photos / "below").mkdir(parents=True)
+    for name in ("a.jpg", "below/b.jpg"):
+        (photos / name).write_bytes(encode(noise(64, 48)))
+    outcome = finished(
+        "classify", str(photos), "--url", service.base_url, "--recursive",
+        "--output", str(tmp_path / "rows.csv"), "--explain", str(maps),
+    )  # fmt: skip
+    assert (outcome.status, outcome.err) == (0, "")
+    made = sorted(path for path in maps.rglob("*") if path.is_file())
+    assert made == [maps / "a.jpg.png", maps / "below" / "b.jpg.png"]
+    for path in made:
+        with Image.open(path) as overlay:
+            assert (overlay.format, overlay.size) == ("PNG", (128, 128))
 
 
 @pytest.mark.parametrize("ending", ["csv", "jsonl"])
@@ -247,7 +306,7 @@ def test_a_stopped_run_continues_where_it_stopped(
             await_rows(output, 20)
             process.send_signal(number)
             said, complained = process.communicate(timeout=LIVELINESS_S)
-        assert complained == ""
+        assert complaints(complained) == []
         if number == signal.SIGKILL:
             in_flight = 2 * 8
         else:
@@ -285,7 +344,7 @@ def test_a_restart_of_the_service_in_the_middle_loses_nothing(
         finally:
             again.kill()
             again.wait()
-    assert complained == ""
+    assert complaints(complained) == []
     assert f"{FILES - 1} classified, 1 failed" in said
     assert sorted(names(output)) == all_names(folder)
 
@@ -351,7 +410,11 @@ def test_impossible_arguments_are_rejected_before_the_first_request(
 def test_subfolders_are_included_on_request(service: Service, folder: Path, tmp_path: Path) -> None:
     output = tmp_path / "rows.jsonl"
     base = ("classify", str(folder), "--url", service.base_url, "--output", str(output))
-    finished(*base, "--recursive", "--top-k", "1")
+    finished(*base, "--top-k", "1")
+    files = {json.loads(line)["file"] for line in output.read_text().splitlines()}
+    assert "below/source.jpg" not in files
+    taken_up = finished(*base, "--recursive", "--top-k", "1")
+    assert f"1 classified, {FILES} done before" in taken_up.out
     files = {json.loads(line)["file"] for line in output.read_text().splitlines()}
     assert "below/source.jpg" in files
     rejected = finished(*base, "--top-k", "1")
@@ -417,6 +480,25 @@ def test_progress_on_a_terminal_is_a_bar_with_rich_and_a_line_without(
     assert text.endswith("\r") or not without
 
 
+def test_progress_without_a_terminal_is_a_line_now_and_then(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    said = ""
+
+    def shown(text: str) -> bool:
+        nonlocal said
+        said += capsys.readouterr().err
+        return text in said
+
+    with LogProgress(interval_s=0.01) as progress:
+        progress.wait("Connecting to a gateway")
+        until(lambda: shown("Connecting to a gateway\n"), "the reason of the wait is shown")
+        progress.start(400, 3)
+        progress.advance()
+        until(lambda: shown("Classifying: 4 of 400, 0 images/s\n"), "the count is shown")
+    assert "\r" not in said
+
+
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
@@ -436,6 +518,14 @@ def test_progress_on_a_terminal_is_a_bar_with_rich_and_a_line_without(
             (".", "--embeddings", "x.parquet", "--top-k", "2"),
             "--top-k: not allowed with argument --embeddings.",
             id="classes-of-embeddings",
+        ),
+        pytest.param(
+            (".", "--embeddings", "x.parquet", "--explain", "maps"),
+            "--explain: not allowed with argument --embeddings.",
+            id="maps-of-embeddings",
+        ),
+        pytest.param(
+            (".", "--output", "x.csv", "--explain", __file__), "is not a folder.", id="maps"
         ),
         pytest.param((".", "--embeddings", "."), "--embeddings: '.' is a folder.", id="table"),
         pytest.param((".", "--top-k", "101"), "'101' is not a whole number, 1 to 100.", id="top-k"),

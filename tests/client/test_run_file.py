@@ -240,6 +240,45 @@ def test_a_run_that_wrote_nothing_leaves_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("row_format", FORMATS.values(), ids=FORMATS)
+@given(failing=st.lists(st.booleans(), min_size=1, max_size=6))
+@settings(deadline=None, max_examples=30)
+def test_rows_of_errors_are_known_and_removed_on_request(
+    row_format: RowFormat, failing: list[bool], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    path = tmp_path_factory.mktemp("run") / "rows"
+    error = UnreadableImage('why, "this"\none')
+    rows = [
+        Row(f"{number}.jpg", Classification("m", 224, error=error)) if fails else row(f"{number}")
+        for number, fails in enumerate(failing)
+    ]
+    with RunFile(path, row_format, RUN) as file:
+        for one in rows:
+            file.append(one)
+        failed = file.failed
+    assert failed == {one.file: error.detail for one in rows if one.failed}
+    before = path.read_bytes()
+    with RunFile(path, row_format, RUN) as file:
+        assert file.failed == failed
+        assert file.done == {one.file for one in rows}
+        assert path.read_bytes() == before
+    with RunFile(path, row_format, RUN, retry_failed=True) as file:
+        good = [one for one in rows if not one.failed]
+        assert (file.done, file.failed) == ({one.file for one in good}, {})
+        file.append(row("last"))
+    lines = [row_format.line(one) for one in (*good, row("last"))]
+    assert path.read_bytes() == row_format.head() + b"".join(lines)
+
+
+def test_a_run_may_take_up_subfolders_that_the_first_left_out(tmp_path: Path) -> None:
+    path, recursive = tmp_path / "rows.csv", replace(RUN, recursive=True)
+    write(path, FORMATS["csv"], ["a"])
+    with RunFile(path, FORMATS["csv"], recursive) as rows:
+        assert rows.done == {"a"}
+    with pytest.raises(OutputError, match="recursive was True and is now False"):
+        RunFile(path, FORMATS["csv"], RUN)
+
+
 def test_a_missing_folder_is_reported_in_one_line(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="No such file"):
         RunFile(tmp_path / "missing" / "rows.csv", FORMATS["csv"], RUN)

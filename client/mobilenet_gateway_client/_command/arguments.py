@@ -25,6 +25,8 @@ class Arguments(argparse.Namespace):
     resolution: int | None
     top_k: int | None
     recursive: bool
+    retry_failed: bool
+    explain: Path | None
     concurrency: int | None
     patience_s: float
     api_key: str | None
@@ -76,6 +78,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     add("--recursive", action="store_true", help="Include subfolders.")
     add(
+        "--retry-failed", action="store_true",
+        help="Classify files again whose row in an earlier run is an error.",
+    )  # fmt: skip
+    add(
+        "--explain", type=Path, metavar="FOLDER",
+        help="Folder for images that show where each label comes from.",
+    )  # fmt: skip
+    add(
         "--concurrency", type=_whole_number(1, 256), metavar="N",
         help="Concurrent requests, 1 to 256 (default: one more than the gateway has workers).",
     )  # fmt: skip
@@ -95,12 +105,16 @@ def check_arguments(arguments: Arguments) -> None:
     folder, output = arguments.folder, arguments.table
     if arguments.embeddings and arguments.top_k is not None:
         arguments.parser.error("argument --top-k: not allowed with argument --embeddings")
+    if arguments.embeddings and arguments.explain:
+        arguments.parser.error("argument --explain: not allowed with argument --embeddings")
     if "," in (arguments.model or "") and not arguments.embeddings:
         arguments.parser.error("argument --model: a table has the classes of one head")
     if not folder.is_dir():
         arguments.parser.error(f"argument folder: '{folder}' is not a folder")
     if not os.access(folder, os.R_OK):
         arguments.parser.error(f"argument folder: '{folder}' is not readable")
+    if arguments.explain and arguments.explain.exists() and not arguments.explain.is_dir():
+        arguments.parser.error(f"argument --explain: '{arguments.explain}' is not a folder")
     if output.is_dir():
         option = "--embeddings" if arguments.embeddings else "--output"
         arguments.parser.error(f"argument {option}: '{output}' is a folder")

@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
+from itertools import islice
 from typing import NoReturn
 
 from mobilenet_gateway_client._client import Client
@@ -23,6 +24,7 @@ from mobilenet_gateway_client._retry import Retry
 from mobilenet_gateway_client._transport import without_credentials
 
 TOP_K = 5
+MAX_NAMED = 20  # failed files at the end of a run
 INTERRUPTED = 130  # the status that a shell reports for SIGINT
 
 
@@ -45,10 +47,10 @@ def run(arguments: Arguments) -> int:
         sys.exit(f"error: {error.filename or arguments.table}: {error.strerror or error}")
     except KeyboardInterrupt:
         return INTERRUPTED
-    print(json.dumps(asdict(summary), indent=2) if arguments.as_json else _sentence(summary))
+    print(json.dumps(asdict(summary), indent=2) if arguments.as_json else _text(summary))
     if summary.stopped:
         return INTERRUPTED
-    return 1 if summary.failed else 0
+    return 1 if summary.failed_files else 0
 
 
 def _classify(arguments: Arguments, progress: Progress) -> Summary:
@@ -80,7 +82,27 @@ def _classify(arguments: Arguments, progress: Progress) -> Summary:
             progress,
             exit_now,
             embeddings=arguments.embeddings is not None,
+            retry_failed=arguments.retry_failed,
+            explain=arguments.explain,
         )
+
+
+def _text(summary: Summary) -> str:
+    """What a run did, and the files without a result."""
+    failed = [
+        f"failed: {_printable(name)}: {_printable(detail)}"
+        for name, detail in islice(summary.failed_files.items(), MAX_NAMED)
+    ]
+    if more := len(summary.failed_files) - len(failed):
+        failed.append(f"and {more} more, in the rows with an error")
+    if failed:
+        failed.append("Add --retry-failed to classify failed files again.")
+    return "\n".join([_sentence(summary), *failed])
+
+
+def _printable(text: str) -> str:
+    """Without characters that control a terminal or are not UTF-8."""
+    return text if text.isprintable() else ascii(text)[1:-1]
 
 
 def _sentence(summary: Summary) -> str:
@@ -88,7 +110,8 @@ def _sentence(summary: Summary) -> str:
     if summary.failed:
         parts.append(f"{summary.failed} failed")
     if summary.done_before:
-        parts.append(f"{summary.done_before} done before")
+        failed = f" ({summary.failed_before} of them failed)" if summary.failed_before else ""
+        parts.append(f"{summary.done_before} done before{failed}")
     if summary.passed_over:
         parts.append(f"{summary.passed_over} other files skipped")
     text = f"{summary.files} images: {', '.join(parts)}"

@@ -4,14 +4,23 @@ import csv
 import io
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from mobilenet_gateway_client._command.rows import Row, flatten
 from mobilenet_gateway_client._errors import ClientError
 
+ERROR_COLUMN = 1  # followed by the detail
+
 
 class OutputError(ClientError):
     """The output cannot be written, or belongs to another run."""
+
+
+class ScannedRow(NamedTuple):
+    """A row of a file: its file name, and the detail of its error if it has one."""
+
+    name: str
+    error: str | None
 
 
 class JsonLines:
@@ -25,8 +34,8 @@ class JsonLines:
     def line(self, row: Row) -> bytes:
         return json.dumps(row.nested()).encode() + b"\n"
 
-    def scan(self, lines: Iterable[bytes]) -> Iterator[str | None]:
-        """Yields the file name of each whole row, None for the head; stops at a partial last row.
+    def scan(self, lines: Iterable[bytes]) -> Iterator[ScannedRow | None]:
+        """Yields each whole row, None for the head; stops at a partial last row.
 
         Raises:
             OutputError: the file has anything but such rows.
@@ -35,12 +44,14 @@ class JsonLines:
             if not line.endswith(b"\n") and line.startswith(self._BEGIN[: len(line)]):
                 return
             try:
-                name = json.loads(line)["file"] if line.endswith(b"\n") else None
+                row = json.loads(line) if line.endswith(b"\n") else {}
+                name = row["file"]
+                error = row["error"]["detail"] if "error" in row else None
             except (ValueError, KeyError, TypeError):
-                name = None
+                raise _not_a_row(number) from None
             if not isinstance(name, str):
                 raise _not_a_row(number)
-            yield name
+            yield ScannedRow(name, error)
 
 
 class Csv:
@@ -56,7 +67,7 @@ class Csv:
         flat = flatten(row.nested())
         return self._encode([flat.get(column, "") for column in self._columns])
 
-    def scan(self, lines: Iterable[bytes]) -> Iterator[str | None]:
+    def scan(self, lines: Iterable[bytes]) -> Iterator[ScannedRow | None]:
         """As `JsonLines.scan`."""
         above, read = 0, list[bytes]()  # lines before the record, and in it
         ended = False
@@ -85,7 +96,9 @@ class Csv:
                 return
             if partial or len(record) != len(self._columns):
                 raise _not_a_row(above + 1)
-            yield record[0] if above else None
+            failed = record[ERROR_COLUMN] != ""
+            row = ScannedRow(record[0], record[ERROR_COLUMN + 1] if failed else None)
+            yield row if above else None
             above += len(read)
             read.clear()
 

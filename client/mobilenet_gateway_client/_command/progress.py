@@ -1,10 +1,12 @@
-"""Progress of a run on a terminal: a bar if Rich is installed, one line otherwise."""
+"""Progress of a run: on a terminal a bar if Rich is installed, else one line; lines in a log."""
 
 import sys
+import threading
 import time
 from typing import Self
 
 REDRAW_S = 0.1
+LOG_S = 10.0  # between the lines where there is no terminal
 
 
 class Progress:
@@ -69,10 +71,42 @@ class LineProgress(Progress):
         self._width = len(text)
 
 
+class LogProgress(Progress):
+    """A line on standard error every few seconds, from a thread: a run that waits says so, too."""
+
+    def __init__(self, interval_s: float = LOG_S) -> None:
+        self._interval_s = interval_s
+        self._text = "Starting"
+        self._images = self._done = 0
+        self._over = threading.Event()
+        threading.Thread(target=self._print_lines, daemon=True).start()
+
+    def wait(self, reason: str) -> None:
+        self._text = reason
+
+    def start(self, images: int, done: int) -> None:
+        self._images, self._done = images, done
+        self._text = ""
+
+    def advance(self) -> None:
+        self._done += 1
+
+    def close(self) -> None:
+        self._over.set()
+
+    def _print_lines(self) -> None:
+        before = self._done
+        while not self._over.wait(self._interval_s):
+            rate = (self._done - before) / self._interval_s
+            before = self._done
+            counted = f"Classifying: {self._done} of {self._images}, {rate:.0f} images/s"
+            print(self._text or counted, file=sys.stderr, flush=True)
+
+
 def open_progress() -> Progress:
     """The best progress that standard error can show."""
     if not sys.stderr.isatty():
-        return Progress()
+        return LogProgress()
     try:
         from mobilenet_gateway_client._command.rich_progress import RichProgress
     except ModuleNotFoundError:  # Rich is an extra

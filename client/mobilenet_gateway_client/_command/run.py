@@ -4,7 +4,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import takewhile
 from pathlib import Path
 from typing import Any, NoReturn
@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 from mobilenet_gateway_client._client import Client
 from mobilenet_gateway_client._command.folder import list_images
 from mobilenet_gateway_client._command.formats import Csv, JsonLines, OutputError, RowFormat
+from mobilenet_gateway_client._command.overlay import write_overlay
 from mobilenet_gateway_client._command.parquet import check_pyarrow, check_table, write_parquet
 from mobilenet_gateway_client._command.progress import Progress
 from mobilenet_gateway_client._command.rows import EMBEDDING_COLUMNS, Row, columns
@@ -24,17 +25,23 @@ SUFFIXES = (".csv", ".jsonl", ".parquet")
 
 @dataclass(slots=True)
 class Summary:
-    """Counts of a run, with the fields of `--json`; `passed_over` counts files of other types."""
+    """Counts of a run, with the fields of `--json`; `passed_over` counts files of other types.
+
+    `failed` counts the errors of this run, `failed_before` those of earlier runs that are still in
+    the output; `failed_files` has the details of both by file name.
+    """
 
     output: str
     files: int = 0
     done_before: int = 0
     classified: int = 0
     failed: int = 0
+    failed_before: int = 0
     passed_over: int = 0
     took_s: float = 0.0
     images_per_s: float = 0.0
     stopped: bool = False
+    failed_files: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -77,8 +84,12 @@ def classify_folder(
     exit_now: Callable[[], NoReturn],
     *,
     embeddings: bool = False,
+    retry_failed: bool = False,
+    explain: Path | None = None,
 ) -> Summary:
     """Classify every image of a folder that has no row in `output` yet, or embed it.
+
+    With `retry_failed`, rows of errors do not count. The folder `explain` gets overlays.
 
     A second signal calls `exit_now`, which ends the process: an orderly end would wait for the
     threads that wait for an answer. At most the row that is being written is lost.
@@ -92,7 +103,13 @@ def classify_folder(
     folder = Path(identity.folder)
     listing = list_images(folder, recursive=identity.recursive)
     summary = Summary(str(output), len(listing.names), passed_over=listing.skipped)
-    options = Options(identity.model, identity.resolution, identity.top_k, embedding=embeddings)
+    options = Options(
+        identity.model,
+        identity.resolution,
+        identity.top_k,
+        embedding=embeddings,
+        explain=explain is not None,
+    )
     names = EMBEDDING_COLUMNS if embeddings else columns(identity.top_k)
     row_format: RowFormat = Csv(names) if output.suffix == ".csv" else JsonLines()
     as_table = output.suffix == ".parquet"  # written at the end, from lines
@@ -100,13 +117,16 @@ def classify_folder(
     lines = output.with_name(f"{output.name}.{rows_kind}.jsonl") if as_table else output
     if as_table:
         check_table(lines, output, names)
-    with RunFile(lines, row_format, identity) as rows:
+    with RunFile(lines, row_format, identity, retry_failed=retry_failed) as rows:
+        summary.failed_before = len(rows.failed)
         remaining = [name for name in listing.names if name not in rows.done]
         summary.done_before = summary.files - len(remaining)
         progress.start(summary.files, summary.done_before)
         with _stoppable(StopRequest(client, exit_now)) as stop:
             began = time.monotonic()
             for row in _rows(client, folder, remaining, options, stop):
+                if explain is not None:
+                    write_overlay(row, explain)
                 rows.append(row)
                 summary.failed += row.failed
                 summary.classified += not row.failed
@@ -115,6 +135,7 @@ def classify_folder(
         summary.stopped = stop.received and summary.classified + summary.failed < len(remaining)
         if summary.took_s:
             summary.images_per_s = round((summary.classified + summary.failed) / summary.took_s, 1)
+        summary.failed_files = dict(rows.failed)
         if as_table and not summary.stopped:
             write_parquet(rows.path, output, names)
     return summary

@@ -8,6 +8,8 @@ changed in between, for example by a spreadsheet, is rejected.
 import fcntl
 import json
 import os
+import shutil
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Self
@@ -34,15 +36,19 @@ class Identity:
 class RunFile:
     """Rows in a file, new or of an earlier run; use it as a context manager.
 
-    `done` has the names of the images that have a row.
+    `done` has the names of the images that have a row, `failed` those whose row is an error, with
+    its detail. With `retry_failed`, rows of errors are removed first.
 
     Raises:
         OutputError: the file belongs to another run, was changed, is locked, or cannot be written.
     """
 
-    def __init__(self, path: Path, row_format: RowFormat, identity: Identity) -> None:
+    def __init__(
+        self, path: Path, row_format: RowFormat, identity: Identity, *, retry_failed: bool = False
+    ) -> None:
         self.path = path
         self.done: set[str] = set()
+        self.failed: dict[str, str] = {}
         self._format = row_format
         self._appended = 0
         try:
@@ -51,7 +57,7 @@ class RunFile:
         except OSError as error:
             raise OutputError(f"{error.filename or path}: {error.strerror}") from error
         try:
-            self._resume()
+            self._resume(retry_failed=retry_failed)
         except BaseException:
             self._file.close()
             self._record.close()
@@ -82,25 +88,56 @@ class RunFile:
         except OSError as error:
             raise OutputError(f"{self.path}: {error.strerror}") from error
         self.done.add(row.file)
+        if found := row.classification.error:
+            self.failed[row.file] = found.detail
 
-    def _resume(self) -> None:
+    def _resume(self, *, retry_failed: bool) -> None:
         """Read which images are done, and cut off a partial last row."""
         whole = 0
+        dropped: list[tuple[int, int]] = []  # begin and end of rows
         try:
             with self.path.open("rb") as file:
-                for name in self._format.scan(file):
-                    whole = file.tell()
-                    if name is not None:
-                        self.done.add(name)
+                for row in self._format.scan(file):
+                    begin, whole = whole, file.tell()
+                    if row is None:
+                        continue
+                    if row.error is not None and retry_failed:
+                        dropped.append((begin, whole))
+                        continue
+                    self.done.add(row.name)
+                    if row.error is not None:
+                        self.failed[row.name] = row.error
         except OutputError as error:
             raise OutputError(
                 f"{self.path} was changed: {error}. Undo the change, name another file, "
                 f"or remove {self.path.name} to start over."
             ) from error
         self._file.truncate(whole)
+        if dropped:
+            self._drop(dropped)
         if not whole:
             self._file.write(self._format.head())
             self._file.flush()
+
+    def _drop(self, spans: Sequence[tuple[int, int]]) -> None:
+        """Replace the file by one without these parts, whole or not at all."""
+        partial = self.path.with_name(f".{self.path.name}.partial")
+        try:
+            with self.path.open("rb") as file, partial.open("wb") as copy:
+                for begin, end in spans:
+                    copy.write(file.read(begin - file.tell()))
+                    file.seek(end)
+                shutil.copyfileobj(file, copy)
+                copy.flush()
+                os.fsync(copy.fileno())
+            shutil.copymode(self.path, partial)
+            partial.replace(self.path)
+            reopened = self.path.open("ab")
+        except OSError as error:
+            partial.unlink(missing_ok=True)
+            raise OutputError(f"{self.path}: {error.strerror}") from error
+        self._file.close()
+        self._file = reopened
 
 
 def record_path(path: Path) -> Path:
@@ -132,6 +169,8 @@ def _lock_record(path: Path, identity: Identity) -> IO[str]:
     before = recorded if isinstance(recorded, dict) else {}
     if "url" in before:  # older versions recorded credentials
         before = {**before, "url": without_credentials(str(before["url"]))}
+    if before.get("recursive") is False:  # this run may add the images of subfolders
+        before = {**before, "recursive": wanted["recursive"]}
     if before and before != wanted and path.exists():
         record.close()
         changed = [
