@@ -1,7 +1,13 @@
-"""The scripts of examples/, run as their docstrings say, against a running service."""
+"""The scripts of examples/, run as their docstrings say, against a running service.
 
+`finetune_torch.py` needs PyTorch, which is no dependency of the project: only what its text says is
+tested here. It compares itself with the served model whenever it runs.
+"""
+
+import ast
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -10,14 +16,17 @@ from pathlib import Path
 import httpx
 import pytest
 
+from models.zoo.zoo import zoo
+from tests.app import cli_runner
 from tests.app.sample_images import chelsea, encode, noise
-from tests.conftest import ROOT, SMALL_V1, SMALL_V2
+from tests.conftest import REAL_MODEL, ROOT, SMALL_V1, SMALL_V2
 from tests.processes import COMMAND
 
 FOLDER = ROOT / "examples"
 LABEL = r"\S.*"
 RANKED = rf" *[\d.]+%  {LABEL}\n"
 MAX_LINES = 40
+NEEDS_TORCH = "finetune_torch.py"
 # The arguments of each script, and what it prints.
 SCRIPTS = {
     "classify_one.py": (["cat.jpg"], RANKED * 3),
@@ -63,7 +72,8 @@ def run(client: httpx.Client, photos: Path, script: str, *arguments: str) -> str
 
 
 def test_every_script_is_run_here() -> None:
-    assert SCRIPTS.keys() == {path.name for path in FOLDER.iterdir() if path.is_file()}
+    found = {path.name for path in FOLDER.iterdir() if path.is_file()}
+    assert SCRIPTS.keys() == found - {NEEDS_TORCH}
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
@@ -84,3 +94,41 @@ def test_a_script_is_short_and_says_how_to_run_it(script: str) -> None:
     text = (FOLDER / script).read_text("utf-8")
     assert len(text.splitlines()) <= MAX_LINES
     assert re.search(rf"^#? +(?:python )?examples/{re.escape(script)}", text, re.MULTILINE)
+
+
+def options_of_fine_tuning() -> set[str]:
+    """The options that the script defines, read from its source, as it imports torch."""
+    found = set()
+    for node in ast.walk(ast.parse((FOLDER / NEEDS_TORCH).read_text("utf-8"))):
+        match node:
+            case ast.Call(func=ast.Attribute(attr="add_argument"), args=[ast.Constant(str(name))]):
+                found.add(name)
+    return found
+
+
+def commands_of_fine_tuning() -> list[tuple[str, str]]:
+    """Program and arguments of each command that the script's docstring and its page print."""
+    texts = [FOLDER / NEEDS_TORCH, ROOT / "docs" / "finetune.md"]
+    line = re.compile(
+        rf"^ {{4}}(python examples/{re.escape(NEEDS_TORCH)}|mobilenet-gateway) (.*)$", re.MULTILINE
+    )
+    return [found for text in texts for found in line.findall(text.read_text("utf-8"))]
+
+
+@pytest.mark.parametrize(("program", "arguments"), commands_of_fine_tuning())
+def test_fine_tuning_is_started_with_options_that_exist(
+    capsys: pytest.CaptureFixture[str], program: str, arguments: str
+) -> None:
+    words = shlex.split(arguments, comments=True)
+    if program == "mobilenet-gateway":
+        assert cli_runner.run(capsys, *words, "--help").status == 0
+    else:
+        assert {word for word in words if word.startswith("--")} <= options_of_fine_tuning()
+
+
+def test_fine_tuning_starts_from_the_weights_of_the_default_model() -> None:
+    text = (FOLDER / NEEDS_TORCH).read_text("utf-8")
+    [[name, file]] = zoo()[REAL_MODEL].files.items()
+    assert f'Path("models/weights/{name}")' in text
+    assert file.sha256 is not None
+    assert f'Path("models/store/{REAL_MODEL}.onnx")' in text
