@@ -67,6 +67,7 @@ def photos_at(resolution: int, photos: Path) -> list[Input]:
     return [*packaged_inputs(resolution), *photo_inputs(photos, resolution)]
 
 
+@pytest.mark.unmeasured
 @pytest.mark.parametrize("name", FLOAT)
 def test_a_float_model_agrees_with_litert(
     name: str, shared_weights: Path, shared_photos: Path, tmp_path: Path
@@ -92,6 +93,7 @@ def test_exact_integers_agree_with_litert_and_have_the_same_first_class(
     assert np.allclose(theirs[np.arange(len(best)), ours.argmax(axis=1)], best)
 
 
+@pytest.mark.unmeasured
 @pytest.mark.parametrize("name", ["mobilenet_v2_1.0_224_int8", "mobilenet_v1_0.5_160_int8"])
 def test_scales_for_each_channel_change_only_what_the_publishers_integers_are_unsure_of(
     name: str, shared_weights: Path, tmp_path: Path
@@ -141,6 +143,7 @@ def test_the_default_model_agrees_with_torch(real_store: Path, inputs_224: list[
         assert answer.largest_difference(ours) < FLOAT_TOLERANCE, image.name
 
 
+@pytest.mark.unmeasured
 @pytest.mark.parametrize(("family", "alpha", "resolution"), keras_record.CASES)
 def test_a_model_from_a_keras_file_agrees_with_keras(
     family: Family, alpha: float, resolution: int, tmp_path: Path
@@ -157,6 +160,7 @@ def test_a_model_from_a_keras_file_agrees_with_keras(
         assert np.allclose(found[answer.class_ids], answer.probabilities, rtol=1e-3), image.name
 
 
+@pytest.mark.unmeasured
 @pytest.mark.parametrize("change", ["epsilon", "padding"])
 @pytest.mark.parametrize(
     ("family", "alpha", "resolution"), [keras_record.CASES[0], keras_record.CASES[4]]

@@ -192,6 +192,7 @@ def test_another_size_is_taken_where_litert_pads_it_alike(
         assert np.abs(found - expected).max() < 1e-5 * max(np.abs(expected).max(), 1)
 
 
+@pytest.mark.unmeasured
 @pytest.mark.parametrize("case", CASES)
 def test_shapes_of_activations_are_worked_out(
     tmp_path: Path, answers: dict[str, NDArray[Any]], case: str
