@@ -127,11 +127,13 @@ def test_a_model_is_pulled_from_a_local_folder_once(
 
 
 def test_the_folder_of_weights_can_stand_in_the_environment(
-    capsys: Capture, shared_weights: Path, monkeypatch: pytest.MonkeyPatch
+    capsys: Capture, shared_weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GATEWAY_WEIGHTS", str(shared_weights))
-    outcome = run(capsys, "models", "pull", FLOAT_V1, "--offline")
+    new = tmp_path / "new" / "store"
+    outcome = run(capsys, "models", "pull", FLOAT_V1, "--offline", "--store", str(new))
     assert outcome.status == 0, outcome.err
+    assert (new / f"{FLOAT_V1}.onnx").is_file()
 
 
 def test_what_cannot_be_pulled_does_not_keep_the_others_from_it(
