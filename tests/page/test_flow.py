@@ -261,7 +261,7 @@ def test_a_file_that_is_not_an_image_is_rejected_and_the_others_are_classified(
         error = seen.page.locator(".error")
         expect(error).to_contain_text("Not an image")
         expect(error).to_contain_text("JPEG, PNG")
-        expect(seen.page.locator("h3").last).to_have_text("<b>notes.txt")  # never markup
+        expect(seen.page.locator(".result h2").last).to_have_text("<b>notes.txt")  # never markup
         expect(seen.page.locator("#tally")).to_contain_text("1 failed")
 
 
@@ -275,10 +275,10 @@ def test_images_can_be_dropped(browser: Browser, address: str, photo: Path) -> N
         expect(seen.page.locator("#state")).to_have_text("ready")
         seen.page.evaluate(drop, list(photo.read_bytes()))
         wait_for_answers(seen.page, REAL_MODEL)
-        expect(seen.page.locator("h3").first).to_have_text("dropped.png")
+        expect(seen.page.locator(".result h2").first).to_have_text("dropped.png")
 
 
-def test_a_folder_is_read_and_a_link_is_refused(
+def test_a_folder_is_read_and_a_link_is_rejected(
     browser: Browser, address: str, photo: Path
 ) -> None:
     """A script cannot drop a folder, so the entry of one is made up."""
@@ -304,7 +304,7 @@ def test_a_folder_is_read_and_a_link_is_refused(
         expect(seen.page.locator("#banner")).to_contain_text("Links are not supported")
         seen.page.evaluate(folder, list(photo.read_bytes()))
         wait_for_answers(seen.page, REAL_MODEL)
-        expect(seen.page.locator("h3").first).to_have_text("inner.png")
+        expect(seen.page.locator(".result h2").first).to_have_text("inner.png")
         expect(seen.page.locator("#banner")).to_be_hidden()
 
 
@@ -363,7 +363,7 @@ def test_the_camera_takes_one_photo_or_a_stream(
         page.get_by_role("button", name="Take a photo").click()
         wait_for_answers(page, REAL_MODEL)
         page.get_by_label("Keep classifying").check()
-        expect(page.locator("h3", has_text="frames per second")).to_be_visible()
+        expect(page.locator(".result h2", has_text="frames per second")).to_be_visible()
         video, label = (page.locator(one).bounding_box() for one in ("#video", "#seen"))
         assert video
         assert label

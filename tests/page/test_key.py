@@ -44,6 +44,9 @@ def test_the_page_asks_for_a_key_until_it_is_accepted(
         page.reload()
         expect(page.locator("#state")).to_have_text("ready")  # the tab still has the key
         page.get_by_role("button", name="Forget key").click()
+        expect(page.locator("#banner")).to_contain_text("Unauthorized")
+        expect(page.get_by_label("API key")).to_be_hidden()
+        page.get_by_role("button", name="Enter a key").click()
         expect(page.get_by_label("API key")).to_be_focused()
 
 

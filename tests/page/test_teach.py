@@ -13,6 +13,7 @@ from pydantic import SecretStr
 from tests.app.training.colours import KEY, admin, settings
 from tests.app.training.colours import photo as coloured
 from tests.conftest import REAL_MODEL
+from tests.page.accessibility import violations
 from tests.page.browser import DESK, PHONE, Visit, visit
 from tests.page.test_flow import overflows
 from tests.processes import until
@@ -167,6 +168,7 @@ def test_a_head_is_taught_and_tried_on_a_phone(
         expect(page.locator("#answer img")).to_be_visible()
         expect(page.locator("#answer .label").first).to_have_text("red")
         assert not overflows(page)
+        assert violations(page) == []
 
 
 def test_a_head_is_corrected_undone_downloaded_and_deleted(

@@ -4,10 +4,11 @@ import { errorText, headline, labels, shown } from "./answers.js";
 import { predict } from "./api.js";
 import * as choice from "./choice.js";
 import { show } from "./classify.js";
-import { byId, make } from "./dom.js";
+import { byId, make, speak } from "./dom.js";
 import * as timings from "./timings.js";
 import { isAllowed, Webcam } from "./webcam.js";
 
+const PAUSE_MS = 3000; // between two labels that screen readers speak
 let webcam = null;
 
 export function install() {
@@ -52,11 +53,13 @@ function stop() {
 async function keepGoing() {
   if (!byId("camera-keep").checked) return;
   const answer = make("div", { className: "answer" });
-  const title = make("h3", {}, "camera");
+  const title = make("h2", {}, "camera");
   byId("results").replaceChildren(
     make("li", { className: "card result live" }, make("div", {}, title, answer)),
   );
   byId("tally").textContent = "";
+  let spoken = "";
+  let quietUntil = 0;
   while (webcam.isOpen && byId("camera-keep").checked) {
     const began = performance.now();
     try {
@@ -67,6 +70,12 @@ async function keepGoing() {
       answer.replaceChildren(...shown(found, result, [labels(result)]));
       byId("seen").textContent = headline(result);
       byId("seen").hidden = !webcam.isOpen;
+      const [{ label }] = result.predictions;
+      if (label !== spoken && performance.now() > quietUntil) {
+        speak(label);
+        spoken = label;
+        quietUntil = performance.now() + PAUSE_MS;
+      }
     } catch (error) {
       answer.replaceChildren(errorText(error));
       byId("camera-keep").checked = false;

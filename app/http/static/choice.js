@@ -8,6 +8,13 @@ import * as timings from "./timings.js";
 /** "change": another model or resolution is shown; "ask": classify the images again. */
 export const changes = new EventTarget();
 const AUTO = "auto";
+const TERMS = {
+  "Multiply-adds": "term-madds",
+  Inference: "term-inference",
+  Activations: "term-activations",
+  Parameters: "term-parameters",
+  "Top-1": "term-top1",
+};
 const NARROW = matchMedia("(max-width: 52rem)"); // as in page.css: the card is below the answers
 const details = new Map(); // model -> GET /models/{name}
 const tables = new Map(); // "model@resolution" -> GET /models/{name}/layers
@@ -156,7 +163,9 @@ function showCost() {
   };
   const measured = timings.median(chosen.name, resolution);
   const referenceMs = timings.median(reference.name, reference.resolution);
-  byId("cost").replaceChildren(
+  const rows = make(
+    "dl",
+    {},
     ...exact("Multiply-adds", "madds", count),
     ...row(
       "Inference",
@@ -169,6 +178,8 @@ function showCost() {
     ...exact("File", "file_bytes", bytes),
     ...row("Top-1", accuracy(), null, ""),
   );
+  // Else the focus on a term would be lost with each answer.
+  if (rows.textContent !== byId("cost").textContent) byId("cost").replaceChildren(...rows.children);
   const same = chosen === reference && resolution === reference.resolution;
   byId("cost-note").textContent = same
     ? ""
@@ -188,9 +199,15 @@ function accuracy() {
     : `${chosen.top1.percent} % at ${chosen.resolution} px`;
 }
 
+/** A name that explains itself when it is clicked. */
+const term = (name) =>
+  name in TERMS
+    ? make("button", { type: "button", className: "link", popovertarget: TERMS[name] }, name)
+    : name;
+
 function row(name, value, share, change) {
   return [
-    make("dt", {}, name),
+    make("dt", {}, term(name)),
     make(
       "dd",
       {},

@@ -1,9 +1,9 @@
 /** Classifies images and shows their answers. */
 
-import { errorText, shown } from "./answers.js";
+import { errorText, headline, shown } from "./answers.js";
 import { predict } from "./api.js";
 import * as choice from "./choice.js";
-import { announce, byId, make } from "./dom.js";
+import { announce, byId, make, speak } from "./dom.js";
 import * as dropped from "./dropped.js";
 import * as examples from "./examples.js";
 import * as history from "./history.js";
@@ -11,6 +11,7 @@ import * as timings from "./timings.js";
 import { why } from "./why.js";
 
 const AT_ONCE = 4;
+const SPOKEN = 5; // images whose labels are spoken
 let items = []; // {image, name, card, url}
 let round = 0; // counts runs over all items; answers of earlier runs are dropped
 
@@ -55,7 +56,7 @@ function newItem(image, name) {
     "li",
     { className: "card result" },
     thumbnail,
-    make("div", {}, make("h3", {}, name), answer),
+    make("div", {}, make("h2", {}, name), answer),
   );
   return { image, name, card, answer, url };
 }
@@ -87,14 +88,25 @@ async function classifyAll() {
   };
   tally();
   await Promise.all(Array.from({ length: AT_ONCE }, work));
+  if (mine === round) speak(spoken());
+}
+
+/** The labels for screen readers; errors are alerts of their own. */
+function spoken() {
+  const known = items.filter(({ said }) => said);
+  if (items.length === 1) return known.map(({ said }) => said).join();
+  const named = known.slice(0, SPOKEN).map(({ name, said }) => `${name}: ${said}`);
+  return [...named, known.length > SPOKEN ? `and ${known.length - SPOKEN} more` : ""].join(". ");
 }
 
 async function classifyOne(item, wanted) {
   item.card.classList.add("busy");
+  item.said = "";
   try {
     const answer = await predict(item.image, choice.asked());
     const [result] = answer.results;
     timings.note(answer.model, answer.resolution, result.inference_ms);
+    item.said = headline(result);
     history.note(item.name, answer, result);
     choice.follow(answer).catch(announce);
     if (wanted()) item.answer.replaceChildren(...shown(answer, result), why(item.image, answer));

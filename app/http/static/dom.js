@@ -43,6 +43,11 @@ export function bar(share, kind = "") {
   return make("span", { className: "bar", "aria-hidden": "true" }, fill);
 }
 
+/** Have screen readers say something. */
+export function speak(text) {
+  byId("said").textContent = text;
+}
+
 /** Show an error above the page, or remove it. */
 export function announce(error) {
   const banner = byId("banner");

@@ -8,10 +8,10 @@ const LINK = Object.assign(
 /**
  * @param {Node} element
  * @param {(files: File[]) => void} receive
- * @param {(error: Error) => void} refuse told why a link is not read
+ * @param {(error: Error) => void} reject told why a link is not read
  * @param {HTMLElement} shown marked while something is above the element
  */
-export function install(element, receive, refuse, shown = element) {
+export function install(element, receive, reject, shown = element) {
   const over = (on) => shown.classList.toggle("over", on);
   element.addEventListener("dragover", (event) => {
     event.preventDefault();
@@ -25,7 +25,7 @@ export function install(element, receive, refuse, shown = element) {
     over(false);
     const isLink = event.dataTransfer.types.includes("text/uri-list");
     const files = await filesIn(event.dataTransfer);
-    if (isLink && !files.length) refuse(LINK);
+    if (isLink && !files.length) reject(LINK);
     else receive(files);
   });
 }

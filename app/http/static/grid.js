@@ -17,7 +17,7 @@ export class Grid {
   constructor(name, limit = Infinity) {
     this.#limit = limit;
     this.#list = make("ul", { className: "grid", "aria-label": name });
-    this.#more = button("", { className: "link" }, () => {
+    this.#more = button("", { className: "link", hidden: true }, () => {
       this.#limit = Infinity;
       this.#draw();
     });

@@ -3,6 +3,7 @@
 import { byId } from "./dom.js";
 
 const NAME = "mobilenet-gateway-key";
+const FORGOTTEN = "mobilenet-gateway-key-forgotten"; // ask for none until the user wants it
 let asking = null;
 
 export const current = () => sessionStorage.getItem(NAME);
@@ -15,6 +16,7 @@ export const current = () => sessionStorage.getItem(NAME);
  */
 export function ask(rejected, reason = "") {
   if (current() !== rejected) return Promise.resolve(true);
+  if (sessionStorage.getItem(FORGOTTEN) !== null) return Promise.resolve(false);
   if (!reason) sessionStorage.removeItem(NAME);
   asking ??= prompt(reason || (rejected && "The gateway rejected this key.")).finally(() => {
     asking = null;
@@ -22,11 +24,15 @@ export function ask(rejected, reason = "") {
   return asking;
 }
 
-/** Show the button that forgets the key while there is one. */
+/** Show the button that forgets the key while there is one, and then asks for one again. */
 export function install() {
   const forget = byId("forget-key");
-  forget.hidden = !current();
+  const isForgotten = sessionStorage.getItem(FORGOTTEN) !== null;
+  forget.hidden = !current() && !isForgotten;
+  if (isForgotten) forget.textContent = "Enter a key";
   forget.addEventListener("click", () => {
+    if (current()) sessionStorage.setItem(FORGOTTEN, "");
+    else sessionStorage.removeItem(FORGOTTEN);
     sessionStorage.removeItem(NAME);
     location.reload();
   });

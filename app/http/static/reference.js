@@ -74,11 +74,11 @@ function shown(operation) {
       described(operation),
       parameters.length ? parameterTable(parameters) : null,
       requestBody ? body(requestBody) : null,
-      make("h4", {}, "With curl"),
+      make("h2", {}, "With curl"),
       make("pre", { tabIndex: 0 }, curl(operation)),
-      make("h4", {}, "Responses"),
+      make("h2", {}, "Responses"),
       ...Object.entries(responses).map(([status, response]) => answer(status, response)),
-      make("h4", {}, "Try it"),
+      make("h2", {}, "Try it"),
       trial(operation),
     ),
   );
@@ -87,7 +87,7 @@ function shown(operation) {
 function table(headings, rows) {
   return make(
     "div",
-    { className: "scroll" },
+    { className: "scroll", tabIndex: 0, role: "region", "aria-label": "Table" },
     make(
       "table",
       {},
@@ -109,7 +109,7 @@ const parameterTable = (parameters) =>
   make(
     "div",
     {},
-    make("h4", {}, "Parameters"),
+    make("h2", {}, "Parameters"),
     table(
       ["name", "in", "type", "default", "description"],
       parameters.map(({ name, in: where, required, schema, description }) => [
@@ -129,7 +129,7 @@ function body({ description, content }) {
   return make(
     "div",
     {},
-    make("h4", {}, "Body"),
+    make("h2", {}, "Body"),
     make("p", {}, description ?? ""),
     make("p", { className: "hint" }, Object.keys(content).join(", ")),
     example ? json(example) : null,
