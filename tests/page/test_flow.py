@@ -278,6 +278,33 @@ def test_images_can_be_dropped(browser: Browser, address: str, photo: Path) -> N
         expect(seen.page.locator(".result h2").first).to_have_text("dropped.png")
 
 
+@pytest.mark.parametrize("screen", [DESK, PHONE], ids=lambda screen: screen.name)
+def test_two_models_answer_side_by_side(
+    browser: Browser, address: str, photo: Path, screen: Screen
+) -> None:
+    with httpx.Client(base_url=address, trust_env=False) as other:
+        answer = other.post(f"/predict?model={SMALL_V1}", content=photo.read_bytes()).json()
+    labels = [one["label"] for one in answer["results"][0]["predictions"]]
+    with visit(browser, f"{address}/", screen) as seen:
+        page = seen.page
+        choose_photos(page, photo)
+        wait_for_answers(page, REAL_MODEL)
+        unfold(page, screen)
+        page.get_by_label("Compare with").select_option(SMALL_V1)
+        columns = page.locator(".pair > div")
+        expect(columns).to_have_count(2)
+        expect(columns.first).to_contain_text(f"{REAL_MODEL} at 224 px")
+        expect(columns.first.locator(".label").first).to_have_text("Egyptian cat")
+        expect(columns.last).to_contain_text(f"{SMALL_V1} at 128 px")
+        expect(columns.last.locator(".label")).to_have_text(labels)
+        seen.shoot(f"{screen.name}-15-compare")
+        assert not overflows(page)
+        page.get_by_label("Compare with").select_option("")
+        expect(columns).to_have_count(0)
+        wait_for_answers(page, REAL_MODEL)
+        assert seen.errors == []
+
+
 def test_a_folder_is_read_and_a_link_is_rejected(
     browser: Browser, address: str, photo: Path
 ) -> None:

@@ -3,6 +3,7 @@
 import { errorText, headline, shown } from "./answers.js";
 import { predict } from "./api.js";
 import * as choice from "./choice.js";
+import * as compare from "./compare.js";
 import { announce, byId, make, speak } from "./dom.js";
 import * as dropped from "./dropped.js";
 import * as examples from "./examples.js";
@@ -109,7 +110,13 @@ async function classifyOne(item, wanted) {
     item.said = headline(result);
     history.note(item.name, answer, result);
     choice.follow(answer).catch(announce);
-    if (wanted()) item.answer.replaceChildren(...shown(answer, result), why(item.image, answer));
+    const parts = [...shown(answer, result), why(item.image, answer)];
+    if (wanted()) item.answer.replaceChildren(...parts);
+    const second = wanted() ? await compare.answer(item.image, item.name) : null;
+    if (second && wanted()) {
+      item.answer.replaceChildren(compare.columns(parts, second.parts));
+      item.said += second.said;
+    }
     return true;
   } catch (error) {
     if (wanted()) item.answer.replaceChildren(errorText(error));

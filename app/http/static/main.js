@@ -4,6 +4,7 @@ import { getJson } from "./api.js";
 import * as camera from "./camera.js";
 import * as choice from "./choice.js";
 import * as classify from "./classify.js";
+import * as compare from "./compare.js";
 import { announce, byId } from "./dom.js";
 import * as history from "./history.js";
 import * as key from "./key.js";
@@ -27,6 +28,7 @@ async function start() {
   ]);
   await choice.install(models, info.default_reason);
   state(true);
+  compare.install(models);
   modelTable.install(models);
   layers.install();
   live.install();
