@@ -102,10 +102,14 @@ def _taught(folder: Path, name: str, base: str | None, settings: Settings) -> "T
         views = views_for(len(photos))
         embedded = embed(photos, models, reader, views, settings.max_body_bytes, on_photo)
     taught = {}
-    for model, found in zip(models, embedded, strict=True):
+    by_form = {model.card.precision: found for model, found in zip(models, embedded, strict=True)}
+    if len(models) > 1:
+        by_form["int8"] = by_form["int8"].with_closer_views_of(by_form["fp32"])
+    for model in models:
         with store.path(model.name).open("rb") as file:
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-        taught[model.card.precision] = teach(found, model.card, sha256, name, folder)
+        photos_by_form = by_form[model.card.precision]
+        taught[model.card.precision] = teach(photos_by_form, model.card, sha256, name, folder)
     if len(taught) == 1:
         return next(iter(taught.values()))
     return choose_form(taught["int8"], taught["fp32"])

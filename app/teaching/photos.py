@@ -107,11 +107,16 @@ def embed(
 ) -> list[EmbeddedPhotos]:
     """Embed `views` views of each photo by each model, on all usable cores.
 
-    The models see the same pixels, as the forms of one model do. What cannot be read is skipped.
+    The models see the same pixels, as the forms of one model do; of two forms, INT8 sees only the
+    first view, as `EmbeddedPhotos.with_closer_views_of` needs no more. What cannot be read is
+    skipped.
 
     Raises:
         TeachingError: fewer than two classes are left.
     """
+
+    def views_by(model: Model) -> int:
+        return 1 if len(models) > 1 and model.card.precision == "int8" else views
 
     def embed_one(photo: Photo) -> list[Float32Array] | Skipped:
         try:
@@ -125,7 +130,10 @@ def embed(
             return Skipped(photo.path, error.strerror or str(error))
         finally:
             on_photo()
-        return [unit(np.concatenate([model.embedding(one) for one in images])) for model in models]
+        return [
+            unit(np.concatenate([model.embedding(one) for one in images[: views_by(model)]]))
+            for model in models
+        ]
 
     with ThreadPoolExecutor(usable_cores().count) as workers:
         results = list(workers.map(embed_one, photos))

@@ -76,8 +76,11 @@ def teach_forms(job: TrainingJob) -> Taught:
         TeachingError: the examples cannot be taught.
     """
     taught: dict[str, Taught] = {}
+    of_float = next((form for form in job.forms if form.card.precision == "fp32"), None)
     for form in job.forms:
         photos = read_photos(job, form)
+        if of_float is not None and form.card.precision == "int8":
+            photos = photos.with_closer_views_of(read_photos(job, of_float))
         taught[form.card.precision] = teach(photos, form.card, form.sha256, job.name, folder=Path())
     if len(taught) == 1:
         return next(iter(taught.values()))

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -77,3 +78,21 @@ def test_a_label_has_to_be_printable_and_short(tmp_path: Path, label: str) -> No
         write_photo(tmp_path / name / "1.png", (1, 2, 3), seed=1)
     with pytest.raises(TeachingError, match="cannot be a label"):
         labelled_photos(tmp_path)
+
+
+def test_int8_embeds_the_first_view_and_float_the_others(folder: Path, base: Model) -> None:
+    photos = [photo for photo in labelled_photos(folder) if photo.path.name < "03"]
+    card = base.card.model_copy(update={"precision": "int8"})
+    int8 = Model(card, base.file_bytes, base.session)
+    with PhotoReader.open(Settings()) as reader:
+        alone, [first, others] = (
+            embed(photos, models, reader, 3, 2**20) for models in ([int8], [int8, base])
+        )
+    assert alone[0].units.shape[1] == 3
+    assert first.units.shape[1] == 1
+    marked = replace(first, units=-first.units)
+    mixed = marked.with_closer_views_of(others)
+    assert np.array_equal(mixed.units[:, 0], -others.units[:, 0])
+    assert np.array_equal(mixed.units[:, 1:], others.units[:, 1:])
+    fewer = replace(others, photos=others.photos[1:], units=others.units[1:])
+    assert marked.with_closer_views_of(fewer) is marked
