@@ -9,9 +9,6 @@ from rich.progress import DownloadColumn, TransferSpeedColumn
 
 from app.card.card import CARD_KEY, parse_card
 from app.errors import ModelFileError
-from app.heads.head_file import SUFFIX as HEAD_SUFFIX
-from app.heads.head_file import read_head
-from app.model.files import file_stem, is_head
 from app.system.data_folder import default_store
 from models.commands import tables, terminal
 from models.commands.named_model import find_model
@@ -26,6 +23,9 @@ def list_models(
     as_json: terminal.JsonOption = False,
 ) -> None:
     """List published models, their cost, which are in the store, and your own models there."""
+    # NumPy takes longer to import than `serve` takes to start.
+    from app.heads.head_file import SUFFIX as HEAD_SUFFIX
+    from app.model.files import file_stem
     from models.zoo.zoo import zoo
 
     def wanted(name: str) -> bool:
@@ -55,6 +55,8 @@ def _own_rows(paths: Iterable[Path]) -> Iterator[dict[str, Any]]:
 
     Files that are no models are named on stderr.
     """
+    from app.heads.head_file import read_head
+    from app.model.files import is_head
     from models.export.export import read_metadata
 
     for path in paths:
