@@ -216,7 +216,7 @@ def test_it_classifies_files_without_serving(image: str, tmp_path: Path, photo: 
 def test_what_prepares_models_is_not_there_and_says_so(image: str) -> None:
     run = docker("run", "--rm", *HARDENED, image, "models", "list", check=False)
     assert run.returncode == 1
-    assert run.stderr.startswith("error: `models` needs the module models, which is not installed")
+    assert run.stderr.startswith("error: `models` is not part of the container image, which has: ")
 
 
 def share(folder: Path) -> None:
