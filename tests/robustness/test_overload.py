@@ -75,7 +75,8 @@ def test_a_brownout_ends_although_nobody_asks_any_more(tmp_path: Path) -> None:
             busy(service, 8)
             assert classify(service, light_image(), "auto").status_code == 200
             assert {future.result().status_code for future in before} == {200}
-        assert service.metric("gateway_brownout_step") > 0
+        # The counter, since on a slow machine it may have ended before the last image was done.
+        assert service.metric("gateway_brownout_steps_total", way="down") > 0
         until(lambda: service.metric("gateway_brownout_step") == 0, "it ends")
 
 
