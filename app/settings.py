@@ -1,7 +1,7 @@
 """The only list of settings: name, type, default, help.
 
 It defines the environment variables (`GATEWAY_` + upper-case name), the keys of the TOML file, the
-options of `mobilenet-gateway serve`, README's table and `/info`. The command line overrides the
+options of `mobilenet-gateway serve`, docs/settings.md and `/info`. The command line overrides the
 environment, which overrides the file. Anything unknown is an error.
 """
 
@@ -20,14 +20,9 @@ from pydantic_settings import (
 )
 
 from app.budget import parse_budget
+from app.environment import CONFIG_VARIABLE, PREFIX, nearest, reject_unknown, variable
 from app.errors import SettingError
-from app.suggestion import near_name
-from app.system.data_folder import SHOWN as SHOWN_STORE
 from app.system.data_folder import default_store
-
-PREFIX = "GATEWAY_"
-CONFIG_VARIABLE = f"{PREFIX}CONFIG"
-BUILD_VARIABLES = {f"{PREFIX}WEIGHTS"}  # read by the commands that prepare models
 
 Provider = Literal["tensorrt", "cuda", "openvino", "xnnpack", "cpu"]  # of onnxruntime
 Names = Annotated[tuple[str, ...], NoDecode]
@@ -348,7 +343,7 @@ def load_settings(given: Mapping[str, Any] | None = None) -> Settings:
     Raises:
         SettingError: something is unknown or out of range; the text names each.
     """
-    _check_environment(os.environ)
+    reject_unknown(os.environ, Settings.model_fields)
     config = os.environ.get(CONFIG_VARIABLE)
     if config and not Path(config).is_file():
         raise SettingError(f"{CONFIG_VARIABLE} names {config}, which is not a file.")
@@ -361,40 +356,6 @@ def load_settings(given: Mapping[str, Any] | None = None) -> Settings:
         raise SettingError(f"{config}: {error}") from error
 
 
-def variable(name: str) -> str:
-    return PREFIX + name.upper()
-
-
-def public_settings(settings: Settings) -> dict[str, Any]:
-    """Settings as `/info` shows them: secrets only as present or absent."""
-    values = settings.model_dump(mode="json")
-    for name in SECRET:
-        values[name] = "set" if getattr(settings, name) else "not set"
-    return values
-
-
-def settings_table() -> str:
-    """The table of settings in README, in Markdown."""
-    rows = ["| setting | environment variable | default | description |", "|---|---|---|---|"]
-    for name, field in Settings.model_fields.items():
-        default = shown_default(name)
-        shown = default if " " in default else f"`{default}`" if default else "none"
-        rows.append(f"| `{name}` | `{variable(name)}` | {shown} | {field.description} |")
-    return "\n".join(rows)
-
-
-def shown_default(name: str) -> str:
-    """A default as a user would type it; empty if there is none."""
-    if name == "store":  # it depends on the place
-        return SHOWN_STORE
-    value = Settings.model_fields[name].default
-    if value in (None, ()):
-        return ""
-    if isinstance(value, tuple):
-        value = ",".join(map(str, value))
-    return str(value).lower() if isinstance(value, bool) else str(value)
-
-
 def _describe(fault: Mapping[str, Any]) -> str:
     """Name the setting, its variable, its value unless that is secret, and the error."""
     if not fault["loc"]:
@@ -402,23 +363,6 @@ def _describe(fault: Mapping[str, Any]) -> str:
     name = str(fault["loc"][0])
     if fault["type"] == "extra_forbidden":
         known = {field: field for field in Settings.model_fields}
-        return f"Unknown setting {name}. {_nearest(name.lower(), known)}"
+        return f"Unknown setting {name}. {nearest(name.lower(), known)}"
     value = "" if name in SECRET else f" is {str(fault['input'])!r}"
     return f"{name} ({variable(name)}){value}: {str(fault['msg']).removeprefix('Value error, ')}"
-
-
-def _nearest(name: str, known: Mapping[str, str]) -> str:
-    """Suggest one of `known`: names in lower case without prefix, and how they are written."""
-    if near := near_name(name, tuple(known), 0.6):
-        return f"Did you mean {known[near]}?"
-    return f"Known settings: {', '.join(known.values())}."
-
-
-def _check_environment(environ: Mapping[str, str]) -> None:
-    """Reject variables with the prefix that are not settings; pydantic ignores them."""
-    variables = [*map(variable, Settings.model_fields), CONFIG_VARIABLE, *BUILD_VARIABLES]
-    known = {name.removeprefix(PREFIX).lower(): name for name in variables}
-    for name in sorted(environ):
-        if name.upper().startswith(PREFIX) and name not in variables:
-            hint = _nearest(name[len(PREFIX) :].lower(), known)
-            raise SettingError(f"Unknown setting {name}. {hint}")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from app.errors import RequestError
 from app.problem import TYPE_PREFIX
-from app.settings import settings_table
+from app.shown_settings import settings_table
 from app.telemetry.metrics import Metrics
 from loadtest.report import fill_block
 from models.commands.comparison_tables import (

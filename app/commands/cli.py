@@ -21,8 +21,10 @@ from app.commands.predict import predict
 from app.commands.serve import INSTALL, ending_in_one_line
 from app.commands.serve import serve as run
 from app.commands.teach import teach
+from app.environment import CONFIG_VARIABLE, variable
 from app.errors import SettingError
-from app.settings import CONFIG_VARIABLE, Settings, shown_default, variable
+from app.settings import Settings
+from app.shown_settings import shown_default
 
 PROGRAM = "mobilenet-gateway"
 COMMANDS = "mobilenet_gateway.commands"

@@ -11,6 +11,7 @@ from typing import Any
 
 import uvicorn
 
+from app.environment import variable
 from app.errors import SettingError
 from app.http.application import Application
 from app.http.listener import Listener
@@ -18,7 +19,7 @@ from app.http.protocol import Protocol
 from app.service import slow_bodies
 from app.service.gateway import Gateway
 from app.service.lifecycle import FLUSH_S
-from app.settings import Settings, variable
+from app.settings import Settings
 from app.system import memory
 from app.system.descriptors import connections_within_limit
 

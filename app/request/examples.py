@@ -8,7 +8,8 @@ from typing import Any
 from app.errors import NotAnImage
 from app.images.formats import SUPPORTED_TEXT
 from app.problem import to_problem
-from app.settings import Settings, public_settings
+from app.settings import Settings
+from app.shown_settings import public_settings
 
 MODEL = "mobilenet_v2_1.0_224"
 ACCURACY_SOURCE = "torchvision MobileNet_V2_Weights.IMAGENET1K_V1"

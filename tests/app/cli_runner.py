@@ -11,7 +11,7 @@ from typing import NamedTuple
 import pytest
 
 from app.commands.cli import main
-from app.settings import PREFIX
+from app.environment import PREFIX
 from tests.processes import COMMAND, LISTENING
 
 END_S = 60

@@ -13,18 +13,11 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from app.environment import CONFIG_VARIABLE, PREFIX, variable
 from app.errors import SettingError
 from app.images.limits import ImageLimits
-from app.settings import (
-    CONFIG_VARIABLE,
-    PREFIX,
-    SECRET,
-    Settings,
-    load_settings,
-    public_settings,
-    settings_table,
-    variable,
-)
+from app.settings import SECRET, Settings, load_settings
+from app.shown_settings import public_settings, settings_table
 from tests.app.cli_runner import run
 from tests.conftest import ROOT
 

@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
+from app.environment import variable
 from app.errors import Forbidden, Unauthorized
 from app.service.auth import read_keys
-from app.settings import load_settings, variable
+from app.settings import load_settings
 from tests.conftest import ROOT
 from tests.deploy import compose_file
 

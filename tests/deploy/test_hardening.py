@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from app.settings import load_settings, variable
+from app.environment import variable
+from app.settings import load_settings
 from tests.conftest import ROOT
 from tests.deploy import compose_file
 

@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
+from app.environment import variable
 from app.http.application import Application
-from app.settings import Settings, variable
+from app.settings import Settings
 from app.telemetry.metrics import Metrics
 from tests.conftest import ROOT
 

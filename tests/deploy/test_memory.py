@@ -16,7 +16,8 @@ from typing import Any, NamedTuple
 import pytest
 from PIL import Image
 
-from app.settings import Settings, load_settings, variable
+from app.environment import variable
+from app.settings import Settings, load_settings
 from tests.app.sample_images import encode
 from tests.conftest import ROOT
 from tests.deploy import compose_file

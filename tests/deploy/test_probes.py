@@ -18,9 +18,10 @@ from typing import Any
 
 import pytest
 
+from app.environment import variable
 from app.errors import Stopping
 from app.service.lifecycle import FLUSH_S
-from app.settings import Settings, variable
+from app.settings import Settings
 from tests.app.problems import assert_problem
 from tests.conftest import ROOT, SMALL_V1
 from tests.deploy import compose_file

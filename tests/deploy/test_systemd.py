@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from app.settings import Settings, variable
+from app.environment import variable
+from app.settings import Settings
 from tests.conftest import ROOT
 
 UNIT = ROOT / "deploy" / "mobilenet-gateway.service"

@@ -12,7 +12,7 @@ from app.http.routes.state import Current, NoParameters
 from app.http.schemas import Health, Info
 from app.model import runtime
 from app.model.providers import short_names
-from app.settings import public_settings
+from app.shown_settings import public_settings
 
 router = APIRouter(tags=["service"], responses=documented(BadQuery))
 
