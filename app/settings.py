@@ -10,18 +10,26 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, FilePath, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import (
+    Field,
+    FilePath,
+    PrivateAttr,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import (
     BaseSettings,
     NoDecode,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
-    TomlConfigSettingsSource,
 )
 
 from app.budget import parse_budget
 from app.environment import CONFIG_VARIABLE, PREFIX, nearest, reject_unknown, variable
 from app.errors import SettingError
+from app.settings_file import SettingsFile, read_tables
 from app.system.data_folder import default_store
 
 Provider = Literal["tensorrt", "cuda", "openvino", "xnnpack", "cpu"]  # of onnxruntime
@@ -35,6 +43,8 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(
         env_prefix=PREFIX, extra="forbid", frozen=True, allow_inf_nan=False
     )
+
+    _tables: Mapping[str, Any] = PrivateAttr(default_factory=dict)
 
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 means any free port.")
@@ -319,6 +329,17 @@ class Settings(BaseSettings):
             raise ValueError("set both tls_cert and tls_key, or neither")
         return self
 
+    @property
+    def tables(self) -> Mapping[str, Any]:
+        """The tables of the TOML file, as they stand there; they may hold passwords."""
+        return self._tables
+
+    def with_tables(self, tables: Mapping[str, Any]) -> Self:
+        """The same settings with these tables."""
+        copy = self.model_copy()
+        copy._tables = tables
+        return copy
+
     @classmethod
     def settings_customise_sources(
         cls,
@@ -330,7 +351,7 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Read command line, environment and file, but no `.env` and no secrets folder."""
         file = os.environ.get(CONFIG_VARIABLE)
-        toml = (TomlConfigSettingsSource(settings_cls, file),) if file else ()
+        toml = (SettingsFile(settings_cls, file),) if file else ()
         return init_settings, env_settings, *toml
 
 
@@ -348,7 +369,8 @@ def load_settings(given: Mapping[str, Any] | None = None) -> Settings:
     if config and not Path(config).is_file():
         raise SettingError(f"{CONFIG_VARIABLE} names {config}, which is not a file.")
     try:
-        return Settings(**(given or {}))
+        settings = Settings(**(given or {}))
+        return settings.with_tables(read_tables(Path(config))) if config else settings
     except ValidationError as error:
         faults = error.errors(include_url=False, include_context=False)
         raise SettingError("; ".join(_describe(dict(fault)) for fault in faults)) from error

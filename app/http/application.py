@@ -27,6 +27,8 @@ from app.settings import Settings
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
+    from app.cameras.cameras import Cameras
+
 ALIVE, READY = "/healthz", "/readyz"
 CHECK_S = 2.0  # interval of the background loops that check the load
 SHORT_SWITCH_S = 0.0005  # for which the event loop waits for Python's lock while routes are made
@@ -36,14 +38,21 @@ class State(TypedDict):
     """State that the lifespan yields and every request has."""
 
     gateway: Gateway
+    cameras: "Cameras | None"
 
 
 class Application:
-    """An ASGI application for `gateway`; without one it opens its own at start-up."""
+    """An ASGI application for `gateway` and `cameras`; without it opens its own at start-up."""
 
-    def __init__(self, settings: Settings, gateway: Gateway | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        gateway: Gateway | None = None,
+        cameras: "Cameras | None" = None,
+    ) -> None:
         self._settings = settings
         self._gateway = gateway
+        self._cameras = cameras
         self._lifespan = Router(lifespan=self._live)
         self._loading = Lock()
         self._outermost: ASGIApp = RequestMiddleware(self._answer)
@@ -89,16 +98,21 @@ class Application:
     @asynccontextmanager
     async def _live(self, _: Any) -> AsyncIterator[State]:
         opened = self._gateway or open_gateway(self._settings)
+        cameras = self._cameras or open_cameras(opened)
         if self._settings.page:  # the page asks for the key, so it must load without one
             opened.keys.exempt(assets.paths())
         routes = background.load_when_idle(self._load, opened.lifecycle, opened.scheduler, CHECK_S)
         tasks = [asyncio.create_task(loop) for loop in (routes, *loops(self._settings, opened))]
         try:
             async with grpc_port(self._settings, opened):
-                yield {"gateway": opened}
+                if cameras:
+                    cameras.start()
+                yield {"gateway": opened, "cameras": cameras}
         finally:
             for task in tasks:
                 task.cancel()
+            if cameras:
+                await cameras.stop()
             if "api" in vars(self):
                 self.api.state.heads.close()
             opened.close()
@@ -133,6 +147,19 @@ def loops(settings: Settings, gateway: Gateway) -> Iterator[Coroutine[Any, Any, 
         yield background.measure_new_models(
             gateway.measurer, gateway.reloader.changed, settings.measure_s
         )
+
+
+def open_cameras(gateway: Gateway) -> "Cameras | None":
+    """The cameras of the settings, if there are any.
+
+    Raises:
+        SettingError: their settings are not valid, or need what is not installed.
+    """
+    if not gateway.settings.tables:
+        return None
+    from app.cameras.cameras import Cameras  # not loaded where there are none
+
+    return Cameras.open(gateway)
 
 
 def grpc_port(settings: Settings, gateway: Gateway) -> AbstractAsyncContextManager[object]:

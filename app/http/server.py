@@ -13,7 +13,7 @@ import uvicorn
 
 from app.environment import variable
 from app.errors import SettingError
-from app.http.application import Application
+from app.http.application import Application, open_cameras
 from app.http.listener import Listener
 from app.http.protocol import Protocol
 from app.service import slow_bodies
@@ -128,11 +128,11 @@ def serve(settings: Settings, gateway: Gateway) -> None:
     """Serve until a signal ends the process.
 
     Raises:
-        SettingError: the port is in use, the address is not of this machine, or the TLS files or
-            gRPC cannot be used.
+        SettingError: the port is in use, the address is not of this machine, or the TLS files,
+            gRPC or a camera cannot be used.
     """
     config = uvicorn.Config(
-        Application(settings, gateway),
+        Application(settings, gateway, open_cameras(gateway)),
         host=settings.host,
         port=settings.port,
         log_config=None,

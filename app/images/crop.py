@@ -72,7 +72,7 @@ ORIENTATIONS = (
 )
 
 
-def crop_box(width: int, height: int, resolution: int, preprocessing: CropRule) -> Box:
+def crop_box(width: float, height: float, resolution: int, preprocessing: CropRule) -> Box:
     """Return the region of a displayed image that becomes the square input of the model.
 
     Resizing this region to `resolution` squared gives the result of the evaluation pipeline of the
