@@ -239,6 +239,11 @@ class Settings(BaseSettings):
         "of the page never need one.",
     )
     api_keys_file: Path | None = Field(None, description="File with an API key on each line.")
+    generate_key: bool = Field(
+        False,
+        description="If `api_keys` is empty, create a random key in `api_keys_file`, or in "
+        "`api.key` in the store without it. A file that exists is kept; the log says where it is.",
+    )
     admin_key: SecretStr | None = Field(
         None,
         description="Key for POST /models/reload and /models/measure, for /heads and /captures, "

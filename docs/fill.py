@@ -29,7 +29,7 @@ from models.zoo.zoo import Entry, zoo
 SUFFIX = {"counter": "_total"}  # added by the text format
 ROOT = Path(__file__).resolve().parents[1]
 PLOT = ROOT / "docs" / "accuracy.svg"
-PAGES = ("README.md", "docs/api.md", "docs/models.md", "docs/operations.md")
+PAGES = ("README.md", "docs/api.md", "docs/models.md", "docs/operations.md", "docs/settings.md")
 
 
 def zoo_table() -> str:

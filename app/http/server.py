@@ -25,6 +25,7 @@ from app.system.descriptors import connections_within_limit
 
 log = logging.getLogger(__name__)
 KEEP_ALIVE_S = 75
+LOOPBACK = ("127.", "::1]", "::ffff:127.")  # how an address starts that only this machine reaches
 STEP_S = 0.3  # between the steps of closing, which `stop_timeout_s` does not include
 
 
@@ -61,6 +62,8 @@ class Server(uvicorn.Server):
         for server in self.servers:
             for sock in server.sockets:
                 log.info("listening on %s", address(self.config, sock))
+                if not self.gateway.keys.required:
+                    warn_if_reachable(address(self.config, sock))
 
     def _listen(self, listening: socket.socket) -> Listener:
         """Accept connections; uvicorn's own servers do so without limits."""
@@ -198,6 +201,17 @@ def _bind(host: str, port: int, setting: str, purpose: str = "") -> socket.socke
             f"Choose another port with --{setting.replace('_', '-')} or {variable(setting)}."
         ) from error
     return listening
+
+
+def warn_if_reachable(url: str) -> None:
+    """Say in one line that anybody may use the service, if other machines can reach it."""
+    host = url.partition("://")[2].lstrip("[")
+    if not host.startswith(LOOPBACK):
+        log.warning(
+            "NO API KEY IS SET, and the service listens on %s: whoever can reach this machine can "
+            "use it. Set %s=true, which creates a key, or %s, or listen on 127.0.0.1 only.",
+            url, variable("generate_key"), variable("api_keys"),
+        )  # fmt: skip
 
 
 def address(config: uvicorn.Config, listening: socket.socket) -> str:

@@ -54,16 +54,22 @@ class Keys:
 
 
 def read_keys(settings: Settings) -> Keys:
-    """Collect the keys from the settings and their file.
+    """Collect the keys from the settings and their file, which may have to be created.
 
     Raises:
-        SettingError: the file cannot be read or holds no key, or a key is empty.
+        SettingError: the file cannot be read or written or holds no key, or a key is empty.
     """
     keys = [key.get_secret_value() for key in settings.api_keys]
     if not all(keys):
         raise SettingError("api_keys has an empty key, which would admit everybody.")
-    if settings.api_keys_file:
-        keys += _read_file(settings.api_keys_file)
+    file = settings.api_keys_file
+    if settings.generate_key and not keys:
+        from app.service import generated_key
+
+        file = file or settings.store / generated_key.NAME
+        generated_key.ensure_key(file)
+    if file:
+        keys += _read_file(file)
     admin = settings.admin_key.get_secret_value() if settings.admin_key else None
     return Keys(keys, admin)
 

@@ -81,6 +81,15 @@ def test_every_gateway_asks_for_the_keys_of_the_environment(
         keys.check_admin([(b"x-api-key", b"BOSS")])
 
 
+def test_every_gateway_can_create_its_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    for variables, expected in (({}, False), ({"GATEWAY_GENERATE_KEY": "true"}, True)):
+        for gateway in gateways(**variables):
+            for name, text in compose_file.environment(gateway).items():
+                if name.startswith(variable("")):
+                    monkeypatch.setenv(name, text)
+            assert load_settings().generate_key is expected
+
+
 def test_a_jetson_may_open_its_gpu() -> None:
     """Only the group video may open L4T's device nodes, not the image's user."""
     assert compose_file.services({})["jetson"]["group_add"] == ["44"]

@@ -29,6 +29,7 @@ from tests.robustness.traffic import classify, light_image
 
 ORIGIN = "https://camera.example"
 MOMENTS = 12
+EVERY_ADDRESS = "0.0.0.0"  # noqa: S104  # to hear of it in the log
 
 
 def test_a_port_that_is_taken_is_named(store: Path) -> None:
@@ -42,6 +43,16 @@ def test_a_second_start_leaves_the_first_service_alone(store: Path) -> None:
     with running(store) as service:
         assert str(service.port) in failed_start(store, port=service.port)
         assert classify(service, light_image()).status_code == 200
+
+
+def test_a_service_that_anybody_can_use_says_so_in_one_line(store: Path) -> None:
+    with running(store, models=SMALL_V1, host=EVERY_ADDRESS, admin_key="boss") as service:
+        until(lambda: "NO API KEY" in service.log, "it says so")
+        [line] = [line for line in service.log.splitlines() if "NO API KEY" in line]
+        assert " WARNING NO API KEY IS SET, " in line
+        assert f"http://{EVERY_ADDRESS}:{service.port}" in line
+        assert "GATEWAY_GENERATE_KEY=true" in line
+        assert "GATEWAY_API_KEYS" in line
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pytest
 import uvicorn
 
 from app.errors import SettingError
-from app.http.server import address, bind
+from app.http.server import address, bind, warn_if_reachable
 
 
 def config(host: str, port: int = 0) -> uvicorn.Config:
@@ -44,3 +44,24 @@ def test_a_port_that_is_taken_is_named() -> None:
         port = taken.getsockname()[1]
         with pytest.raises(SettingError, match=f"port {port}: Address already in use"):
             bind(config("127.0.0.1", port))
+
+
+@pytest.mark.parametrize(
+    ("url", "reachable"),
+    [
+        ("http://0.0.0.0:8000", True),
+        ("http://192.168.1.10:8000", True),
+        ("https://[::]:8000", True),
+        ("http://[2001:db8::1]:8000", True),
+        ("http://[::ffff:192.168.1.10]:8000", True),
+        ("http://127.0.0.1:8000", False),
+        ("https://127.9.9.9:443", False),
+        ("http://[::1]:8000", False),
+        ("http://[::ffff:127.0.0.1]:8000", False),
+    ],
+)
+def test_an_address_that_others_reach_is_warned_of(
+    url: str, reachable: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    warn_if_reachable(url)
+    assert [url in record.getMessage() for record in caplog.records] == [True] * reachable
