@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 
 from app.errors import SettingError
 from app.suggestion import near_name
+from app.system.service_links import without_service_links
 
 PREFIX = "GATEWAY_"
 CONFIG_VARIABLE = f"{PREFIX}CONFIG"
@@ -14,7 +15,7 @@ def variable(name: str) -> str:
     return PREFIX + name.upper()
 
 
-def reject_unknown(environ: Iterable[str], settings: Iterable[str]) -> None:
+def reject_unknown(environ: Mapping[str, str], settings: Iterable[str]) -> None:
     """Reject variables with the prefix that are not settings; pydantic ignores them.
 
     Raises:
@@ -22,7 +23,7 @@ def reject_unknown(environ: Iterable[str], settings: Iterable[str]) -> None:
     """
     variables = [*map(variable, settings), CONFIG_VARIABLE, *BUILD_VARIABLES]
     known = {name.removeprefix(PREFIX).lower(): name for name in variables}
-    for name in sorted(environ):
+    for name in sorted(without_service_links(environ)):
         if name.upper().startswith(PREFIX) and name not in variables:
             hint = nearest(name[len(PREFIX) :].lower(), known)
             raise SettingError(f"Unknown setting {name}. {hint}")

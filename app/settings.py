@@ -21,6 +21,7 @@ from pydantic import (
 )
 from pydantic_settings import (
     BaseSettings,
+    EnvSettingsSource,
     NoDecode,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
@@ -31,6 +32,7 @@ from app.environment import CONFIG_VARIABLE, PREFIX, nearest, reject_unknown, va
 from app.errors import SettingError
 from app.settings_file import SettingsFile, read_tables
 from app.system.data_folder import default_store
+from app.system.service_links import without_service_links
 
 Provider = Literal["tensorrt", "cuda", "openvino", "xnnpack", "cpu"]  # of onnxruntime
 Names = Annotated[tuple[str, ...], NoDecode]
@@ -164,6 +166,13 @@ class Settings(BaseSettings):
         ge=1,
         description="Maximum number of HTTP connections; beyond it the one that is idle for "
         "longest is closed, or the new one gets a 503. gRPC may have as many more.",
+    )
+    connection_max_age_s: float = Field(
+        20,
+        ge=0,
+        le=86_400,
+        description="Seconds after which an answer closes its connection, give or take a fifth, so "
+        "that new replicas get their share of clients that keep theirs; 0 disables it.",
     )
     queue_limit: int = Field(
         64, ge=1, description="Maximum number of images in the queue; beyond it requests get a 503."
@@ -355,6 +364,8 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Read command line, environment and file, but no `.env` and no secrets folder."""
+        assert isinstance(env_settings, EnvSettingsSource)  # noqa: S101  pydantic's own
+        env_settings.env_vars = without_service_links(env_settings.env_vars)
         file = os.environ.get(CONFIG_VARIABLE)
         toml = (SettingsFile(settings_cls, file),) if file else ()
         return init_settings, env_settings, *toml

@@ -15,7 +15,7 @@ from app.oip import grpc_limits, request, rest_codec
 from app.request import json_text
 from app.service import body_quota
 from app.settings import Settings
-from app.telemetry import metrics
+from app.telemetry import request_counts
 from tests.conftest import ROOT
 
 grpc_server = pytest.importorskip("app.oip.grpc_server", reason="needs the extra `grpc`")
@@ -92,7 +92,7 @@ PROMISES = [
     Promise(
         "operations.md",
         "Times are histograms from 0.2 ms to 2 s",
-        ((metrics.BUCKETS_S[0], 0.0002), (metrics.BUCKETS_S[-1], 2.0)),
+        ((request_counts.BUCKETS_S[0], 0.0002), (request_counts.BUCKETS_S[-1], 2.0)),
     ),
     Promise(
         "choosing.md",

@@ -21,7 +21,7 @@ from app.model.head_model import HeadModel
 from app.model.model import Model
 from app.settings import Settings
 from app.teaching.near_duplicates import SAME_SCENE, unit
-from app.telemetry.metrics import Counts
+from app.telemetry.request_counts import Counts
 
 QUEUE_IMAGES = 16
 QUEUE_BYTES = 16 * 2**20  # beside one image, which may be larger

@@ -6,8 +6,10 @@ used of uvicorn.
 """
 
 import asyncio
+import random
 from collections.abc import Sized
 from enum import Enum, auto
+from math import inf
 from typing import Any
 
 import httptools
@@ -33,6 +35,8 @@ MAX_HEAD_BYTES = 64 * 1024  # of a request line with its headers, and of trailer
 MAX_UNSENT_BYTES = 32 * 1024  # and one answer more; with TLS it would be 512 KiB
 MAX_HEADERS = 200  # each takes a hundred bytes and more, however short it is
 MAX_PIPELINED = 32  # requests that wait on one connection for the answer to an earlier one
+AGE_JITTER = 0.2  # so that connections which began together do not end together
+MOVED_SHARE = 0.2  # of the requests that meet a full queue
 BODY_HEADERS = (b"content-length", b"transfer-encoding")
 
 
@@ -67,6 +71,9 @@ class Protocol(HttpToolsProtocol):
         self.idle_since = self.loop.time()
         self.body_since: float | None = None  # while one arrives
         self.body_bytes = 0
+        max_age_s = self._gateway.settings.connection_max_age_s or inf
+        spread = random.uniform(1 - AGE_JITTER, 1 + AGE_JITTER)  # noqa: S311  no secret
+        self._ends_at = self.idle_since + max_age_s * spread
         deadline_s = self._gateway.settings.deadline_ms / 1000
         self.deadlines: Timeouts = app_state.setdefault("deadlines", Timeouts(deadline_s))
         self._idle = app_state.setdefault("idle", Timeouts(self.timeout_keep_alive))
@@ -160,6 +167,7 @@ class Protocol(HttpToolsProtocol):
             self.url, self.headers, self.expect_100_continue = begun
             self.scope["headers"] = self.headers
             super().on_headers_complete()
+            self.cycle.keep_alive = self.cycle.keep_alive and not self._moves()
             self._input = Input.BODY
             self.cycle.transport = CycleTransport(self.transport, self.hang_up)  # type: ignore[assignment]  # as above
 
@@ -237,7 +245,14 @@ class Protocol(HttpToolsProtocol):
     def _keeps_alive(self) -> bool:
         """Whether the connection stays open for another request."""
         keeps: bool = self.parser.should_keep_alive()
-        return keeps and self.parser.get_http_version() != "1.0"
+        return keeps and self.parser.get_http_version() != "1.0" and not self._moves()
+
+    def _moves(self) -> bool:
+        """Whether to close behind this answer, so that new replicas get their share of clients."""
+        if self._ends_at == inf:
+            return False
+        full = self._gateway.scheduler.full and random.random() < MOVED_SHARE  # noqa: S311
+        return full or self.loop.time() >= self._ends_at
 
     @property
     def is_idle(self) -> bool:

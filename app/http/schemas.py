@@ -171,6 +171,9 @@ class ReloadReport(Wire, json_schema_extra=with_example(examples.RELOAD_REPORT))
     dropped: list[str] = Field(description="Models whose file was removed.")
     unchanged: list[str]
     broken: dict[str, str] = Field(description="Reason by file name.")
+    replica: str = Field(
+        description="Host name and process id of the service that did so; other replicas did not."
+    )
 
 
 class ModelDetail(Wire, json_schema_extra=with_example(examples.MODEL_DETAIL)):

@@ -19,6 +19,7 @@ MESSAGE_OVERHEAD_BYTES = 64 * 1024  # names, shapes and parameters around the im
 # More calls than the queue has places, so that the scheduler rejects them with a Retry-After; at
 # least as many as a client may assume before it knows the limit (RFC 9113, section 6.5.2).
 CALLS_PER_PERMIT, MIN_CALLS = 2, 100
+NO_LIMIT = 2**31 - 1
 HANDSHAKE_S = 10.0  # for TLS and the first bytes of HTTP/2, as over HTTP
 
 
@@ -31,6 +32,7 @@ async def serving_grpc(settings: Settings, gateway: Gateway, port: int) -> Async
     """
     calls = max(MIN_CALLS, gateway.scheduler.permits * CALLS_PER_PERMIT)
     # The service limits calls, because the limit of grpc.aio would also reject probes.
+    max_age_ms = int(settings.connection_max_age_s * 1000) or NO_LIMIT
     server = grpc.aio.server(
         options=[
             ("grpc.max_receive_message_length", settings.max_body_bytes + MESSAGE_OVERHEAD_BYTES),
@@ -38,6 +40,8 @@ async def serving_grpc(settings: Settings, gateway: Gateway, port: int) -> Async
             ("grpc.max_concurrent_streams", calls),
             ("grpc.max_allowed_incoming_connections", settings.max_connections),
             ("grpc.max_connection_idle_ms", int(STREAM_IDLE_S * 1000)),
+            ("grpc.max_connection_age_ms", max_age_ms),  # gRPC adds a jitter of 10 %
+            ("grpc.max_connection_age_grace_ms", int(settings.deadline_ms)),
             ("grpc.server_handshake_timeout_ms", int(HANDSHAKE_S * 1000)),
             # The probe widens windows until whole messages arrive before they are read.
             ("grpc.http2.bdp_probe", 0),

@@ -214,6 +214,7 @@ RELOAD_REPORT: dict[str, Any] = {
     "dropped": [],
     "unchanged": [MODEL],
     "broken": {},
+    "replica": "raspberrypi:1",
 }
 
 INFO: dict[str, Any] = {

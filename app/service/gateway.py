@@ -168,6 +168,7 @@ def open_gateway(settings: Settings) -> Gateway:
         ),
     )
     metrics = Metrics()
+    metrics.workers.set(scheduler.workers)
     classifier, capture_writer = open_classifier(
         settings,
         metrics,

@@ -295,3 +295,43 @@ def test_a_bad_default_for_automatic_choices_ends_the_start(
     monkeypatch.setenv(variable, value)
     with pytest.raises(SettingError, match=re.escape(said)):
         load_settings()
+
+
+LINKS = {  # of Services named `gateway` and `gateway-grpc`, as Kubernetes 1.33 sets them
+    "GATEWAY_SERVICE_HOST": "10.96.0.7",
+    "GATEWAY_SERVICE_PORT": "80",
+    "GATEWAY_SERVICE_PORT_HTTP": "80",
+    "GATEWAY_PORT": "tcp://10.96.0.7:80",
+    "GATEWAY_PORT_80_TCP": "tcp://10.96.0.7:80",
+    "GATEWAY_PORT_80_TCP_PROTO": "tcp",
+    "GATEWAY_PORT_80_TCP_PORT": "80",
+    "GATEWAY_PORT_80_TCP_ADDR": "10.96.0.7",
+    "GATEWAY_GRPC_SERVICE_HOST": "10.96.0.8",
+    "GATEWAY_GRPC_PORT": "tcp://10.96.0.8:8001",
+    "GATEWAY_GRPC_PORT_8001_TCP_ADDR": "10.96.0.8",
+}
+
+
+def test_addresses_of_other_services_are_no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in LINKS.items():
+        monkeypatch.setenv(name, value)
+    settings = load_settings()
+    assert (settings.port, settings.grpc_port) == (8000, None)
+    monkeypatch.setenv("GATEWAY_PORT", "9000")
+    assert load_settings().port == 9000
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("GATEWAY_PORT", "http://10.96.0.7:80"),
+        ("GATEWAY_SERVICE_HOSTS", "x"),
+        ("GATEWAY_HOSTS", "x"),
+    ],
+)
+def test_what_only_resembles_them_is_an_error(
+    name: str, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(SettingError, match=name):
+        load_settings()

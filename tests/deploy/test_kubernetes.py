@@ -1,5 +1,6 @@
 """The Kubernetes manifests are valid by Kubernetes' own schemas and agree with the service."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -66,15 +67,17 @@ def test_there_is_time_to_drain_and_stop_before_the_kill() -> None:
     assert float(given["GATEWAY_DRAIN_S"]) < float(given["GATEWAY_STOP_TIMEOUT_S"])
 
 
-def test_the_autoscaler_goes_by_a_metric_that_the_service_has() -> None:
+def test_the_autoscaler_goes_by_a_share_of_what_the_service_counts() -> None:
     [autoscaler] = documents(FOLDER / "horizontal-pod-autoscaler.yaml")
-    names = [
-        metric["pods"]["metric"]["name"]
-        for metric in autoscaler["spec"]["metrics"]
-        if metric["type"] == "Pods"
-    ]
-    assert names == ["gateway_queue_images"]
-    assert set(names) <= {family.name for family in Metrics().families()}
+    [pods] = [each["pods"] for each in autoscaler["spec"]["metrics"] if each["type"] == "Pods"]
+    [rules] = documents(FOLDER / "prometheus-adapter-values.yaml")
+    [rule] = rules["rules"]["custom"]
+    assert pods["metric"]["name"] == rule["name"]["as"]
+    assert pods["target"]["averageValue"].endswith("m")  # thousandths of the share
+    samples = {sample.name for family in Metrics().families() for sample in family.samples}
+    used = set(re.findall(r"gateway_\w+", rule["seriesQuery"] + rule["metricsQuery"]))
+    assert used == {"gateway_worker_busy_seconds_total", "gateway_workers"}
+    assert used <= samples
 
 
 def test_it_runs_without_rights() -> None:

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +65,7 @@ def test_a_reload_takes_new_changed_and_removed_files(folder: Path) -> None:
             "dropped": [SMALL_V2],
             "unchanged": [],
             "broken": {},
+            "replica": f"{socket.gethostname()}:{service.process.pid}",
         }
         assert names(service) == {SMALL_V1, new}
         assert answer(service, SMALL_V1) != before

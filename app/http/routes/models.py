@@ -2,6 +2,8 @@
 
 import asyncio
 import logging
+import os
+import socket
 from dataclasses import asdict
 from typing import Annotated
 
@@ -67,7 +69,8 @@ async def reload(request: Request, gateway: Current, _: NoParameters) -> ReloadR
     except ModelFileError as error:
         log.error("Reload failed: %s", error)
         raise StoreUnusable("Cannot read the store. The server's log has the reason.") from error
-    return ReloadReport.model_validate(asdict(changes))
+    replica = f"{socket.gethostname()}:{os.getpid()}"
+    return ReloadReport.model_validate({**asdict(changes), "replica": replica})
 
 
 @router.post("/measure", responses=documented(Forbidden))

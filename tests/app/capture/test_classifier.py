@@ -11,7 +11,7 @@ from app.capture.writer import CaptureWriter
 from app.images.limits import ImageLimits
 from app.inference.classify import Classifier
 from app.model.model import load_model
-from app.telemetry.metrics import Counts
+from app.telemetry.request_counts import Counts
 from tests.app.sample_images import encode, noise
 from tests.exports import export_random
 

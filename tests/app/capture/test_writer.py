@@ -17,7 +17,7 @@ from app.capture.writer import QUEUE_BYTES, QUEUE_IMAGES, CaptureWriter, Offer, 
 from app.errors import SettingError
 from app.model.model import Model, load_model
 from app.settings import Settings
-from app.telemetry.metrics import Counts
+from app.telemetry.request_counts import Counts
 from tests.app.sample_images import encode, noise
 from tests.exports import export_random
 from tests.full_disk import full_disk

@@ -4,7 +4,8 @@ import re
 
 import httpx
 
-from app.telemetry.metrics import BUCKETS_S, Metrics
+from app.telemetry.metrics import Metrics
+from app.telemetry.request_counts import BUCKETS_S
 from tests.app.sample_images import encode, noise
 from tests.conftest import SMALL_V1, SMALL_V2
 from tests.processes import metric_of

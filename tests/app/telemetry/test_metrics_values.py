@@ -59,6 +59,13 @@ def test_every_histogram_is_in_seconds(stage: str) -> None:
         assert below < at
 
 
+def test_the_busy_time_is_that_of_all_models_and_starts_at_zero() -> None:
+    name = "gateway_worker_busy_seconds_total"
+    assert metric_of(observed(), name) == 0
+    text = observed(answered(SLOW, FAILED), answered(FAST), answered(SLOW, model="other"))
+    assert metric_of(text, name) == pytest.approx(0.040 + 0.003 + 0.008 + 0.0006 + 0.040 + 0.003)
+
+
 def neighbours(text: str, name: str, value: float) -> tuple[float, float]:
     """The counts of the buckets below a value and around it."""
     pairs = re.findall(rf'^{name}\{{le="([^"]+)",model="m"\}} (\S+)$', text, re.MULTILINE)
