@@ -14,6 +14,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from hypothesis import HealthCheck, settings
 
 from app.settings import Settings
 from tests.exports import export_random
@@ -23,6 +24,13 @@ ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared"
 SMALL_V1, SMALL_V2 = "mobilenet_v1_0.25_128", "mobilenet_v2_0.35_96"
 REAL_MODEL = "mobilenet_v2_1.0_224"
+
+# A change must not fail for what another run draws, or for how long a draw takes: each run of the
+# gate draws the same. `--hypothesis-profile=search` draws others, and more, as `make fuzz` does.
+unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("gate", unhurried, derandomize=True)
+settings.register_profile("search", unhurried, max_examples=1000)
+settings.load_profile("gate")
 
 
 @pytest.hookimpl(wrapper=True)

@@ -16,7 +16,7 @@ from app.http.protocol import Protocol
 from app.http.server import KEEP_ALIVE_S
 from app.settings import Settings
 
-START_S = 30
+START_S = 180  # more than anything takes on a loaded machine
 
 
 def served(

@@ -13,7 +13,7 @@ from app.errors import TooManyBytes
 from app.http.lingering_close import MAX_BYTES
 from tests.processes import MEASURED, Service, running, until
 from tests.robustness.sockets import closed_by_server, connection, head, reply, upload
-from tests.robustness.traffic import HOLDING, busy, holding, light_image
+from tests.robustness.traffic import HOLDING, holding, light_image
 
 PIECE = bytes(65536)
 UNKNOWN = "/predict?model=nope"
@@ -82,7 +82,6 @@ def test_a_client_that_closes_is_told_to_retry_under_overload(store: Path) -> No
         running(store, queue_limit=1, max_images=1, **HOLDING) as service,
         holding(service, 3),
     ):
-        busy(service, 3)
         assert early_status(service, "/predict", 503) == 503
 
 

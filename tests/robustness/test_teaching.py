@@ -96,7 +96,7 @@ def test_nothing_acknowledged_is_lost_to_a_kill(store: Path, tmp_path: Path) -> 
         pid = stopped_child(service)
         service.signal(signal.SIGTERM)
         assert service.wait() == 0
-        assert ended(pid)
+        until(lambda: ended(pid), "it has ended with the service")
         trainer.join()
 
 

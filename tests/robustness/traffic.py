@@ -3,9 +3,11 @@
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import cache, partial
 from itertools import count
+from select import select
+from socket import socket
 from threading import Event, Thread
 
 import httpx
@@ -14,7 +16,8 @@ from PIL import Image
 
 from loadtest.robustness.structured_images import jpeg, png
 from tests.app.sample_images import encode, noise
-from tests.processes import Service, until
+from tests.processes import Service, metric_of, until
+from tests.robustness.sockets import connection, head, reply
 
 # Each image alone in its batch holds its worker for a second, without processor time.
 HOLDING = {"workers": 2, "batch_max": 2, "batch_window_ms": 1000, "deadline_ms": 10_000_000}
@@ -75,19 +78,34 @@ def many(service: Service, image: bytes, requests: int) -> Iterator[list[Future[
 
 
 @contextmanager
-def holding(service: Service, requests: int) -> Iterator[list[Future[httpx.Response]]]:
-    """Requests to a service with the settings `HOLDING`, which hold its workers and its queue."""
-    service.metric("gateway_permits_in_use")  # as in `many`
-    with ThreadPoolExecutor(requests) as pool:
-        # Images of different resolutions make no batch together.
-        yield [pool.submit(_classify_at, service, 160 + 32 * n) for n in range(requests)]
+def holding(service: Service, requests: int) -> Iterator[list[socket]]:
+    """Requests to a service with the settings `HOLDING`, which hold its workers and its queue.
 
+    All are there when the block begins. They are sent on connections that are open already, and
+    again if the first was answered before the last was there, as on a slow machine.
+    """
+    with ExitStack() as stack:
+        client = stack.enter_context(service.client())
+        client.get("/metrics")  # loads the routes, as in `many`
+        opened = [stack.enter_context(connection(service)) for _ in range(requests)]
 
-def _classify_at(service: Service, resolution: int) -> httpx.Response:
-    with service.client() as client:
-        headers = {"Content-Type": "image/jpeg"}
-        path = f"/predict?resolution={resolution}"
-        return client.post(path, content=light_image(), headers=headers)
+        def all_there() -> bool:
+            return metric_of(client.get("/metrics").text, "gateway_permits_in_use") >= requests
+
+        def answered() -> bool:
+            return bool(select(opened, [], [], 0)[0])
+
+        while True:
+            for number, each in enumerate(opened):
+                # Images of different resolutions make no batch together.
+                path, image = f"/predict?resolution={160 + 32 * number}", light_image()
+                each.sendall(head(path, Content_Length=len(image)) + image)
+            until(lambda: all_there() or answered(), f"{requests} images are there")
+            if not answered():
+                break
+            for each in opened:
+                reply(each)
+        yield opened
 
 
 def busy(service: Service, images: int) -> None:

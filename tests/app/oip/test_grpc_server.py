@@ -41,7 +41,7 @@ from tests.app.inference.test_scheduler import blocked
 from tests.app.model.stored_forms import FLOAT, INT8, put_float, put_int8
 from tests.app.sample_images import chelsea, encode, noise
 from tests.conftest import SMALL_V1, SMALL_V2
-from tests.processes import MEASURED, failed_start, metric_of, running, until
+from tests.processes import LIVELINESS_S, MEASURED, failed_start, metric_of, running, until
 from tests.serving import served
 
 PHOTO = encode(noise())
@@ -379,7 +379,6 @@ def test_the_deadline_of_the_client_is_kept(store: Path) -> None:
     with served(settings) as client, grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
         infer = stub(channel, "ModelInfer")
         infer(asked(PHOTO), timeout=20)
-        refused(lambda: infer(asked(*photos), timeout=0.5), grpc.StatusCode.DEADLINE_EXCEEDED)
 
         def failed() -> float:
             text = client.get("/metrics").text
@@ -389,7 +388,12 @@ def test_the_deadline_of_the_client_is_kept(store: Path) -> None:
                 metric_of(text, "gateway_requests_total", route=route, status=end) for end in ends
             )
 
-        until(lambda: failed() == 1, "the server gives up too")
+        def gives_up() -> bool:
+            # On a slow machine the deadline may pass before the call is on its way.
+            refused(lambda: infer(asked(*photos), timeout=0.5), grpc.StatusCode.DEADLINE_EXCEEDED)
+            return failed() > 0
+
+        until(gives_up, "the server gives up too")
         until(lambda: metric_of(client.get("/metrics").text, "gateway_permits_in_use") == 0, "rest")
 
 
@@ -526,16 +530,24 @@ def test_keys_and_steering_are_those_of_http(store: Path) -> None:
 def test_a_stop_answers_what_was_accepted_and_refuses_the_rest(store: Path) -> None:
     port = free_port()
     photos = [encode(noise(1200, 1200))] * 16
-    settings: dict[str, object] = {"grpc_port": port, "workers": 1, "drain_s": 1}
+    settings: dict[str, object] = {
+        "grpc_port": port,
+        "workers": 1,
+        "deadline_ms": 10_000_000,
+        "drain_s": 10_000,
+        "stop_timeout_s": 10_000,
+    }
     with (
         running(store, **MEASURED, **settings) as service,
         grpc.insecure_channel(f"127.0.0.1:{port}") as channel,
     ):
         infer = stub(channel, "ModelInfer")
         infer(asked(PHOTO), timeout=20)
-        assert service.metric("gateway_permits_in_use") == 0  # loads the routes
+        service.metric("gateway_permits_in_use")  # loads the routes
         accepted: list[Any] = []
-        thread = threading.Thread(target=lambda: accepted.append(infer(asked(*photos), timeout=30)))
+        thread = threading.Thread(
+            target=lambda: accepted.append(infer(asked(*photos), timeout=LIVELINESS_S))
+        )
         thread.start()
         until(lambda: service.metric("gateway_permits_in_use") > 0, "the work is there")
         service.signal(signal.SIGTERM)
@@ -544,8 +556,9 @@ def test_a_stop_answers_what_was_accepted_and_refuses_the_rest(store: Path) -> N
         assert "shutting down" in said
         assert stub(channel, "ServerLive")(pb.ServerLiveRequest(), timeout=20).live
         assert not stub(channel, "ServerReady")(pb.ServerReadyRequest(), timeout=20).ready
-        thread.join(30)
+        thread.join(LIVELINESS_S)
         assert len(tensors(accepted[0])["probabilities"]) == 16
+        service.signal(signal.SIGTERM)  # ends the drain
         assert service.wait() == 0
 
 

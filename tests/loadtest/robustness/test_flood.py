@@ -108,6 +108,6 @@ def test_percentiles_are_of_accepted_requests_only(tmp_path: Path) -> None:
         everything = run_wrk(url, body, 8, 2)
         accepted = run_wrk(url, body, 8, 2, script=DELAYED_POST, arguments=("20",), threads=2)
     assert everything.bad_statuses > everything.requests / 2
-    assert everything.p50_ms < SLOW_S * 1000
+    assert everything.p50_ms < accepted.p50_ms
     assert accepted.p50_ms > SLOW_S * 1000 * 0.99  # within the precision of the histogram
     assert accepted.p50_ms <= accepted.p99_ms <= accepted.max_ms
