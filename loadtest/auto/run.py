@@ -15,7 +15,7 @@ from loadtest.auto.result import AutoResult
 from loadtest.auto.scenarios import run_budget, run_new_resolution, run_overload
 from loadtest.host import processes
 from loadtest.host.machine import MachineMonitor
-from loadtest.host.model_store import LARGEST, SMALLEST, STORE, make_store
+from loadtest.host.model_store import LARGEST, SMALLEST, STORE, make_auto_store
 from loadtest.load.body import write_body
 from loadtest.load.photos import prepare_photos
 from loadtest.load.wrk import check_wrk
@@ -39,11 +39,8 @@ def main(
     with TemporaryDirectory() as name, CONSOLE.status("start") as status:
         folder = Path(name)
         log = folder / "server.log"
-        all_models, one_model = folder / "store", folder / "single"
-        all_models.mkdir()
+        all_models, one_model = make_auto_store(MODELS, store, folder), folder / "single"
         one_model.mkdir()
-        for model in MODELS:
-            shutil.copy(make_store(model, store, folder), all_models)
         shutil.copy(all_models / f"{LARGEST}.onnx", one_model)
         photos = prepare_photos(folder / "photos")
         camera = write_body(photos["720p"], folder)

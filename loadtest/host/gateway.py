@@ -9,8 +9,19 @@ GATEWAY = Path(sys.executable).with_name("mobilenet-gateway")
 ADMIN_KEY = "bench"
 
 
+def missing(model: str, store: Path) -> str:
+    """Say that a store lacks a model, and how to get it."""
+    return f"{model} is not in {store}. To get it: `mobilenet-gateway models pull {model}`."
+
+
 def start_gateway(store: Path, model: str, log: Path, *options: str) -> Server:
-    """Start the service with one model of a store."""
+    """Start the service with one model of a store.
+
+    Raises:
+        SystemExit: the store does not have it; the text says how to get it.
+    """
+    if not (store / f"{model}.onnx").is_file():
+        raise SystemExit(f"error: {missing(model, store)}")
     return _start(store, log, {}, "--models", model, "--default-model", model, *options)
 
 

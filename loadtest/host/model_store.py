@@ -3,10 +3,11 @@
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from loadtest.host.gateway import GATEWAY
+from loadtest.host.gateway import GATEWAY, missing
 
 ROOT = Path(__file__).resolve().parents[2]
 STORE = ROOT / "models" / "store"
@@ -18,28 +19,50 @@ LARGEST_INT8 = f"{LARGEST}_ptq"
 def make_store(model: str, source: Path, folder: Path) -> Path:
     """Make a store `folder/MODEL` with only this model, and return the model's file.
 
-    A model other than `LARGEST` that is neither in the source store nor among the shared weights
-    gets random weights, which cost the same time and memory.
+    A float model other than `LARGEST` that is not at hand gets random weights, which cost the same
+    time and memory.
 
     Raises:
-        FileNotFoundError: the model is missing and cannot be made.
+        SystemExit: `LARGEST` is missing; the text says how to get it.
     """
     store = folder / model
     store.mkdir()
+    if file := _bring(model, source, store):
+        return file
+    if model == LARGEST:
+        raise SystemExit(f"error: {missing(model, source)}")
+    print(f"{missing(model, source)} Until then, random weights stand in for it.", file=sys.stderr)
+    command = [sys.executable, "-m", "loadtest.host.stand_in", model, str(store)]
+    subprocess.run(command, check=True)
+    os.environ["GATEWAY_ALLOW_UNTRAINED"] = "true"
+    return store / f"{model}.onnx"
+
+
+def make_auto_store(models: Sequence[str], source: Path, folder: Path) -> Path:
+    """Make a store `folder/store` with the models that are at hand, and name the others.
+
+    Raises:
+        SystemExit: `LARGEST` is missing; the text says how to get it.
+    """
+    store = folder / "store"
+    store.mkdir()
+    for model in models:
+        if _bring(model, source, store):
+            continue
+        if model == LARGEST:
+            raise SystemExit(f"error: {missing(model, source)}")
+        print(f"{missing(model, source)} It is left out.", file=sys.stderr)
+    return store
+
+
+def _bring(model: str, source: Path, store: Path) -> Path | None:
+    """Copy a model from the source store, or export it from weights at hand."""
     file = source / f"{model}.onnx"
     if file.is_file():
         return Path(shutil.copy(file, store))
-    if model == LARGEST:
-        raise FileNotFoundError(f"{file} is missing. Run `mobilenet-gateway models pull`.")
-    weights = SHARED / "weights"
-    if weights.is_dir() and _models("pull", model, "--offline", "--weights", weights, store=store):
-        return store / file.name
-    family, alpha, resolution = model.rsplit("_", 2)
-    shape = ("--family", family, "--alpha", alpha, "--resolution", resolution)
-    if not _models("export", *shape, store=store):
-        raise FileNotFoundError(f"{model} is not in {source} and could not be exported.")
-    os.environ["GATEWAY_ALLOW_UNTRAINED"] = "true"
-    return store / file.name
+    weights = ("--weights", SHARED / "weights") if (SHARED / "weights").is_dir() else ()
+    found = _models("pull", model, "--offline", *weights, store=store)
+    return store / file.name if found else None
 
 
 def make_default_store(source: Path, folder: Path) -> Path | None:
