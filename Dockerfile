@@ -74,6 +74,14 @@ RUN --mount=type=cache,target=/root/.cache/pip \
         /opt/build/bin/pip --python /opt/gateway/bin/python install --quiet \
             --require-hashes --no-deps -r requirements/heif.txt; \
     fi
+# true adds aiomqtt, which the table [mqtt] needs.
+ARG MQTT=false
+COPY requirements/mqtt.txt requirements/
+RUN --mount=type=cache,target=/root/.cache/pip \
+    if [ "${MQTT}" = true ]; then \
+        /opt/build/bin/pip --python /opt/gateway/bin/python install --quiet \
+            --require-hashes --no-deps -r requirements/mqtt.txt; \
+    fi
 COPY container/trim.py container/healthcheck.py container/
 ARG RUNTIME_BASE
 ARG SOURCE_DATE_EPOCH=315532800

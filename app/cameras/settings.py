@@ -1,4 +1,4 @@
-"""The tables `[cameras.NAME]` and `[mqtt]` of the TOML file."""
+"""The tables `[cameras.NAME]` of the TOML file."""
 
 import re
 from collections.abc import Mapping
@@ -149,12 +149,6 @@ class CameraSettings(BaseModel):
         if self.password_file is not None:
             return user, read_secret(self.password_file, "password_file")
         return user, address.password or ""
-
-
-class MqttSettings(BaseModel):
-    """The table `[mqtt]`."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 def read_secret(path: Path, setting: str) -> str:

@@ -27,7 +27,7 @@ from app.settings import Settings
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
-    from app.cameras.cameras import Cameras
+    from app.cameras.camera_service import CameraService
 
 ALIVE, READY = "/healthz", "/readyz"
 CHECK_S = 2.0  # interval of the background loops that check the load
@@ -38,7 +38,7 @@ class State(TypedDict):
     """State that the lifespan yields and every request has."""
 
     gateway: Gateway
-    cameras: "Cameras | None"
+    cameras: "CameraService | None"
 
 
 class Application:
@@ -48,7 +48,7 @@ class Application:
         self,
         settings: Settings,
         gateway: Gateway | None = None,
-        cameras: "Cameras | None" = None,
+        cameras: "CameraService | None" = None,
     ) -> None:
         self._settings = settings
         self._gateway = gateway
@@ -149,17 +149,17 @@ def loops(settings: Settings, gateway: Gateway) -> Iterator[Coroutine[Any, Any, 
         )
 
 
-def open_cameras(gateway: Gateway) -> "Cameras | None":
-    """The cameras of the settings, if there are any.
+def open_cameras(gateway: Gateway) -> "CameraService | None":
+    """The cameras of the settings and all that listens to them, if there are any.
 
     Raises:
         SettingError: their settings are not valid, or need what is not installed.
     """
     if not gateway.settings.tables:
         return None
-    from app.cameras.cameras import Cameras  # not loaded where there are none
+    from app.cameras.camera_service import open_camera_service  # not loaded where there are none
 
-    return Cameras.open(gateway)
+    return open_camera_service(gateway)
 
 
 def grpc_port(settings: Settings, gateway: Gateway) -> AbstractAsyncContextManager[object]:

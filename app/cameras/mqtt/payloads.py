@@ -1,0 +1,64 @@
+"""The payloads of a camera's topics."""
+
+import json
+from datetime import datetime
+from typing import Any
+
+from app.cameras.event import Event
+from app.cameras.status import CameraStatus
+
+PROBABILITY_DIGITS = 4
+
+
+def state(status: CameraStatus) -> bytes:
+    """What the camera shows; `label` is null until a first label is sure."""
+    return _encode(
+        {
+            "camera": status.name,
+            "label": status.label,
+            "probability": _rounded(status.probability),
+            "since": _time(status.since),
+            "model": status.model,
+        }
+    )
+
+
+def is_state(payload: bytes, camera: str) -> bool:
+    """Whether a retained payload is what `state` makes for that camera, and so a gateway's."""
+    try:
+        found = json.loads(payload)
+    except ValueError:
+        return False
+    return (
+        isinstance(found, dict)
+        and found.get("camera") == camera
+        and set(found) == {"camera", "label", "probability", "since", "model"}
+    )
+
+
+def event(seen: Event) -> bytes:
+    """The start or end of a label. Home Assistant reads `event_type`."""
+    return _encode(
+        {
+            "event_type": seen.state,
+            "id": seen.id,
+            "camera": seen.camera,
+            "model": seen.model,
+            "label": seen.label,
+            "probability": _rounded(seen.probability),
+            "started_at": _time(seen.started_at),
+            "ended_at": _time(seen.ended_at),
+        }
+    )
+
+
+def _encode(content: dict[str, Any]) -> bytes:
+    return json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def _rounded(probability: float | None) -> float | None:
+    return None if probability is None else round(probability, PROBABILITY_DIGITS)
+
+
+def _time(moment: datetime | None) -> str | None:
+    return None if moment is None else moment.isoformat(timespec="milliseconds")
