@@ -1,26 +1,26 @@
 """`mobilenet-gateway predict`: classify files and folders here, without a server."""
 
 import json
+import sys
 from base64 import b64decode
 from collections.abc import Callable, Iterator
 from functools import partial
-from itertools import count
+from itertools import count, islice
 from pathlib import Path
-from stat import S_ISDIR, S_ISREG
+from textwrap import indent
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from app.errors import RequestError, SettingError
-from app.images.limits import ImageLimits
-from app.settings import load_settings
+from app.errors import GatewayError, SettingError
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from app.inference.classify import Classifier
+    from app.inference.local_session import ImageFailure, LocalSession
     from app.inference.results import ImageResult
-    from app.model.model import Model
+
+TABLE_FILES = 50
 
 
 def predict(
@@ -34,72 +34,47 @@ def predict(
     explain: Annotated[
         Path | None, typer.Option(help="Folder for images that show where the label comes from.")
     ] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Images at once; default: the usable cores.")
+    ] = None,
     recursive: Annotated[
         bool, typer.Option("--recursive", help="Include the subfolders of folders.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
     """Classify files, and the images of folders, here, without a server."""
-    settings = load_settings({"store": store} if store else {})
     # Imported here, as `serve` does not need Rich and `--help` needs neither Rich nor NumPy.
     from rich.console import Console
     from rich.progress import track
 
-    from app.commands import console
     from app.commands.image_files import image_files
-    from app.commands.local_model import local_store
     from app.images import pillow_settings
-    from app.images.helper_process import HelperLimits, HelperProcess
-    from app.inference.classify import Classifier
+    from app.library import Classifier
 
     pillow_settings.configure()
-    models = local_store(settings, model)
-    loaded = models.get()
-    side = loaded.check_resolution(resolution)
-    limits = ImageLimits.from_settings(settings)
-    helper = HelperProcess(
-        limits,
-        HelperLimits(
-            settings.helper_cpu_s, settings.helper_memory_bytes, file_bytes=settings.max_body_bytes
-        ),
-    )
-    classifier = Classifier(limits, settings.reduced_decode, helper=helper)
-    run: Callable[..., ImageResult] = classifier.classify
-    if explain is not None:
-        run = _explaining(classifier, loaded, models.path(loaded.name), explain)
-    classify = partial(_classify, partial(run, model=loaded, resolution=side, top_k=top_k))
-    stderr = Console(stderr=True)
-    quiet = not stderr.is_terminal
-    images = image_files(files, recursive=recursive)
-    tracked = track(images, "classifying", console=stderr, transient=True, disable=quiet)
-    try:
-        answers = [_answer(file, settings.max_body_bytes, classify) for file in tracked]
-    finally:
-        helper.stop()
-    if explain is not None:
-        _write_overlays(answers, explain)
-    if as_json:
-        print(json.dumps({"model": loaded.name, "resolution": side, "results": answers}, indent=2))
-    else:
-        console.show(_table(answers, f"{loaded.name} at {side}"))
-    if any("error" in answer for answer in answers):
+    with Classifier(model, store=store, resolution=resolution, workers=workers) as classifier:
+        session = classifier.session
+        run: Callable[..., ImageResult] = session.classifier.classify
+        overlays = None
+        if explain is not None:
+            run = _explaining(session, explain)
+            overlays = OverlayFiles(explain)
+        images = image_files(files, recursive=recursive)
+        stderr = Console(stderr=True)
+        # The rows of several tables on the terminal are progress enough.
+        quiet = not stderr.is_terminal or (len(images) > TABLE_FILES and sys.stdout.isatty())
+        outcomes = classifier.each(images, partial(run, top_k=top_k))
+        tracked = track(
+            outcomes, "classifying", len(images), console=stderr, transient=True, disable=quiet
+        )
+        answers = map(partial(_answer, overlays), images, tracked)
+        show = _print_json if as_json else _print_tables
+        failed = show(answers, session.model.name, session.resolution)
+    if failed:
         raise typer.Exit(1)
 
 
-def _classify(classify: Callable[..., "ImageResult"], data: bytes) -> "ImageResult":
-    """Classify a file as a service does: what is not bounded is decoded in the helper process."""
-    from app.inference.helper_queue import Deferred
-
-    try:
-        return classify(data)
-    except Deferred as deferred:
-        prepare = deferred.prepare
-    return classify(data, decoded=prepare(lambda: False))
-
-
-def _explaining(
-    classifier: "Classifier", model: "Model", path: Path, folder: Path
-) -> Callable[..., "ImageResult"]:
+def _explaining(session: "LocalSession", folder: Path) -> Callable[..., "ImageResult"]:
     from app.explain.explained import explaining
     from app.explain.linear_heads import LinearHeads
     from app.explain.query import ExtraQuery
@@ -109,57 +84,78 @@ def _explaining(
     except OSError as error:
         raise SettingError(f"--explain: {folder}: {error.strerror}.") from error
     query = ExtraQuery(explain="cam", overlay=True)
-    return explaining(classifier, LinearHeads(), model, path, query)
+    return explaining(session.classifier, LinearHeads(), session.model, session.path, query)
 
 
-def _write_overlays(answers: list[dict[str, Any]], folder: Path) -> None:
-    """Write the overlays of the answers to files, whose names replace them."""
-    written: set[Path] = set()
-    for answer in answers:
+class OverlayFiles:
+    """The folder of overlays, one file each."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._written: set[Path] = set()
+
+    def write(self, answer: dict[str, Any]) -> None:
+        """Write the overlay of an answer to a file, whose name replaces it."""
         explanation = answer.get("explanation", {})
-        if "overlay" in explanation:
-            name = Path(answer["file"]).name
-            path = folder / f"{name}.png"
-            for number in count(2):
-                if path not in written:
-                    break
-                path = folder / f"{name}-{number}.png"
-            written.add(path)
-            path.write_bytes(b64decode(explanation["overlay"].partition(",")[2]))
-            explanation["overlay"] = str(path)
+        if "overlay" not in explanation:
+            return
+        name = Path(answer["file"]).name
+        path = self._folder / f"{name}.png"
+        for number in count(2):
+            if path not in self._written:
+                break
+            path = self._folder / f"{name}-{number}.png"
+        self._written.add(path)
+        path.write_bytes(b64decode(explanation["overlay"].partition(",")[2]))
+        explanation["overlay"] = str(path)
 
 
 def _answer(
-    file: Path, limit_bytes: int, classify: Callable[[bytes], "ImageResult"]
+    overlays: OverlayFiles | None, file: Path, outcome: "ImageResult | ImageFailure"
 ) -> dict[str, Any]:
     """The JSON of a file: its result or its error."""
     answer: dict[str, Any] = {"file": str(file)}
-    try:
-        result: dict[str, Any] = json.loads(classify(_read(file, limit_bytes)).to_json())
-        return answer | result
-    except RequestError as error:
-        return answer | {"error": error.detail}
-    except OSError as error:
-        return answer | {"error": error.strerror or str(error)}
+    if isinstance(outcome, GatewayError):
+        detail = outcome.detail.removeprefix(f"{file}: ")
+        if file.is_dir():
+            detail = "The folder has no images. Include its subfolders with --recursive."
+        return answer | {"error": detail}
+    answer |= json.loads(outcome.to_json())
+    if overlays is not None:
+        overlays.write(answer)
+    return answer
 
 
-def _read(file: Path, limit_bytes: int) -> bytes:
-    """Read a file, within the limit of a service."""
-    status = file.stat()
-    if S_ISDIR(status.st_mode):
-        raise OSError("The folder has no images. Include its subfolders with --recursive.")
-    if S_ISREG(status.st_mode) and status.st_size > limit_bytes:
-        raise OSError(f"The file has {status.st_size} bytes; max_body_bytes is {limit_bytes}.")
-    if not S_ISREG(status.st_mode):
-        raise OSError("This is not a file. Pipes and devices are not supported.")
-    return file.read_bytes()
+def _print_json(answers: Iterator[dict[str, Any]], model: str, resolution: int) -> bool:
+    """Print the answers as they come; returns whether one is an error."""
+    failed = False
+    head = json.dumps({"model": model, "resolution": resolution}, indent=2)
+    print(f'{head.removesuffix("}").rstrip()},\n  "results": [', end="")
+    for number, answer in enumerate(answers):
+        failed |= "error" in answer
+        text = indent(json.dumps(answer, indent=2), "    ")
+        print("," if number else "", text, sep="\n", end="", flush=True)
+    print("\n  ]\n}")
+    return failed
+
+
+def _print_tables(answers: Iterator[dict[str, Any]], model: str, resolution: int) -> bool:
+    """Print a table for every so many files; returns whether one of them has an error."""
+    from app.commands import console
+
+    failed, title = False, f"{model} at {resolution}"
+    while group := list(islice(answers, TABLE_FILES)):
+        failed |= any("error" in answer for answer in group)
+        console.show(_table(group, title))
+        title = ""
+    return failed
 
 
 def _table(answers: list[dict[str, Any]], title: str) -> "Table":
     from rich import box
     from rich.table import Table
 
-    table = Table(title=title, box=box.SIMPLE_HEAD)
+    table = Table(title=title or None, box=box.SIMPLE_HEAD)
     for heading in ("file", "label", "probability", "decode", "inference"):
         table.add_column(heading, no_wrap=True)
     for answer in answers:

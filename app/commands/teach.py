@@ -86,8 +86,8 @@ def _target(settings: Settings, name: str, *, replace: bool) -> Path:
 
 def _taught(folder: Path, name: str, base: str | None, settings: Settings) -> "Taught":
     """Teach on the named base; by default on both forms of the default model, and compare."""
-    from app.commands.local_model import local_store
     from app.images import pillow_settings
+    from app.inference.local_model import local_store
     from app.teaching.lesson import choose_form, teach, views_for
     from app.teaching.photos import PhotoReader, embed, labelled_photos
 

@@ -5,7 +5,8 @@ pixels of the square, RGB, and warnings, one a line, or the text of an error.
 """
 
 import struct
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple, Protocol
 
 from app.errors import (
     DamagedImage,
@@ -83,3 +84,10 @@ def pack_error(error: RequestError) -> bytes:
     """Return the answer for an image that cannot be decoded."""
     text = error.detail.encode()[:MAX_TEXT_BYTES]
     return ANSWER.pack(1 + ERRORS.index(type(error)), len(text)) + text
+
+
+class Helper(Protocol):
+    """Decodes files outside this process."""
+
+    def decode(self, data: bytes, job: Job, abandoned: Callable[[], bool]) -> bytes:
+        """As `app.images.helper_process.HelperProcess.decode`."""

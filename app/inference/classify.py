@@ -12,7 +12,7 @@ from app.card.card import PROBABILITIES
 from app.errors import RequestError
 from app.images.decode import decode_square
 from app.images.decode_memory import UNLIMITED, DecodeMemory
-from app.images.helper_process import HelperProcess
+from app.images.helper_protocol import Helper
 from app.images.limits import BeyondBounds, ImageLimits
 from app.inference.batching import Batcher
 from app.inference.helper_decode import Decoded, deferred, needs_model
@@ -49,7 +49,7 @@ class Classifier:
     batcher: Batcher | None = None
     timings: Timings | None = None
     memory: DecodeMemory = UNLIMITED
-    helper: HelperProcess | None = None
+    helper: Helper | None = None
     take_all_cores: Callable[[], bool] = bool  # False
 
     def classify(

@@ -11,8 +11,7 @@ import numpy as np
 from app.arrays import Uint8Array
 from app.errors import ModelFileError, StoreUnusable
 from app.images.crop import CropRule
-from app.images.helper_process import HelperProcess
-from app.images.helper_protocol import Job, unpack_warnings
+from app.images.helper_protocol import Helper, Job, unpack_warnings
 from app.inference.helper_queue import Deferred
 from app.model.model import Model
 
@@ -28,14 +27,14 @@ class Decoded(NamedTuple):
 
 
 def deferred(
-    helper: HelperProcess, data: bytes, resolution: int, rule: CropRule, *, reduced_decode: bool
+    helper: Helper, data: bytes, resolution: int, rule: CropRule, *, reduced_decode: bool
 ) -> Deferred:
     """What the job of an image raises that its worker must not decode."""
     job = Job(resolution, rule.resize, rule.crop_fraction, rule.interpolation, reduced_decode)
     return Deferred(partial(_decode, helper, data, job))
 
 
-def _decode(helper: HelperProcess, data: bytes, job: Job, abandoned: Callable[[], bool]) -> Decoded:
+def _decode(helper: Helper, data: bytes, job: Job, abandoned: Callable[[], bool]) -> Decoded:
     started = time.perf_counter()
     answer = helper.decode(data, job, abandoned)
     helper_ms = (time.perf_counter() - started) * 1000

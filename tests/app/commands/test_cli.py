@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from app.commands.cli import cli
+from app.commands.predict import TABLE_FILES
 from models.export.export import export, untrained
 from tests.app.cli_runner import finished, refused, run
 from tests.app.model.stored_forms import FLOAT, INT8, put_float, put_int8
@@ -111,6 +112,31 @@ def test_explanations_become_pictures(capsys: Capture, photo: str, tmp_path: Pat
     assert "--explain" in outcome.err
 
 
+def test_many_files_are_classified_at_once_and_answered_in_order(
+    capsys: Capture, photo: str, tmp_path: Path
+) -> None:
+    folder = tmp_path / "many"
+    folder.mkdir()
+    for number in range(TABLE_FILES + 3):
+        os.link(photo, folder / f"{number:02}.jpg")
+    (folder / "07.jpg").unlink()
+    (folder / "07.jpg").write_text("no image")
+    outcome = run(capsys, "predict", str(folder), "--workers", "3", "--json")
+    assert outcome.status == 1
+    found = json.loads(outcome.out)
+    assert (found["model"], found["resolution"]) == (SMALL_V1, 128)
+    names = [Path(result["file"]).name for result in found["results"]]
+    assert names == [f"{number:02}.jpg" for number in range(TABLE_FILES + 3)]
+    assert [name for name, one in zip(names, found["results"], strict=True) if "error" in one] == [
+        "07.jpg"
+    ]
+    tables = run(capsys, "predict", str(folder), "--top-k", "1")
+    assert tables.out.count(f"{SMALL_V1} at 128") == 1
+    assert tables.out.count("probability") == 2
+    assert [name for name in names if name not in tables.out] == []
+    assert "'--workers'" in run(capsys, "predict", photo, "--workers", "0").err
+
+
 def test_a_file_that_fails_does_not_keep_the_others_from_their_answer(
     capsys: Capture, photo: str, tmp_path: Path
 ) -> None:
@@ -183,7 +209,7 @@ def test_without_a_named_default_the_better_form_answers_as_in_a_service(
     obstacle: str | None,
     answers: str,
 ) -> None:
-    monkeypatch.setattr("app.commands.local_model.int8_obstacle", lambda: obstacle)
+    monkeypatch.setattr("app.inference.local_model.int8_obstacle", lambda: obstacle)
     monkeypatch.delenv("GATEWAY_DEFAULT_MODEL")
     put_int8(tmp_path)
     put_float(tmp_path)
