@@ -21,6 +21,7 @@ from tests.app import cli_runner
 from tests.app.sample_images import chelsea, encode, noise
 from tests.conftest import REAL_MODEL, ROOT, SMALL_V1, SMALL_V2
 from tests.processes import COMMAND
+from tests.test_notebook import NOTEBOOK
 
 FOLDER = ROOT / "examples"
 LABEL = r"\S.*"
@@ -73,7 +74,7 @@ def run(client: httpx.Client, photos: Path, script: str, *arguments: str) -> str
 
 def test_every_script_is_run_here() -> None:
     found = {path.name for path in FOLDER.iterdir() if path.is_file()}
-    assert SCRIPTS.keys() == found - {NEEDS_TORCH}
+    assert SCRIPTS.keys() == found - {NEEDS_TORCH, NOTEBOOK.name}
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
