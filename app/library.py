@@ -33,7 +33,8 @@ from app.inference.local_session import (
     UnreadableImage,
 )
 from app.inference.results import ClassScore, ImageResult
-from app.settings import Settings, load_settings
+from app.settings import Settings
+from app.settings_sources import load_settings
 from app.system.cores import usable_cores
 
 AHEAD = 4  # images for each worker that are read before the first answer is fetched

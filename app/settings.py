@@ -15,7 +15,6 @@ from pydantic import (
     FilePath,
     PrivateAttr,
     SecretStr,
-    ValidationError,
     field_validator,
     model_validator,
 )
@@ -28,9 +27,8 @@ from pydantic_settings import (
 )
 
 from app.budget import parse_budget
-from app.environment import CONFIG_VARIABLE, PREFIX, nearest, reject_unknown, variable
-from app.errors import SettingError
-from app.settings_file import SettingsFile, read_tables
+from app.environment import CONFIG_VARIABLE, PREFIX
+from app.settings_file import SettingsFile
 from app.system.data_folder import default_store
 from app.system.service_links import without_service_links
 
@@ -372,35 +370,3 @@ class Settings(BaseSettings):
 
 
 SECRET = ("api_keys", "admin_key")
-
-
-def load_settings(given: Mapping[str, Any] | None = None) -> Settings:
-    """Combine the command line, the environment and the TOML file.
-
-    Raises:
-        SettingError: something is unknown or out of range; the text names each.
-    """
-    reject_unknown(os.environ, Settings.model_fields)
-    config = os.environ.get(CONFIG_VARIABLE)
-    if config and not Path(config).is_file():
-        raise SettingError(f"{CONFIG_VARIABLE} names {config}, which is not a file.")
-    try:
-        settings = Settings(**(given or {}))
-        return settings.with_tables(read_tables(Path(config))) if config else settings
-    except ValidationError as error:
-        faults = error.errors(include_url=False, include_context=False)
-        raise SettingError("; ".join(_describe(dict(fault)) for fault in faults)) from error
-    except (OSError, ValueError) as error:  # the file cannot be read, or is not TOML
-        raise SettingError(f"{config}: {error}") from error
-
-
-def _describe(fault: Mapping[str, Any]) -> str:
-    """Name the setting, its variable, its value unless that is secret, and the error."""
-    if not fault["loc"]:
-        return str(fault["msg"]).removeprefix("Value error, ")
-    name = str(fault["loc"][0])
-    if fault["type"] == "extra_forbidden":
-        known = {field: field for field in Settings.model_fields}
-        return f"Unknown setting {name}. {nearest(name.lower(), known)}"
-    value = "" if name in SECRET else f" is {str(fault['input'])!r}"
-    return f"{name} ({variable(name)}){value}: {str(fault['msg']).removeprefix('Value error, ')}"

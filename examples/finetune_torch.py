@@ -26,7 +26,7 @@ from app.card.card import Preprocessing
 from app.errors import RequestError
 from app.images import pillow_settings
 from app.model.model import Model, load_model
-from app.settings import load_settings
+from app.settings_sources import load_settings
 from app.teaching.classifier import Lessons, fit_all
 from app.teaching.confidence import best_temperature
 from app.teaching.folds import assign_folds

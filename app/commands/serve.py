@@ -17,7 +17,7 @@ INSTALL = {"models": "pip install '.[build]'", "classify": "pip install ./client
 def serve(config: str, given: Mapping[str, Any]) -> None:
     """Load the models and answer HTTP requests, with these settings and a file of others."""
     from app.environment import CONFIG_VARIABLE
-    from app.settings import load_settings
+    from app.settings_sources import load_settings
     from app.system import memory
 
     memory.pause_garbage_collection()

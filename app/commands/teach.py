@@ -11,7 +11,8 @@ import typer
 
 from app.card.card import NAME
 from app.errors import SettingError
-from app.settings import Settings, load_settings
+from app.settings import Settings
+from app.settings_sources import load_settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable

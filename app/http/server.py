@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 import signal
 import socket
 from functools import partial
@@ -153,13 +154,21 @@ def serve(settings: Settings, gateway: Gateway) -> None:
     try:
         config.load()
     except OSError as error:  # ssl.SSLError is one
-        raise SettingError(
-            f"Cannot use tls_cert {settings.tls_cert} and tls_key {settings.tls_key}: "
-            f"{error.strerror or error}"
-        ) from error
+        raise tls_error(settings, error) from error
     listening = bind(config)
     check_grpc(settings)
     Server(config, gateway).run(sockets=[listening])
+
+
+def tls_error(settings: Settings, error: OSError) -> SettingError:
+    """What to say of a certificate and key that cannot be used."""
+    reason = error.strerror or error
+    hint = ""
+    if isinstance(error, PermissionError):
+        hint = f". User {os.getuid()}, as whom the service runs, must be able to read both files"
+    return SettingError(
+        f"Cannot use tls_cert {settings.tls_cert} and tls_key {settings.tls_key}: {reason}{hint}"
+    )
 
 
 def check_grpc(settings: Settings) -> None:

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from app.card.card import Measurement
 from app.images.limits import ImageLimits
-from app.settings import load_settings
+from app.settings_sources import load_settings
 from app.system.atomic_file import os_errors_with_path
 from models.commands import terminal
 from models.commands.named_model import model_in_store

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from app.commands import console
 from app.images.limits import ImageLimits
-from app.settings import load_settings
+from app.settings_sources import load_settings
 from models.commands import terminal
 from models.commands.dialogue import tell_missing, trial_rows, trial_table
 from models.commands.tables import plain_table

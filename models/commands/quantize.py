@@ -9,7 +9,7 @@ from rich.text import Text
 
 from app.errors import CardError
 from app.images.limits import ImageLimits
-from app.settings import load_settings
+from app.settings_sources import load_settings
 from models.commands import terminal
 from models.commands.named_model import model_in_store
 from models.commands.tables import megabytes, plain_table

@@ -20,7 +20,7 @@ from rich.progress import (
 
 from app.commands import console
 from app.errors import GatewayError
-from app.settings import load_settings
+from app.settings_sources import load_settings
 from models.progress import Progress as ProgressCallback
 
 StoreOption = Annotated[

@@ -16,7 +16,8 @@ from pydantic import ValidationError
 from app.environment import CONFIG_VARIABLE, PREFIX, variable
 from app.errors import SettingError
 from app.images.limits import ImageLimits
-from app.settings import SECRET, Settings, load_settings
+from app.settings import SECRET, Settings
+from app.settings_sources import load_settings
 from app.shown_settings import public_settings, settings_table
 from tests.app.cli_runner import run
 from tests.conftest import ROOT
@@ -218,6 +219,14 @@ def test_a_dotenv_file_of_the_current_folder_is_not_read(
     (tmp_path / ".env").write_text("GATEWAY_PORT=1\n")
     monkeypatch.chdir(tmp_path)
     assert load_settings().port == 8000
+
+
+def test_a_file_of_a_setting_that_cannot_be_read_is_named() -> None:
+    name = "n" * 300 + ".pem"  # longer than any file system allows
+    with pytest.raises(SettingError) as fault:
+        load_settings({"tls_cert": name})
+    assert name in str(fault.value)
+    assert "None" not in str(fault.value)
 
 
 def test_nothing_is_read_at_import() -> None:

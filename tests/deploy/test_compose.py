@@ -13,7 +13,7 @@ import pytest
 from app.environment import variable
 from app.errors import Forbidden, Unauthorized
 from app.service.auth import read_keys
-from app.settings import load_settings
+from app.settings_sources import load_settings
 from tests.conftest import ROOT
 from tests.deploy import compose_file
 

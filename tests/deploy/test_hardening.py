@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pytest
 
 from app.environment import variable
-from app.settings import load_settings
+from app.settings_sources import load_settings
 from tests.conftest import ROOT
 from tests.deploy import compose_file
 

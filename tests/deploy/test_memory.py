@@ -17,7 +17,8 @@ import pytest
 from PIL import Image
 
 from app.environment import variable
-from app.settings import Settings, load_settings
+from app.settings import Settings
+from app.settings_sources import load_settings
 from tests.app.sample_images import encode
 from tests.conftest import ROOT
 from tests.deploy import compose_file

@@ -1,12 +1,17 @@
 """Listening, and what to say where that is not possible; the rest needs a process of its own."""
 
+import errno
+import os
 import socket
+import ssl
+from pathlib import Path
 
 import pytest
 import uvicorn
 
 from app.errors import SettingError
-from app.http.server import address, bind, warn_if_reachable
+from app.http.server import address, bind, tls_error, warn_if_reachable
+from app.settings import Settings
 
 
 def config(host: str, port: int = 0) -> uvicorn.Config:
@@ -65,3 +70,18 @@ def test_an_address_that_others_reach_is_warned_of(
 ) -> None:
     warn_if_reachable(url)
     assert [url in record.getMessage() for record in caplog.records] == [True] * reachable
+
+
+def test_who_must_be_able_to_read_a_certificate_is_said(tmp_path: Path) -> None:
+    cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    for path in (cert, key):
+        path.touch()
+    settings = Settings(tls_cert=cert, tls_key=key)
+    said = str(tls_error(settings, PermissionError(errno.EACCES, "Permission denied")))
+    assert said.startswith(
+        f"Cannot use tls_cert {cert} and tls_key {key}: Permission denied. User "
+    )
+    assert f" {os.getuid()}, " in said
+    other = str(tls_error(settings, ssl.SSLError(1, "key values mismatch")))
+    assert other.endswith(": key values mismatch")
+    assert "User" not in other

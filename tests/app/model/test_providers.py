@@ -11,7 +11,8 @@ from app.model import runtime
 from app.model.model import load_model
 from app.model.providers import Providers, choose, for_runtime, short_names
 from app.service.gateway import open_gateway
-from app.settings import Provider, Settings, load_settings
+from app.settings import Provider, Settings
+from app.settings_sources import load_settings
 from tests.conftest import SMALL_V1
 from tests.serving import served
 

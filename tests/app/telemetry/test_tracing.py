@@ -180,7 +180,7 @@ def test_off_the_sdk_is_not_even_loaded(store: Path) -> None:
     code = (
         "import sys; from app.service.gateway import open_gateway;"
         "from app.http.application import Application;"
-        "from app.settings import load_settings; settings = load_settings();"
+        "from app.settings_sources import load_settings; settings = load_settings();"
         "Application(settings, open_gateway(settings));"
         "import app.http.server, app.http.fast_predict;"
         "sys.exit('opentelemetry.sdk' in sys.modules)"
