@@ -26,6 +26,7 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from app.aliases import parse_aliases
 from app.budget import parse_budget
 from app.environment import CONFIG_VARIABLE, PREFIX
 from app.settings_file import SettingsFile
@@ -80,6 +81,11 @@ class Settings(BaseSettings):
         description="Model for requests that name none; if it is not loaded, the first one. "
         "`auto` chooses a model for each request. Empty means the better form for this CPU, float "
         "or INT8, of `mobilenet_v2_1.0_224` or else of the first model.",
+    )
+    aliases: str = Field(
+        "",
+        description="Other names of models, such as `gate=mobilenet_v2_1.0_224,camera`; without "
+        "`=`, of the default model.",
     )
     both_forms: bool = Field(
         False,
@@ -306,6 +312,13 @@ class Settings(BaseSettings):
         """Reject sides that no model supports and that would be ignored silently."""
         if wrong := [side for side in value if side < 32 or side % 32]:
             raise ValueError(f"{wrong[0]} is not a positive multiple of 32")
+        return value
+
+    @field_validator("aliases")
+    @classmethod
+    def check_aliases(cls, value: str) -> str:
+        """Reject text that is no list of aliases."""
+        parse_aliases(value)
         return value
 
     @field_validator("auto_budget")

@@ -38,6 +38,7 @@ class Store:
                 files have the same model name, or a selected model is missing.
         """
         self._folder = StoreFolder(selection, load)
+        self._aliases = selection.aliases
         self.broken: dict[str, str] = {}
         entries = self._folder.load_all(self.broken)
         self._served = Served(entries, self._folder.choose_default(entries))
@@ -64,7 +65,7 @@ class Store:
         return len(self._entries)
 
     def get(self, name: str | None = None) -> Model:
-        """The model of that name, or the default.
+        """The model of that name or alias, or the default.
 
         Raises:
             UnknownModel: no loaded model has that name.
@@ -73,7 +74,10 @@ class Store:
         try:
             return served.entries[served.default.name if name is None else name].model
         except KeyError:
-            raise unknown_model(name or "", served.entries) from None
+            target = self._aliases.get(name or "", name) or served.default.name
+            if name and target in served.entries:
+                return served.entries[target].model
+            raise unknown_model(name or "", (*served.entries, *self._aliases)) from None
 
     def holds(self, model: Model) -> bool:
         """Whether this very object is served, not a newer model of the same name."""

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
 
@@ -52,6 +52,7 @@ class Selection:
     both_forms: bool = False
     int8_obstacle: str | None = None
     heads: Path | None = None
+    aliases: Mapping[str, str] = field(default_factory=dict)  # the default model's have ""
 
 
 class StoreFolder:

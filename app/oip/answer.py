@@ -28,14 +28,21 @@ class InferAnswer:
 
 
 def to_answer(
-    request: InferRequest, plan: Plan, model: Model, rows: Sequence[Sequence[Float32Array]]
+    name: str,
+    request: InferRequest,
+    plan: Plan,
+    model: Model,
+    rows: Sequence[Sequence[Float32Array]],
 ) -> InferAnswer:
-    """Stack the rows of all images; a row has one array per output of `plan.names`."""
+    """Stack the rows of all images; a row has one array per output of `plan.names`.
+
+    `name` is the model's as the client gave it, which may be an alias.
+    """
     tensors = {
         name: np.stack([row[index] for row in rows]) for index, name in enumerate(plan.names)
     }
     outputs = [to_tensor(output, tensors[output.name], model) for output in plan.outputs]
-    return InferAnswer(model.name, outputs, request.id)
+    return InferAnswer(name, outputs, request.id)
 
 
 def to_tensor(output: OutputPlan, values: Float32Array, model: Model) -> OutputTensor:

@@ -156,7 +156,7 @@ class InferenceService:
 
     async def _model_metadata(self, request: pb.ModelMetadataRequest, _: Headers) -> Message:
         model = find_model(self.gateway, request.name, request.version)
-        return ParseDict(metadata.model_metadata(model), pb.ModelMetadataResponse())
+        return ParseDict(metadata.model_metadata(request.name, model), pb.ModelMetadataResponse())
 
     async def _model_config(self, request: pb.ModelConfigRequest, _: Headers) -> Message:
         model = find_model(self.gateway, request.name, request.version)

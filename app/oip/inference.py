@@ -29,7 +29,7 @@ from app.wire import Headers
 
 
 def find_model(gateway: Gateway, name: str, version: str = "") -> Model:
-    """The loaded model of that name; its only version is "1".
+    """The loaded model of that name or alias; its only version is "1".
 
     Raises:
         UnknownModel: no loaded model has this name and version.
@@ -43,17 +43,18 @@ def find_model(gateway: Gateway, name: str, version: str = "") -> Model:
 class Inference(AdmittedRequest):
     """One inference. In order: `admit`, `choose`, `queue`, `conclude`, `close`."""
 
-    __slots__ = ("_plan", "_request", "model", "waits_until")
+    __slots__ = ("_plan", "_request", "model", "name", "waits_until")
 
     def __init__(self, gateway: Gateway, record: Record) -> None:
         super().__init__(gateway, record)
         self.model: Model
+        self.name: str  # of the model, as the client gave it
         self._request: InferRequest
         self._plan: Plan
         self.waits_until = ""  # if its body waits for a turn, not for the client
 
     def choose(self, name: str, version: str) -> None:
-        self.model = find_model(self.gateway, name, version)
+        self.model, self.name = find_model(self.gateway, name, version), name
         self.record.model = self.model.name
 
     def too_late(self) -> SlowBody | DeadlineExceeded:
@@ -94,7 +95,8 @@ class Inference(AdmittedRequest):
         self.record.results = [
             ImageRecord(run.queue_ms, run.decode_ms, run.inference_ms) for run in runs
         ]
-        answer = to_answer(self._request, self._plan, self.model, [run.outputs for run in runs])
+        outputs = [run.outputs for run in runs]
+        answer = to_answer(self.name, self._request, self._plan, self.model, outputs)
         texts = [(index, text) for index, run in enumerate(runs) for text in run.warnings]
         warnings = " ".join(f"image {index} of {len(runs)}: {text}" for index, text in texts)
         return replace(answer, warnings=warnings)
@@ -145,7 +147,7 @@ class HttpInference(Inference):
         return delay_s
 
     def start(self) -> Ticket[ImageRun]:
-        return self.queue(rest_codec.read_request(self.body(), self._json_bytes, self.model.name))
+        return self.queue(rest_codec.read_request(self.body(), self._json_bytes, self.name))
 
     def answer(self, outcomes: Sequence[ImageRun | Exception]) -> Response:
         content, headers = rest_codec.write_answer(self.conclude(outcomes))

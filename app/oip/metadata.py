@@ -28,15 +28,18 @@ def server_metadata() -> dict[str, Any]:
     return {"name": "mobilenet-gateway", "version": __version__, "extensions": extensions}
 
 
-def model_metadata(model: Model) -> dict[str, Any]:
-    """The tensors of a model. The input may also be BYTES, which the protocol cannot express."""
+def model_metadata(name: str, model: Model) -> dict[str, Any]:
+    """The tensors of a model under this name, which may be an alias.
+
+    The input may also be BYTES, which the protocol cannot express.
+    """
     pixels = {"name": INPUT, "datatype": "UINT8", "shape": [ANY_SIZE, ANY_SIZE, ANY_SIZE, 3]}
     outputs = [
         {"name": name, "datatype": "FP32", "shape": [ANY_SIZE, width]}
         for name, width in model.outputs.items()
     ]
     return {
-        "name": model.name,
+        "name": name,
         "versions": [VERSION],
         "platform": PLATFORM,
         "inputs": [pixels],

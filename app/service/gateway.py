@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
+from app.aliases import check_aliases, parse_aliases
 from app.auto.chooser import Chooser
 from app.budget import parse_budget
 from app.errors import SettingError
@@ -127,12 +128,14 @@ def open_gateway(settings: Settings) -> Gateway:
         both_forms=settings.both_forms,
         int8_obstacle=providers.int8_obstacle() or int8_obstacle(),
         heads=settings.heads,
+        aliases=parse_aliases(settings.aliases),
     )
     graphs = GraphCache(settings.store) if settings.cache else None
     load = partial(
         load_model, memory_arena=settings.memory_arena, graphs=graphs, providers=providers
     )
     store = ReloadableStore(selection, load)
+    check_aliases(selection.aliases, [model.name for model in store], reserved=[AUTO])
     cores = usable_cores()
     limits = ImageLimits.from_settings(settings)
     helper = HelperProcess(

@@ -28,6 +28,7 @@ OTHERS = {
     "otlp_endpoint": "http://collector:4318",
     "grpc_port": "8001",
     "providers": "cpu",
+    "aliases": "gate=m,camera",
     "auto_budget": "max_latency_ms=30",
     "auto_resolutions": "160,192",
 }

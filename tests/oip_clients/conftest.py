@@ -14,6 +14,7 @@ from tests.exports import export_random
 from tests.processes import running, until
 
 ADMIN_KEY = "the-admin"
+ALIAS = "isvc"  # KServe's client asks for the name of its InferenceService
 BATCH = 100
 GRPC = re.compile(r"gRPC on 127\.0\.0\.1:(\d+)")
 
@@ -41,6 +42,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     settings: dict[str, object] = {
         "models": SMALL_V1,
         "default_model": SMALL_V1,
+        "aliases": ALIAS,
         "grpc_port": 0,
         "admin_key": ADMIN_KEY,
         "max_images": BATCH,

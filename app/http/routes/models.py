@@ -129,7 +129,7 @@ async def model(name: str, gateway: Current, _: NoParameters) -> ModelDetail:
     rows = [
         variant_row(variant, gateway.timings.observed(variant))
         for variant in gateway.chooser.variants
-        if variant.model == name
+        if variant.model == loaded.name
     ]
     return ModelDetail(
         state=loaded.state,

@@ -106,18 +106,18 @@ async def all_stats(gateway: Current) -> Response:
 
 
 @model_router.get("", response_model=schemas.ModelMetadata)
-async def model(model: NamedModel) -> Response:
+async def model(name: str, model: NamedModel) -> Response:
     """The tensors of a model."""
-    return JSONResponse(metadata.model_metadata(model))
+    return JSONResponse(metadata.model_metadata(name, model))
 
 
 @model_router.get(
     "/ready", response_model=schemas.ModelReady, responses=errors_with_key(StoreUnusable)
 )
-async def model_ready(model: NamedModel) -> Response:
+async def model_ready(name: str, model: NamedModel) -> Response:
     """The model is loaded, now if not before. A 404 means that the store does not serve it."""
     await repository.make_ready(model)
-    return JSONResponse({"name": model.name, "ready": True})
+    return JSONResponse({"name": name, "ready": True})
 
 
 @model_router.get("/config", response_model=schemas.ModelConfig)
