@@ -17,6 +17,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from app.settings import Settings
+from models.zoo.zoo import find
 from tests.exports import export_random
 from tests.serving import served
 
@@ -24,6 +25,16 @@ ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared"
 SMALL_V1, SMALL_V2 = "mobilenet_v1_0.25_128", "mobilenet_v2_0.35_96"
 REAL_MODEL = "mobilenet_v2_1.0_224"
+# What the publishers' pinned TFLite files hold.
+PUBLISHED = (
+    "mobilenet_v2_1.0_224_int8",
+    "mobilenet_v1_1.0_224_int8",
+    "mobilenet_v1_0.75_192_int8",
+    "mobilenet_v1_0.5_160_int8",
+    "mobilenet_v1_0.25_128_int8",
+    "mobilenet_v1_0.25_128",
+    "mobilenet_v1_0.25_224",
+)
 
 # A change must not fail for what another run draws, or for how long a draw takes: each run of the
 # gate draws the same. `--hypothesis-profile=search` draws others, and more, as `make fuzz` does.
@@ -54,22 +65,35 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
             sys.settrace(here)
 
 
-def shared_folder(name: str) -> Path:
-    """Return a folder of real material that lies beside the checkout, or skip the test."""
+@pytest.fixture(scope="session")
+def published_weights() -> Path:
+    """A folder with the files of `PUBLISHED`, beside the checkout or where `pull` puts them."""
+    files = {file for name in PUBLISHED for file in find(name).files}
+    for folder in (SHARED / "weights", ROOT / "models" / "weights"):
+        if all((folder / file).is_file() for file in files):
+            return folder
+    command = f"mobilenet-gateway models pull --store build/store {' '.join(PUBLISHED)}"
+    pytest.skip(f"needs the publishers' files: run `{command}`")
+
+
+def unpublished_photos(name: str) -> Path:
+    """A folder of photos beside the checkout, whose right answers the tests know."""
     folder = SHARED / name
     if not folder.is_dir():
-        pytest.skip(f"needs real {name} in {folder}, which is not on this machine")
+        pytest.skip(f"needs the maintainers' {folder}, which has no download: see CONTRIBUTING.md")
     return folder
 
 
 @pytest.fixture(scope="session")
-def shared_weights() -> Path:
-    return shared_folder("weights")
+def known_photos() -> Path:
+    """Photos of ImageNet's classes."""
+    return unpublished_photos("photos")
 
 
 @pytest.fixture(scope="session")
-def shared_photos() -> Path:
-    return shared_folder("photos")
+def waste_photos() -> Path:
+    """Photos of waste in six classes, a part of TrashNet."""
+    return unpublished_photos("teach/trash")
 
 
 @pytest.fixture(scope="session")

@@ -61,8 +61,9 @@ def test_a_port_that_is_taken_ends_the_start_with_a_reason(store: Path) -> None:
     assert "Traceback" not in outcome.err
 
 
-def test_curl_gets_the_cat_as_the_readme_says(real_store: Path, shared_photos: Path) -> None:
-    photo = shared_photos / "cat.bmp"
+def test_curl_gets_the_cat_as_the_readme_says(real_store: Path, tmp_path: Path) -> None:
+    photo = tmp_path / "cat.bmp"
+    photo.write_bytes(encode(chelsea(), "BMP"))
     with started("--store", str(real_store)) as (_, address):
         command = ["curl", "--silent", "--data-binary", f"@{photo}"]
         header = ["--header", "Content-Type: image/bmp"]

@@ -1,6 +1,6 @@
 """Files that were answered wrongly once, as a table: before, and what is right.
 
-The files are in ../shared/cases/images. `before` documents the fault and is not tested. The right
+The files are in image_cases/. `before` documents the fault and is not tested. The right
 answer is the pixels of another file, two grey levels, or an error.
 """
 
@@ -16,8 +16,8 @@ from app.errors import DamagedImage, RequestError, UnsupportedFormat
 from app.images.decode import decode_square, load_image
 from app.images.limits import ImageLimits
 from app.images.plugins import heif
-from tests.conftest import shared_folder
 
+FILES = Path(__file__).with_name("image_cases")
 RULE = Preprocessing(resize="shortest_edge", crop_fraction=0.875, interpolation="bilinear")
 LIMITS = ImageLimits()
 
@@ -54,22 +54,17 @@ CASES = [
 ]
 
 
-@pytest.fixture(scope="module")
-def cases() -> Path:
-    return shared_folder("cases/images")
-
-
 def load(path: Path) -> NDArray[np.uint8]:
     return load_image(path.read_bytes(), 224, RULE, LIMITS)
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.file)
-def test_the_answer_is_the_right_one(case: Case, cases: Path) -> None:
+def test_the_answer_is_the_right_one(case: Case) -> None:
     if case.file.endswith(".heic") and not heif.heic_is_installed():
-        pytest.skip("the extra heif is not installed")
-    path = cases / case.file
+        pytest.skip("needs pi-heif, of the development requirements")
+    path = FILES / case.file
     if isinstance(case.after, str):
-        difference = load(path).astype(int) - load(cases / case.after)
+        difference = load(path).astype(int) - load(FILES / case.after)
         assert np.abs(difference).mean() <= case.tolerance
         return
     first, second = case.after
@@ -81,7 +76,7 @@ def test_the_answer_is_the_right_one(case: Case, cases: Path) -> None:
         load(path)
 
 
-def test_data_lost_inside_a_file_is_a_warning(cases: Path) -> None:
-    data = (cases / "lost_2000_bytes_mid.jpg").read_bytes()
+def test_data_lost_inside_a_file_is_a_warning() -> None:
+    data = (FILES / "lost_2000_bytes_mid.jpg").read_bytes()
     [warning] = decode_square(data, 224, RULE, LIMITS).warnings
     assert "ends before its last pixel" in warning

@@ -17,7 +17,7 @@ from models.export.export import export, untrained
 from tests.app.cli_runner import finished, refused, run
 from tests.app.model.stored_forms import FLOAT, INT8, put_float, put_int8
 from tests.app.sample_images import cat, chelsea, encode, noise
-from tests.conftest import ROOT, SMALL_V1, SMALL_V2, shared_folder
+from tests.conftest import ROOT, SMALL_V1, SMALL_V2
 from tests.exports import random_recipe
 
 Capture = pytest.CaptureFixture[str]
@@ -242,7 +242,7 @@ def test_what_a_service_leaves_to_its_helper_process_is_classified(
 
 
 def test_decoders_write_nothing_to_the_terminal(store: Path) -> None:
-    noisy = shared_folder("cases/images") / "tiff_tags_flood_log.tif"
+    noisy = ROOT / "tests/robustness/image_cases/tiff_tags_flood_log.tif"
     command = [sys.executable, "-c", "from app.commands.main import main; main()", "predict"]
     done = subprocess.run(
         [*command, str(noisy), "--store", str(store)],

@@ -249,9 +249,9 @@ def test_an_example_of_a_problem_is_what_the_service_says(
 
 
 def test_the_example_of_an_answer_is_what_the_service_says(
-    real_client: httpx.Client, shared_photos: Path
+    real_client: httpx.Client, known_photos: Path
 ) -> None:
-    cat = (shared_photos / "cat.bmp").read_bytes()
+    cat = (known_photos / "cat.bmp").read_bytes()
     answer = real_client.post("/predict", files=[("image", cat), ("image", b"text")]).json()
     for result, example in zip(answer["results"], examples.ANSWER["results"], strict=True):
         assert result.keys() == example.keys()
@@ -313,13 +313,13 @@ def test_the_examples_of_the_protocol_are_what_the_service_says(
 
 
 def test_the_example_of_an_inference_is_answered_as_it_is_described(
-    real_client: httpx.Client, shared_photos: Path
+    real_client: httpx.Client, known_photos: Path
 ) -> None:
     path = f"/v2/models/{examples.MODEL}/infer"
     asked = copy.deepcopy(oip_examples.INFERENCE_REQUEST)
     answer = real_client.post(path, json=asked).json()
     assert agrees(answer, oip_schemas.InferenceResponse)
-    asked["inputs"][0]["data"] = [as_base64((shared_photos / "cat.bmp").read_bytes())]
+    asked["inputs"][0]["data"] = [as_base64((known_photos / "cat.bmp").read_bytes())]
     answer = real_client.post(path, json=asked).json()
     texts = oip_examples.INFERENCE_RESPONSE["outputs"][0]["data"]
     for found, shown in zip(answer["outputs"][0].pop("data"), texts, strict=True):

@@ -253,9 +253,9 @@ def test_reduced_decoding_begins_where_nothing_has_to_be_enlarged() -> None:
 
 @pytest.mark.parametrize("name", ["cat_720p.jpg", "cat_1080p.jpg", "parrot.jpg", "hot_dog.jpg"])
 def test_reduced_decoding_of_a_photo_is_close_to_full_decoding(
-    name: str, shared_photos: Path
+    name: str, known_photos: Path
 ) -> None:
-    data = (shared_photos / name).read_bytes()
+    data = (known_photos / name).read_bytes()
     full = load_image(data, 224, TORCHVISION, LIMITS, reduced_decode=False)
     assert np.abs(load(data, 224).astype(int) - full).mean() < 2
 

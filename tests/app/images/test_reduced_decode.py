@@ -40,8 +40,8 @@ def photos(folder: Path) -> list[Image.Image]:
 
 
 @pytest.fixture(scope="module")
-def files(shared_photos: Path) -> list[bytes]:
-    return [view for photo in photos(shared_photos) for view in views(photo)]
+def files(known_photos: Path) -> list[bytes]:
+    return [view for photo in photos(known_photos) for view in views(photo)]
 
 
 @pytest.fixture(scope="module")

@@ -111,9 +111,9 @@ def test_a_file_without_a_card_has_none_to_show(capsys: Capture, tmp_path: Path)
 
 
 def test_a_model_is_pulled_from_a_local_folder_once(
-    capsys: Capture, shared_weights: Path, tmp_path: Path
+    capsys: Capture, published_weights: Path, tmp_path: Path
 ) -> None:
-    command = ("models", "pull", FLOAT_V1, "--offline", "--weights", str(shared_weights))
+    command = ("models", "pull", FLOAT_V1, "--offline", "--weights", str(published_weights))
     path = tmp_path / "models" / "store" / f"{FLOAT_V1}.onnx"
     first = run(capsys, *command)
     assert first.status == 0, first.err
@@ -127,9 +127,9 @@ def test_a_model_is_pulled_from_a_local_folder_once(
 
 
 def test_the_folder_of_weights_can_stand_in_the_environment(
-    capsys: Capture, shared_weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    capsys: Capture, published_weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("GATEWAY_WEIGHTS", str(shared_weights))
+    monkeypatch.setenv("GATEWAY_WEIGHTS", str(published_weights))
     new = tmp_path / "new" / "store"
     outcome = run(capsys, "models", "pull", FLOAT_V1, "--offline", "--store", str(new))
     assert outcome.status == 0, outcome.err
@@ -137,12 +137,12 @@ def test_the_folder_of_weights_can_stand_in_the_environment(
 
 
 def test_what_cannot_be_pulled_does_not_keep_the_others_from_it(
-    capsys: Capture, shared_weights: Path, tmp_path: Path
+    capsys: Capture, published_weights: Path, tmp_path: Path
 ) -> None:
     weights = tmp_path / "some"
     weights.mkdir()
     name = "mobilenet_v1_0.25_128.tflite"
-    (weights / name).symlink_to(shared_weights / name)
+    (weights / name).symlink_to(published_weights / name)
     outcome = run(capsys, "models", "pull", "--all", "--offline", "--weights", str(weights))
     assert outcome.status == 1
     assert "error: Some models could not be pulled:" in outcome.err
@@ -180,12 +180,12 @@ def test_a_pull_that_cannot_be_is_rejected_with_its_reason(
 
 
 def test_weights_of_another_model_are_rejected_and_the_rest_of_the_zoo_is_not(
-    capsys: Capture, shared_weights: Path, tmp_path: Path
+    capsys: Capture, published_weights: Path, tmp_path: Path
 ) -> None:
     weights = tmp_path / "ge wichte [ü]"
     weights.mkdir()
     wrong, login_page = "mobilenet_v1_0.5_160", "mobilenet_v1_0.25_160"
-    narrow = shared_weights / f"{FLOAT_V1}.tflite"
+    narrow = published_weights / f"{FLOAT_V1}.tflite"
     (weights / f"{wrong}.tflite").symlink_to(narrow)
     (weights / f"{FLOAT_V1}.tflite").symlink_to(narrow)
     (weights / f"{login_page}.tflite").write_text("<html>")
@@ -201,8 +201,8 @@ def test_weights_of_another_model_are_rejected_and_the_rest_of_the_zoo_is_not(
         assert f"{name}: {weights / name}.tflite cannot be made" in outcome.err
 
 
-def test_a_path_is_printed_unchanged(capsys: Capture, shared_weights: Path) -> None:
+def test_a_path_is_printed_unchanged(capsys: Capture, published_weights: Path) -> None:
     store = "st [bold] ö re"
-    command = ("models", "pull", FLOAT_V1, "--offline", "--weights", str(shared_weights))
+    command = ("models", "pull", FLOAT_V1, "--offline", "--weights", str(published_weights))
     for said in (f"{store}/{FLOAT_V1}.onnx (1.9 MB)", f"already in {store}"):
         assert run(capsys, *command, "--store", store).err == f"{FLOAT_V1}: {said}\n"

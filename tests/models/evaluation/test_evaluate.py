@@ -245,9 +245,9 @@ def test_a_preprocessing_that_there_is_not_is_rejected(text: str) -> None:
 
 
 def test_the_default_model_knows_the_labelled_photos(
-    capsys: Capture, real_store: Path, shared_photos: Path
+    capsys: Capture, real_store: Path, known_photos: Path
 ) -> None:
-    labelled = str(shared_photos / "labelled")
+    labelled = str(known_photos / "labelled")
     found = evaluated(capsys, real_store, REAL_MODEL, labelled, "--decode", "full,reduced")
     assert [one["top1"] > 85 for one in found] == [True, True]
     assert [one["top5"] for one in found] == [100, 100]

@@ -135,9 +135,9 @@ def test_the_size_of_a_file_is_known_within_1_percent(
 
 @pytest.mark.parametrize("entry", LOCAL, ids=lambda entry: entry.name)
 def test_a_real_checkpoint_exports_to_a_file_of_the_predicted_size(
-    entry: Entry, shared_weights: Path, tmp_path: Path
+    entry: Entry, published_weights: Path, tmp_path: Path
 ) -> None:
-    fetcher = Fetcher(tmp_path / "cache", (shared_weights,), offline=True)
+    fetcher = Fetcher(tmp_path / "cache", (published_weights,), offline=True)
     path = export_entry(entry, fetcher.locate, tmp_path)
     size = path.stat().st_size
     assert abs(predict_file_bytes(entry.recipe, entry.precision) - size) <= 0.01 * size

@@ -19,7 +19,6 @@ from models.export.graph import QuantizedWriter, build_graph
 from models.network.design import define
 from models.zoo.fetch import Fetcher
 from models.zoo.zoo import export_entry, find, with_exact_integers, zoo
-from tests.conftest import shared_folder
 from tests.models.checkpoints.keras.keras_files import write_named
 from tests.models.fidelity import keras_record, litert
 from tests.models.fidelity.inputs import Input, packaged_inputs, photo_inputs
@@ -42,8 +41,8 @@ INT8 = [
 
 
 @pytest.fixture(scope="module")
-def inputs_224(shared_photos: Path) -> list[Input]:
-    return [*packaged_inputs(), *photo_inputs(shared_photos)]
+def inputs_224(known_photos: Path) -> list[Input]:
+    return [*packaged_inputs(), *photo_inputs(known_photos)]
 
 
 def our_answers(name: str, weights: Path, store: Path, images: list[Input]) -> np.ndarray:
@@ -70,23 +69,23 @@ def photos_at(resolution: int, photos: Path) -> list[Input]:
 @pytest.mark.unmeasured
 @pytest.mark.parametrize("name", FLOAT)
 def test_a_float_model_agrees_with_litert(
-    name: str, shared_weights: Path, shared_photos: Path, tmp_path: Path
+    name: str, published_weights: Path, known_photos: Path, tmp_path: Path
 ) -> None:
-    images = photos_at(find(name).recipe.resolution, shared_photos)
+    images = photos_at(find(name).recipe.resolution, known_photos)
     assert len(images) >= 20
-    ours = our_answers(name, shared_weights, tmp_path, images)
-    assert np.abs(ours - litert_answers(name, shared_weights, images)).max() < FLOAT_TOLERANCE
+    ours = our_answers(name, published_weights, tmp_path, images)
+    assert np.abs(ours - litert_answers(name, published_weights, images)).max() < FLOAT_TOLERANCE
 
 
 @pytest.mark.parametrize("name", INT8)
 def test_exact_integers_agree_with_litert_and_have_the_same_first_class(
-    name: str, shared_weights: Path, shared_photos: Path, tmp_path: Path
+    name: str, published_weights: Path, known_photos: Path, tmp_path: Path
 ) -> None:
     entry = with_exact_integers(find(name))
-    images = photos_at(entry.recipe.resolution, shared_photos)
-    locate = Fetcher(tmp_path, (shared_weights,), offline=True).locate
+    images = photos_at(entry.recipe.resolution, known_photos)
+    locate = Fetcher(tmp_path, (published_weights,), offline=True).locate
     ours = probabilities(export_entry(entry, locate, tmp_path), images)
-    theirs = litert_answers(name, shared_weights, images)
+    theirs = litert_answers(name, published_weights, images)
     assert np.abs(ours - theirs).max() < INT8_TOLERANCE
     best = theirs.max(axis=1)
     # LiteRT rounds to 1/256, so its first class can be shared by two.
@@ -96,19 +95,18 @@ def test_exact_integers_agree_with_litert_and_have_the_same_first_class(
 @pytest.mark.unmeasured
 @pytest.mark.parametrize("name", ["mobilenet_v2_1.0_224_int8", "mobilenet_v1_0.5_160_int8"])
 def test_scales_for_each_channel_change_only_what_the_publishers_integers_are_unsure_of(
-    name: str, shared_weights: Path, tmp_path: Path
+    name: str, published_weights: Path, waste_photos: Path, tmp_path: Path
 ) -> None:
     """Photos of waste, of which ImageNet has few classes, so that many answers are near ties."""
-    photos = shared_folder("teach") / "trash"
     entry = find(name)
     rule, side = entry.recipe.preprocessing, entry.recipe.resolution
     images = [
         Input(path.name, load_image(path.read_bytes(), side, rule, ImageLimits()))
-        for path in sorted(photos.glob("*/*"))[::4]
+        for path in sorted(waste_photos.glob("*/*"))[::4]
     ]
     assert len(images) == 90
-    ours = our_answers(name, shared_weights, tmp_path, images)
-    theirs = litert_answers(name, shared_weights, images)
+    ours = our_answers(name, published_weights, tmp_path, images)
+    theirs = litert_answers(name, published_weights, images)
     same = ours.argmax(axis=1) == theirs.argmax(axis=1)
     sure = theirs.max(axis=1) >= 0.4
     assert sure.sum() >= 10

@@ -34,8 +34,8 @@ def test_torch_has_answered_to_twenty_inputs_that_every_machine_has() -> None:
         assert answer.probabilities.sum() + answer.rest == pytest.approx(1, abs=1e-6)
 
 
-def test_torch_has_answered_to_all_photos(shared_photos: Path) -> None:
-    assert len(recorded_answers(photo_inputs(shared_photos))) == 22
+def test_torch_has_answered_to_all_photos(known_photos: Path) -> None:
+    assert len(recorded_answers(photo_inputs(known_photos))) == 22
 
 
 def test_an_input_that_was_not_recorded_tells_how_to_record_it() -> None:

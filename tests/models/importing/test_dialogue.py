@@ -17,7 +17,6 @@ from models.importing.dialogue.missing import Missing, Question
 from models.importing.dialogue.options import Choices
 from models.importing.import_onnx import adopt
 from models.zoo.zoo import formats
-from tests.conftest import shared_folder
 from tests.models.importing.exported import TORCH, run, write_labels
 from tests.models.importing.finetuned import KERAS, save_torch, torchvision_tensors, unpack
 from tests.models.importing.finetuned import TORCH as TORCH_WEIGHTS
@@ -158,8 +157,8 @@ def names_of(path: Path, name: str) -> Path:
     return labels
 
 
-def test_a_published_file_is_asked_for_nothing(shared_weights: Path) -> None:
-    adoption = adopt_file(shared_weights / "mobilenet_v1_0.25_128.tflite", Choices(), "own")
+def test_a_published_file_is_asked_for_nothing(published_weights: Path) -> None:
+    adoption = adopt_file(published_weights / "mobilenet_v1_0.25_128.tflite", Choices(), "own")
     form = formats()["tflite_float"]
     known = {finding.what: finding.known_by for finding in adoption.findings}
     published = "published as mobilenet_v1_0.25_128"
@@ -235,16 +234,25 @@ def test_as_stored_is_for_quantised_inputs_only(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("file", "options"),
-    [
-        ("tflite/float.tflite", ["--labels", "--mean, --std"]),
-        ("tflite/int8.tflite", ["--labels"]),
-        ("tflite/uint8_calibrated_on_noise.tflite", ["--labels", "--mean, --std"]),
-        ("onnx/scales_itself.onnx", ["--labels"]),
-    ],
+    ("precision", "options"),
+    [("float32", ["--labels", "--mean, --std"]), ("int8", ["--labels"])],
 )
-def test_the_cases_ask_for_what_they_leave_open(file: str, options: list[str]) -> None:
-    assert list(asked(shared_folder("cases/models") / file)) == options
+def test_only_float_inputs_leave_their_scaling_open(
+    precision: str, options: list[str], tmp_path: Path
+) -> None:
+    path = tmp_path / "own.tflite"
+    path.write_bytes(encode("softmax", precision))
+    assert list(asked(path)) == options
+
+
+def test_a_graph_that_takes_bytes_scales_them_itself(tmp_path: Path) -> None:
+    builder = small([1, 3, 32, 32])
+    cast = helper.make_node("Cast", ["pixels"], ["x"], to=FLOAT)
+    builder.nodes.insert(0, cast)
+    model = builder.model("scores")
+    model.graph.input[0].name = "pixels"
+    model.graph.input[0].type.tensor_type.elem_type = onnx.TensorProto.UINT8
+    assert list(asked(saved(model, tmp_path))) == ["--labels"]
 
 
 # --- the order of the channels -----------------------------------------------------------------

@@ -128,11 +128,11 @@ def test_every_design_of_timm_is_recognised(
 
 @pytest.mark.parametrize("name", ["mobilenet_v1_0.25_128", "mobilenet_v1_0.25_128_int8"])
 def test_a_tflite_file_gives_the_zoos_own_model(
-    name: str, shared_weights: Path, tmp_path: Path
+    name: str, published_weights: Path, tmp_path: Path
 ) -> None:
     integers = name.endswith("int8")
     entry = with_exact_integers(find(name)) if integers else find(name)
-    locate = Fetcher(tmp_path, (shared_weights,), offline=True).locate
+    locate = Fetcher(tmp_path, (published_weights,), offline=True).locate
     [path] = locate(entry)
     like = {} if integers else {"like": "tflite"}
     said = {"labels": "imagenet", "background": True, "resolution": None, **like}

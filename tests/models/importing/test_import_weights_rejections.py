@@ -113,8 +113,8 @@ def test_what_cannot_be_meant_is_rejected(
         adopted(unpack(TORCH, tmp_path), **said)
 
 
-def test_a_quantised_file_scales_its_own_pixels(shared_weights: Path) -> None:
-    path = shared_weights / "mobilenet_v1_0.25_128_quant.tflite"
+def test_a_quantised_file_scales_its_own_pixels(published_weights: Path) -> None:
+    path = published_weights / "mobilenet_v1_0.25_128_quant.tflite"
     with pytest.raises(Refused, match=r"scales them itself\. Remove --mean"):
         adopted(path, labels="imagenet", mean=(0.5,), resolution=None)
     with pytest.raises(Refused, match="fixed at 128 pixels; resolution 96 is not possible"):

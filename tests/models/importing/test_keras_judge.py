@@ -23,8 +23,10 @@ FILES = sorted(
 )
 SCORES = "deep_head.keras"
 INSTALLED = find_spec("keras") is not None
-needs_keras = pytest.mark.skipif(not INSTALLED, reason="Keras is not installed")
-no_keras = pytest.mark.skipif(INSTALLED, reason="Keras is installed")
+needs_keras = pytest.mark.skipif(
+    not INSTALLED, reason="needs Keras: pip install keras tensorflow-cpu"
+)
+no_keras = pytest.mark.skipif(INSTALLED, reason="is about environments without Keras")
 
 
 def judged(path: Path, labels: Path) -> Finding:

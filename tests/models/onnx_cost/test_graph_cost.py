@@ -71,10 +71,12 @@ def test_both_walks_agree_on_our_exports_at_every_resolution(
 
 @pytest.mark.parametrize("name", INT8)
 def test_both_walks_agree_on_quantised_exports_at_every_resolution(
-    name: str, shared_weights: Path, tmp_path: Path
+    name: str, published_weights: Path, tmp_path: Path
 ) -> None:
     entry = find(name)
-    path = export_entry(entry, Fetcher(tmp_path, (shared_weights,), offline=True).locate, tmp_path)
+    path = export_entry(
+        entry, Fetcher(tmp_path, (published_weights,), offline=True).locate, tmp_path
+    )
     assert_agrees_at_every_resolution(path, entry)
 
 

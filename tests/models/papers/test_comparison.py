@@ -164,7 +164,7 @@ def test_the_plot_of_the_documentation_is_that_of_the_data() -> None:
 
 
 def test_a_plot_is_drawn_and_an_outdated_one_is_detected(tmp_path: Path, capsys: Capture) -> None:
-    pytest.importorskip("matplotlib")
+    pytest.importorskip("matplotlib", reason="needs matplotlib, of the extra `plot`")
     path = tmp_path / "folder" / "plot.svg"
     assert not is_current(path)
     assert run(capsys, "models", "cost", "--compare", "--plot", str(path)).status == 0

@@ -256,21 +256,23 @@ def as_first_view(model: Model, files: list[Path]) -> np.ndarray:
 
 @pytest.mark.unmeasured
 def test_the_default_model_keeps_its_answers_on_photos_it_was_not_calibrated_on(
-    capsys: Capture, real_store: Path, shared_photos: Path, tmp_path: Path
+    capsys: Capture, real_store: Path, known_photos: Path, tmp_path: Path
 ) -> None:
     """Calibrated on 8 photos and what scikit-image ships; compared on 11 others and their crops."""
-    skimage_data = pytest.importorskip("skimage.data")
+    skimage_data = pytest.importorskip(
+        "skimage.data", reason="needs scikit-image, of the extra `bench`"
+    )
     packaged = Path(skimage_data.__file__).parent
     store, calibration, held = tmp_path, tmp_path / "calibration", tmp_path / "held"
     calibration.mkdir()
     held.mkdir()
     (store / f"{REAL_MODEL}.onnx").symlink_to(real_store / f"{REAL_MODEL}.onnx")
-    labelled = photo_files(shared_photos / "labelled")
+    labelled = photo_files(known_photos / "labelled")
     shipped = ("astronaut.png", "coffee.png", "motorcycle_left.png", "rocket.jpg", "camera.png")
     for path in (*labelled[::2], *(packaged / name for name in shipped)):
         (calibration / path.name).symlink_to(path)
     others = ("parrot.jpg", "hot_dog.jpg", "grace_hopper.bmp")
-    held_out = [*labelled[1::2], *(shared_photos / name for name in others)]
+    held_out = [*labelled[1::2], *(known_photos / name for name in others)]
     for path in held_out:
         (held / path.name).symlink_to(path)
 

@@ -113,10 +113,12 @@ def test_a_file_that_is_no_recipe_is_rejected_by_its_name(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("name", LOCAL)
 def test_a_model_of_the_zoo_is_the_file_that_its_recipe_states(
-    name: str, shared_weights: Path, tmp_path: Path
+    name: str, published_weights: Path, tmp_path: Path
 ) -> None:
     entry = find(name)
-    path = export_entry(entry, Fetcher(tmp_path, (shared_weights,), offline=True).locate, tmp_path)
+    path = export_entry(
+        entry, Fetcher(tmp_path, (published_weights,), offline=True).locate, tmp_path
+    )
     assert entry.int8_recipe
     assert sha256(path.read_bytes()).hexdigest() == entry.int8_recipe.file_sha256
 

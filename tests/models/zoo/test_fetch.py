@@ -124,9 +124,9 @@ def test_a_file_without_an_address_says_so(offline: bool, cache: Path) -> None:
         Fetcher(cache, offline=offline).file(NAME, pinned())
 
 
-def test_all_files_of_an_entry_are_located_in_order(cache: Path, shared_weights: Path) -> None:
+def test_all_files_of_an_entry_are_located_in_order(cache: Path, published_weights: Path) -> None:
     entry = find("mobilenet_v1_1.0_224_int8")
-    paths = Fetcher(cache, (shared_weights,), offline=True).locate(entry)
+    paths = Fetcher(cache, (published_weights,), offline=True).locate(entry)
     assert [path.name for path in paths] == list(entry.files)
     assert len(paths) == 2
     for path, file in zip(paths, entry.files.values(), strict=True):

@@ -59,13 +59,13 @@ def expected(share: float, photos: int) -> float:
 
 @pytest.mark.parametrize("entry", AT_HAND, ids=lambda entry: entry.name)
 def test_a_model_is_right_on_as_many_photos_as_its_publisher_measured(
-    entry: Entry, shared_weights: Path, shared_photos: Path, tmp_path: Path
+    entry: Entry, published_weights: Path, known_photos: Path, tmp_path: Path
 ) -> None:
-    locate = Fetcher(tmp_path, (shared_weights,), offline=True).locate
-    check(load_model(export_entry(entry, locate, tmp_path)), entry, shared_photos)
+    locate = Fetcher(tmp_path, (published_weights,), offline=True).locate
+    check(load_model(export_entry(entry, locate, tmp_path)), entry, known_photos)
 
 
 def test_the_default_model_is_right_on_as_many_photos_as_its_publisher_measured(
-    real_store: Path, shared_photos: Path
+    real_store: Path, known_photos: Path
 ) -> None:
-    check(load_model(real_store / f"{DEFAULT_MODEL}.onnx"), find(DEFAULT_MODEL), shared_photos)
+    check(load_model(real_store / f"{DEFAULT_MODEL}.onnx"), find(DEFAULT_MODEL), known_photos)

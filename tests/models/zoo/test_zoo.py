@@ -155,12 +155,10 @@ def test_the_default_model_comes_from_a_package_first() -> None:
     ids=lambda entry: entry.name,
 )
 def test_the_files_beside_the_checkout_are_those_that_are_pinned(
-    entry: Entry, shared_weights: Path, tmp_path: Path
+    entry: Entry, published_weights: Path, tmp_path: Path
 ) -> None:
-    if missing := [name for name in entry.files if not (shared_weights / name).is_file()]:
-        pytest.skip(f"{shared_weights} has no {', '.join(missing)}")
     for path, file in zip(
-        Fetcher(tmp_path, (shared_weights,), offline=True).locate(entry),
+        Fetcher(tmp_path, (published_weights,), offline=True).locate(entry),
         entry.files.values(),
         strict=True,
     ):
@@ -246,20 +244,22 @@ def test_a_file_that_is_no_checkpoint_is_rejected(name: str, tmp_path: Path) -> 
     assert not (tmp_path / "store").exists()
 
 
-def test_exporting_an_entry_makes_it_current(shared_weights: Path, tmp_path: Path) -> None:
+def test_exporting_an_entry_makes_it_current(published_weights: Path, tmp_path: Path) -> None:
     entry = find("mobilenet_v1_0.25_128_int8")
     assert not is_current(entry, tmp_path)
-    path = export_entry(entry, Fetcher(tmp_path, (shared_weights,), offline=True).locate, tmp_path)
+    path = export_entry(
+        entry, Fetcher(tmp_path, (published_weights,), offline=True).locate, tmp_path
+    )
     assert path == tmp_path / f"{entry.name}.onnx"
     assert is_current(entry, tmp_path)
 
 
 def test_exact_integers_are_another_file_of_the_same_name(
-    shared_weights: Path, tmp_path: Path
+    published_weights: Path, tmp_path: Path
 ) -> None:
     entry = find("mobilenet_v1_0.25_128_int8")
     exact = with_exact_integers(entry)
-    locate = Fetcher(tmp_path, (shared_weights,), offline=True).locate
+    locate = Fetcher(tmp_path, (published_weights,), offline=True).locate
     path = export_entry(exact, locate, tmp_path)
     assert parse_card(read_metadata(path)[CARD_KEY]).precision_origin == "publisher_int8"
     assert (is_current(exact, tmp_path), is_current(entry, tmp_path)) == (True, False)
@@ -273,10 +273,12 @@ def test_a_model_without_integers_of_its_publisher_has_no_exact_form() -> None:
 
 
 def test_what_was_measured_of_a_model_leaves_it_current(
-    shared_weights: Path, tmp_path: Path
+    published_weights: Path, tmp_path: Path
 ) -> None:
     entry = find("mobilenet_v1_0.25_128_int8")
-    path = export_entry(entry, Fetcher(tmp_path, (shared_weights,), offline=True).locate, tmp_path)
+    path = export_entry(
+        entry, Fetcher(tmp_path, (published_weights,), offline=True).locate, tmp_path
+    )
     one = Measurement(resolution=128, top1=50.0, top5=75.0, images=4, photos="photos")
     write_accuracy(path, [one])
     assert parse_card(read_metadata(path)[CARD_KEY]).measured

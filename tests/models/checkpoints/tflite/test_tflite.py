@@ -168,9 +168,9 @@ def test_an_int8_network_may_take_and_give_another_type(
     ],
 )
 def test_the_published_files_are_read(
-    shared_weights: Path, files: list[str], family: Family, quantized: bool, alpha: float
+    published_weights: Path, files: list[str], family: Family, quantized: bool, alpha: float
 ) -> None:
-    checkpoint = tflite.read([shared_weights / name for name in files], family)
+    checkpoint = tflite.read([published_weights / name for name in files], family)
     v1 = family == "mobilenet_v1"
     defined = mobilenet_v1(alpha, classes=1001) if v1 else mobilenet_v2(alpha, classes=1001)
     weights = checkpoint.layers.values()

@@ -2,7 +2,7 @@
 
 import pytest
 
-pytest.importorskip("ai_edge_litert")
+pytest.importorskip("ai_edge_litert", reason="needs LiteRT, of the extra `import`")
 
 from tests.models.importing.mutations.run import KINDS, Outcome, run
 

@@ -178,7 +178,9 @@ def test_another_size_is_taken_where_litert_pads_it_alike(
     [_, height, width, _] = model.graph.input[0].type.tensor_type.shape.dim
     assert (height.dim_param, width.dim_param) == (("H", "W") if any_size else ("", ""))
     if any_size:
-        litert = pytest.importorskip("ai_edge_litert.interpreter")
+        litert = pytest.importorskip(
+            "ai_edge_litert.interpreter", reason="needs LiteRT, of the extra `import`"
+        )
         fed = np.random.default_rng(1).uniform(-1, 1, (1, 64, 64, CHANNELS)).astype(np.float32)
         interpreter = litert.Interpreter(model_path=str(path), num_threads=1)
         [entry], [result] = interpreter.get_input_details(), interpreter.get_output_details()
