@@ -113,7 +113,9 @@ def installs() -> Iterator[tuple[str, str, str]]:
     command = re.compile(r"pip install '?(\.[^'\"`\s\[]*)(?:\[([^\]]*)\]')?")
     folders = ("app", "models", "client")
     sources = [path for name in folders for path in sorted((ROOT / name).rglob("*.py"))]
-    examples = sorted(path for path in (ROOT / "examples").iterdir() if path.is_file())
+    examples = sorted(
+        path for path in (ROOT / "examples").iterdir() if path.suffix in {".py", ".sh"}
+    )
     for path in (*PAGES, *sorted((ROOT / "deploy").glob("*.md")), *examples, *sources):
         for package, extras in command.findall(path.read_text("utf-8")):
             yield path.name, package, extras

@@ -109,6 +109,12 @@ def test_monitoring_comes_beside_it() -> None:
         assert [port["host_ip"] for port in services[name]["ports"]] == ["127.0.0.1"]
 
 
+def test_https_comes_beside_it() -> None:
+    services = compose("--profile", "gateway", "--profile", "tls")
+    assert sorted(services) == ["caddy", "gateway"]
+    check_service(services["caddy"])
+
+
 @pytest.mark.parametrize("path", ENVIRONMENTS, ids=lambda path: path.stem)
 def test_a_board_has_one_service_whose_settings_are_taken(
     path: Path, monkeypatch: pytest.MonkeyPatch
