@@ -19,8 +19,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from app.errors import DamagedImage, InternalError, OutOfMemory, RequestError, UnsupportedFormat
+from app.images.formats import sniff
 from app.images.helper_protocol import ANSWER, ERRORS, MAX_TEXT_BYTES, PIXELS, READY, Job
 from app.images.limits import ImageLimits
+from app.images.shared_file import SharedMemory, shared_memory
 from app.system.child_environment import child_environment
 
 log = logging.getLogger(__name__)
@@ -31,6 +33,8 @@ READ_BYTES = 2**18
 # With 64 kB, both processes take 40 turns for an uncompressed photo and three for its pixels.
 PIPE_BYTES = 2**20
 SLACK_BYTES = 16 * 2**20  # of address space, for Python and the C library
+# Their decoders read a file in pieces; those of the others need all of it as `bytes`.
+READ_IN_PLACE = frozenset(("TIFF", "BMP", "GIF"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,20 +63,19 @@ class HelperProcess:
 
     def __init__(self, limits: ImageLimits, helper_limits: HelperLimits) -> None:
         self._cpu_s = helper_limits.cpu_s
-        self._arguments = json.dumps(
-            {
-                "parent": os.getpid(),
-                "max_pixels": limits.max_pixels,
-                "min_side": limits.min_side,
-                "cpu_s": helper_limits.cpu_s,
-                "memory_bytes": helper_limits.memory_bytes,
-                "address_bytes": helper_limits.memory_bytes
-                + helper_limits.file_bytes
-                + SLACK_BYTES,
-            }
-        )
+        self._arguments = {
+            "parent": os.getpid(),
+            "max_pixels": limits.max_pixels,
+            "min_side": limits.min_side,
+            "cpu_s": helper_limits.cpu_s,
+            "memory_bytes": helper_limits.memory_bytes,
+            "file_bytes": helper_limits.file_bytes,
+            "address_bytes": helper_limits.memory_bytes + helper_limits.file_bytes + SLACK_BYTES,
+        }
+        self._file_bytes = helper_limits.file_bytes
+        self._shared: SharedMemory | None = None
         self._process: subprocess.Popen[bytes] | None = None
-        self._lock = threading.Lock()  # of the one above, for `close` on another thread
+        self._lock = threading.Lock()  # of the two above, for `close` on another thread
         self._closed = False
 
     @property
@@ -105,6 +108,9 @@ class HelperProcess:
         """End the process, if one runs."""
         with self._lock:
             process, self._process = self._process, None
+            shared, self._shared = self._shared, None
+        if shared is not None:
+            shared.close()
         if process is not None:
             process.kill()
             process.wait()
@@ -131,13 +137,17 @@ class HelperProcess:
         with self._lock:
             if self._closed:
                 raise Abandoned
+            self._shared = shared = shared_memory(self._file_bytes)
+            passed_on = (shared.descriptor,) if shared else ()
+            arguments = json.dumps(self._arguments | {"shared": passed_on})
             # subprocess uses vfork: no copy of the service, whose threads would not survive a fork.
             self._process = process = subprocess.Popen(  # noqa: S603  no part is a client's
-                [sys.executable, "-P", "-m", "app.images.helper_main", self._arguments],
+                [sys.executable, "-P", "-m", "app.images.helper_main", arguments],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,  # libtiff and libjpeg write to it
                 bufsize=0,
+                pass_fds=passed_on,
                 env=child_environment(),  # without secrets: an image may take the helper over
             )
         assert process.stdin is not None  # noqa: S101  PIPE above; for mypy
@@ -159,13 +169,24 @@ class HelperProcess:
         self, process: subprocess.Popen[bytes], data: bytes, job: Job, abandoned: Callable[[], bool]
     ) -> bytes:
         """Send one job and read its answer."""
-        for part in (job.pack(len(data)), data):
-            self._write(process, part, abandoned)
+        is_shared = self._share(data)
+        self._write(process, job.pack(len(data), shared=is_shared), abandoned)
+        if not is_shared:
+            self._write(process, data, abandoned)
         head = self._read(process, ANSWER.size, abandoned)
         kind, size = ANSWER.unpack(head)
         if size > MAX_TEXT_BYTES + (job.pixel_bytes if kind == PIXELS else 0):
             raise _NoAnswer
         return head + self._read(process, size, abandoned)
+
+    def _share(self, data: bytes) -> bool:
+        """Put a file into shared memory, if its decoder can read it there."""
+        if self._shared is None:
+            return False
+        if _is_read_in_place(data):
+            return self._shared.put(data)
+        self._shared.empty()
+        return False
 
     def _write(
         self, process: subprocess.Popen[bytes], data: bytes, abandoned: Callable[[], bool]
@@ -233,6 +254,13 @@ class HelperProcess:
             )
         log.warning("The helper process failed on an image; its status is %s.", status)
         return DamagedImage("The image is damaged and does not decode.")
+
+
+def _is_read_in_place(data: bytes) -> bool:
+    try:
+        return sniff(data) in READ_IN_PLACE
+    except RequestError:
+        return False
 
 
 def _opened_answer(kind: int, payload: bytes, job: Job) -> bytes:

@@ -1,7 +1,8 @@
 """The bytes between the service and its helper process.
 
-The helper writes READY once. A job is JOB and the file; its answer is ANSWER and the payload: the
-pixels of the square, RGB, and warnings, one a line, or the text of an error.
+The helper writes READY once. A job is JOB and the file, if that is not in shared memory; its answer
+is ANSWER and the payload: the pixels of the square, RGB, and warnings, one a line, or the text of
+an error.
 """
 
 import struct
@@ -20,7 +21,8 @@ from app.errors import (
 )
 
 READY = b"mobilenet-gateway helper 1\n"
-JOB = struct.Struct("<QIBdBB")  # bytes of the file, then the fields of `Job`
+# bytes of the file, whether it is in shared memory, then the fields of `Job`
+JOB = struct.Struct("<QBIBdBB")
 ANSWER = struct.Struct("<BI")  # kind, bytes of the payload
 
 RESIZES = ("shortest_edge", "central_crop")
@@ -51,9 +53,10 @@ class Job(NamedTuple):
     def pixel_bytes(self) -> int:
         return self.resolution * self.resolution * 3
 
-    def pack(self, file_bytes: int) -> bytes:
+    def pack(self, file_bytes: int, *, shared: bool) -> bytes:
         return JOB.pack(
             file_bytes,
+            shared,
             self.resolution,
             RESIZES.index(self.resize),
             self.crop_fraction,
@@ -62,11 +65,11 @@ class Job(NamedTuple):
         )
 
 
-def unpack_job(packed: bytes) -> tuple[int, Job]:
-    """Return the bytes of the file that follows, and what to do with it."""
-    file_bytes, resolution, resize, fraction, interpolation, reduced = JOB.unpack(packed)
+def unpack_job(packed: bytes) -> tuple[int, bool, Job]:
+    """Return the bytes of the file, whether it is in shared memory, and what to do with it."""
+    file_bytes, shared, resolution, resize, fraction, interpolation, reduced = JOB.unpack(packed)
     job = Job(resolution, RESIZES[resize], fraction, INTERPOLATIONS[interpolation], bool(reduced))
-    return file_bytes, job
+    return file_bytes, bool(shared), job
 
 
 def pack_square(pixels: bytes, warnings: tuple[str, ...]) -> bytes:

@@ -19,6 +19,7 @@ from app.images.chunk_bound import first_webp_frame, webp_canvas
 from app.images.plugins.heif import open_avif, open_heic
 from app.images.plugins.png import PngFile
 from app.images.plugins.tiff import TiffFile
+from app.images.shared_file import readable
 
 Size = tuple[int, int]
 
@@ -101,7 +102,7 @@ def _opened(name: str, data: bytes) -> ImageFile:
 
 def _open_bmp(data: bytes) -> BmpImageFile:
     try:
-        return BmpImageFile(io.BytesIO(data))
+        return BmpImageFile(readable(data))
     except OSError as error:
         if not str(error).startswith("Unsupported BMP"):
             raise
@@ -116,7 +117,7 @@ OPEN: dict[str, Callable[[bytes], ImageFile]] = {
     "PNG": PngFile,
     "WebP": WebPFile,
     "BMP": _open_bmp,
-    "GIF": lambda data: GifImageFile(io.BytesIO(data)),
+    "GIF": lambda data: GifImageFile(readable(data)),
     "TIFF": TiffFile,
     "AVIF": open_avif,
     "HEIC": open_heic,

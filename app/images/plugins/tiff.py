@@ -3,13 +3,13 @@
 TIFF 6.0; the tags' numbers are in section "TIFF Tags Sorted by Number".
 """
 
-import io
 from typing import Any
 
 from PIL import ImagePalette
 from PIL.TiffImagePlugin import COMPRESSION_INFO, TiffImageFile
 
 from app.errors import UnsupportedFormat
+from app.images.shared_file import readable
 
 WIDTH, LENGTH, BITS, COMPRESSION, PHOTOMETRIC, FILL_ORDER = 256, 257, 258, 259, 262, 266
 STRIPS, ORIENTATION, SAMPLES, PLANES, COLORMAP = 273, 274, 277, 284, 320
@@ -37,7 +37,7 @@ class TiffFile(TiffImageFile):
 
     def __init__(self, data: bytes) -> None:
         self.white_is_zero = False
-        super().__init__(io.BytesIO(data))
+        super().__init__(readable(data))
         # Pillow turns an image by its tag, and by XMP in one of its spellings.
         xmp = self.info.pop("xmp", None)
         self.xmp = None if ORIENTATION in self.tag_v2 else xmp

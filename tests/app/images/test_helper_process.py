@@ -327,7 +327,7 @@ def taken_over(monkeypatch: pytest.MonkeyPatch, folder: Path, says: str) -> None
     program = folder / "python"
     program.write_text(
         f"#!{sys.executable}\nimport sys\nfrom app.images.helper_protocol import READY\n"
-        f"sys.stdout.buffer.write({says})\nsys.stdout.flush()\nsys.stdin.buffer.read(100)\n"
+        f"sys.stdout.buffer.write({says})\nsys.stdout.flush()\nsys.stdin.buffer.read(20)\n"
     )
     program.chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(program))
@@ -341,9 +341,9 @@ def test_a_closed_helper_starts_no_more() -> None:
 
 
 def test_a_job_has_these_bytes() -> None:
-    packed = Job(224, "central_crop", 0.875, "bicubic", reduced_decode=True).pack(258)
-    assert packed.hex() == "0201000000000000e000000001000000000000ec3f0201"
-    assert unpack_job(packed) == (258, Job(224, "central_crop", 0.875, "bicubic", True))
+    packed = Job(224, "central_crop", 0.875, "bicubic", reduced_decode=True).pack(258, shared=False)
+    assert packed.hex() == "020100000000000000e000000001000000000000ec3f0201"
+    assert unpack_job(packed) == (258, False, Job(224, "central_crop", 0.875, "bicubic", True))
 
 
 def test_an_error_has_these_bytes() -> None:
