@@ -25,7 +25,7 @@ from app.card.variant import Key, Variant, variants_of
 from app.errors import ImpossibleBudget
 from app.inference.scheduler import Scheduler
 from app.inference.timings import Timings, Window
-from app.model.head_model import weight_bytes
+from app.model.head_model import HeadModel
 from app.model.model import Model
 from app.model.store import Store
 from app.telemetry.metrics import Metrics
@@ -44,9 +44,9 @@ HTTP_MS = 0.5  # reading the head and writing the answer
 class Chooser:
     """Chooses the model for every request; event loop only.
 
-    `variants` has all loaded variants. Those of unknown accuracy, or with other classes than the
-    default model, are never chosen. The candidates are the models of the last `reload`, so a model
-    that the store is just dropping can still answer.
+    `variants` has all loaded variants, without heads. Those of unknown accuracy, or with other
+    classes than the default model, are never chosen. The candidates are the models of the last
+    `reload`, so a model that the store is just dropping can still answer.
     """
 
     def __init__(
@@ -268,10 +268,12 @@ class Chooser:
 
 
 def loaded_variants(models: Iterable[Model], resolutions: Sequence[int]) -> list[Variant]:
+    """The variants of all models but heads, which are on the sessions of their bases."""
     return [
         variant
         for model in models
-        for variant in variants_of(model.card, weight_bytes(model), resolutions)
+        if not isinstance(model, HeadModel)
+        for variant in variants_of(model.card, model.file_bytes, resolutions)
     ]
 
 

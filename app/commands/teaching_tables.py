@@ -40,10 +40,12 @@ def _summary(report: TeachingReport) -> str:
     if report.accuracy is None or report.interval is None:
         return f"{report.photos} photos on {report.base}; accuracy unknown"
     low, high = report.interval
+    unknown = report.false_alarm
     return (
         f"{report.photos} photos on {report.base}: {100 * report.accuracy:.1f} % of held-out "
         f"photos right (95 % interval {100 * low:.0f} to {100 * high:.0f} %), "
         f"calibration error {100 * (report.calibration_error or 0):.1f} %"
+        + ("" if unknown is None else f"; {100 * unknown:.1f} % of them unknown")
     )
 
 

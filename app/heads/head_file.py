@@ -6,6 +6,7 @@ cosine by less than 0.001.
 """
 
 import io
+from collections import Counter
 from pathlib import Path
 from zipfile import ZipFile
 
@@ -91,6 +92,8 @@ def _head(arrays: dict[str, np.ndarray]) -> Head:
     labels = len(bias) + (len(references) > 0)
     if len(card.labels) != labels or (len(references) > 0) != (card.labels[-1] == UNKNOWN):
         raise CardError(f"its model card has {len(card.labels)} labels for {labels} classes")
+    if twice := [label for label, count in Counter(card.labels).items() if count > 1]:
+        raise CardError(f"its model card has the label {twice[0]!r} more than once")
     if card.base_sha256 is None or len(card.origin.files) != 1:
         raise CardError("its model card names no base")
     return Head(card, weights, bias, references, float(threshold))

@@ -27,7 +27,7 @@ from app.images.decode import load_image
 from app.images.limits import ImageLimits
 from app.inference.timings import Measured, Timings
 from app.model.graph_cache import FOLDER, cache_name, remove_stale
-from app.model.head_model import weight_bytes
+from app.model.head_model import HeadModel
 from app.model.model import Model
 from app.model.store import Store
 
@@ -162,7 +162,7 @@ class Measurer:
     @property
     def measurable(self) -> frozenset[str]:
         """Names of the models whose variants can be timed: those that are loaded."""
-        return frozenset(model.name for model in self._store if model.state == "loaded")
+        return frozenset(model.name for model in self._networks() if model.state == "loaded")
 
     def _measure_variant(self, variant: Variant, end_at: float) -> bool | None:
         """Time a variant; False if its model was dropped or replaced, None if the time is up.
@@ -184,9 +184,13 @@ class Measurer:
 
     def _by_model(self) -> list[tuple[Model, list[Variant]]]:
         return [
-            (model, variants_of(model.card, weight_bytes(model), self._resolutions))
-            for model in self._store
+            (model, variants_of(model.card, model.file_bytes, self._resolutions))
+            for model in self._networks()
         ]
+
+    def _networks(self) -> list[Model]:
+        """The models without heads, which take the time of their base."""
+        return [model for model in self._store if not isinstance(model, HeadModel)]
 
     def _time(self, model: Model, resolution: int, end_at: float) -> Measured | None:
         """Time a variant; None if the time is up.

@@ -42,7 +42,7 @@ class Selection:
     """What the settings say about the store; `app.model.forms` explains the default.
 
     The form of the default model that does not answer is loaded when it is first used, unless
-    `both_forms`. `heads` is a folder of more heads, whose files never stop the start.
+    `both_forms`. `heads` is a folder of more heads.
     """
 
     folder: Path
@@ -177,11 +177,12 @@ class StoreFolder:
     def load_all(self, broken: dict[str, str]) -> dict[str, Loaded]:
         """Load every file to serve at the start, one after another.
 
-        A head of the folder `heads` that cannot be loaded is added to `broken`: a new base must not
-        keep the service from starting.
+        A head that cannot be loaded is added to `broken`: a new base must not keep the service from
+        starting.
 
         Raises:
-            ModelFileError: a file of the store cannot be loaded, or two have the same model.
+            ModelFileError: a model cannot be loaded, or a head that the settings name; or two files
+                have the same model.
         """
         entries: dict[str, Loaded] = {}
         paths = self.read()
@@ -192,7 +193,7 @@ class StoreFolder:
                 if entry.model.name in entries:
                     raise duplicate(entry)
             except ModelFileError as error:
-                if path.parent != self.selection.heads:
+                if self._is_needed(path):
                     raise
                 log.error("Not loaded: %s", error)
                 broken[path.name] = without_folder(error, path)
@@ -201,6 +202,11 @@ class StoreFolder:
         if advice := import_advice(self.selection.folder):
             log.warning(advice)
         return entries
+
+    def _is_needed(self, path: Path) -> bool:
+        """Whether the service must not start without this file."""
+        named = file_stem(path) in self.selection.names and path.parent == self.selection.folder
+        return named or not is_head(path)
 
     def _taught(self) -> list[Path]:
         """The heads of the folder `heads`; none if it does not exist yet."""

@@ -10,6 +10,7 @@ from typing import Self
 import numpy as np
 
 from app.arrays import Float32Array, IntArray
+from app.card.card import Precision
 from app.errors import GatewayError
 
 MAX_LABEL_LETTERS = 100
@@ -59,6 +60,14 @@ class EmbeddedPhotos:
             return self  # one was deleted while the embeddings were read
         views = [self.units[:, :1], of_float.units[:, 1:]]
         return replace(self, units=np.concatenate(views, axis=1))
+
+
+def views_by(precision: Precision, forms: int, views: int) -> int:
+    """How many of the views a form embeds: of two forms, INT8 the first one only.
+
+    `EmbeddedPhotos.with_closer_views_of` needs no more of it.
+    """
+    return 1 if forms > 1 and precision == "int8" else views
 
 
 def check_label(text: str) -> str:

@@ -14,7 +14,7 @@ from app.teaching.embedded_photos import EmbeddedPhotos, TeachingError
 from app.teaching.findings import Findings
 from app.teaching.folds import assign_folds
 from app.teaching.near_duplicates import group_near_duplicates
-from app.teaching.rejection import FALSE_ALARM, fit_rejection
+from app.teaching.rejection import fit_rejection
 from app.teaching.report import FormResult, TeachingReport
 
 MAX_VIEWS = 4
@@ -59,7 +59,7 @@ def teach(
     classifier = fit_all(lessons, validation.strength if validation else UNTESTED_STRENGTH)
     if validation:
         classifier = classifier.with_temperature(validation.temperature)
-    rejection = fit_rejection(units, groups, targets)
+    rejection = fit_rejection(units, groups, targets, validation.logits if validation else None)
     references = rejection.references if rejection else np.empty((0, units.shape[1]), np.float32)
     head = Head(
         card=head_card(base, base_sha256, name, photos.labels, references),
@@ -86,7 +86,7 @@ def teach(
         worst=findings.worst(),
         near_duplicates=findings.near_duplicates(),
         skipped=findings.skipped(),
-        false_alarm=FALSE_ALARM if rejection else None,
+        false_alarm=round(rejection.false_alarm, 4) if rejection else None,
         warnings=findings.warnings(),
         seconds=round(time.perf_counter() - began, 3),
     )

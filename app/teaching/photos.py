@@ -27,6 +27,7 @@ from app.teaching.embedded_photos import (
     Skipped,
     TeachingError,
     check_label,
+    views_by,
 )
 from app.teaching.near_duplicates import unit
 from app.teaching.views import photo_views
@@ -107,16 +108,14 @@ def embed(
 ) -> list[EmbeddedPhotos]:
     """Embed `views` views of each photo by each model, on all usable cores.
 
-    The models see the same pixels, as the forms of one model do; of two forms, INT8 sees only the
-    first view, as `EmbeddedPhotos.with_closer_views_of` needs no more. What cannot be read is
-    skipped.
+    The models see the same pixels, as the forms of one model do, but `views_by` says how many
+    views. What cannot be read is skipped.
 
     Raises:
         TeachingError: fewer than two classes are left.
     """
 
-    def views_by(model: Model) -> int:
-        return 1 if len(models) > 1 and model.card.precision == "int8" else views
+    counts = [views_by(model.card.precision, len(models), views) for model in models]
 
     def embed_one(photo: Photo) -> list[Float32Array] | Skipped:
         try:
@@ -131,8 +130,8 @@ def embed(
         finally:
             on_photo()
         return [
-            unit(np.concatenate([model.embedding(one) for one in images[: views_by(model)]]))
-            for model in models
+            unit(np.concatenate([model.embedding(one) for one in images[:count]]))
+            for model, count in zip(models, counts, strict=True)
         ]
 
     with ThreadPoolExecutor(usable_cores().count) as workers:

@@ -2,6 +2,10 @@
 
 The confidence of a softmax does not find them: of unrelated photos it rejects about a tenth, where
 the nearest neighbour in embeddings rejects nearly all, at the same share of false alarms.
+
+The threshold is a score of a photo that was not taught, as in split conformal prediction (Vovk et
+al. 2005, "Algorithmic Learning in a Random World"): of the scores of N taught photos and a new one,
+each rank is as likely for the new one, so it is below the k-th lowest with a chance of k / (N + 1).
 """
 
 from dataclasses import dataclass
@@ -9,10 +13,18 @@ from typing import NamedTuple, Self
 
 import numpy as np
 
-from app.arrays import Float32Array, IntArray, distinct
+from app.arrays import Float32Array, Float64Array, IntArray, distinct
+from app.heads.head import STEP
 from app.teaching.near_duplicates import BLOCK
+from app.teaching.softmax_regression import log_softmax
 
-FALSE_ALARM = 0.05
+# Of photos like the taught ones, 5 % may be unknown. The threshold of one set of photos rejects
+# more or fewer than on average, so it aims lower; of few photos less so, since their lowest scores
+# are far apart: with 60, a threshold at rank 1.5 rejects 86 % of unrelated photos, at rank 2.5 it
+# rejects 93 to 95 % (six kinds of waste, 60 splits, INT8 and float).
+AIM = 0.03
+AIM_OF_FEW = 0.045
+RANK_OF_FEW = 2.5
 # Of 22 unrelated photos, 150 references reject as many as 300 (six kinds of waste, ten splits), and
 # each of them is read from memory for each image.
 MAX_REFERENCES = 150
@@ -23,23 +35,36 @@ MIN_OF_CLASS = 10
 class Rejection:
     """A photo is unknown if its cosine to the nearest of `references` is below `threshold`.
 
-    references  unit embeddings [photos, width]
+    references   unit embeddings [photos, width]
+    false_alarm  share of the taught photos that are unknown if their group, with which they share a
+                 scene, is neither taught nor counted for the threshold
     """
 
     references: Float32Array
     threshold: float
+    false_alarm: float
 
 
-def fit_rejection(units: Float32Array, groups: IntArray, targets: IntArray) -> Rejection | None:
-    """Choose references, and the threshold that rejects 5 % of the taught photos themselves.
+def fit_rejection(
+    units: Float32Array, groups: IntArray, targets: IntArray, logits: Float64Array | None
+) -> Rejection | None:
+    """Choose references, and the threshold by the taught photos themselves.
 
     Each photo is compared with the references outside of its group of near-duplicates: a new photo
     has none. Without two groups there is nothing to compare, and the result is None.
+
+    `logits` [photos, classes] are those of held-out folds: `unknown` is the answer where it is more
+    probable than each class, which a photo of an uncertain class is from a little above the
+    threshold. Without them, every class counts as equally probable.
     """
     chosen = choose_references(targets)
     if len(distinct(groups[chosen])) < 2:
         return None
-    return Rejection(units[chosen], _threshold(nearest_in_other_groups(units, groups, chosen)))
+    if logits is None:
+        logits = np.zeros((len(targets), len(distinct(targets))))
+    scores = nearest_in_other_groups(units, groups, chosen)
+    scores = scores + STEP * log_softmax(logits).max(axis=1)
+    return Rejection(units[chosen], _threshold(scores, groups), _false_alarm(scores, groups))
 
 
 def rejected_when_left_out(
@@ -47,8 +72,9 @@ def rejected_when_left_out(
 ) -> list[float | None]:
     """The share of each class's photos that are unknown if only the other classes are taught.
 
-    Each is what `fit_rejection` of the others would reject, or None, but the photos [N, width] are
-    compared once, not once for each class. There are two classes or more.
+    Each is what `fit_rejection` of the others would reject, or None, for classes that the head is
+    sure of. The photos [N, width] are compared once, not once for each class. There are two classes
+    or more.
     """
     classes = distinct(targets)
     chosen = choose_references(targets, len(classes) - 1)
@@ -68,7 +94,7 @@ def rejected_when_left_out(
             continue
         taught = np.concatenate([nearest.without(at) for nearest in elsewhere])[~own]
         left_out = np.concatenate([nearest.without(at) for nearest in everywhere])[own]
-        shares.append(float((left_out < _threshold(taught)).mean()))
+        shares.append(float((left_out < _threshold(taught, groups[~own])).mean()))
     return shares
 
 
@@ -92,9 +118,33 @@ class _Nearest(NamedTuple):
         return np.where(self.label == label, self.second, self.first)
 
 
-def _threshold(nearest: Float32Array) -> float:
-    position = FALSE_ALARM * (len(nearest) - 1)  # np.quantile needs numpy.ma, which the image lacks
-    return float(np.interp(position, np.arange(len(nearest)), np.sort(nearest)))
+def _threshold(scores: Float64Array, groups: IntArray, more_ranks: float = 0) -> float:
+    """The score that few new photos are below; a group of near-duplicates counts as one photo.
+
+    `more_ranks` is added to the rank of this score.
+    """
+    weights = _weights(groups)
+    order = np.argsort(scores)
+    ranks = np.cumsum(weights[order])
+    places = ranks[-1] + 1  # among which a new photo falls
+    rank = max(AIM * places, min(RANK_OF_FEW, AIM_OF_FEW * places))
+    return float(np.interp(rank + more_ranks, ranks, scores[order]))
+
+
+def _false_alarm(scores: Float64Array, groups: IntArray) -> float:
+    """The share of photos below the threshold of the other groups; a group counts as one photo."""
+    weights, alarms = _weights(groups), 0.0
+    # Without one group the threshold is at most one rank higher.
+    for group in distinct(groups[scores <= _threshold(scores, groups, more_ranks=1)]):
+        own = groups == group
+        alarms += weights[own & (scores < _threshold(scores[~own], groups[~own]))].sum()
+    return float(alarms / weights.sum())
+
+
+def _weights(groups: IntArray) -> Float64Array:
+    """The share of each photo in its group, [N]."""
+    weights: Float64Array = 1 / np.bincount(groups)[groups]
+    return weights
 
 
 def choose_references(targets: IntArray, taught: int | None = None) -> IntArray:

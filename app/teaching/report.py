@@ -52,7 +52,8 @@ class TeachingReport(Record):
     calibration_error  expected calibration error of the probabilities, 0 to 1, same photos
     near_duplicates    groups of photos that show nearly the same
     forms              every form of the base that was tried; the first is the one chosen
-    false_alarm        share of taught photos that are unknown when their group is left out
+    false_alarm        share of photos that are unknown when neither the references nor the
+                       threshold has their group of near-duplicates, which counts as one photo
     """
 
     base: str

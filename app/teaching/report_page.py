@@ -53,10 +53,13 @@ def _summary(report: TeachingReport) -> str:
     if report.accuracy is None or report.interval is None:
         return text + "The accuracy is unknown."
     low, high = report.interval
-    return text + (
+    text += (
         f"{report.accuracy:.1%} of held-out photos are right "
         f"(95 % interval {low:.0%} to {high:.0%})."
     )
+    if report.false_alarm is None:
+        return text
+    return f"{text} {report.false_alarm:.1%} of them are unknown."
 
 
 def _classes(report: TeachingReport) -> str:

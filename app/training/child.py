@@ -101,8 +101,8 @@ def read_photos(job: TrainingJob, form: TrainingForm) -> EmbeddedPhotos:
         except FileNotFoundError:  # deleted since the training began
             continue
         if units is None:
-            units = np.empty((len(job.examples), job.views, rows.shape[1]), np.float32)
-        units[len(photos)] = rows[: job.views]
+            units = np.empty((len(job.examples), form.views, rows.shape[1]), np.float32)
+        units[len(photos)] = rows[: form.views]
         photos.append(Photo(Path(example_id), label))
     labels = tuple(sorted({photo.label for photo in photos}))
     if units is None or len(labels) < 2:

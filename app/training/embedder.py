@@ -5,7 +5,7 @@ the base. So no request waits for more than one run of a model.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
 from typing import TypeVar
@@ -25,6 +25,7 @@ from app.model.files import FileStamp
 from app.model.head_model import BaseFiles, HeadModel
 from app.model.model import Model
 from app.model.store import Store
+from app.teaching.embedded_photos import views_by
 from app.teaching.near_duplicates import unit
 from app.teaching.views import photo_views
 
@@ -33,14 +34,19 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """A form of the base, and the hash of its file."""
+    """A form of the base, the hash of its file, and whether there is another form."""
 
     model: Model
     sha256: str
+    alone: bool = True
 
     @property
     def width(self) -> int:
         return self.model.outputs[EMBEDDING]
+
+    def views(self, views: int) -> int:
+        """How many of the views of an image this form embeds."""
+        return views_by(self.model.card.precision, 1 if self.alone else 2, views)
 
 
 class BaseForms:
@@ -79,7 +85,7 @@ class BaseForms:
         source = model.card.quantization.source if model.card.quantization else None
         if both and model.card.precision == "int8":
             forms += [self._form(one) for one in self._store if one.name == source]
-        return forms
+        return [replace(form, alone=len(forms) == 1) for form in forms]
 
     def _form(self, model: Model) -> Form:
         loaded = self._store.loaded(model.name)
@@ -104,6 +110,8 @@ class Embedder:
     ) -> dict[str, Float32Array]:
         """Unit embeddings [views, width] of an image by each form, by the hash of its file.
 
+        INT8 embeds only the first view if there is a float form as well.
+
         Raises:
             ImageError: the image cannot be decoded.
             Overloaded: the queue has no place.
@@ -121,13 +129,11 @@ class Embedder:
                 outputs=(EMBEDDING,),
             )
             for form in forms
-            for pixels in found
+            for pixels in found[: form.views(views)]
         ]
         rows = [run.outputs[0] for run in await self._outcomes(runs)]
-        return {
-            form.sha256: unit(np.stack(rows[at * views : (at + 1) * views]))
-            for at, form in enumerate(forms)
-        }
+        rest = iter(rows)
+        return {form.sha256: unit(np.stack([*islice(rest, form.views(views))])) for form in forms}
 
     async def _outcomes(self, jobs: Sequence[Job[Result]]) -> list[Result]:
         results = []

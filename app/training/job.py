@@ -14,10 +14,11 @@ class TrainingRecord(BaseModel, frozen=True, extra="forbid"):
 
 
 class TrainingForm(TrainingRecord):
-    """A form of the base: its card and the hash of its file."""
+    """A form of the base: its card, the hash of its file, and the views that it embeds."""
 
     card: ModelCard
     sha256: str
+    views: int
 
 
 class TrainingJob(TrainingRecord):
@@ -30,7 +31,6 @@ class TrainingJob(TrainingRecord):
     name: str
     folder: Path
     target: Path
-    views: int
     forms: tuple[TrainingForm, ...]
     examples: tuple[tuple[str, str], ...]
     skipped: tuple[tuple[str, str], ...]

@@ -121,14 +121,17 @@ class Trainer:
         _check_classes(folder)
         fingerprint, examples = folder.fingerprint, list(folder.examples.values())
         forms = await asyncio.to_thread(self._bases.of, folder.base, both=folder.both_forms)
-        skipped = await self._embed_missing(folder, examples, forms)
+        views = views_for(len(examples))
+        skipped = await self._embed_missing(folder, examples, forms, views)
         versions = self._store.versions(folder.name)
         job = TrainingJob(
             name=folder.name,
             folder=folder.path.absolute(),
             target=versions.trained.absolute(),
-            views=views_for(len(examples)),
-            forms=tuple(TrainingForm(card=one.model.card, sha256=one.sha256) for one in forms),
+            forms=tuple(
+                TrainingForm(card=one.model.card, sha256=one.sha256, views=one.views(views))
+                for one in forms
+            ),
             examples=tuple((one.id, one.label) for one in examples if one.id not in skipped),
             skipped=tuple(skipped.items()),
         )
@@ -168,10 +171,10 @@ class Trainer:
             ) from error
 
     async def _embed_missing(
-        self, folder: ExampleFolder, examples: Sequence[Example], forms: Sequence[Form]
+        self, folder: ExampleFolder, examples: Sequence[Example], forms: Sequence[Form], views: int
     ) -> dict[str, str]:
         """Embed examples that lack embeddings by a form; the reasons of those that cannot be."""
-        views, skipped = views_for(len(examples)), {}
+        skipped = {}
         for example, missing in await asyncio.to_thread(_missing, folder, examples, forms, views):
             try:
                 image = await asyncio.to_thread(folder.image, example)
@@ -244,7 +247,7 @@ def _missing(
         missing = [
             form
             for form in forms
-            if not folder.has_units(example.id, form.sha256, views, form.width)
+            if not folder.has_units(example.id, form.sha256, form.views(views), form.width)
         ]
         if missing:
             found.append((example, missing))

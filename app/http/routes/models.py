@@ -12,6 +12,7 @@ from fastapi.responses import Response
 
 from app.auto.pareto import frontier as pareto
 from app.card.cost_at import scaled_cost, scaled_layers
+from app.card.variant import variants_of
 from app.errors import (
     BadQuery,
     Forbidden,
@@ -35,6 +36,7 @@ from app.http.schemas import (
     summarize,
     variant_row,
 )
+from app.model.head_model import weight_bytes
 
 MEASURE_S = 60.0  # maximum; requests have priority
 log = logging.getLogger(__name__)
@@ -128,8 +130,9 @@ async def model(name: str, gateway: Current, _: NoParameters) -> ModelDetail:
     del card["cost"]["layers"]
     rows = [
         variant_row(variant, gateway.timings.observed(variant))
-        for variant in gateway.chooser.variants
-        if variant.model == loaded.name
+        for variant in variants_of(
+            loaded.card, weight_bytes(loaded), gateway.settings.auto_resolutions
+        )
     ]
     return ModelDetail(
         state=loaded.state,

@@ -165,6 +165,9 @@ function details(report) {
     report.calibration_error === null
       ? ""
       : `Calibration error ${percent(report.calibration_error)}.`,
+    report.false_alarm === null
+      ? ""
+      : `Held-out photos that come out unknown: ${percent(report.false_alarm)}.`,
     nearDuplicates(report.near_duplicates),
   ];
   return make("p", { className: "hint" }, lines.filter(Boolean).join(" "));

@@ -3,6 +3,7 @@
 import io
 import pickle
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -123,6 +124,15 @@ def test_what_does_not_fit_is_rejected_by_name(
     path = _written(tmp_path / "gate.head.npz", _entries(head) | {name: value})
     with pytest.raises((ModelFileError, CardError), match=text):
         read_head(path)
+
+
+def test_two_classes_of_one_name_are_rejected(head: Head, tmp_path: Path) -> None:
+    for labels in (("open", "open", "unknown"), ("unknown", "open", "unknown")):
+        card = head.card.model_copy(update={"labels": labels})
+        path = tmp_path / "gate.head.npz"
+        path.write_bytes(pack_head(replace(head, card=card), "{}"))
+        with pytest.raises(CardError, match=f"has the label '{labels[0]}' more than once"):
+            read_head(path)
 
 
 def test_a_head_without_classes_is_rejected(head: Head, tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from app.model.reloadable_store import ReloadableStore
 from app.model.store import Store
 from app.model.store_folder import Selection
 from app.settings import Settings
+from tests.app.heads.made import write_head
 from tests.app.resident import needs_glibc, numbers
 from tests.app.sample_images import encode, noise
 from tests.conftest import ROOT, SMALL_V1, SMALL_V2
@@ -54,6 +55,16 @@ def test_every_variant_gets_a_time_and_decoding_too(own_store: Path) -> None:
         assert 0 < measured.p50_ms <= measured.p95_ms
     sizes = [image_bytes for image_bytes, _, _ in timings.decode_table()]
     assert len(set(sizes)) >= 2
+
+
+def test_heads_are_not_timed(own_store: Path) -> None:
+    """They run on the sessions of their bases, and `auto` never chooses them."""
+    write_head(own_store / f"{SMALL_V2}.onnx")
+    measurer, timings = opened(own_store)
+    assert measurer.measurable == {SMALL_V1, SMALL_V2}
+    report = measurer.measure(LONG_S)
+    assert (report.measured, report.left_out) == (3, 0)
+    assert timings.measured.keys() == KEYS
 
 
 def test_times_are_milliseconds_of_the_thread(

@@ -86,7 +86,43 @@ def test_another_file_under_the_base_s_name_is_rejected(folder: Path) -> None:
     (folder / f"{SMALL_V2}.onnx").unlink()
     renamed = export_random(folder, "mobilenet_v2", 0.5, 96)
     renamed.rename(folder / f"{SMALL_V2}.onnx")
-    with pytest.raises(ModelFileError, match=r"gate\.head\.npz: its base"):
+    store = opened(folder)
+    assert [model.name for model in store] == [SMALL_V1, "mobilenet_v2_0.5_96"]
+    assert f"its base {SMALL_V2} is not loaded" in store.broken["gate.head.npz"]
+
+
+@pytest.mark.parametrize("content", [b"", b"no archive", "of another base"])
+def test_a_broken_head_does_not_stop_the_start(
+    folder: Path, head: Head, content: bytes | str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """One line of the log says why; a file that replaces it is loaded by the next reload."""
+    good = (folder / "gate.head.npz").read_bytes()
+    if isinstance(content, str):
+        card = head.card.model_copy(update={"base_sha256": "0" * 64})
+        content = pack_head(replace(head, card=card), "{}")
+    (folder / "gate.head.npz").write_bytes(content)
+    store = opened(folder)
+    assert [model.name for model in store] == [SMALL_V1, SMALL_V2]
+    [reason] = store.broken.values()
+    assert str(folder) not in reason
+    [line] = [message for message in caplog.messages if "gate.head.npz" in message]
+    assert line.startswith(f"Not loaded: {folder / 'gate.head.npz'}: ")
+    (folder / "gate.head.npz").write_bytes(good)
+    changes = store.reload()
+    assert (changes.loaded, changes.broken) == (["gate"], {})
+
+
+@pytest.mark.usefixtures("head")
+def test_a_broken_head_that_the_settings_name_stops_the_start(folder: Path) -> None:
+    (folder / "gate.head.npz").write_bytes(b"")
+    with pytest.raises(ModelFileError, match=r"gate\.head\.npz: not a head"):
+        opened(folder, (SMALL_V2, "gate"))
+
+
+@pytest.mark.usefixtures("head")
+def test_a_broken_network_still_stops_the_start(folder: Path) -> None:
+    (folder / f"{SMALL_V1}.onnx").write_bytes(b"")
+    with pytest.raises(ModelFileError, match=SMALL_V1):
         opened(folder)
 
 
@@ -206,8 +242,9 @@ def test_a_head_is_never_the_base_of_another(folder: Path, head: Head) -> None:
         update={"name": "top", "base_sha256": hashlib.sha256(gate.read_bytes()).hexdigest()}
     )
     (folder / "top.head.npz").write_bytes(pack_head(replace(head, card=card), "{}"))
-    with pytest.raises(ModelFileError, match=r"top\.head\.npz: its base"):
-        opened(folder)
+    store = opened(folder)
+    assert "top" not in {model.name for model in store}
+    assert store.broken["top.head.npz"].startswith("its base")
 
 
 def test_a_head_appears_and_disappears_with_its_file(folder: Path) -> None:

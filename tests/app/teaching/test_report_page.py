@@ -62,6 +62,7 @@ def test_page_shows_figures_and_photos(report: TeachingReport, tmp_path: Path) -
     with PhotoReader.open(Settings()) as reader:
         text = report_page("gate & door", report, tmp_path, reader)
     assert "75.0% of held-out photos are right (95 % interval 30% to 95%)" in text
+    assert "5.0% of them are unknown." in text
     assert '<td>closed</td><td class="right">2</td><td>0</td>' in text
     assert "closed 0.90" in text
     assert "a.png, b.png" in text

@@ -60,9 +60,16 @@ def test_models_says_what_the_head_adds(client: httpx.Client, head: Head) -> Non
     files = gate["file_bytes"] + base["file_bytes"]
     for variant in detail["variants"]:
         assert variant["memory_bytes"] > files  # and activations; it cannot run without its base
+    assert [variant["resolution"] for variant in detail["variants"]] == [96]
+    assert detail["variants"][0]["madds"] == gate["madds"]
     card = detail["card"]
     assert card["base_sha256"] == head.card.base_sha256
     assert card["labels"] == ["closed", "open", "unknown"]
+
+
+def test_the_frontier_is_of_the_models_that_auto_may_choose(client: httpx.Client) -> None:
+    variants = client.get("/models/frontier").json()["variants"]
+    assert {one["model"] for one in variants} == {SMALL_V1, SMALL_V2}
 
 
 def test_the_open_inference_protocol_serves_it(client: httpx.Client) -> None:
