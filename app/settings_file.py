@@ -6,8 +6,8 @@ from typing import Any
 
 from pydantic_settings import TomlConfigSettingsSource
 
-# `app.cameras.settings` validates them. Neither variables nor options can set them.
-TABLES = ("cameras", "mqtt")
+# `app.cameras` validates them. Neither variables nor options can set them.
+TABLES = ("cameras", "events", "mqtt")
 
 
 class SettingsFile(TomlConfigSettingsSource):

@@ -92,6 +92,7 @@ class Camera:
             name=self.name,
             source=self._source.status,
             model=self._model.name if self._model else None,
+            zone=tuple(self._settings.zone),
             connected=self._connected,
             error=self._source_error or self._look_error,
             label=present.label if present else None,

@@ -3,7 +3,7 @@
 import itertools
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
 _count = itertools.count()
 
@@ -29,3 +29,22 @@ class Event:
 def new_id(at: datetime) -> str:
     """An id that sorts by time, and by the order of calls within a millisecond."""
     return f"{int(at.timestamp() * 1000):012x}-{next(_count) % 16**8:08x}"
+
+
+def fields(event: Event) -> dict[str, Any]:
+    """An event as JSON has it."""
+    return {
+        "id": event.id,
+        "camera": event.camera,
+        "model": event.model,
+        "label": event.label,
+        "state": event.state,
+        "probability": round(event.probability, 4),
+        "started_at": utc(event.started_at),
+        "ended_at": None if event.ended_at is None else utc(event.ended_at),
+    }
+
+
+def utc(moment: datetime) -> str:
+    """`2026-11-30T12:00:00.000+00:00`"""
+    return moment.isoformat(timespec="milliseconds")

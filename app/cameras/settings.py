@@ -190,12 +190,14 @@ def read_cameras(tables: Mapping[str, Any]) -> dict[str, CameraSettings]:
     return {name: read_table(f"cameras.{name}", CameraSettings, cameras[name]) for name in cameras}
 
 
-def read_table(name: str, kind: type[Table], table: Mapping[str, Any]) -> Table:
+def read_table(name: str, kind: type[Table], table: Any) -> Table:
     """Validate a table.
 
     Raises:
         SettingError: something is unknown or out of range; no value is repeated.
     """
+    if not isinstance(table, Mapping):
+        raise SettingError(f"{name}: write a table [{name}].")
     try:
         return kind.model_validate(table)
     except ValidationError as error:

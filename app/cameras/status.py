@@ -25,8 +25,11 @@ class CameraStatus(BaseModel):
     name: str
     source: SourceStatus
     model: str | None = Field(description="The model that classifies; null if it is not loaded.")
+    zone: tuple[tuple[float, float, float, float], ...] = Field(
+        (), description="Rectangles `[left, top, width, height]` in shares of the frame."
+    )
     connected: bool = Field(description="Whether frames arrive.")
-    error: str | None = Field(description="Why no frames arrive or none can be classified.")
+    error: str | None = Field(None, description="Why no frames arrive or none can be classified.")
     label: str | None = Field(description="The label that has started and not ended.")
     probability: float | None = Field(
         description="Of the label, mean of the frames that started it."

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
+from app.cameras.status import CameraStatus
 from app.capture.folder import Reason
 from app.card.accuracy import Basis, figure_at
 from app.card.card import Family, LayerRow, ModelCard, Precision
@@ -54,6 +55,19 @@ class CaptureList(Wire, json_schema_extra=with_example(examples.CAPTURES)):
     captures: list[KeptImage]
     bytes: int = Field(description="Size of all kept images with their records.")
     limit_bytes: int
+
+
+class BrokerStatus(Wire):
+    """The MQTT broker of the settings."""
+
+    connected: bool
+
+
+class CameraList(Wire, json_schema_extra=with_example(examples.CAMERAS)):
+    """Every camera, in the order of the settings."""
+
+    cameras: list[CameraStatus]
+    mqtt: BrokerStatus | None = Field(description="Null without a table `[mqtt]`.")
 
 
 class KnownAccuracy(Wire):

@@ -44,6 +44,29 @@ TINY_PNG = (
 )
 PREDICT_BODY = {"images": [TINY_PNG, f"data:image/png;base64,{TINY_PNG}"]}
 
+CAMERAS = {
+    "cameras": [
+        {
+            "name": "gate",
+            "source": {"kind": "mjpeg", "address": "http://192.168.1.20:81/stream"},
+            "model": "gate",
+            "zone": [[0.1, 0.2, 0.5, 0.6]],
+            "connected": True,
+            "error": None,
+            "label": "open",
+            "probability": 0.9312,
+            "since": "2026-11-30T12:00:00.250000Z",
+            "frames_per_s": 5.0,
+            "frame_age_ms": 112.4,
+            "frames_seen": 61400,
+            "frames_unchanged": 60120,
+            "frames_dropped": 3,
+            "frames_failed": 0,
+            "reconnects": 1,
+        }
+    ],
+    "mqtt": {"connected": True},
+}
 CAPTURES: dict[str, Any] = {
     "captures": [
         {

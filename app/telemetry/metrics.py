@@ -14,6 +14,7 @@ from prometheus_client import (
 
 from app.card.card import ModelCard
 from app.telemetry.busy_time import BusyTime
+from app.telemetry.camera_metrics import CameraMetrics
 from app.telemetry.request_counts import Labels, RequestCounts
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series per metric, which nobody plots
@@ -55,6 +56,8 @@ class Metrics(RequestCounts):
         )
         self.multiply_adds = self._gauge("model_madds", "Multiply-adds for one image.", ("model",))
         self.parameters = self._gauge("model_params", "Parameters.", ("model",))
+        self.cameras = CameraMetrics()
+        self._registry.register(self.cameras)
 
     def describe_models(self, cards: Iterable[ModelCard]) -> None:
         """Publish the loaded models, and drop those that are gone."""

@@ -84,6 +84,8 @@ ALERTS = {
         "for 5 minutes one image in twenty waited for more than half a second",
     ),
     "GatewayInBrownOut": ("10m", "> 0", "for 10 minutes `auto` answered with cheaper models"),
+    "GatewayCameraIsSilent": ("5m", "gateway_camera_connected == 0", "for 5 minutes"),
+    "GatewayHasNoBroker": ("5m", "gateway_mqtt_connected == 0", "for 5 minutes"),
 }
 
 

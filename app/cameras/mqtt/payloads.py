@@ -1,10 +1,9 @@
 """The payloads of a camera's topics."""
 
 import json
-from datetime import datetime
 from typing import Any
 
-from app.cameras.event import Event
+from app.cameras.event import Event, fields, utc
 from app.cameras.status import CameraStatus
 
 PROBABILITY_DIGITS = 4
@@ -17,7 +16,7 @@ def state(status: CameraStatus) -> bytes:
             "camera": status.name,
             "label": status.label,
             "probability": _rounded(status.probability),
-            "since": _time(status.since),
+            "since": utc(status.since) if status.since else None,
             "model": status.model,
         }
     )
@@ -38,18 +37,8 @@ def is_state(payload: bytes, camera: str) -> bool:
 
 def event(seen: Event) -> bytes:
     """The start or end of a label. Home Assistant reads `event_type`."""
-    return _encode(
-        {
-            "event_type": seen.state,
-            "id": seen.id,
-            "camera": seen.camera,
-            "model": seen.model,
-            "label": seen.label,
-            "probability": _rounded(seen.probability),
-            "started_at": _time(seen.started_at),
-            "ended_at": _time(seen.ended_at),
-        }
-    )
+    content = fields(seen)
+    return _encode({"event_type": content.pop("state"), **content})
 
 
 def _encode(content: dict[str, Any]) -> bytes:
@@ -58,7 +47,3 @@ def _encode(content: dict[str, Any]) -> bytes:
 
 def _rounded(probability: float | None) -> float | None:
     return None if probability is None else round(probability, PROBABILITY_DIGITS)
-
-
-def _time(moment: datetime | None) -> str | None:
-    return None if moment is None else moment.isoformat(timespec="milliseconds")

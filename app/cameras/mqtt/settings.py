@@ -2,14 +2,14 @@
 
 import ssl
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
 from app.cameras.mqtt.broker import Broker
 from app.cameras.mqtt.topics import Topics
-from app.cameras.settings import read_secret, read_table
+from app.cameras.settings import read_secret
 from app.errors import SettingError
 
 PORTS = {"mqtt": 1883, "mqtts": 8883}
@@ -148,17 +148,6 @@ class MqttSettings(BaseModel):
                     f"{_why(error)}."
                 ) from None
         return context
-
-
-def read_mqtt(table: Any) -> MqttSettings:
-    """Validate the table `[mqtt]`.
-
-    Raises:
-        SettingError: something is unknown or out of range.
-    """
-    if not isinstance(table, dict):
-        raise SettingError("mqtt: write a table [mqtt].")
-    return read_table("mqtt", MqttSettings, table)
 
 
 def _why(error: OSError) -> str:

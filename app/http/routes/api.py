@@ -11,7 +11,7 @@ from pydantic.json_schema import models_json_schema
 
 from app import __version__
 from app.http import error_responses
-from app.http.routes import captures, heads, health, metrics, models, oip, page, predict
+from app.http.routes import cameras, captures, heads, health, metrics, models, oip, page, predict
 from app.oip.schemas import InferenceRequest
 from app.settings import Settings
 from app.training.taught_heads import LazyHeads
@@ -49,7 +49,7 @@ def make_api(settings: Settings) -> FastAPI:
     api.add_api_route("/openapi.json", encoded_once(api), include_in_schema=False)
     api.state.heads = LazyHeads()
     error_responses.install(api, "/docs" if settings.page else "/openapi.json")
-    for resource in (predict, models, heads, captures, oip, health, metrics):
+    for resource in (predict, models, heads, captures, cameras, oip, health, metrics):
         api.include_router(resource.router)
     if settings.page:
         api.include_router(page.router)

@@ -31,6 +31,8 @@ FILES = {
     "/heads/{name}/examples/{id}",
     "/heads/{name}/head.npz",
     "/captures/{capture_id}",
+    "/cameras/{name}/frame.jpg",
+    "/events",
 }
 # Those that no route of its own gives, or that no client sees.
 UNDOCUMENTED = {
@@ -122,6 +124,9 @@ def test_every_route_is_described(document: dict[str, Any]) -> None:
         ("POST", "/heads/{name}/train"),
         ("POST", "/heads/{name}/undo"),
         ("GET", "/heads/{name}/head.npz"),
+        ("GET", "/cameras"),
+        ("GET", "/cameras/{name}/frame.jpg"),
+        ("GET", "/events"),
         ("GET", "/captures"),
         ("DELETE", "/captures"),
         ("GET", "/captures/{capture_id}"),

@@ -5,8 +5,13 @@ from typing import Any
 
 import pytest
 
-from app.cameras.mqtt.settings import read_mqtt
+from app.cameras.mqtt.settings import MqttSettings
+from app.cameras.settings import read_table
 from app.errors import SettingError
+
+
+def read_mqtt(table: Any) -> MqttSettings:
+    return read_table("mqtt", MqttSettings, table)
 
 
 @pytest.mark.parametrize(
