@@ -14,6 +14,8 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.app.cameras.scenes import plain
+from tests.app.cameras.test_cameras import put
 from tests.conftest import SMALL_V1, SMALL_V2
 from tests.deploy.test_monitoring import FOLDER, expressions
 from tests.processes import LIVELINESS_S, Service, running, until
@@ -77,6 +79,13 @@ def test_the_metrics_keep_to_the_conventions(store: Path) -> None:
     assert complaints == []
 
 
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
 @contextmanager
 def prometheus(service: Service, folder: Path, key: str = "") -> Iterator[httpx.Client]:
     """A Prometheus with the project's configuration and alerts and a short interval."""
@@ -89,9 +98,7 @@ def prometheus(service: Service, folder: Path, key: str = "") -> Iterator[httpx.
     config.write_text(yaml.safe_dump(shipped))
     shutil.copy(FOLDER / "alerts.yml", folder)
     (folder / "key").write_text(key)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{probe.getsockname()[1]}"
+    address = f"127.0.0.1:{free_port()}"
     command = [
         program("prometheus"), f"--config.file={config}", f"--web.listen-address={address}",
         f"--storage.tsdb.path={folder / 'data'}",
@@ -142,7 +149,14 @@ def test_it_is_scraped_with_keys_and_without(
 def test_every_picture_and_alert_is_evaluated_on_a_service_under_load(
     store: Path, tmp_path: Path
 ) -> None:
-    settings = {"default_model": SMALL_V1, "measure_s": 0, "auto_resolutions": 96}
+    camera, config = tmp_path / "camera", tmp_path / "gateway.toml"
+    camera.mkdir()
+    config.write_text(  # a broker that is not there has figures, too
+        f'[cameras.gate]\nsource = "{camera}"\n[mqtt]\nurl = "mqtt://127.0.0.1:{free_port()}"\n'
+    )
+    settings = {
+        "default_model": SMALL_V1, "measure_s": 0, "auto_resolutions": 96, "config": config
+    }  # fmt: skip
     rules = [name for name in expressions() if name.startswith("Gateway")]
     with (
         running(store, **settings) as service,
@@ -160,6 +174,7 @@ def test_every_picture_and_alert_is_evaluated_on_a_service_under_load(
 
         def all_have_figures() -> bool:
             classify(service, b"not an image")  # failures have a panel too
+            put(camera, "frame.jpg", plain(100))
             for title, text in list(empty.items()):
                 if has_figures(query(client, text)):
                     del empty[title]
