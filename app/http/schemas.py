@@ -138,6 +138,9 @@ class VariantRow(Wire):
     samples: int = Field(
         description="Number of requests behind these times; 0 if measured while idle."
     )
+    idle_ms: float | None = Field(
+        description="Median time of one inference while the service was idle; null if not measured."
+    )
 
 
 class DecodeRow(Wire):
@@ -280,7 +283,7 @@ def summarize(
     )
 
 
-def variant_row(variant: Variant, observed: Measured | None) -> VariantRow:
+def variant_row(variant: Variant, observed: Measured | None, idle: Measured | None) -> VariantRow:
     top1 = variant.top1
     return VariantRow(
         model=variant.model,
@@ -294,4 +297,5 @@ def variant_row(variant: Variant, observed: Measured | None) -> VariantRow:
         inference_ms=round(observed.p50_ms, 3) if observed else None,
         inference_p95_ms=round(observed.p95_ms, 3) if observed else None,
         samples=observed.samples if observed else 0,
+        idle_ms=round(idle.p50_ms, 3) if idle else None,
     )

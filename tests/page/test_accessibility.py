@@ -50,6 +50,28 @@ def test_the_label_is_spoken_and_terms_are_explained(
             expect(meaning).to_be_visible()
             page.keyboard.press("Escape")
             expect(meaning).to_be_hidden()
+        button = page.locator("#models").get_by_role("button", name="frontier", exact=True)
+        button.click()
+        places = [one.bounding_box() for one in (button, page.locator("#term-frontier"))]
+        assert places[0]
+        assert places[1]
+        assert abs(places[1]["y"] - places[0]["y"]) < 150  # on the spot
+        assert seen.errors == []
+
+
+def test_nothing_moves_where_motion_is_reduced(browser: Browser, address: str, photo: Path) -> None:
+    with visit(browser, f"{address}/", DESK) as seen:
+        page = seen.page
+        page.emulate_media(reduced_motion="reduce")
+        choose_photos(page, photo)
+        wait_for_answers(page, REAL_MODEL)
+        unfold_all(page)
+        moving = page.evaluate(
+            """() => [...document.querySelectorAll("*")].map((one) => getComputedStyle(one)).filter(
+                (style) => style.transitionDuration !== "0s" || style.animationName !== "none"
+                    || style.scrollBehavior !== "auto").length"""
+        )
+        assert moving == 0
 
 
 def test_bars_are_seen_in_forced_colours(browser: Browser, address: str, photo: Path) -> None:

@@ -112,6 +112,7 @@ def test_an_overloaded_service_is_asked_again_when_it_says_so_and_five_times(
         page.route("**/predict?*", busy_at_first)
         with page.expect_request("**/predict?*"):
             choose(page)
+        expect(page.locator(".answer")).to_have_text("The gateway is busy. Asking again in 30 s.")
         for already in range(1, tries):
             seconds = 0
             while len(asked) <= already:
@@ -213,6 +214,23 @@ def test_one_slow_answer_is_not_mixed_with_times_at_rest(
         expect(page.locator("#cost")).to_contain_text("123 ms")  # there is no other figure
         expect(page.locator("#plot-ms")).to_have_class("plot empty")
         expect(page.locator("#model-table tbody td:nth-child(4)")).to_have_text("\u2013")
+        expect(page.locator("#compare")).to_be_hidden()  # there is no other model
+
+
+def test_times_under_load_are_not_mixed_with_times_at_rest(browser: Browser, address: str) -> None:
+    with visit(browser, "about:blank", DESK) as seen:
+        page = seen.page
+
+        def loaded(route: Route) -> None:
+            frontier = route.fetch().json()
+            for row in frontier["variants"]:
+                row.update(inference_ms=98.7, samples=128, idle_ms=3.21)
+            route.fulfill(json=frontier)
+
+        page.route("**/models/frontier", loaded)
+        page.goto(f"{address}/")
+        expect(page.locator("#model-table tbody td:nth-child(4)")).to_have_text(["3.21"] * 3)
+        expect(page.locator("#cost")).to_contain_text("3.21 ms")
 
 
 def test_the_header_says_whether_the_service_is_reachable(browser: Browser, address: str) -> None:

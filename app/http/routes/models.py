@@ -10,6 +10,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
 
+from app.auto.pareto import Standing
 from app.auto.pareto import frontier as pareto
 from app.card.cost_at import scaled_cost, scaled_layers
 from app.card.variant import variants_of
@@ -94,6 +95,7 @@ async def frontier(gateway: Current, _: NoParameters) -> Response:
         for variant in variants
         if (timing := gateway.timings.observed(variant)) is not None
     }
+    idle = gateway.timings.measured
     decoding = [
         DecodeRow(
             image_bytes=image_bytes,
@@ -106,16 +108,17 @@ async def frontier(gateway: Current, _: NoParameters) -> Response:
     ]
     step = gateway.chooser.brownout.step if gateway.chooser.brownout else 0
 
+    def row(standing: Standing) -> RankedVariant:
+        key = standing.variant.key
+        return RankedVariant(
+            **variant_row(standing.variant, timings.get(key), idle.get(key)).model_dump(),
+            on_frontier=standing.on_frontier,
+            beaten_by=standing.beaten_by.name if standing.beaten_by else None,
+        )
+
     def content() -> str:
         standings = pareto(variants, {key: timing.p50_ms for key, timing in timings.items()})
-        rows = [
-            RankedVariant(
-                **variant_row(standing.variant, timings.get(standing.variant.key)).model_dump(),
-                on_frontier=standing.on_frontier,
-                beaten_by=standing.beaten_by.name if standing.beaten_by else None,
-            )
-            for standing in standings
-        ]
+        rows = [row(standing) for standing in standings]
         return Frontier(variants=rows, decoding=decoding, brownout_step=step).model_dump_json()
 
     # On another thread: with hundreds of variants this takes some milliseconds.
@@ -129,7 +132,9 @@ async def model(name: str, gateway: Current, _: NoParameters) -> ModelDetail:
     card = loaded.card.model_dump(mode="json")
     del card["cost"]["layers"]
     rows = [
-        variant_row(variant, gateway.timings.observed(variant))
+        variant_row(
+            variant, gateway.timings.observed(variant), gateway.timings.measured.get(variant.key)
+        )
         for variant in variants_of(
             loaded.card, weight_bytes(loaded), gateway.settings.auto_resolutions
         )

@@ -40,14 +40,15 @@ export const getText = async (path) => (await ask(path)).text();
  * Classify one image; wait and retry while the service is overloaded.
  * @param {Blob} image
  * @param {Object<string, *>} asked the query; parameters that are null are left out
+ * @param {(seconds: number) => void} waiting told before each wait
  */
-export async function predict(image, asked) {
+export async function predict(image, asked, waiting) {
   const given = Object.entries(asked).filter(([, value]) => value !== null);
-  return sendImage(`predict?${new URLSearchParams(given)}`, image);
+  return sendImage(`predict?${new URLSearchParams(given)}`, image, waiting);
 }
 
 /** Send the bytes of an image; wait and retry while the service is overloaded. */
-export async function sendImage(path, image) {
+export async function sendImage(path, image, waiting = () => {}) {
   const options = {
     method: "POST",
     body: image,
@@ -58,7 +59,9 @@ export async function sendImage(path, image) {
       return await (await ask(path, options)).json();
     } catch (error) {
       if (error.status !== 503 || tries === TRIES) throw error;
-      await new Promise((resume) => setTimeout(resume, (error.retryAfterS ?? 1) * 1000));
+      const seconds = error.retryAfterS ?? 1;
+      waiting(seconds);
+      await new Promise((resume) => setTimeout(resume, seconds * 1000));
     }
   }
 }

@@ -3,18 +3,12 @@
 import { getJson } from "./api.js";
 import { announce, bar, byId, make } from "./dom.js";
 import { bytes, count, ms, ratio } from "./format.js";
+import { term } from "./terms.js";
 import * as timings from "./timings.js";
 
 /** "change": another model or resolution is shown; "ask": classify the images again. */
 export const changes = new EventTarget();
 const AUTO = "auto";
-const TERMS = {
-  "Multiply-adds": "term-madds",
-  Inference: "term-inference",
-  Activations: "term-activations",
-  Parameters: "term-parameters",
-  "Top-1": "term-top1",
-};
 const NARROW = matchMedia("(max-width: 52rem)"); // as in page.css: the card is below the answers
 const details = new Map(); // model -> GET /models/{name}
 const tables = new Map(); // "model@resolution" -> GET /models/{name}/layers
@@ -192,18 +186,12 @@ function accuracy() {
   if (known?.top1)
     return known.top1_basis === "interpolated"
       ? `about ${known.top1.toFixed(1)} %`
-      : `${known.top1} %`;
+      : `${known.top1.toFixed(1)} %`;
   if (!chosen.top1) return "not published";
   return resolution === chosen.resolution
-    ? `${chosen.top1.percent} %`
-    : `${chosen.top1.percent} % at ${chosen.resolution} px`;
+    ? `${chosen.top1.percent.toFixed(1)} %`
+    : `${chosen.top1.percent.toFixed(1)} % at ${chosen.resolution} px`;
 }
-
-/** A name that explains itself when it is clicked. */
-const term = (name) =>
-  name in TERMS
-    ? make("button", { type: "button", className: "link", popovertarget: TERMS[name] }, name)
-    : name;
 
 function row(name, value, share, change) {
   return [

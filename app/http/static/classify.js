@@ -13,7 +13,10 @@ import { why } from "./why.js";
 
 const AT_ONCE = 4;
 const SPOKEN = 5; // images whose labels are spoken
-let items = []; // {image, name, card, url}
+const MOST = 500; // images at a time
+const NEAR = 8; // images that may be on the first screen
+let items = []; // {image, name, card, answer, url, said, isLost}
+let skipped = 0; // files of a folder that are no images
 let round = 0; // counts runs over all items; answers of earlier runs are dropped
 
 /** Accept images from the button, from drag and drop, and from the clipboard. */
@@ -26,20 +29,34 @@ export function install() {
       source.value = ""; // so that the same file can be chosen again
     });
   }
-  dropped.install(document, show, announce, byId("drop"));
+  const reading = (count) => {
+    byId("tally").textContent = `Reading: ${count} images …`;
+  };
+  const reject = (error) => {
+    byId("tally").textContent = "";
+    announce(error);
+  };
+  dropped.install(document, show, reject, byId("drop"), reading);
   examples.install(show);
-  document.addEventListener("paste", (event) => show([...event.clipboardData.files]));
+  document.addEventListener("paste", ({ clipboardData: pasted, target }) => {
+    const isLink = /^https?:\/\/\S+$/.test(pasted.getData("text/plain").trim());
+    if (isLink && !pasted.files.length && !target.matches("input")) announce(dropped.LINK);
+    show([...pasted.files]);
+  });
   choice.changes.addEventListener("ask", () => {
     if (items.length) classifyAll();
   });
 }
 
 /** Replace the shown images by these and classify them. */
-export function show(files) {
+export function show(files, others = 0) {
   if (!files.length) return Promise.resolve();
-  announce(null);
+  const title = "Too many images";
+  const tooMany = { title, message: `The first ${MOST} of ${files.length} are classified.` };
+  announce(files.length > MOST ? tooMany : null);
   for (const item of items) URL.revokeObjectURL(item.url);
-  items = files.map((file) => newItem(file, file.name));
+  items = files.slice(0, MOST).map(newItem);
+  skipped = others;
   byId("drop").classList.add("small");
   byId("results").replaceChildren(...items.map((item) => item.card));
   return classifyAll();
@@ -48,10 +65,18 @@ export function show(files) {
 /** The first shown image, or null. */
 export const anyImage = () => items[0]?.image ?? null;
 
-function newItem(image, name) {
+/** Classify again, if the service could not be reached for some of the images. */
+export const again = () => (items.some(({ isLost }) => isLost) ? classifyAll() : null);
+
+function newItem(image, at) {
+  const { name } = image;
   const url = URL.createObjectURL(image);
-  const thumbnail = make("img", { src: url, alt: "", className: "thumb" });
-  thumbnail.addEventListener("error", () => thumbnail.classList.add("unseen")); // TIFF, or not an image
+  const loading = at < NEAR ? "eager" : "lazy"; // the page would jump
+  const thumbnail = make("img", { loading, src: url, alt: "", className: "thumb" });
+  thumbnail.addEventListener("error", () =>
+    // TIFF or HEIC, or not an image
+    thumbnail.replaceWith(make("p", { className: "thumb unseen" }, "no preview")),
+  );
   const answer = make("div", { className: "answer" });
   const card = make(
     "li",
@@ -77,7 +102,13 @@ async function classifyAll() {
     byId("tally").textContent =
       done < all
         ? `${done} of ${all} …`
-        : `${all} ${all === 1 ? "image" : "images"} in ${seconds.toFixed(2)} s${failed ? `, ${failed} failed` : ""}`;
+        : [
+            `${all} ${all === 1 ? "image" : "images"} in ${seconds.toFixed(2)} s`,
+            failed ? `${failed} failed` : "",
+            skipped ? `${skipped} other ${skipped === 1 ? "file" : "files"} skipped` : "",
+          ]
+            .filter(Boolean)
+            .join(", ");
   };
   const work = async () => {
     for (let item = waiting.shift(); item && mine === round; item = waiting.shift()) {
@@ -103,23 +134,31 @@ function spoken() {
 async function classifyOne(item, wanted) {
   item.card.classList.add("busy");
   item.said = "";
+  item.isLost = false;
+  const waiting = (seconds) => {
+    const text = `The gateway is busy. Asking again in ${seconds} s.`;
+    if (wanted()) item.answer.replaceChildren(make("p", { className: "hint wait" }, text));
+  };
   try {
-    const answer = await predict(item.image, choice.asked());
+    const answer = await predict(item.image, choice.asked(), waiting);
     const [result] = answer.results;
     timings.note(answer.model, answer.resolution, result.inference_ms);
     item.said = headline(result);
-    history.note(item.name, answer, result);
+    history.note(item.image, answer, result);
     choice.follow(answer).catch(announce);
     const parts = [...shown(answer, result), why(item.image, answer)];
     if (wanted()) item.answer.replaceChildren(...parts);
-    const second = wanted() ? await compare.answer(item.image, item.name) : null;
+    const second = wanted() ? await compare.answer(item.image) : null;
     if (second && wanted()) {
-      item.answer.replaceChildren(compare.columns(parts, second.parts));
+      item.answer.replaceChildren(compare.columns({ model: answer.model, parts }, second));
       item.said += second.said;
     }
     return true;
   } catch (error) {
-    if (wanted()) item.answer.replaceChildren(errorText(error));
+    item.isLost = error.status === 0;
+    const later = item.isLost ? "The page asks again when the gateway is back." : "";
+    const parts = [errorText(error), make("p", { className: "hint" }, later)];
+    if (wanted()) item.answer.replaceChildren(...parts);
     return false;
   } finally {
     if (wanted()) item.card.classList.remove("busy");

@@ -36,6 +36,10 @@ export function button(text, properties, onClick) {
   return made;
 }
 
+/** A name with a possible line break after each underscore. */
+export const breakable = (name) =>
+  name.split("_").flatMap((part, index) => (index ? ["_", make("wbr"), part] : [part]));
+
 /** A bar filled to this share of its width. */
 export function bar(share, kind = "") {
   const fill = make("span", { className: `fill ${kind}` });

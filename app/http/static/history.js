@@ -3,9 +3,11 @@
 import { byId, make } from "./dom.js";
 import { download } from "./download.js";
 import { digits, percent } from "./format.js";
+import { reduced } from "./reduced.js";
 
 const KEPT = 1000;
-const SHOWN = 20;
+const SHOWN = 20; // only these keep their image
+const PIXELS = 64;
 const COLUMNS = [
   "time",
   "image",
@@ -23,19 +25,31 @@ export function install() {
   byId("history-download").addEventListener("click", () =>
     download(new Blob([csv()], { type: "text/csv" }), "answers.csv"),
   );
+  byId("history").addEventListener("toggle", draw);
 }
 
-/** Record an answer for an image. */
-export function note(image, { model, resolution }, result) {
+/** Record an answer for an image. @param {File} file */
+export function note(file, { model, resolution }, result) {
   const [{ label, probability }] = result.predictions;
   const time = new Date().toISOString();
-  rows = [{ ...result, time, image, model, resolution, label, probability }, ...rows].slice(0, KEPT);
+  const row = { ...result, time, image: file.name, model, resolution, label, probability };
+  rows = [{ ...row, file }, ...rows].slice(0, KEPT);
+  if (rows.length > SHOWN) release(rows[SHOWN]);
   byId("history").hidden = false;
   byId("history-count").textContent = rows.length;
-  byId("history-rows").replaceChildren(...rows.slice(0, SHOWN).map(line));
+  draw();
 }
 
-function line({ time, image, model, resolution, label, probability, inference_ms: ms }) {
+/** Fill the table while it is unfolded. */
+function draw() {
+  if (!byId("history").open) return;
+  const shown = rows.slice(0, SHOWN);
+  for (const row of shown) row.line ??= line(row);
+  byId("history-rows").replaceChildren(...shown.map((row) => row.line));
+}
+
+function line(row) {
+  const { time, image, model, resolution, label, probability, inference_ms: ms } = row;
   const texts = [
     new Date(time).toLocaleTimeString(),
     image,
@@ -44,7 +58,21 @@ function line({ time, image, model, resolution, label, probability, inference_ms
     `${model} at ${resolution} px`,
     digits(ms),
   ];
-  return make("tr", {}, ...texts.map((text) => make("td", {}, text)));
+  return make("tr", {}, make("td", {}, small(row)), ...texts.map((text) => make("td", {}, text)));
+}
+
+function small(row) {
+  const shown = make("img", { alt: "", className: "mini" });
+  row.address = reduced(row.file, PIXELS).catch(() => ""); // TIFF or HEIC
+  row.address.then((address) => {
+    if (address) shown.src = address;
+  });
+  return shown;
+}
+
+function release(row) {
+  row.address?.then(URL.revokeObjectURL);
+  for (const name of ["file", "line", "address"]) delete row[name];
 }
 
 const csv = () =>
@@ -54,6 +82,6 @@ const csv = () =>
 
 /** A spreadsheet would run a text that starts like a formula. */
 function cell(value) {
-  const text = typeof value === "string" ? value.replace(/^[=+\-@\t\r]/, "'$&") : String(value);
+  const text = typeof value === "string" ? value.replace(/^\s*[=+\-@\t\r＝＋－＠]/, "'$&") : String(value);
   return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }

@@ -3,6 +3,7 @@
 import * as choice from "./choice.js";
 import { byId, make } from "./dom.js";
 import { bytes, count, percent } from "./format.js";
+import { term } from "./terms.js";
 
 const params = (layer) => layer.weights + layer.biases + layer.batch_norm_params;
 const MEASURES = [
@@ -118,7 +119,7 @@ function columns(name, value, text, layers) {
   const row = make(
     "div",
     { className: "layer-row" },
-    make("p", {}, make("b", {}, name), ` up to ${text(most)}`),
+    make("p", {}, make("b", {}, term(name)), ` up to ${text(most)}`),
     chart,
   );
   return { row, marks };

@@ -55,4 +55,4 @@ start()
     state(false, error.title ?? "error");
     announce(error);
   });
-watch(() => started || location.reload());
+watch(() => (started ? classify.again() : location.reload()));

@@ -3,7 +3,7 @@
 import { predict } from "./api.js";
 import * as choice from "./choice.js";
 import { anyImage } from "./classify.js";
-import { announce, byId, make } from "./dom.js";
+import { announce, breakable, byId, make } from "./dom.js";
 import { bytes, count, digits, ms, shortName } from "./format.js";
 import { scatter } from "./plots.js";
 import * as timings from "./timings.js";
@@ -163,10 +163,6 @@ function line(row) {
     ...cells,
   );
 }
-
-/** A name with a possible line break after each underscore. */
-const breakable = (name) =>
-  name.split("_").flatMap((part, index) => (index ? ["_", make("wbr"), part] : [part]));
 
 /** Run every model a few times at its trained resolution, so that each has a time. */
 async function measure() {

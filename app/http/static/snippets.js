@@ -17,7 +17,8 @@ export function install() {
 
 function address() {
   const given = Object.entries(choice.asked()).filter(([, value]) => value !== null);
-  return new URL(`predict?${new URLSearchParams(given)}`, location.href).href;
+  const { href } = new URL(`predict?${new URLSearchParams(given)}`, location.href);
+  return href.replaceAll("'", "%27"); // for the shell
 }
 
 /** Keys are not part of the text. */
@@ -34,7 +35,7 @@ ${secret ? "import os\n" : ""}from urllib.request import Request, urlopen
 with open("photo.jpg", "rb") as photo:
     image = photo.read()
 headers = {"Content-Type": "${TYPE}"${secret}}
-with urlopen(Request("${url}", image, headers)) as answer:
+with urlopen(Request(${JSON.stringify(url)}, image, headers)) as answer:
     for found in json.load(answer)["results"][0]["predictions"]:
         print(found["label"], found["probability"])
 `;
@@ -43,14 +44,20 @@ with urlopen(Request("${url}", image, headers)) as answer:
 async function show(text) {
   byId("snippet").hidden = false;
   byId("snippet").textContent = text;
-  // Browsers allow it only on pages from HTTPS or from this machine.
-  const copied = navigator.clipboard?.writeText(text).then(
-    () => true,
-    () => false,
-  );
-  byId("copied").textContent = (await copied)
+  byId("copied").textContent = (await copy(text))
     ? "Copied."
-    : "The browser does not allow copying from this address: select the text.";
+    : "The browser does not allow it: copy the selected text.";
+}
+
+async function copy(text) {
+  try {
+    await navigator.clipboard.writeText(text);
+    return true;
+  } catch {
+    // No permission, or the page is neither from HTTPS nor from this machine.
+    getSelection().selectAllChildren(byId("snippet"));
+    return document.execCommand("copy");
+  }
 }
 
 function hide() {

@@ -5,6 +5,7 @@
 
 import { ask } from "./api.js";
 import { make } from "./dom.js";
+import { reduced } from "./reduced.js";
 
 const PIXELS = 192; // of the shorter side: sharp on dense screens
 const small = new Map(); // path -> promise of an address of a small image
@@ -29,7 +30,7 @@ export function thumbnail(path) {
 
 /** Use an image that is here already, instead of requesting it. */
 export function keep(path, image) {
-  if (!small.has(path)) small.set(path, shrink(image));
+  if (!small.has(path)) small.set(path, reduced(image, PIXELS));
 }
 
 async function show(image) {
@@ -39,7 +40,7 @@ async function show(image) {
       path,
       ask(path)
         .then((response) => response.blob())
-        .then(shrink),
+        .then((blob) => reduced(blob, PIXELS)),
     );
   try {
     image.src = await small.get(path);
@@ -47,14 +48,4 @@ async function show(image) {
     small.delete(path); // it may be gone, or of a format that this browser cannot show
     image.classList.add("unseen");
   }
-}
-
-async function shrink(blob) {
-  const whole = await createImageBitmap(blob);
-  const scale = Math.min(1, PIXELS / Math.min(whole.width, whole.height));
-  const size = { width: Math.ceil(whole.width * scale), height: Math.ceil(whole.height * scale) };
-  const canvas = make("canvas", size);
-  canvas.getContext("2d").drawImage(whole, 0, 0, size.width, size.height);
-  whole.close();
-  return URL.createObjectURL(await new Promise((done) => canvas.toBlob(done, "image/jpeg", 0.85)));
 }

@@ -41,7 +41,7 @@ export function measure(model, resolution, times) {
 
 /** The median at rest for a model at a resolution, or null: all figures of a plot are alike. */
 export const atRest = (model, resolution) =>
-  measured.get(nameOf(model, resolution)) ?? find(model, resolution)?.inference_ms ?? null;
+  measured.get(nameOf(model, resolution)) ?? find(model, resolution)?.idle_ms ?? null;
 
 /** The median at rest or else of the answers, or null if it never ran. */
 export const median = (model, resolution) =>

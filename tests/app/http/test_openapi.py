@@ -288,7 +288,7 @@ def test_the_examples_of_models_are_what_the_service_says(real_client: httpx.Cli
     shown = copy.deepcopy(examples.MODEL_DETAIL)
     detail = real_client.get(f"/models/{name}").json()
     detail["card"]["labels"] = detail["card"]["labels"][:3]
-    times = dict.fromkeys(("inference_ms", "inference_p95_ms", "samples"))
+    times = dict.fromkeys(("inference_ms", "inference_p95_ms", "samples", "idle_ms"))
     for variants in (detail["variants"], shown["variants"]):
         variants[:] = [variant | times for variant in variants]
     assert detail == shown

@@ -194,7 +194,8 @@ def measured_rows(client: httpx.Client) -> list[dict[str, object]]:
 def test_the_service_measures_after_its_start_and_then_follows_requests(own_store: Path) -> None:
     with served(Settings(store=own_store, auto_resolutions=SIDES, measure_s=LONG_S)) as client:
         until(lambda: len(measured_rows(client)) == len(KEYS), "all are measured")
-        assert all(row["samples"] == 0 for row in measured_rows(client))
+        before = {(row["model"], row["resolution"]): row for row in measured_rows(client)}
+        assert all(row["samples"] == 0 for row in before.values())
         for _ in range(20):
             client.post("/predict", params={"model": SMALL_V1}, content=encode(noise()))
         seen = {row["model"]: row["samples"] for row in measured_rows(client) if row["samples"]}
@@ -202,6 +203,8 @@ def test_the_service_measures_after_its_start_and_then_follows_requests(own_stor
         [trained, small] = client.get(f"/models/{SMALL_V1}").json()["variants"]
         assert (trained["resolution"], trained["samples"]) == (128, 20)
         assert (small["resolution"], small["samples"]) == (96, 0)
+        for row in measured_rows(client):  # requests do not change what was measured while idle
+            assert row["idle_ms"] == before[row["model"], row["resolution"]]["inference_ms"]
 
 
 def test_a_model_that_comes_later_is_measured_too(own_store: Path, tmp_path: Path) -> None:
