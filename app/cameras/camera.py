@@ -153,9 +153,8 @@ class Camera:
 
     def _put(self, frame: Frame) -> None:
         """Let the newest frame wait, in place of an older one."""
-        self._counters.seen += 1
-        if self._waiting is not None:
-            self._counters.dropped += 1
+        self._counters.seen += 1 + frame.replaced
+        self._counters.dropped += frame.replaced + (self._waiting is not None)
         self._waiting = self.newest = frame
         self._arrived.set()
 

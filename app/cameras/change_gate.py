@@ -19,6 +19,7 @@ MIN_LEVELS = 7.0  # a difference below it is none, whatever the noise
 MAX_LEVELS = 11.0  # one above it is always one
 NOISE_FACTOR = 4.5  # of the usual difference of a cell
 MAX_LIGHT = 8.0
+MAX_BAND = 5.0
 CHANGED_SHARE = 0.012  # of the cells; an object of 5 % of the zone has at least two thirds inside
 FOLLOW_S = 30.0  # time constant of the reference
 MIN_NOISE_SAMPLES = 8
@@ -39,8 +40,12 @@ class ChangeGate:
         reference = self._reference
         if reference is None or reference.shape != grey.shape:
             return True
-        difference = self._difference(grey, reference)
-        levels = min(max(MIN_LEVELS, NOISE_FACTOR * self._noise), MAX_LEVELS)
+        signed = self._difference(grey, reference)
+        noise = max(self._noise, usual_level(signed))
+        if noise > MAX_LEVELS / NOISE_FACTOR:  # means of 2 x 2 cells have half the noise
+            signed, noise = pooled(signed), noise / 2
+        difference = self._counted(np.abs(signed))
+        levels = min(max(MIN_LEVELS, NOISE_FACTOR * noise), MAX_LEVELS)
         return float((difference > levels).mean()) > CHANGED_SHARE
 
     def keep(self, grey: Uint8Array | Float32Array) -> None:
@@ -52,8 +57,7 @@ class ChangeGate:
         """Let the reference follow a frame that did not differ, `elapsed_s` after the last."""
         reference = self._reference
         assert reference is not None  # noqa: S101  nothing differs from it
-        difference = self._difference(grey, reference)
-        usual = float(np.median(difference)) / 0.6745  # of a normal distribution
+        usual = usual_level(self._difference(grey, reference))
         self._noise += (usual - self._noise) / min(self._seen, MIN_NOISE_SAMPLES)
         # The mean of the first frames, so that the noise of a single one does not stay.
         share = max(1 / (self._seen + 1), min(1.0, elapsed_s / FOLLOW_S))
@@ -61,12 +65,13 @@ class ChangeGate:
         self._seen += 1
 
     def _difference(self, grey: Uint8Array | Float32Array, reference: Float32Array) -> Float32Array:
-        """Absolute differences of the cells that count, without light that changed everywhere."""
+        """Differences of the cells, without light that changed everywhere or in rows."""
         difference = grey - reference
         difference -= np.clip(np.median(difference), -MAX_LIGHT, MAX_LIGHT)
-        bands = np.median(difference, axis=1, keepdims=True)
-        difference -= np.clip(bands, -MAX_LIGHT / 2, MAX_LIGHT / 2)
-        np.abs(difference, out=difference)
+        difference -= np.clip(np.median(difference, axis=1, keepdims=True), -MAX_BAND, MAX_BAND)
+        return difference
+
+    def _counted(self, difference: Float32Array) -> Float32Array:
         return difference[self._mask(difference.shape)] if self._zone else difference
 
     def _mask(self, shape: tuple[int, ...]) -> npt.NDArray[np.bool_]:
@@ -81,3 +86,22 @@ class ChangeGate:
                 & (columns >= one.left) & (columns < one.right)
             )  # fmt: skip
         return found
+
+
+def usual_level(difference: Float32Array) -> float:
+    """The standard deviation of most cells, also if few of them differ by much.
+
+    An object in less than a tenth of the cells does not count.
+    """
+    levels = np.sort(np.abs(difference), axis=None)
+    return float(max(levels[len(levels) // 2] / 0.6745, levels[len(levels) * 9 // 10] / 1.645))
+
+
+def pooled(cells: Float32Array) -> Float32Array:
+    """Means of 2 x 2 cells [rows // 2, columns // 2]."""
+    rows, columns = cells.shape[0] // 2 * 2, cells.shape[1] // 2 * 2
+    if not rows or not columns:
+        return cells
+    even = cells[:rows, :columns]
+    found: Float32Array = even.reshape(rows // 2, 2, columns // 2, 2).mean((1, 3))
+    return found

@@ -2,7 +2,6 @@
 
 import time
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Protocol
 
 from app.arrays import Uint8Array
@@ -37,7 +36,7 @@ class Frame:
 
     content: Content
     at: float = field(default_factory=time.monotonic)
-    taken_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    replaced: int = 0  # frames since the last one that this one replaced before they were seen
 
     @property
     def age_s(self) -> float:

@@ -2,56 +2,15 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from app.cameras.broadcast import Subscription
-from app.cameras.cameras import Cameras
-from app.cameras.event import Event
 from app.errors import NotFound, SettingError
-from app.service.gateway import open_gateway
-from app.settings import Settings
 from tests.app.cameras.scenes import plain
+from tests.app.cameras.watched import SURE, next_event, until, watching
 from tests.conftest import SMALL_V1
-
-SURE = {"start_probability": 1e-6, "end_probability": 0, "in_a_row": 1, "cool_down_s": 0}
-PATIENCE_S = 120
-
-
-@asynccontextmanager
-async def watching(store: Path, **cameras: dict[str, Any]) -> AsyncIterator[Cameras]:
-    """Cameras of a service without HTTP."""
-    settings = Settings(store=store, default_model=SMALL_V1, measure_s=0)
-    gateway = open_gateway(settings.with_tables({"cameras": cameras}))
-    try:
-        opened = Cameras.open(gateway)
-        opened.start()
-        try:
-            yield opened
-        finally:
-            await opened.stop()
-    finally:
-        gateway.close()
-
-
-async def until(holds: Callable[[], object], what: str) -> None:
-    try:
-        async with asyncio.timeout(PATIENCE_S):
-            while not holds():
-                await asyncio.sleep(0.01)
-    except TimeoutError:
-        raise AssertionError(f"waited in vain: {what}") from None
-
-
-async def next_event(listening: Subscription) -> Event:
-    async for message in listening:
-        if isinstance(message, Event):
-            return message
-    raise AssertionError("the subscription ended")
 
 
 def put(folder: Path, name: str, data: bytes) -> None:
