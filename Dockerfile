@@ -74,6 +74,14 @@ RUN --mount=type=cache,target=/root/.cache/pip \
         /opt/build/bin/pip --python /opt/gateway/bin/python install --quiet \
             --require-hashes --no-deps -r requirements/heif.txt; \
     fi
+# true adds PyAV with FFmpeg (LGPL), which cameras by RTSP, other streams and V4L2 need.
+ARG AV=false
+COPY requirements/av.txt requirements/
+RUN --mount=type=cache,target=/root/.cache/pip \
+    if [ "${AV}" = true ]; then \
+        /opt/build/bin/pip --python /opt/gateway/bin/python install --quiet \
+            --require-hashes --no-deps -r requirements/av.txt; \
+    fi
 # true adds aiomqtt, which the table [mqtt] needs.
 ARG MQTT=false
 COPY requirements/mqtt.txt requirements/

@@ -34,7 +34,7 @@ check: $(VENV)/.dev  ## check format, lint, types, generated tables and known vu
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/python -m docs.fill --check
-	$(BIN)/python -m container.audit -r requirements/runtime.txt -r requirements/grpc.txt -r requirements/mqtt.txt -r requirements/onnxruntime.txt -r requirements/build.txt
+	$(BIN)/python -m container.audit -r requirements/runtime.txt -r requirements/grpc.txt -r requirements/mqtt.txt -r requirements/av.txt -r requirements/onnxruntime.txt -r requirements/build.txt
 
 check-debian13:  ## `make test` on Debian 13 with Python 3.13, in a root of its own; needs root and mmdebstrap
 	container/debian13.sh test

@@ -4,7 +4,7 @@
 #   runtime.txt         everything that serves, except onnxruntime itself
 #   onnxruntime*.txt    the distributions of onnxruntime, one in each file
 #   grpc.txt, heif.txt  what `--build-arg GRPC=true` and `HEIF=true` add
-#   mqtt.txt            what `--build-arg MQTT=true` adds
+#   av.txt, mqtt.txt    what `--build-arg AV=true` and `MQTT=true` add
 #   build.txt           what exports models and makes the wheel; never in the image
 #
 # Needs `uv`. Pinned versions stay; UPGRADE=1 upgrades them.
@@ -27,7 +27,7 @@ echo hatchling | lock build.txt pyproject.toml --extra build --constraint requir
 lock runtime.txt pyproject.toml --constraint requirements/build.txt --no-emit-package onnxruntime \
     --no-emit-package pygments --no-emit-package markdown-it-py --no-emit-package mdurl \
     --no-emit-package protobuf --no-emit-package flatbuffers --no-emit-package packaging
-for extra in grpc heif mqtt; do
+for extra in av grpc heif mqtt; do
     python3 -c 'import sys, tomllib
 project = tomllib.load(open("pyproject.toml", "rb"))["project"]
 print(*project["optional-dependencies"][sys.argv[1]], sep="\n")' "$extra" |

@@ -8,7 +8,7 @@ from av.error import FFmpegError, HTTPError
 
 from app.cameras.frames.frame import Frame
 from app.cameras.frames.video_frame import VideoFrameContent
-from app.cameras.sources.video import NewestFrame, VideoRequest
+from app.cameras.sources.newest_frame import NewestFrame, VideoRequest
 
 OPEN_S = 4.0
 MAX_DAMAGED = 100  # packets in a row

@@ -6,8 +6,9 @@ from app.cameras.settings import CameraSettings
 from app.cameras.sources.folder import FolderSource
 from app.cameras.sources.http import HttpSource
 from app.cameras.sources.http_request import HttpRequest
+from app.cameras.sources.newest_frame import VideoRequest
 from app.cameras.sources.source import Source
-from app.cameras.sources.video import VideoRequest, VideoSource
+from app.cameras.sources.video import VideoSource
 from app.errors import SettingError
 from app.inference.classify import Classifier
 
