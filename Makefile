@@ -42,7 +42,7 @@ check-debian13:  ## `make test` on Debian 13 with Python 3.13, in a root of its 
 request-path: $(VENV)/.dev models/store/mobilenet_v2_1.0_224.onnx  ## trace one POST /predict through the files of app/
 	$(BIN)/python -m tests.request_path
 
-docs: $(VENV)/.dev  ## regenerate the tables of README and docs
+docs: $(VENV)/.dev  ## regenerate the tables of docs
 	$(BIN)/python -m docs.fill
 
 format: $(VENV)/.dev  ## format and fix the code with ruff

@@ -1,11 +1,11 @@
-"""Generate the tables of README and docs from the code.
+"""Generate the tables of the docs from the code.
 
 A table is between `<!-- name -->` and `<!-- /name -->`. `python -m docs.fill` regenerates all
 tables, `python -m docs.fill --check` fails if one is out of date.
 """
 
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from app.errors import RequestError
@@ -24,27 +24,18 @@ from models.commands.comparison_tables import (
 from models.commands.tables import PRECISIONS, download_size, megabytes, millions
 from models.papers.accuracy_plot import draw, is_current
 from models.papers.comparison import comparisons, widest_tensors
-from models.zoo.zoo import Entry, zoo
+from models.zoo.zoo import zoo
 
 SUFFIX = {"counter": "_total"}  # added by the text format
 ROOT = Path(__file__).resolve().parents[1]
 PLOT = ROOT / "docs" / "accuracy.svg"
-PAGES = ("README.md", "docs/api.md", "docs/models.md", "docs/operations.md", "docs/settings.md")
+PAGES = ("docs/api.md", "docs/models.md", "docs/operations.md", "docs/settings.md")
 
 
 def zoo_table() -> str:
     """Every model that can be pulled."""
-    return _models(zoo())
-
-
-def pinned_table() -> str:
-    """The models whose files are pinned by hash and size."""
-    return _models({name: entry for name, entry in zoo().items() if entry.download_bytes})
-
-
-def _models(entries: Mapping[str, Entry]) -> str:
     rows = []
-    for name, entry in entries.items():
+    for name, entry in zoo().items():
         card = entry.recipe.card(entry.precision)
         top1 = f"{card.accuracy.top1:g} %" if card.accuracy else "-"
         cost = card.cost
@@ -126,7 +117,6 @@ TABLES: dict[str, Callable[[], str]] = {
     "zoo": zoo_table,
     "recipes": recipe_table,
     "comparison": comparison_table,
-    "pinned": pinned_table,
     "errors": error_table,
     "metrics": metric_table,
 }

@@ -51,6 +51,7 @@ def test_a_request_is_answered_as_it_is_printed(
     page: str, command: str, address: str, tmp_path: Path
 ) -> None:
     (tmp_path / "cat.jpg").write_bytes(encode(noise(640, 480)))
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
     # this machine may not meet 20 ms
     sent = command.replace("localhost:8000", address).replace("ms=20", "ms=20000")
     sent = sent.replace("curl ", "curl --silent --fail-with-body ", 1)
@@ -113,9 +114,7 @@ def installs() -> Iterator[tuple[str, str, str]]:
     command = re.compile(r"pip install '?(\.[^'\"`\s\[]*)(?:\[([^\]]*)\]')?")
     folders = ("app", "models", "client")
     sources = [path for name in folders for path in sorted((ROOT / name).rglob("*.py"))]
-    examples = sorted(
-        path for path in (ROOT / "examples").iterdir() if path.suffix in {".py", ".sh"}
-    )
+    examples = sorted(path for path in (ROOT / "examples").iterdir() if path.suffix != ".jpg")
     for path in (*PAGES, *sorted((ROOT / "deploy").glob("*.md")), *examples, *sources):
         for package, extras in command.findall(path.read_text("utf-8")):
             yield path.name, package, extras
