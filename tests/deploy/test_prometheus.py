@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from tests.app.cameras.scenes import plain
-from tests.app.cameras.test_cameras import put
+from tests.app.cameras.watched import put
 from tests.conftest import SMALL_V1, SMALL_V2
 from tests.deploy.test_monitoring import FOLDER, expressions
 from tests.processes import LIVELINESS_S, Service, running, until

@@ -9,15 +9,8 @@ import pytest
 
 from app.errors import NotFound, SettingError
 from tests.app.cameras.scenes import plain
-from tests.app.cameras.watched import SURE, next_event, until, watching
+from tests.app.cameras.watched import SURE, next_event, put, until, watching
 from tests.conftest import SMALL_V1
-
-
-def put(folder: Path, name: str, data: bytes) -> None:
-    """Write a file as a careful program does."""
-    part = folder / f".{name}"
-    part.write_bytes(data)
-    part.rename(folder / name)
 
 
 def test_a_new_file_in_a_folder_becomes_an_event(store: Path, tmp_path: Path) -> None:

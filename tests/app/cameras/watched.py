@@ -59,3 +59,10 @@ async def next_event(listening: Subscription) -> Event:
         if isinstance(message, Event):
             return message
     raise AssertionError("the subscription ended")
+
+
+def put(folder: Path, name: str, data: bytes) -> None:
+    """Write a file as a careful program does."""
+    part = folder / f".{name}"
+    part.write_bytes(data)
+    part.rename(folder / name)
