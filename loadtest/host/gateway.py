@@ -14,7 +14,9 @@ def missing(model: str, store: Path) -> str:
     return f"{model} is not in {store}. To get it: `mobilenet-gateway models pull {model}`."
 
 
-def start_gateway(store: Path, model: str, log: Path, *options: str) -> Server:
+def start_gateway(
+    store: Path, model: str, log: Path, *options: str, port: int | None = None
+) -> Server:
     """Start the service with one model of a store.
 
     Raises:
@@ -22,7 +24,8 @@ def start_gateway(store: Path, model: str, log: Path, *options: str) -> Server:
     """
     if not (store / f"{model}.onnx").is_file():
         raise SystemExit(f"error: {missing(model, store)}")
-    return _start(store, log, {}, "--models", model, "--default-model", model, *options)
+    models = ("--models", model, "--default-model", model)
+    return _start(store, log, {}, *models, *options, port=port)
 
 
 def start_default(store: Path, log: Path) -> Server:
@@ -41,8 +44,10 @@ def measure_variants(server: Server) -> None:
     server.request("POST", "/models/measure", headers={"X-API-Key": ADMIN_KEY}, timeout_s=120)
 
 
-def _start(store: Path, log: Path, env: dict[str, str], *options: str) -> Server:
-    port = free_port()
+def _start(
+    store: Path, log: Path, env: dict[str, str], *options: str, port: int | None = None
+) -> Server:
+    port = port or free_port()
     command = [str(GATEWAY), "serve", "--store", str(store), "--port", str(port)]
     # --measure-s 0: the service must not time variants while it is measured itself. The open loop
     # has up to 1024 connections.
