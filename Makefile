@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test request-path check-debian13 clients test-clients proto check docs format bench bench-quick bench-lone bench-peers bench-auto bench-client bench-arm plot flood check-attacks fuzz check-mutations locust locust-check page-shots image image-arm64 image-test image-sizes sbom lock clean
+.PHONY: help serve test request-path check-debian13 clients test-clients proto check docs format bench bench-quick bench-lone bench-peers bench-auto bench-client bench-arm plot flood check-attacks check-replicas fuzz check-mutations locust locust-check page-shots image image-arm64 image-test image-sizes sbom lock clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -75,6 +75,10 @@ plot: $(VENV)/.bench models/store/mobilenet_v2_1.0_224.onnx  ## time every model
 
 flood: $(VENV)/.bench models/store/mobilenet_v2_1.0_224.onnx  ## send three times the capacity for a minute
 	$(BIN)/python -m loadtest.robustness.flood
+
+check-replicas: $(VENV)/.bench models/store/mobilenet_v2_1.0_224.onnx  ## start a second replica behind HAProxy under load, 2 minutes
+	$(BIN)/python -m loadtest.robustness.replicas --balance random
+	$(BIN)/python -m loadtest.robustness.replicas --balance leastconn
 
 check-attacks: $(VENV)/.bench models/store/mobilenet_v2_1.0_224.onnx  ## measure what other clients notice under 17 attacks, 5 minutes
 	$(BIN)/python -m loadtest.robustness.attacks

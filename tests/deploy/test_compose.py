@@ -47,7 +47,7 @@ def gateways(**variables: str) -> list[dict[str, Any]]:
     """The variants of the service, of which a machine runs one."""
     found = compose_file.services(variables).values()
     running = [one for one in found if "models:/models" in one.get("volumes", ())]
-    assert len(running) == 3
+    assert len(running) == 4
     return running
 
 
@@ -113,6 +113,13 @@ def test_https_comes_beside_it() -> None:
     services = compose("--profile", "gateway", "--profile", "tls")
     assert sorted(services) == ["caddy", "gateway"]
     check_service(services["caddy"])
+
+
+def test_replicas_have_one_address() -> None:
+    services = compose("--profile", "replicas")
+    assert sorted(services) == ["balancer", "replica"]
+    assert not services["replica"].get("ports")
+    check_service(services["balancer"])
 
 
 @pytest.mark.parametrize("path", ENVIRONMENTS, ids=lambda path: path.stem)

@@ -201,6 +201,7 @@ DEPLOYMENTS = {
     "raspberry-pi": compose("raspberrypi"),
     "raspberry-pi-1gb": compose("raspberrypi", "deploy/raspberry-pi-1gb.env"),
     "raspberry-pi-4gb": compose("raspberrypi", "deploy/raspberry-pi-4gb.env"),
+    "replica": compose("replica"),
     "jetson": compose("jetson", "deploy/jetson.env"),
     "kubernetes": kubernetes(),
     "systemd": systemd(),
