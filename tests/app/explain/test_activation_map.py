@@ -44,6 +44,8 @@ def test_a_background_class_comes_before_the_labels() -> None:
         ([[0, 1, 0], [0, 0, 0]], Cells(0, 1, 1, 2)),
         ([[4, 3, 0, 4], [0, 2, 1, 0]], Cells(0, 0, 2, 2)),  # the other 4 touches it nowhere
         ([[1, 0], [0, 1]], Cells(0, 0, 1, 1)),  # a corner is no touch
+        ([[0, 0, 9], [9, 0, 0]], Cells(0, 2, 1, 3)),  # nor are the ends of two rows
+        ([[9, 8, 9], [0, 0, 8], [9, 0, 9]], Cells(0, 0, 3, 3)),
         ([[5, 5], [5, 5]], Cells(0, 0, 2, 2)),
         ([[-1, 0], [-2, -3]], None),
     ],
