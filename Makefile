@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test request-path check-debian13 clients test-clients proto check docs format bench bench-quick bench-lone bench-peers bench-auto bench-client bench-arm plot flood check-attacks check-replicas fuzz check-mutations locust locust-check page-shots image image-arm64 image-test image-sizes sbom lock clean
+.PHONY: help serve test request-path check-debian13 clients test-clients proto check docs format bench bench-quick bench-lone bench-peers bench-auto bench-client bench-arm check-ray plot flood check-attacks check-replicas fuzz check-mutations locust locust-check page-shots image image-arm64 image-test image-sizes sbom lock clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -70,6 +70,9 @@ bench-client: $(VENV)/.bench models/store/mobilenet_v2_1.0_224.onnx  ## compare 
 bench-arm: $(VENV)/.bench models/store/mobilenet_v2_1.0_224.onnx  ## count the instructions of an image on three ARM CPUs under qemu, and compare with the recorded ones
 	$(BIN)/python -m loadtest.arm.run
 
+check-ray: .venv-ray/.ready models/store/mobilenet_v2_1.0_224.onnx  ## classify on a Ray cluster whose nodes and drivers are killed, against the bare loop, 30 minutes
+	.venv-ray/bin/python -m loadtest.batch.check_ray
+
 plot: $(VENV)/.bench models/store/mobilenet_v2_1.0_224.onnx  ## time every model of the store and draw docs/choosing.svg
 	$(BIN)/python -m loadtest.auto.plot
 
@@ -120,7 +123,7 @@ lock: $(VENV)/.dev  ## pin the requirements of the image again; UPGRADE=1 upgrad
 	PATH="$(CURDIR)/$(BIN):$$PATH" container/lock.sh
 
 clean:  ## remove environments, caches, builds, screenshots and results of measurements; models and weights stay
-	rm -rf $(VENV) .venv-clients loadtest/.venvs loadtest/results build tests/page/shots .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage*
+	rm -rf $(VENV) .venv-clients .venv-ray loadtest/.venvs loadtest/results build tests/page/shots .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage*
 
 models/store/mobilenet_v2_1.0_224.onnx models/store/mobilenet_v2_1.0_224_ptq.onnx: | $(VENV)/.serve
 	$(BIN)/mobilenet-gateway models pull $(basename $(notdir $@))
@@ -143,6 +146,11 @@ $(VENV)/.dev: pyproject.toml client/pyproject.toml | $(VENV)/.made
 .venv-clients/.ready: tests/oip_clients/requirements.txt | $(VENV)/.dev
 	$(BIN)/uv venv --quiet --clear --python $(BIN)/python .venv-clients
 	$(BIN)/uv pip install --quiet --python .venv-clients/bin/python -r tests/oip_clients/requirements.txt
+	touch $@
+
+.venv-ray/.ready: pyproject.toml
+	$(PYTHON) -m venv .venv-ray
+	.venv-ray/bin/pip --disable-pip-version-check install --quiet --editable '.[bench,ray]'
 	touch $@
 
 $(VENV)/.load: pyproject.toml client/pyproject.toml | $(VENV)/.made

@@ -157,6 +157,16 @@ class Classifier:
             session.close()
 
     @property
+    def store(self) -> Path:
+        """The folder of the models."""
+        return self._settings.store
+
+    @property
+    def max_bytes(self) -> int:
+        """The size of the largest file that is classified."""
+        return self._settings.max_body_bytes
+
+    @property
     def card(self) -> ModelCard:
         """The card of the model: labels, cost, accuracy."""
         return self.session.model.card

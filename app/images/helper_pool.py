@@ -1,7 +1,8 @@
 """Several helper processes, for programs that decode on all cores without a queue."""
 
 import threading
-from collections.abc import Callable
+import weakref
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 
 from app.images.helper_process import HelperLimits, HelperProcess
@@ -22,6 +23,7 @@ class HelperPool:
         self._started: list[HelperProcess] = []
         self._of_thread = threading.local()
         self._limits, self._helper_limits = limits, helper_limits
+        weakref.finalize(self, _stop, self._started)  # for owners that do not close it
 
     def decode(self, data: bytes, job: Job, abandoned: Callable[[], bool]) -> bytes:
         """As `HelperProcess.decode`, after a wait until one of them is free."""
@@ -29,8 +31,7 @@ class HelperPool:
 
     def stop(self) -> None:
         """End the processes that run; the next image starts them again."""
-        for process in self._started:
-            process.stop()
+        _stop(self._started)
 
     def _decode(self, data: bytes, job: Job, abandoned: Callable[[], bool]) -> bytes:
         process: HelperProcess | None = getattr(self._of_thread, "process", None)
@@ -39,3 +40,8 @@ class HelperPool:
             self._of_thread.process = process
             self._started.append(process)
         return process.decode(data, job, abandoned)
+
+
+def _stop(processes: Iterable[HelperProcess]) -> None:
+    for process in processes:
+        process.stop()

@@ -3,7 +3,7 @@
 import asyncio
 import ssl
 from array import array
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from itertools import islice
 from typing import Any, Self, TypeVar, Unpack, overload
@@ -11,7 +11,7 @@ from typing import Any, Self, TypeVar, Unpack, overload
 import httpx
 
 from mobilenet_gateway_client import _calls as calls
-from mobilenet_gateway_client._errors import Closed
+from mobilenet_gateway_client._errors import Closed, Unavailable, Unreachable
 from mobilenet_gateway_client._exchange import Send, Steps, Wait
 from mobilenet_gateway_client._images import ImageList, ImageSource
 from mobilenet_gateway_client._options import OptionArguments, Options
@@ -23,8 +23,9 @@ from mobilenet_gateway_client._results import (
     Model,
     embedding_of,
 )
-from mobilenet_gateway_client._retry import Retry
-from mobilenet_gateway_client._transport import DEFAULT_URL, TIMEOUT_S, open_http
+from mobilenet_gateway_client._retry import NO_RETRY, Retry
+from mobilenet_gateway_client._servers import Reply, Server, Servers
+from mobilenet_gateway_client._transport import DEFAULT_URL, TIMEOUT_S, open_https
 
 T = TypeVar("T")
 S = TypeVar("S", bound=ImageSource)
@@ -40,7 +41,7 @@ class AsyncClient:
 
     def __init__(
         self,
-        url: str = DEFAULT_URL,
+        url: str | Sequence[str] = DEFAULT_URL,
         *,
         api_key: str | None = None,
         retry: Retry | None = None,
@@ -48,7 +49,7 @@ class AsyncClient:
         concurrency: int | None = None,
         verify: ssl.SSLContext | bool = True,
     ) -> None:
-        self._http = open_http(httpx.AsyncClient, url, api_key, timeout_s, verify)
+        self._servers = Servers(open_https(httpx.AsyncClient, url, api_key, timeout_s, verify))
         self._retry = retry or Retry()
         self._concurrency = check_concurrency(concurrency)
 
@@ -60,7 +61,8 @@ class AsyncClient:
 
     async def close(self) -> None:
         """Close all connections."""
-        await self._http.aclose()
+        for server in self._servers.all:
+            await server.http.aclose()
 
     @overload
     async def classify(
@@ -145,7 +147,7 @@ class AsyncClient:
     async def _classify_each(
         self, items: Iterable[T], source: Callable[[T], ImageSource], options: Options
     ) -> AsyncIterator[tuple[T, Classification]]:
-        chosen = pace(await self.info(), self._concurrency)
+        chosen = pace(await self._gateways(), self._concurrency)
         waiting: dict[asyncio.Task[list[Classification]], list[T]] = {}
         remaining, cancel = iter(items), asyncio.Event()
         failure: BaseException | None = None
@@ -175,14 +177,32 @@ class AsyncClient:
         if failure:
             raise failure
 
-    async def _run(self, steps: Steps[T], cancel: asyncio.Event | None = None) -> T:
+    async def _gateways(self) -> list[Info]:
+        """As `Client._gateways`."""
+        servers = self._servers.all
+        if len(servers) == 1:
+            return [await self.info()]
+        found = []
+        for server in servers:
+            with suppress(Unreachable, Unavailable):
+                found.append(await self._run(calls.info(NO_RETRY), only=server))
+                server.workers = found[-1].workers
+        found = found or [await self.info()]
+        return found + found[:1] * (len(servers) - len(found))
+
+    async def _run(
+        self,
+        steps: Steps[T],
+        cancel: asyncio.Event | None = None,
+        only: Server[httpx.AsyncClient] | None = None,
+    ) -> T:
         """Carry out steps and return their result; `cancel` ends waits for another attempt."""
         answer: Any = None
         try:
             while True:
                 step = steps.send(answer)
                 if isinstance(step, Send):
-                    answer = await self._send(step)
+                    answer = await self._send(step, only)
                 elif isinstance(step, Wait):
                     await _wait(step.seconds, cancel or asyncio.Event())
                     answer = None
@@ -192,13 +212,23 @@ class AsyncClient:
             found: T = end.value
             return found
 
-    async def _send(self, step: Send) -> httpx.Response | httpx.TransportError:
-        if self._http.is_closed:
-            raise Closed("The client is closed.")
-        try:
-            return await self._http.send(step.request(self._http))
-        except httpx.TransportError as error:
-            return error
+    async def _send(self, step: Send, only: Server[httpx.AsyncClient] | None) -> Reply:
+        """As `Client._send`."""
+        tried: list[Server[httpx.AsyncClient]] = []
+        server = only or self._servers.choose()
+        while server is not None:
+            if server.http.is_closed:
+                raise Closed("The client is closed.")
+            with self._servers.sending(server):
+                try:
+                    reply: Reply = await server.http.send(step.request(server.http))
+                except httpx.TransportError as error:
+                    reply = error
+            if not self._servers.judge(server, reply) or only:
+                break
+            tried.append(server)
+            server = self._servers.choose(tried)
+        return reply
 
 
 async def _wait(seconds: float, cancel: asyncio.Event) -> None:

@@ -3,16 +3,16 @@
 import ssl
 import threading
 from array import array
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import islice
 from typing import Any, Self, TypeVar, Unpack, overload
 
 import httpx
 
 from mobilenet_gateway_client import _calls as calls
-from mobilenet_gateway_client._errors import Closed
+from mobilenet_gateway_client._errors import Closed, Unavailable, Unreachable
 from mobilenet_gateway_client._exchange import Send, Steps, Wait
 from mobilenet_gateway_client._images import ImageList, ImageSource
 from mobilenet_gateway_client._options import OptionArguments, Options
@@ -24,8 +24,9 @@ from mobilenet_gateway_client._results import (
     Model,
     embedding_of,
 )
-from mobilenet_gateway_client._retry import Retry
-from mobilenet_gateway_client._transport import DEFAULT_URL, TIMEOUT_S, open_http
+from mobilenet_gateway_client._retry import NO_RETRY, Retry
+from mobilenet_gateway_client._servers import Reply, Server, Servers
+from mobilenet_gateway_client._transport import DEFAULT_URL, TIMEOUT_S, open_https
 
 T = TypeVar("T")
 S = TypeVar("S", bound=ImageSource)
@@ -37,8 +38,11 @@ class Client:
         with Client("http://gateway:8000") as client:
             client.classify("cat.jpg").label
 
+    Several addresses share the requests: the least busy gateway gets the next one, and one that
+    fails is left alone for a while, which grows from half a second to half a minute.
+
     `concurrency` is the number of concurrent requests for several images; None means one more than
-    the gateway has workers. `timeout_s` limits each answer, `retry` all attempts together.
+    each gateway has workers. `timeout_s` limits each answer, `retry` all attempts together.
 
     Raises:
         ValueError: the address or the key is malformed, `concurrency` is less than 1, or the
@@ -47,7 +51,7 @@ class Client:
 
     def __init__(
         self,
-        url: str = DEFAULT_URL,
+        url: str | Sequence[str] = DEFAULT_URL,
         *,
         api_key: str | None = None,
         retry: Retry | None = None,
@@ -55,7 +59,7 @@ class Client:
         concurrency: int | None = None,
         verify: ssl.SSLContext | bool = True,
     ) -> None:
-        self._http = open_http(httpx.Client, url, api_key, timeout_s, verify)
+        self._servers = Servers(open_https(httpx.Client, url, api_key, timeout_s, verify))
         self._retry = retry or Retry()
         self._concurrency = check_concurrency(concurrency)
         self._closing = threading.Event()
@@ -75,7 +79,8 @@ class Client:
     def close(self) -> None:
         """Close all connections and end waits for another attempt with `Closed`."""
         self.stop_retrying()
-        self._http.close()
+        for server in self._servers.all:
+            server.http.close()
 
     @overload
     def classify(
@@ -180,7 +185,7 @@ class Client:
     def _classify_each(
         self, items: Iterable[T], source: Callable[[T], ImageSource], options: Options
     ) -> Iterator[tuple[T, Classification]]:
-        chosen = pace(self.info(), self._concurrency)
+        chosen = pace(self._gateways(), self._concurrency)
         waiting: dict[Future[list[Classification]], list[T]] = {}
         remaining = iter(items)
         failure: BaseException | None = None
@@ -218,13 +223,32 @@ class Client:
             cancel.set()
             self._cancels.discard(cancel)
 
-    def _run(self, steps: Steps[T], cancel: threading.Event | None = None) -> T:
+    def _gateways(self) -> list[Info]:
+        """What each gateway says of itself; those that do not answer count like the first."""
+        servers = self._servers.all
+        if len(servers) == 1:
+            return [self.info()]
+        found = []
+        for server in servers:
+            with suppress(Unreachable, Unavailable):
+                found.append(self._run(calls.info(NO_RETRY), only=server))
+                server.workers = found[-1].workers
+        found = found or [self.info()]  # waits for any of them
+        return found + found[:1] * (len(servers) - len(found))
+
+    def _run(
+        self,
+        steps: Steps[T],
+        cancel: threading.Event | None = None,
+        only: Server[httpx.Client] | None = None,
+    ) -> T:
+        """Carry out steps, at the `only` gateway if there is one, and return their result."""
         answer: Any = None
         try:
             while True:
                 step = steps.send(answer)
                 if isinstance(step, Send):
-                    answer = self._send(step)
+                    answer = self._send(step, only)
                 elif isinstance(step, Wait):
                     self._wait(step.seconds, cancel or self._closing)
                     answer = None
@@ -234,13 +258,23 @@ class Client:
             found: T = end.value
             return found
 
-    def _send(self, step: Send) -> httpx.Response | httpx.TransportError:
-        if self._http.is_closed:
-            raise Closed("The client is closed.")
-        try:
-            return self._http.send(step.request(self._http))
-        except httpx.TransportError as error:
-            return error
+    def _send(self, step: Send, only: Server[httpx.Client] | None) -> Reply:
+        """The answer of the least busy gateway, or of another one if that fails."""
+        tried: list[Server[httpx.Client]] = []
+        server = only or self._servers.choose()
+        while server is not None:
+            if server.http.is_closed:
+                raise Closed("The client is closed.")
+            with self._servers.sending(server):
+                try:
+                    reply: Reply = server.http.send(step.request(server.http))
+                except httpx.TransportError as error:
+                    reply = error
+            if not self._servers.judge(server, reply) or only:
+                break
+            tried.append(server)
+            server = self._servers.choose(tried)
+        return reply
 
     def _wait(self, seconds: float, cancel: threading.Event) -> None:
         if cancel.wait(seconds):

@@ -1,5 +1,6 @@
 """How many images to send at once."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mobilenet_gateway_client._results import Info
@@ -26,9 +27,13 @@ def check_concurrency(requests: int | None) -> int | None:
     return requests
 
 
-def pace(gateway: Info, requests: int | None = None) -> Pace:
-    """One request more than the gateway has workers, filling at most half of its queue."""
-    half_queue = max(1, int(gateway.settings.get("queue_limit", GROUP_IMAGES)) // 2)
-    concurrency = requests or min(gateway.workers + 1, half_queue)
-    max_images = int(gateway.settings.get("max_images", 1))
-    return Pace(concurrency, max(1, min(GROUP_IMAGES, max_images, half_queue // concurrency)))
+def pace(gateways: Sequence[Info], requests: int | None = None) -> Pace:
+    """One request more than each gateway has workers, filling at most half of its queue."""
+    concurrency, images = 0, GROUP_IMAGES
+    for gateway in gateways:
+        half_queue = max(1, int(gateway.settings.get("queue_limit", GROUP_IMAGES)) // 2)
+        max_images = int(gateway.settings.get("max_images", 1))
+        share = -(-requests // len(gateways)) if requests else min(gateway.workers + 1, half_queue)
+        concurrency += share
+        images = min(images, max_images, half_queue // share)
+    return Pace(requests or concurrency, max(1, images))

@@ -26,6 +26,9 @@ class Retry:
         return wait_s if spent_s + wait_s <= self.patience_s else None
 
 
+NO_RETRY = Retry(patience_s=0)
+
+
 def retry_after_s(header: str | None) -> float:
     """The seconds of a Retry-After header; 0 without one, and for a date."""
     try:

@@ -2,6 +2,7 @@
 
 import re
 import ssl
+from collections.abc import Sequence
 from typing import TypeVar
 
 import httpx
@@ -13,6 +14,25 @@ CONNECT_S = 5.0
 CREDENTIALS = re.compile(r"(?<=//)[^/?#]*@")
 
 Http = TypeVar("Http", httpx.Client, httpx.AsyncClient)
+
+
+def open_https(
+    kind: type[Http],
+    urls: str | Sequence[str],
+    api_key: str | None,
+    timeout_s: float,
+    verify: ssl.SSLContext | bool,
+) -> list[Http]:
+    """As `open_http`, one for each address.
+
+    Raises:
+        ValueError: as `open_http`, or there is no address, or the same one twice.
+    """
+    addresses = [urls] if isinstance(urls, str) else list(urls)
+    plain = [without_credentials(url) for url in addresses]
+    if not addresses or len(set(plain)) < len(plain):
+        raise ValueError(f"Pass at least one address, each once: {', '.join(plain) or 'none'}.")
+    return [open_http(kind, url, api_key, timeout_s, verify) for url in addresses]
 
 
 def open_http(

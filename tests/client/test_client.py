@@ -414,7 +414,7 @@ def test_connections_are_kept() -> None:
     with scripted([GOOD]) as script, Client(script.url) as ours:
         for _ in range(3):
             ours.classify(b"x")
-        pool = ours._http._transport._pool  # type: ignore[attr-defined]  # httpx shows no pool
+        pool = ours._servers.all[0].http._transport._pool  # type: ignore[attr-defined]  # httpx shows no pool
         assert len(pool.connections) == 1
 
 
@@ -508,16 +508,17 @@ def test_every_image_error_of_the_service_is_an_image_problem() -> None:
     queue_limit=st.integers(1, 4096),
     max_images=st.integers(1, 1000),
     asked=st.none() | st.integers(1, 256),
+    gateways=st.integers(1, 5),
 )
 def test_a_client_leaves_half_of_the_queue_to_others(
-    workers: int, queue_limit: int, max_images: int, asked: int | None
+    workers: int, queue_limit: int, max_images: int, asked: int | None, gateways: int
 ) -> None:
     settings = {"queue_limit": queue_limit, "max_images": max_images}
-    found = pace(Info("", workers, (), "", "", settings), asked)
+    found = pace([Info("", workers, (), "", "", settings)] * gateways, asked)
     assert found.images >= 1 <= found.requests
     assert found.images <= max_images
     if asked is None:
-        assert found.images * found.requests <= max(1, queue_limit // 2)
+        assert found.images * found.requests <= gateways * max(1, queue_limit // 2)
     else:
         assert found.requests == asked
 
@@ -573,7 +574,7 @@ def test_one_request_more_than_workers_with_eight_images_each(
     workers: int, queue_limit: int, asked: int | None, requests: int, images: int
 ) -> None:
     info = Info("", workers, (), "", "", {"queue_limit": queue_limit, "max_images": 32})
-    found = pace(info, asked)
+    found = pace([info], asked)
     assert (found.requests, found.images) == (requests, images)
 
 

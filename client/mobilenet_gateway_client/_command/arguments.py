@@ -9,7 +9,8 @@ from typing import Any, NoReturn
 
 from mobilenet_gateway_client._transport import DEFAULT_URL
 
-DESCRIPTION = "Classify a folder through a running gateway. Run it again to continue."
+DESCRIPTION = "Classify a folder through running gateways, or --local. Run it again to continue."
+PATIENCE_S = 120.0
 API_KEY_VARIABLE = "MOBILENET_GATEWAY_API_KEY"
 
 
@@ -20,7 +21,7 @@ class Arguments(argparse.Namespace):
     folder: Path
     output: Path | None
     embeddings: Path | None
-    url: str
+    urls: list[str] | None
     model: str | None
     resolution: int | None
     top_k: int | None
@@ -28,9 +29,22 @@ class Arguments(argparse.Namespace):
     retry_failed: bool
     explain: Path | None
     concurrency: int | None
-    patience_s: float
+    patience_s: float | None
     api_key: str | None
+    local: bool
+    workers: int | None
+    store: Path | None
     as_json: bool
+
+    @property
+    def addresses(self) -> list[str]:
+        """The addresses of the gateways."""
+        return self.urls or [DEFAULT_URL]
+
+    @property
+    def key(self) -> str | None:
+        """The API key."""
+        return self.api_key or os.environ.get(API_KEY_VARIABLE) or None
 
     @property
     def table(self) -> Path:
@@ -66,7 +80,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--embeddings", type=Path, metavar="FILE",
         help="File for embeddings instead of classes: .parquet.",
     )  # fmt: skip
-    add("--url", default=DEFAULT_URL, help=f"Address of the gateway (default: {DEFAULT_URL}).")
+    add(
+        "--url", dest="urls", action="append",
+        help=f"Address of a gateway; several share the images (default: {DEFAULT_URL}).",
+    )  # fmt: skip
+    add(
+        "--local", action="store_true",
+        help="Classify on this machine without a service; needs mobilenet-gateway installed, too.",
+    )  # fmt: skip
+    add(
+        "--workers", type=_whole_number(1, 1024), metavar="N",
+        help="With --local: images at once (default: the usable cores).",
+    )  # fmt: skip
+    add(
+        "--store", type=Path, metavar="FOLDER",
+        help="With --local: folder of the models (default: that of the service).",
+    )  # fmt: skip
     add("--model", help="A name from /models, or auto (default: the gateway's default model).")
     add(
         "--resolution", type=int, metavar="PIXELS",
@@ -90,11 +119,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="Concurrent requests, 1 to 256 (default: one more than the gateway has workers).",
     )  # fmt: skip
     add(
-        "--patience-s", type=_seconds, default=120.0, metavar="SECONDS",
+        "--patience-s", type=_seconds, metavar="SECONDS",
         help="How long to retry while the gateway is overloaded or unreachable (default: 120).",
     )  # fmt: skip
     add(
-        "--api-key", default=os.environ.get(API_KEY_VARIABLE) or None, metavar="KEY",
+        "--api-key", metavar="KEY",
         help=f"API key. Other users of this machine cannot see it in {API_KEY_VARIABLE}.",
     )  # fmt: skip
     add("--json", dest="as_json", action="store_true", help="Print the summary as JSON.")
@@ -109,6 +138,18 @@ def check_arguments(arguments: Arguments) -> None:
         arguments.parser.error("argument --explain: not allowed with argument --embeddings")
     if "," in (arguments.model or "") and not arguments.embeddings:
         arguments.parser.error("argument --model: a table has the classes of one head")
+    local = {"workers": arguments.workers, "store": arguments.store}
+    remote = {
+        "url": arguments.urls,
+        "concurrency": arguments.concurrency,
+        "patience-s": arguments.patience_s,
+        "api-key": arguments.api_key,
+        "explain": arguments.explain,  # `mobilenet-gateway predict` has it
+    }
+    for name, value in (remote if arguments.local else local).items():
+        if value is not None:
+            reason = "not allowed with" if arguments.local else "needs"
+            arguments.parser.error(f"argument --{name}: {reason} argument --local")
     if not folder.is_dir():
         arguments.parser.error(f"argument folder: '{folder}' is not a folder")
     if not os.access(folder, os.R_OK):

@@ -3,7 +3,7 @@
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from itertools import islice
 from typing import NoReturn
@@ -11,13 +11,20 @@ from typing import NoReturn
 from mobilenet_gateway_client._client import Client
 from mobilenet_gateway_client._command.arguments import (
     DESCRIPTION,
+    PATIENCE_S,
     Arguments,
     Parser,
     add_arguments,
     check_arguments,
 )
+from mobilenet_gateway_client._command.local import open_local
 from mobilenet_gateway_client._command.progress import Progress, open_progress
-from mobilenet_gateway_client._command.run import Summary, check_output, classify_folder
+from mobilenet_gateway_client._command.run import (
+    Images,
+    Summary,
+    check_output,
+    classify_folder,
+)
 from mobilenet_gateway_client._command.run_file import Identity
 from mobilenet_gateway_client._errors import ClientError
 from mobilenet_gateway_client._retry import Retry
@@ -58,25 +65,17 @@ def _classify(arguments: Arguments, progress: Progress) -> Summary:
         progress.restore_terminal()
         os._exit(INTERRUPTED)
 
-    with Client(
-        arguments.url,
-        api_key=arguments.api_key,
-        retry=Retry(arguments.patience_s),
-        concurrency=arguments.concurrency,
-    ) as client:
-        address = without_credentials(arguments.url)
-        # A mistyped address looks like a gateway that is down, so show it while waiting.
-        progress.wait(f"Connecting to {address} for up to {arguments.patience_s:g} s")
+    def classified(images: Images, address: str, default_model: Callable[[], str]) -> Summary:
         identity = Identity(
             address,
             str(arguments.folder.resolve()),
-            arguments.model or client.info().default_model,
+            arguments.model or default_model(),
             arguments.resolution,
             1 if arguments.embeddings else arguments.top_k or TOP_K,
             arguments.recursive,
         )
         return classify_folder(
-            client,
+            images,
             identity,
             arguments.table,
             progress,
@@ -85,6 +84,24 @@ def _classify(arguments: Arguments, progress: Progress) -> Summary:
             retry_failed=arguments.retry_failed,
             explain=arguments.explain,
         )
+
+    if arguments.local:
+        progress.wait("Loading the model")
+        with open_local(
+            arguments.model, arguments.store, arguments.resolution, arguments.workers
+        ) as images:
+            return classified(images, images.address, lambda: images.default_model)
+    patience_s = PATIENCE_S if arguments.patience_s is None else arguments.patience_s
+    with Client(
+        arguments.addresses,
+        api_key=arguments.key,
+        retry=Retry(patience_s),
+        concurrency=arguments.concurrency,
+    ) as client:
+        address = ", ".join(sorted(map(without_credentials, arguments.addresses)))
+        # A mistyped address looks like a gateway that is down, so show it while waiting.
+        progress.wait(f"Connecting to {address} for up to {patience_s:g} s")
+        return classified(client, address, lambda: client.info().default_model)
 
 
 def _text(summary: Summary) -> str:

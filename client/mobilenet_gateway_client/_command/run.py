@@ -2,14 +2,13 @@
 
 import signal
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from itertools import takewhile
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Protocol
 
-from mobilenet_gateway_client._client import Client
 from mobilenet_gateway_client._command.folder import list_images
 from mobilenet_gateway_client._command.formats import Csv, JsonLines, OutputError, RowFormat
 from mobilenet_gateway_client._command.overlay import write_overlay
@@ -19,8 +18,21 @@ from mobilenet_gateway_client._command.rows import EMBEDDING_COLUMNS, Row, colum
 from mobilenet_gateway_client._command.run_file import Identity, RunFile
 from mobilenet_gateway_client._errors import Closed
 from mobilenet_gateway_client._options import Options
+from mobilenet_gateway_client._results import Classification
 
 SUFFIXES = (".csv", ".jsonl", ".parquet")
+
+
+class Images(Protocol):
+    """What classifies the images of a run: a `Client`, or this machine."""
+
+    def classify_each(
+        self, images: Iterator[Path], options: Options
+    ) -> Generator[tuple[Path, Classification], None, None]:
+        """As `Client.classify_each`."""
+
+    def stop_retrying(self) -> None:
+        """As `Client.stop_retrying`."""
 
 
 @dataclass(slots=True)
@@ -51,7 +63,7 @@ class StopRequest:
     The second one calls `exit_now`.
     """
 
-    client: Client
+    client: Images
     exit_now: Callable[[], NoReturn]
     received: bool = False
 
@@ -77,7 +89,7 @@ def check_output(output: Path, *, embeddings: bool) -> None:
 
 
 def classify_folder(
-    client: Client,
+    client: Images,
     identity: Identity,
     output: Path,
     progress: Progress,
@@ -142,7 +154,7 @@ def classify_folder(
 
 
 def _rows(
-    client: Client, folder: Path, names: Sequence[str], options: Options, stop: StopRequest
+    client: Images, folder: Path, names: Sequence[str], options: Options, stop: StopRequest
 ) -> Iterator[Row]:
     """The rows of files in the order of their answers, until a stop is requested."""
     paths = (folder / name for name in takewhile(lambda _: not stop.received, names))
