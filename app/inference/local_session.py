@@ -14,12 +14,12 @@ from PIL import Image
 
 from app.errors import GatewayError, RequestError, TooManyBytes
 from app.images.decode_memory import DecodeMemory
-from app.images.helper_pool import HelperPool
 from app.images.helper_process import HelperLimits
 from app.images.limits import ImageLimits
 from app.images.pixel_input import pixel_input
 from app.inference.classify import Classifier
 from app.inference.helper_decode import Decoded
+from app.inference.helper_pool import HelperPool
 from app.inference.helper_queue import Deferred
 from app.inference.local_model import local_model
 from app.settings import Settings

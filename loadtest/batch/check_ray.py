@@ -293,7 +293,7 @@ def main() -> None:
     parser.add_argument("--small-model", default="mobilenet_v1_0.25_128")
     parser.add_argument("--small-store", type=Path, default=STORE)
     options = parser.parse_args()
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_raylet_start_wait_time_s": "300"}
     for name in options.only or CHECKS:
         with TemporaryDirectory() as folder:
             for line in CHECKS[name](Path(folder), options):
