@@ -21,6 +21,7 @@ from app.commands.predict import predict
 from app.commands.serve import INSTALL, ending_in_one_line
 from app.commands.serve import serve as run
 from app.commands.teach import teach
+from app.commands.watch import watch
 from app.environment import CONFIG_VARIABLE, variable
 from app.errors import SettingError
 from app.settings import Settings
@@ -28,7 +29,7 @@ from app.shown_settings import shown_default
 
 PROGRAM = "mobilenet-gateway"
 COMMANDS = "mobilenet_gateway.commands"
-OWN_COMMANDS = ("serve", "predict", "teach", "version")
+OWN_COMMANDS = ("serve", "predict", "teach", "watch", "version")
 NOT_IN_IMAGE = (
     "`{0}` is not part of the container image, which has: "
     f"{', '.join(OWN_COMMANDS)}. "
@@ -88,6 +89,7 @@ def serve(config: Path | None, **given: Any) -> None:
 
 cli.command()(predict)
 cli.command()(teach)
+cli.command()(watch)
 
 
 @cli.command()
