@@ -383,7 +383,7 @@ def test_in_the_image_a_command_that_it_lacks_says_what_it_has_and_where_to_run_
     assert done.returncode == 1
     assert done.stderr.startswith(
         f"error: `{command}` is not part of the container image, which has: serve, predict, teach, "
-        "version."
+        "watch, version."
     )
     assert f"`{install}`" in done.stderr
     assert done.stderr.count("\n") == 1

@@ -16,7 +16,7 @@ from app.commands.watch import Lines, summary, watch
 from app.errors import SettingError, UnknownModel
 from tests.app.cameras.mqtt.steered import NOON, shown
 from tests.app.cameras.scenes import plain
-from tests.app.cameras.test_cameras import put
+from tests.app.cameras.watched import put
 from tests.conftest import SMALL_V1
 from tests.processes import COMMAND, LIVELINESS_S, MEASURED, environment, until
 
