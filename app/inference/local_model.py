@@ -75,7 +75,7 @@ def local_store(settings: Settings, name: str | None) -> Store:
         stems = [file_stem(path) for path in files]
         if not wanted:  # both forms, of which the store loads the one that is needed
             forms = StoreFolder(selection, load).default_files(files)
-            selection = replace(selection, names=tuple(path.stem for path in forms if path))
+            selection = replace(selection, names=tuple(file_stem(path) for path in forms if path))
         elif wanted not in stems:
             selection = replace(selection, names=(stems[0],))
     return Store(selection, load)

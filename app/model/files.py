@@ -9,6 +9,7 @@ from app.errors import ModelFileError
 from app.heads.head_file import SUFFIX as HEAD_SUFFIX
 
 MODEL_SUFFIX = ".onnx"
+VERSION_FILE = f"model{MODEL_SUFFIX}"
 FOREIGN_SUFFIXES = frozenset(  # what `models import` reads; nothing here can
     (".tflite", ".keras", ".h5", ".hdf5", ".pt", ".pth", ".ckpt", ".safetensors")
 )
@@ -58,23 +59,48 @@ def is_head(path: Path) -> bool:
     return path.name.endswith(HEAD_SUFFIX)
 
 
+def is_version(path: Path) -> bool:
+    """Whether it is a file of Triton's layout: `NAME/1/model.onnx`."""
+    return path.name == VERSION_FILE and path.parent.name.isdecimal()
+
+
+def place(path: Path) -> Path:
+    """What stays the same when a model gets a new file: its path, or the folder of its versions."""
+    return path.parent.parent if is_version(path) else path
+
+
+def file_name(path: Path) -> str:
+    """The name of a model file within its store."""
+    return "/".join(path.parts[-3:]) if is_version(path) else path.name
+
+
 def file_stem(path: Path) -> str:
     """The name of a model file without its suffix."""
+    if is_version(path):
+        return path.parent.parent.name
     return path.name.removesuffix(HEAD_SUFFIX).removesuffix(MODEL_SUFFIX)
 
 
 def model_files(folder: Path) -> list[Path]:
     """The .onnx files of a folder in order, then the heads; without hidden (unfinished) ones.
 
+    A subfolder in Triton's layout, `NAME/1/model.onnx`, counts as a file: its highest version.
+
     Raises:
         OSError: the folder cannot be read.
     """
-    found = [
-        path
-        for path in folder.iterdir()
-        if (path.suffix == MODEL_SUFFIX or is_head(path)) and not path.name.startswith(".")
-    ]
+    shown = [path for path in folder.iterdir() if not path.name.startswith(".")]
+    found = [path for path in shown if path.suffix == MODEL_SUFFIX or is_head(path)]
+    found += filter(None, map(_newest_version, set(shown) - set(found)))
     return sorted(found, key=lambda path: (is_head(path), path))
+
+
+def _newest_version(folder: Path) -> Path | None:
+    """The file of the highest version in Triton's layout; None if it is no such folder."""
+    files: list[Path] = []
+    with suppress(OSError):
+        files = [file for file in folder.glob(f"*/{VERSION_FILE}") if is_version(file)]
+    return max(files, key=lambda file: int(file.parent.name), default=None)
 
 
 def find_files(folder: Path, names: tuple[str, ...] = ()) -> list[Path]:

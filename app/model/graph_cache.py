@@ -20,7 +20,7 @@ from app.card.card import CARD_KEY, INPUT
 from app.card.card_file import read_card_file
 from app.errors import ModelFileError, first_line
 from app.model import runtime
-from app.model.files import FileStamp
+from app.model.files import FileStamp, file_stem
 from app.model.int8_activations import Int8Input, with_int8_activations
 from app.model.providers import CPU_ONLY
 from app.settings import Provider
@@ -162,7 +162,7 @@ def cache_name(model: Path, suffix: str, *more: str) -> str:
     machine = (saturates_here(), prefers_int8_here(), cpu_identity())
     parts = (*file, runtime.version(), *machine, *more)
     key = hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
-    return f"{model.stem}.{key}.{suffix}"
+    return f"{file_stem(model)}.{key}.{suffix}"
 
 
 def remove_stale(current: Path) -> None:

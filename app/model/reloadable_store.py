@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from app.errors import LastModel, ModelFileError, ModelInUse
-from app.model.files import file_stem, stamp
+from app.model.files import file_name, file_stem, place, stamp
 from app.model.head_model import HeadModel
 from app.model.model import Model
 from app.model.store import Served, Store
@@ -44,14 +44,14 @@ class ReloadableStore(Store):
         Raises:
             ModelFileError: the folder cannot be read or none of its files can be served.
         """
-        before = {entry.path: entry for entry in self._entries.values()}
+        before = {place(entry.path): entry for entry in self._entries.values()}
         after: dict[str, Loaded] = {}
         broken: dict[str, str] = {}
         loaded = []
         paths = self._folder.read()
         lazy = self._folder.lazy(paths)
         for path in paths:
-            known = before.pop(path, None)
+            known = before.pop(place(path), None)
             entry, fresh = known, False
             try:
                 if known is None or known.stamp != stamp(path) or _base_changed(known, after):
@@ -59,7 +59,7 @@ class ReloadableStore(Store):
                     fresh = True
                     self._check_unique(entry, after, paths)
             except ModelFileError as error:
-                broken[path.name] = without_folder(error, path)
+                broken[file_name(path)] = without_folder(error, path)
                 log.error("Not loaded: %s", error)
                 entry, fresh = known, False
             del known  # or it would stay in memory beside its successor
@@ -97,7 +97,7 @@ class ReloadableStore(Store):
         }
         for path in self._folder.files():
             if path not in loaded:
-                index.setdefault(file_stem(path), self.broken.get(path.name, "not loaded"))
+                index.setdefault(file_stem(path), self.broken.get(file_name(path), "not loaded"))
         return index
 
     def load(self, name: str) -> str:
@@ -122,7 +122,7 @@ class ReloadableStore(Store):
         # The order of a reload: the first model is the default if the configured one is missing.
         ordered = sorted([*entries, entry], key=lambda one: self._folder.order(one.path))
         self._serve({one.model.name: one for one in ordered})
-        self.broken = {file: why for file, why in self.broken.items() if file != path.name}
+        self.broken = {file: why for file, why in self.broken.items() if file != file_name(path)}
         self._folder.add(path)
         log.info("loaded: %s", entry.model.name)
         return entry.model.name
@@ -150,11 +150,11 @@ class ReloadableStore(Store):
         old = _base_of(entry.model)
         if old is None or old.name != base.model.name:
             return entry
-        broken = {file: why for file, why in self.broken.items() if file != entry.path.name}
+        broken = {file: why for file, why in self.broken.items() if file != file_name(entry.path)}
         try:
             return self._folder.load(entry.path, {base.model.name: base})
         except ModelFileError as error:
-            broken[entry.path.name] = without_folder(error, entry.path)
+            broken[file_name(entry.path)] = without_folder(error, entry.path)
             log.error("Not loaded: %s", error)
             return entry
         finally:

@@ -12,6 +12,7 @@ from app.card.card_file import read_card_file
 from app.errors import ModelFileError
 from app.model.files import (
     FileStamp,
+    file_name,
     file_stem,
     find_files,
     import_advice,
@@ -79,9 +80,9 @@ class StoreFolder:
         self._seen = self._stamps()
         wanted = find_files(self.selection.folder, self.selection.names) + self._taught()
         for path in self.files():
-            if path.name in self._added and path not in wanted:
+            if file_name(path) in self._added and path not in wanted:
                 wanted.append(path)
-        return [path for path in wanted if path.name not in self._removed]
+        return [path for path in wanted if file_name(path) not in self._removed]
 
     def files(self) -> list[Path]:
         """Every model file of the folder, and every head of the folder `heads`.
@@ -93,19 +94,19 @@ class StoreFolder:
 
     def add(self, path: Path) -> None:
         """Serve this file after every reload, whether it is selected or not."""
-        self._removed.discard(path.name)
-        self._added.add(path.name)
+        self._removed.discard(file_name(path))
+        self._added.add(file_name(path))
 
     def remove(self, path: Path) -> None:
         """Do not serve this file after a reload."""
-        self._added.discard(path.name)
-        self._removed.add(path.name)
+        self._added.discard(file_name(path))
+        self._removed.add(file_name(path))
 
     def order(self, path: Path) -> tuple[bool, int, str]:
         """Sort key that orders files as `read` does."""
         names = self.selection.names
         rank = names.index(file_stem(path)) if file_stem(path) in names else len(names)
-        return is_head(path), rank, path.name
+        return is_head(path), rank, file_name(path)
 
     def lazy(self, paths: Sequence[Path]) -> Path | None:
         """The form of the default model that waits for its first use, if these files have one."""
@@ -196,7 +197,7 @@ class StoreFolder:
                 if self._is_needed(path):
                     raise
                 log.error("Not loaded: %s", error)
-                broken[path.name] = without_folder(error, path)
+                broken[file_name(path)] = without_folder(error, path)
                 continue
             entries[entry.model.name] = entry
         if advice := import_advice(self.selection.folder):
@@ -225,7 +226,7 @@ class StoreFolder:
 
 def without_folder(error: ModelFileError, path: Path) -> str:
     """The reason without paths: clients read it and must not learn the folders of this machine."""
-    return str(error).removeprefix(f"{path}: ").replace(str(path), path.name)
+    return str(error).removeprefix(f"{path}: ").replace(str(path), file_name(path))
 
 
 def duplicate(entry: Loaded) -> ModelFileError:

@@ -5,13 +5,30 @@ from pathlib import Path
 import pytest
 
 from app.errors import ModelFileError
-from app.model.files import find_files, read_stamps, stamp
+from app.model.files import file_name, file_stem, find_files, read_stamps, stamp
 
 
 def test_files_in_the_making_and_other_files_are_left_alone(tmp_path: Path) -> None:
     for name in ("b.onnx", "a.onnx", ".a.onnx.123", ".c.onnx", "notes.txt", "d.onnx.part"):
         (tmp_path / name).touch()
     assert [path.name for path in find_files(tmp_path)] == ["a.onnx", "b.onnx"]
+
+
+def test_the_highest_version_of_tritons_layout_is_a_model_too(tmp_path: Path) -> None:
+    for name in (
+        "a.onnx", "gate/1/model.onnx", "gate/10/model.onnx", "gate/9/model.onnx",
+        "door/1/model.onnx", "door/new/model.onnx", "door/2/other.onnx", ".hidden/1/model.onnx",
+        "photos/model.onnx", "deep/a/1/model.onnx",
+    ):  # fmt: skip
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    found = find_files(tmp_path)
+    assert [file_name(path) for path in found] == [
+        "a.onnx", "door/1/model.onnx", "gate/10/model.onnx",
+    ]  # fmt: skip
+    assert [file_stem(path) for path in found] == ["a", "door", "gate"]
+    assert find_files(tmp_path, ("gate",)) == [tmp_path / "gate/10/model.onnx"]
+    assert read_stamps(tmp_path).keys() == set(found)
 
 
 def test_a_file_is_told_from_the_one_that_lay_there_before(tmp_path: Path) -> None:

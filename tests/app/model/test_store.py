@@ -68,6 +68,28 @@ def test_a_file_of_another_format_beside_the_models_is_named_at_the_start(
     assert f"`mobilenet-gateway models import {folder / 'cat.tflite'}`" in caplog.text
 
 
+def test_tritons_layout_is_served_and_a_higher_version_replaces_the_lower(
+    store: Path, tmp_path: Path
+) -> None:
+    for name, stem in (("gate/1", SMALL_V1), ("door/7", SMALL_V2)):
+        (tmp_path / name).mkdir(parents=True)
+        shutil.copy(store / f"{stem}.onnx", tmp_path / name / "model.onnx")
+    models = opened(tmp_path)
+    assert {model.name: models.path(model.name) for model in models} == {
+        SMALL_V1: tmp_path / "gate/1/model.onnx",
+        SMALL_V2: tmp_path / "door/7/model.onnx",
+    }
+    (tmp_path / "gate/2").mkdir()
+    shutil.copy(store / f"{SMALL_V1}.onnx", tmp_path / "gate/2/model.onnx")
+    assert models.changed()
+    models.reload()
+    assert models.path(SMALL_V1) == tmp_path / "gate/2/model.onnx"
+    (tmp_path / "gate/3").mkdir()
+    (tmp_path / "gate/3/model.onnx").write_bytes(b"broken")
+    assert models.reload().broken.keys() == {"gate/3/model.onnx"}
+    assert models.path(SMALL_V1) == tmp_path / "gate/2/model.onnx"  # which goes on answering
+
+
 def test_only_the_named_models_are_loaded(store: Path) -> None:
     assert [model.name for model in opened(store, (SMALL_V2,))] == [SMALL_V2]
 
