@@ -99,11 +99,12 @@ def test_the_client_can_be_built_from_its_source_distribution(
 def test_a_typed_program_with_the_client_passes_strict_checks(
     client_wheel: Path, tmp_path: Path
 ) -> None:
-    [program] = re.findall(r"```python\n(.*?)```", (ROOT / "docs/client.md").read_text(), re.DOTALL)
+    text = (ROOT / "docs/client.md").read_text()
+    [program, teaching] = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
     installed = tmp_path / "site-packages"
     shutil.unpack_archive(client_wheel, installed, "zip")
     script = tmp_path / "program.py"
-    script.write_text(f"{program}\nreveal_type(answer.predictions[0])\n")
+    script.write_text(f"{program}\nreveal_type(answer.predictions[0])\n{teaching}")
     done = subprocess.run(
         [sys.executable, "-m", "mypy", "--strict", "--config-file=", script.name],
         cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(installed)},

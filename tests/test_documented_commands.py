@@ -17,6 +17,8 @@ from pydantic import SecretStr
 from app.settings import Settings
 from tests.app.cli_runner import run
 from tests.app.sample_images import chelsea, encode, noise
+from tests.app.training.colours import KEY, photo
+from tests.app.training.colours import settings as teaching_settings
 from tests.conftest import REAL_MODEL, ROOT
 from tests.exports import export_random
 from tests.serving import served
@@ -107,6 +109,37 @@ def test_the_example_of_embeddings_compares_each_image_with_the_first(
     assert cosines["cat.jpg"] == pytest.approx(1)
     assert 0 < cosines["mirrored.jpg"] < 1  # random weights do not know which is more alike
     assert 0 < cosines["noise.jpg"] < 1
+
+
+def test_the_example_of_teaching_teaches_a_head(store: Path, tmp_path: Path) -> None:
+    """From a folder of photos to a label and a file."""
+    text = (ROOT / "docs" / "client.md").read_text("utf-8")
+    [script] = [
+        found for found in re.findall(r"```python\n(.*?)```", text, re.DOTALL) if "train(" in found
+    ]
+    for label in ("closed", "open"):
+        (tmp_path / "photos" / label).mkdir(parents=True)
+        for seed in range(3):
+            (tmp_path / "photos" / label / f"{seed}.jpg").write_bytes(photo(label, seed))
+    (tmp_path / "photos" / "open" / "notes.txt").write_text("no photo")
+    (tmp_path / "now.jpg").write_bytes(photo("open", 9))
+    with served(teaching_settings(store, tmp_path / "heads")) as client:
+        address = str(client.base_url).rstrip("/")
+        done = subprocess.run(
+            [
+                sys.executable,
+                "-c",
+                script.replace("http://gateway:8000", address).replace("ADMIN-KEY", KEY),
+            ],
+            cwd=tmp_path, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert sum(re.fullmatch(r"[0-9a-f]{16}", line) is not None for line in lines) == 6
+    assert [line for line in lines if line.startswith("Not an image")]
+    assert lines[-2] in ("closed", "open", "unknown")
+    assert lines[-1] == "{'closed': 3, 'open': 3}"
+    assert (tmp_path / "gate.head.npz").read_bytes().startswith(b"PK")
 
 
 def installs() -> Iterator[tuple[str, str, str]]:

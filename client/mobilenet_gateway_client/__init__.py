@@ -27,6 +27,7 @@ from mobilenet_gateway_client._results import (
     Model,
 )
 from mobilenet_gateway_client._retry import Retry
+from mobilenet_gateway_client._teaching.records import Example, TaughtHead, TrainingReport
 
 __version__ = "0.1.0"
 
@@ -39,6 +40,7 @@ __all__ = [
     "ClientError",
     "Closed",
     "DeadlineExceeded",
+    "Example",
     "ImageProblem",
     "Info",
     "Layer",
@@ -48,6 +50,8 @@ __all__ = [
     "Options",
     "Problem",
     "Retry",
+    "TaughtHead",
+    "TrainingReport",
     "Unauthorized",
     "Unavailable",
     "UnknownModel",

@@ -25,13 +25,14 @@ from mobilenet_gateway_client._results import (
 )
 from mobilenet_gateway_client._retry import NO_RETRY, Retry
 from mobilenet_gateway_client._servers import Reply, Server, Servers
+from mobilenet_gateway_client._teaching.methods import AsyncTeaching
 from mobilenet_gateway_client._transport import DEFAULT_URL, TIMEOUT_S, open_https
 
 T = TypeVar("T")
 S = TypeVar("S", bound=ImageSource)
 
 
-class AsyncClient:
+class AsyncClient(AsyncTeaching):
     """`Client` with `await`, `async with` and `async for`.
 
     Raises:
@@ -189,6 +190,9 @@ class AsyncClient:
                 server.workers = found[-1].workers
         found = found or [await self.info()]
         return found + found[:1] * (len(servers) - len(found))
+
+    async def _run_teaching(self, steps: Steps[T]) -> T:
+        return await self._run(steps, only=self._servers.all[0])
 
     async def _run(
         self,

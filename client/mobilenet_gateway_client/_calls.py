@@ -57,10 +57,10 @@ def classify_group(
 ) -> Steps[list[Classification]]:
     """Classify several images; the error of an image is in its classification."""
     encoded: list[bytes | UnreadableImage] = yield Call(
-        lambda: [_try_encode(source) for source in sources]
+        lambda: [try_encode(source) for source in sources]
     )
     found: list[Classification] = []
-    for body in _bodies([image for image in encoded if isinstance(image, bytes)]):
+    for body in bodies([image for image in encoded if isinstance(image, bytes)]):
         found += yield from _classify_body(body, options, retry)
     answers = iter(found)
     return [
@@ -76,10 +76,10 @@ def _classify_body(
         return (yield from _predict(images, options, retry))
     except Problem as problem:
         if len(images) == 1:
-            if _is_about_the_image(problem):
+            if is_about_the_image(problem):
                 return [_failed(problem, options)]
             raise
-        if not (_is_about_the_image(problem) or problem.status == 413):
+        if not (is_about_the_image(problem) or problem.status == 413):
             raise
     found = []
     for image in images:
@@ -87,7 +87,7 @@ def _classify_body(
     return found
 
 
-def _is_about_the_image(problem: Problem) -> bool:
+def is_about_the_image(problem: Problem) -> bool:
     """Whether another image could succeed; a 500 may be due to this image."""
     return isinstance(problem, ImageProblem | DeadlineExceeded) or problem.status == 500
 
@@ -96,14 +96,14 @@ def _failed(error: Problem | UnreadableImage, options: Options) -> Classificatio
     return Classification(options.model or "", options.resolution or 0, error=error)
 
 
-def _try_encode(source: ImageSource) -> bytes | UnreadableImage:
+def try_encode(source: ImageSource) -> bytes | UnreadableImage:
     try:
         return encode(source)
     except UnreadableImage as error:
         return error
 
 
-def _bodies(images: Sequence[bytes]) -> list[list[bytes]]:
+def bodies(images: Sequence[bytes]) -> list[list[bytes]]:
     """Images in order, split into bodies of at most `BODY_BYTES` or a single image."""
     bodies: list[list[bytes]] = []
     total = 0
@@ -119,7 +119,7 @@ def _bodies(images: Sequence[bytes]) -> list[list[bytes]]:
 def _predict(
     images: Sequence[bytes], options: Options, retry: Retry
 ) -> Steps[list[Classification]]:
-    content_type, content = (RAW_IMAGE, images[0]) if len(images) == 1 else _multipart(images)
+    content_type, content = (RAW_IMAGE, images[0]) if len(images) == 1 else multipart(images)
     headers = {"Content-Type": content_type, **options.headers()}
     request = Send("POST", "/predict", options.query(), headers, content)
     found = yield from exchange(request, retry, to_classifications)
@@ -128,7 +128,7 @@ def _predict(
     return found
 
 
-def _multipart(images: Sequence[bytes]) -> tuple[str, bytes]:
+def multipart(images: Sequence[bytes]) -> tuple[str, bytes]:
     """Content type and body of a form; 128 random bits do not occur in an image by chance."""
     boundary = secrets.token_hex(16)
     parts = []

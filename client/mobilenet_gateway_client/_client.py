@@ -26,13 +26,14 @@ from mobilenet_gateway_client._results import (
 )
 from mobilenet_gateway_client._retry import NO_RETRY, Retry
 from mobilenet_gateway_client._servers import Reply, Server, Servers
+from mobilenet_gateway_client._teaching.methods import Teaching
 from mobilenet_gateway_client._transport import DEFAULT_URL, TIMEOUT_S, open_https
 
 T = TypeVar("T")
 S = TypeVar("S", bound=ImageSource)
 
 
-class Client:
+class Client(Teaching):
     """A client for any number of threads; use it as a context manager or `close` it.
 
         with Client("http://gateway:8000") as client:
@@ -235,6 +236,9 @@ class Client:
                 server.workers = found[-1].workers
         found = found or [self.info()]  # waits for any of them
         return found + found[:1] * (len(servers) - len(found))
+
+    def _run_teaching(self, steps: Steps[T]) -> T:
+        return self._run(steps, only=self._servers.all[0])
 
     def _run(
         self,

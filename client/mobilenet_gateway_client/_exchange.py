@@ -28,10 +28,19 @@ class Send:
     query: Mapping[str, str] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
     content: bytes | None = None
+    timeout_s: float | None = None  # for the answer, if not that of the client
 
     def request(self, http: httpx.Client | httpx.AsyncClient) -> httpx.Request:
+        timeout = http.timeout
+        if self.timeout_s is not None:
+            timeout = httpx.Timeout(**{**timeout.as_dict(), "read": self.timeout_s})
         return http.build_request(
-            self.method, self.path, params=self.query, headers=self.headers, content=self.content
+            self.method,
+            self.path,
+            params=self.query,
+            headers=self.headers,
+            content=self.content,
+            timeout=timeout,
         )
 
 
@@ -52,8 +61,15 @@ class Call:
 Steps: TypeAlias = Generator[Send | Wait | Call, Any, T]
 
 
-def exchange(request: Send, retry: Retry, parse: Callable[[Any], T]) -> Steps[T]:
+def exchange(
+    request: Send,
+    retry: Retry,
+    parse: Callable[[Any], T],
+    read: Callable[[httpx.Response], Any] = httpx.Response.json,
+) -> Steps[T]:
     """Send a request until the answer is not a 503. Every request of this API is idempotent.
+
+    The result is `parse` of what `read` makes of the answer.
 
     Raises:
         Problem: the gateway answered with one.
@@ -68,7 +84,7 @@ def exchange(request: Send, retry: Retry, parse: Callable[[Any], T]) -> Steps[T]
             failure: Problem | Unreachable = _unreachable(reply)
             min_wait_s, retryable = 0.0, _is_temporary(reply)
         elif reply.is_success:
-            return _parsed(reply, parse)
+            return _parsed(reply, parse, read)
         else:
             failure = _problem(reply)
             min_wait_s = retry_after_s(reply.headers.get("Retry-After"))
@@ -113,9 +129,11 @@ def _is_temporary(error: httpx.TransportError) -> bool:
     return failed and not _tls_reason(error)
 
 
-def _parsed(reply: httpx.Response, parse: Callable[[Any], T]) -> T:
+def _parsed(
+    reply: httpx.Response, parse: Callable[[Any], T], read: Callable[[httpx.Response], Any]
+) -> T:
     try:
-        return parse(reply.json())
+        return parse(read(reply))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise NotAGateway(f"{reply.url} did not answer like mobilenet-gateway.") from error
 

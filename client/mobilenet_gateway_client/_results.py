@@ -88,7 +88,7 @@ class Model:
             f"{name}_percent": sent[name]["percent"] if sent[name] else None
             for name in ("top1", "top5")
         }
-        return cls(**_known(cls, {**sent, **percents}))
+        return cls(**known_fields(cls, {**sent, **percents}))
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,8 +122,8 @@ class LayerTable:
     @classmethod
     def parse(cls, sent: Mapping[str, Any]) -> Self:
         """From the answer of /models/NAME/layers."""
-        layers = tuple(Layer(**_known(Layer, row)) for row in sent["layers"])
-        return cls(**_known(cls, {**sent, "layers": layers}))
+        layers = tuple(Layer(**known_fields(Layer, row)) for row in sent["layers"])
+        return cls(**known_fields(cls, {**sent, "layers": layers}))
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +143,7 @@ class Info:
     @classmethod
     def parse(cls, sent: Mapping[str, Any]) -> Self:
         """From the answer of /info."""
-        return cls(**_known(cls, {**sent, "models": tuple(sent["models"])}))
+        return cls(**known_fields(cls, {**sent, "models": tuple(sent["models"])}))
 
 
 def to_classifications(sent: Mapping[str, Any]) -> list[Classification]:
@@ -192,10 +192,10 @@ def _explanation(sent: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
 
 
 def _scores(sent: Iterable[Mapping[str, Any]]) -> tuple[ClassScore, ...]:
-    return tuple(ClassScore(**_known(ClassScore, row)) for row in sent)
+    return tuple(ClassScore(**known_fields(ClassScore, row)) for row in sent)
 
 
-def _known(kind: type[Any], sent: Mapping[str, Any]) -> dict[str, Any]:
+def known_fields(kind: type[Any], sent: Mapping[str, Any]) -> dict[str, Any]:
     """The fields of a dataclass, with tuples for lists.
 
     Raises:

@@ -32,7 +32,7 @@ from mobilenet_gateway_client import (
     Unreachable,
     UnreadableImage,
 )
-from mobilenet_gateway_client._calls import _bodies
+from mobilenet_gateway_client._calls import bodies
 from mobilenet_gateway_client._images import encode as encode_source
 from mobilenet_gateway_client._pace import pace
 from mobilenet_gateway_client._results import Info
@@ -593,8 +593,8 @@ def test_options_arrive_in_the_units_of_the_api(do: Do) -> None:
 
 def test_a_body_of_several_images_has_at_most_four_megabytes() -> None:
     sizes = [3 * 2**20, 2**20, 1, 5 * 2**20, 1, 4 * 2**20]
-    bodies = [[len(image) for image in body] for body in _bodies([bytes(n) for n in sizes])]
-    assert bodies == [[3 * 2**20, 2**20], [1], [5 * 2**20], [1], [4 * 2**20]]
+    split = [[len(image) for image in body] for body in bodies([bytes(n) for n in sizes])]
+    assert split == [[3 * 2**20, 2**20], [1], [5 * 2**20], [1], [4 * 2**20]]
 
 
 def test_pixels_of_any_mode_arrive(url: str) -> None:
