@@ -76,3 +76,18 @@ def test_the_version_is_that_of_the_code_and_has_a_dated_section() -> None:
     )
     assert version == app.__version__
     assert f"\n## {version} ({date})\n" in changes
+
+
+@pytest.mark.parametrize(
+    ("page", "said", "architecture"),
+    [
+        ("README.md", r"a (\d+) MB image", "amd64"),
+        ("deploy/x86.md", r"image needs (\d+) MB", "amd64"),
+        ("deploy/jetson.md", r"no CUDA, (\d+) MB", "arm64"),
+        ("deploy/raspberry-pi.md", r"image \| (\d+) MB", "arm64"),
+    ],
+)
+def test_the_size_of_the_image_is_the_recorded_one(page: str, said: str, architecture: str) -> None:
+    recorded = json.loads((ROOT / "container" / "sizes.json").read_text("utf-8"))
+    [size] = re.findall(said, (ROOT / page).read_text("utf-8"))
+    assert float(size) * 1e6 == pytest.approx(recorded[architecture]["bytes"], rel=0.03)

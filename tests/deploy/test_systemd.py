@@ -39,6 +39,18 @@ def test_systemd_takes_every_line(unit: str) -> None:
     assert (run.returncode, run.stderr) == (0, "")
 
 
+def test_systemd_takes_the_lines_that_pass_a_certificate_on(unit: str) -> None:
+    page = (ROOT / "docs" / "tls.md").read_text("utf-8")
+    [lines] = re.findall(r"^    \[Service\]\n(?:    .+\n)+", page, re.MULTILINE)
+    folder = Path(f"{unit}.d")
+    folder.mkdir()
+    (folder / "override.conf").write_text(lines.replace("    ", ""))
+    run = analyze("verify", "--man=no", unit)
+    assert (run.returncode, run.stderr) == (0, "")
+    (folder / "override.conf").write_text(lines.replace("    ", "").replace("LoadC", "LoudC"))
+    assert "LoudCredential" in analyze("verify", "--man=no", unit).stderr
+
+
 def test_systemd_counts_it_as_hardly_exposed(unit: str) -> None:
     run = analyze("security", "--offline=true", unit)
     found = re.search(r"Overall exposure level for \S+: ([\d.]+)", run.stdout)
@@ -72,6 +84,7 @@ OF_THE_HELPER = (
     "rt_sigaction",
 )
 OF_TEACHING = ("flock", "fsync", "rename", "unlink", "rmdir", "mkdir", "prctl")  # fmt: skip
+OF_A_GENERATED_KEY = ("link", "fsync", "unlink")
 
 
 def test_its_filter_allows_the_system_calls_of_the_helper_process_and_of_teaching() -> None:
@@ -79,7 +92,7 @@ def test_its_filter_allows_the_system_calls_of_the_helper_process_and_of_teachin
     for line in re.findall(r"^SystemCallFilter=(.+)", UNIT.read_text("utf-8"), re.MULTILINE):
         named: set[str] = set().union(*map(system_calls, line.lstrip("~").split()))
         allowed = allowed - named if line.startswith("~") else allowed | named
-    assert {*OF_THE_HELPER, *OF_TEACHING} <= allowed | system_calls("@default")
+    assert {*OF_THE_HELPER, *OF_TEACHING, *OF_A_GENERATED_KEY} <= allowed | system_calls("@default")
     assert not {"ptrace", "mount", "setuid", "sched_setscheduler", "chown"} & allowed
 
 
