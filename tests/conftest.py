@@ -80,7 +80,7 @@ def unpublished_photos(name: str) -> Path:
     """A folder of photos beside the checkout, whose right answers the tests know."""
     folder = SHARED / name
     if not folder.is_dir():
-        pytest.skip(f"needs the maintainers' {folder}, which has no download: see CONTRIBUTING.md")
+        pytest.skip("needs photos of the maintainers, which have no download: see CONTRIBUTING.md")
     return folder
 
 
