@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test request-path check-debian13 clients test-clients proto check docs format bench bench-quick bench-lone bench-peers bench-auto bench-client bench-arm check-ray plot flood check-attacks check-replicas fuzz check-mutations locust locust-check page-shots image image-arm64 image-test image-sizes sbom lock clean
+.PHONY: help serve test request-path check-debian13 clients test-clients proto check docs format bench bench-quick bench-lone bench-peers bench-auto bench-client bench-arm check-ray plot flood check-attacks check-cameras check-replicas fuzz check-mutations locust locust-check page-shots image image-arm64 image-test image-sizes sbom lock clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -85,6 +85,11 @@ check-replicas: $(VENV)/.bench models/store/mobilenet_v2_1.0_224.onnx  ## start 
 
 check-attacks: $(VENV)/.bench models/store/mobilenet_v2_1.0_224.onnx  ## measure what other clients notice under 17 attacks, 5 minutes
 	$(BIN)/python -m loadtest.robustness.attacks
+
+check-cameras: $(VENV)/.dev models/store/mobilenet_v2_1.0_224.onnx  ## let cameras misbehave, measure the change gate and the time to an event, 25 minutes
+	$(BIN)/python -m loadtest.cameras.gate
+	$(BIN)/python -m loadtest.cameras.hostile
+	$(BIN)/python -m loadtest.cameras.latency
 
 fuzz: $(VENV)/.dev models/store/mobilenet_v2_1.0_224.onnx  ## send 30,000 malformed requests and decode 1,000 hostile images, 6 minutes
 	$(BIN)/python -m loadtest.robustness.fuzz

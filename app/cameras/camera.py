@@ -142,13 +142,15 @@ class Camera:
 
     async def _watched(self) -> AsyncGenerator[Frame | None, None]:
         """The frames of the source; raises `TimeoutError` when it stalls."""
+        patience_s = self._patience_s + self._source.opening_s
         async with aclosing(self._source.frames()) as frames:
             while True:
-                async with asyncio.timeout(self._patience_s):
+                async with asyncio.timeout(patience_s):
                     try:
                         frame = await anext(frames)
                     except StopAsyncIteration:
                         return
+                patience_s = self._patience_s
                 yield frame
 
     def _put(self, frame: Frame) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.app.cameras.scenes import plain
+from loadtest.cameras.scenes import plain
 from tests.app.cameras.watched import put
 from tests.conftest import SMALL_V1, SMALL_V2
 from tests.deploy.test_monitoring import FOLDER, expressions

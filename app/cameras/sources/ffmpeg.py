@@ -86,6 +86,8 @@ def _options(scheme: str, request: VideoRequest) -> dict[str, str]:
     options = {
         "protocol_whitelist": PROTOCOLS[scheme],
         "fflags": "nobuffer",
+        "analyzeduration": "1000000",  # in microseconds; five times as long by default
+        "fpsprobesize": "0",
         "flags": "low_delay",
     }
     if scheme in FORMATS:

@@ -33,6 +33,8 @@ class FolderSource:
     start is not new. Programs that write `.part` or dot files first and rename them are fine.
     """
 
+    opening_s = 0.0
+
     def __init__(
         self, path: str, limits: ImageLimits, memory: DecodeMemory, max_bytes: int
     ) -> None:

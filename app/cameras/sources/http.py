@@ -18,6 +18,8 @@ CLIENT = "app.cameras.sources.http_client"
 class HttpSource:
     """A snapshot or MJPEG; its first answer tells, unless a `kind` is required."""
 
+    opening_s = 0.0
+
     def __init__(
         self, request: HttpRequest, shown: str, kind: Literal["snapshot", "mjpeg"] | None
     ) -> None:

@@ -51,14 +51,14 @@ class NewestFrame:
     async def get(self) -> Frame:
         """Raises `SourceError` at the end."""
         while True:
-            await self._arrived.wait()
             self._arrived.clear()
             with self._lock:
                 frame, self._frame = self._frame, None
             if frame is not None:
                 return frame
-            if self._end is not None:
+            if self._end is not None:  # after the last frame
                 raise self._end
+            await self._arrived.wait()
 
     def _wake(self) -> None:
         if not self.stopped:

@@ -12,7 +12,7 @@ from app.cameras.sources.video import VideoSource
 from app.errors import SettingError
 from app.inference.classify import Classifier
 
-MAX_FRAME_BYTES = 16 * 2**20
+MAX_FRAME_BYTES = 8 * 2**20
 
 
 def open_source(name: str, settings: CameraSettings, classifier: Classifier) -> Source:

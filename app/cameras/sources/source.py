@@ -14,6 +14,8 @@ class SourceError(Exception):
 class Source(Protocol):
     """Where frames come from; event loop only."""
 
+    opening_s: float  # time until the first frame, beside that between two frames
+
     @property
     def status(self) -> SourceStatus: ...
 

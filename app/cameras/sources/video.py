@@ -16,6 +16,8 @@ JOIN_S = 0.5  # a thread that FFmpeg holds for longer ends by itself, with the n
 class VideoSource:
     """What FFmpeg reads; it is imported with the first frame, not at start."""
 
+    opening_s = 8.0
+
     def __init__(self, request: VideoRequest, shown: str, kind: Literal["video", "device"]) -> None:
         self.status = SourceStatus(kind=kind, address=shown)
         self._request = request

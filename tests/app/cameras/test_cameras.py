@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from app.errors import NotFound, SettingError
-from tests.app.cameras.scenes import plain
+from loadtest.cameras.scenes import plain
 from tests.app.cameras.watched import SURE, next_event, put, until, watching
 from tests.conftest import SMALL_V1
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from app.cameras.cameras import Cameras
-from tests.app.cameras.camera_server import CameraServer, Mode, camera_server
-from tests.app.cameras.scenes import plain
+from loadtest.cameras.camera_server import CameraServer, Mode, camera_server
+from loadtest.cameras.scenes import plain
 from tests.app.cameras.watched import SURE, next_event, until, watching, watching_gateway
 
 FAST = {**SURE, "frames_per_s": 50, "stalled_s": 0.5}
@@ -101,7 +101,7 @@ def test_user_and_password_are_sent_as_the_camera_asks(
         ("stall", 200, "No frame for 0.52 s."),
         ("trickle", 200, "No frame for 0.52 s."),
         ("cut", 200, "The camera ended the stream."),
-        ("endless", 200, "A frame has more than 16777216 bytes."),
+        ("endless", 200, "A frame has more than 8388608 bytes."),
         ("page", 200, "The camera answers a page of text, not an image."),
         ("mjpeg", 404, "The camera answers 404 Not Found."),
         ("snapshot", 500, "The camera answers 500 Internal Server Error."),

@@ -13,7 +13,7 @@ from PIL import Image
 from app.errors import NotFound, Overloaded, Unauthorized
 from app.http.routes import cameras
 from app.settings import Settings
-from tests.app.cameras.scenes import plain
+from loadtest.cameras.scenes import plain
 from tests.app.cameras.watched import SURE, put
 from tests.app.problems import assert_problem
 from tests.conftest import SMALL_V1

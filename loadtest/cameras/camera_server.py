@@ -1,4 +1,4 @@
-"""A camera on this machine that answers over HTTP, well or badly, as a test tells it."""
+"""A camera on this machine that answers over HTTP, well or badly, as it is told."""
 
 import asyncio
 import base64
@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Literal
 
-from tests.app.cameras.scenes import plain
+from loadtest.cameras.scenes import plain
 
 Mode = Literal["mjpeg", "snapshot", "stall", "cut", "flood", "page", "endless", "trickle"]
 REALM, NONCE = "camera", "abc123"
@@ -27,6 +27,7 @@ class CameraServer:
     boundary: str = "frame"
     with_length: bool = True
     etag: str | None = None
+    content_type: str = "image/jpeg"
     auth: Literal["basic", "digest"] | None = None
     user: str = "admin"
     password: str = "s3cret-word"  # noqa: S105
@@ -114,7 +115,7 @@ class CameraServer:
         image = self.image()
         etag = f"ETag: {self.etag}\r\n" if self.etag else ""
         writer.write(
-            f"HTTP/1.1 200 OK\r\nContent-Type: image/jpeg\r\n{etag}"
+            f"HTTP/1.1 200 OK\r\nContent-Type: {self.content_type}\r\n{etag}"
             f"Content-Length: {len(image)}\r\n\r\n".encode()
             + image
         )

@@ -1,25 +1,32 @@
 """Still scenes as sensors see them: noise, changing light, and objects that appear."""
 
 from collections.abc import Callable
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.random import Generator
 from PIL import Image, ImageDraw
 
 from app.arrays import Float64Array
-from tests.app.cameras.scenes import jpeg
+from loadtest.cameras.scenes import jpeg
 
-WIDTH, HEIGHT = 640, 480
+
+class Size(NamedTuple):
+    """Of a scene in pixels."""
+
+    width: int
+    height: int
+
+
 Noise = Callable[[Float64Array, Generator, int], Float64Array]
 
 
-def still_scene(random: Generator) -> Float64Array:
+def still_scene(random: Generator, size: Size) -> Float64Array:
     """Grey pixels [height, width] from 40 to 210: a gradient, blocks, and fine texture."""
-    rows, columns = np.mgrid[0:HEIGHT, 0:WIDTH]
-    scene = 80 + 60 * rows / HEIGHT + 30 * np.sin(columns / 47)
+    rows, columns = np.mgrid[0 : size.height, 0 : size.width]
+    scene = 80 + 60 * rows / size.height + 30 * np.sin(columns / 47)
     for _ in range(12):
-        left, top = random.integers(0, WIDTH - 60), random.integers(0, HEIGHT - 60)
+        left, top = random.integers(0, size.width - 60), random.integers(0, size.height - 60)
         width, height = random.integers(30, 200, 2)
         scene[top : top + height, left : left + width] += random.uniform(-40, 40)
     scene += 12 * np.sin(columns / 2.3) * np.sin(rows / 3.1)
@@ -50,8 +57,8 @@ def bands(levels: float) -> Noise:
     """The same under a rolling shutter: bright and dark bands that wander."""
 
     def apply(scene: Float64Array, random: Generator, at: int) -> Float64Array:
-        rows = np.arange(HEIGHT)[:, None]
-        light = levels * np.sin(rows / HEIGHT * 2 * np.pi * 1.7 + at * 1.3)
+        rows = np.arange(len(scene))[:, None]
+        light = levels * np.sin(rows / len(scene) * 2 * np.pi * 1.7 + at * 1.3)
         return scene + light + random.normal(0, 3, scene.shape)
 
     return apply
@@ -72,8 +79,9 @@ def coarse(sigma: float) -> Noise:
     """Noise in blocks of 16 pixels, as strong compression leaves it."""
 
     def apply(scene: Float64Array, random: Generator, _: int) -> Float64Array:
-        blocks = random.normal(0, sigma, (HEIGHT // 16, WIDTH // 16))
-        return scene + np.kron(blocks, np.ones((16, 16)))
+        height, width = scene.shape
+        blocks = random.normal(0, sigma, (-(-height // 16), -(-width // 16)))
+        return scene + np.kron(blocks, np.ones((16, 16)))[:height, :width]
 
     return apply
 
@@ -131,11 +139,12 @@ def with_object(
     """A scene with an ellipse or rectangle that covers a share of it, brighter or darker."""
     aspect = random.uniform(0.4, 2.5)
     kind: Literal["ellipse", "rectangle"] = random.choice(["ellipse", "rectangle"])
-    area = share * WIDTH * HEIGHT * (4 / np.pi if kind == "ellipse" else 1)
+    size = Size(*scene.shape[::-1])
+    area = share * size.width * size.height * (4 / np.pi if kind == "ellipse" else 1)
     height = np.sqrt(area / aspect)
     width = area / height
-    left, top = random.uniform(0, WIDTH - width), random.uniform(0, HEIGHT - height)
-    mask = Image.new("L", (WIDTH, HEIGHT))
+    left, top = random.uniform(0, size.width - width), random.uniform(0, size.height - height)
+    mask = Image.new("L", size)
     getattr(ImageDraw.Draw(mask), kind)((left, top, left + width, top + height), 255)
     covered = np.asarray(mask) > 0
     return np.where(covered, scene + levels * random.choice([-1, 1]), scene)
