@@ -14,8 +14,8 @@ import pytest
 from app.cameras.event import Event
 from app.commands.watch import Lines, summary, watch
 from app.errors import SettingError, UnknownModel
+from loadtest.cameras.scenes import plain
 from tests.app.cameras.mqtt.steered import NOON, shown
-from tests.app.cameras.scenes import plain
 from tests.app.cameras.watched import put
 from tests.conftest import SMALL_V1
 from tests.processes import COMMAND, LIVELINESS_S, MEASURED, environment, until
