@@ -11,7 +11,7 @@ STATE=${STATE:-/var/tmp/mobilenet-gateway-debian13}
 ROOT=$STATE/root
 CHECKOUT=$ROOT/srv/mobilenet-gateway
 # The first line is what .ci/run installs; what else some tests need, and are skipped without.
-PACKAGES=(make python3 python3-venv chromium fonts-dejavu-core prometheus wrk
+PACKAGES=(make python3 python3-venv chromium fonts-dejavu-core mosquitto prometheus wrk
     ca-certificates curl openssl systemd)
 
 make_root() {

@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from app.cameras.mqtt.settings import MqttSettings
+from app.cameras.settings import read_cameras, read_table
 from app.environment import variable
 from app.errors import Forbidden, Unauthorized
 from app.service.auth import read_keys
@@ -47,7 +49,7 @@ def gateways(**variables: str) -> list[dict[str, Any]]:
     """The variants of the service, of which a machine runs one."""
     found = compose_file.services(variables).values()
     running = [one for one in found if "models:/models" in one.get("volumes", ())]
-    assert len(running) == 4
+    assert len(running) == 5
     return running
 
 
@@ -113,6 +115,25 @@ def test_https_comes_beside_it() -> None:
     services = compose("--profile", "gateway", "--profile", "tls")
     assert sorted(services) == ["caddy", "gateway"]
     check_service(services["caddy"])
+
+
+def test_cameras_come_with_a_broker_that_the_network_does_not_reach() -> None:
+    services = compose("--profile", "cameras")
+    assert sorted(services) == ["cameras", "mosquitto"]
+    for service in services.values():
+        check_service(service)
+    assert [port["host_ip"] for port in services["mosquitto"]["ports"]] == ["127.0.0.1"]
+
+
+def test_the_shipped_cameras_are_valid_and_use_the_broker_beside_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv(variable("config"), str(ROOT / "deploy" / "cameras.toml"))
+    tables = load_settings().tables
+    assert list(read_cameras(tables)) == ["gate"]
+    broker = read_table("mqtt", MqttSettings, tables["mqtt"]).broker()
+    assert (broker.host, broker.port) == ("mosquitto", 1883)
+    assert "listener 1883\n" in (ROOT / "deploy" / "mosquitto.conf").read_text("utf-8")
 
 
 def test_replicas_have_one_address() -> None:

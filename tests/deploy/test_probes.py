@@ -120,7 +120,9 @@ every = pytest.mark.parametrize("deployed", DEPLOYMENTS, ids=lambda deployed: de
 def test_no_deployment_is_left_out() -> None:
     names = {deployed.name for deployed in DEPLOYMENTS}
     boards = {f"compose {path.stem}" for path in ROOT.glob("deploy/*.env")}
-    services = {"compose gateway", "compose raspberrypi", "compose jetson"}
+    services = {
+        f"compose {name}" for name in ("gateway", "raspberrypi", "jetson", "replica", "cameras")
+    }
     assert len(boards) == 3
     assert names == {"docker", "kubernetes", "systemd"} | services | boards
 
