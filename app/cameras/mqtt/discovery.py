@@ -63,7 +63,7 @@ def configuration(
 
 def encode(content: Mapping[str, Any]) -> bytes:
     """A configuration as its message."""
-    return json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
+    return json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
 
 
 def removal(old: bytes, new: Mapping[str, Any], cameras: Iterable[Described]) -> bytes | None:
@@ -148,7 +148,7 @@ def _components(topics: Topics, camera: Described, frames: bool) -> dict[str, di
     if camera.labels and len(camera.labels) <= BINARY_SENSORS:
         for label in camera.labels:
             # A digest, because labels may have any characters and any length.
-            found[IS + sha256(label.encode()).hexdigest()[:12]] = {
+            found[IS + sha256(label.encode("utf-8", "replace")).hexdigest()[:12]] = {
                 "platform": "binary_sensor",
                 "name": f"{title} {label}",
                 "state_topic": state,

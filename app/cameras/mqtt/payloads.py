@@ -42,7 +42,7 @@ def event(seen: Event) -> bytes:
 
 
 def _encode(content: dict[str, Any]) -> bytes:
-    return json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
+    return json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
 
 
 def _rounded(probability: float | None) -> float | None:

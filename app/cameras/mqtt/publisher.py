@@ -15,6 +15,7 @@ from app.cameras.mqtt.outbox import Outbox
 from app.cameras.mqtt.settings import MqttSettings
 from app.cameras.mqtt.topics import OFFLINE, ONLINE
 from app.cameras.status import CameraStatus
+from app.errors import RequestError
 
 TICK_S = 0.5  # between two looks at frames and connections
 STOP_S = 3.0  # for the last words to the broker
@@ -77,6 +78,8 @@ class Publisher:
             asyncio.create_task(self._follow()),
             asyncio.create_task(self._tick()),
         ]
+        for task in self._tasks:
+            task.add_done_callback(_report)
 
     async def stop(self) -> None:
         """Say goodbye, for some seconds at most."""
@@ -126,7 +129,10 @@ class Publisher:
     async def _publish_frame(self, name: str) -> None:
         if not self._settings.frame_interval_s:
             return
-        frame = await asyncio.to_thread(self._cameras.newest_jpeg, name)
+        try:
+            frame = await asyncio.to_thread(self._cameras.newest_jpeg, name)
+        except RequestError:  # damaged: the next one may be whole
+            return
         if frame is not None:
             now = asyncio.get_running_loop().time()
             self._frame_due[name] = now + self._settings.frame_interval_s
@@ -172,3 +178,9 @@ class Publisher:
     def _is_left(self, name: str, state: bytes) -> bool:
         """Whether it is the state of a camera that is not set any more."""
         return name not in self._cameras.names and payloads.is_state(state, name)
+
+
+def _report(task: asyncio.Task[None]) -> None:
+    """Log what ended a task that should not end."""
+    if not task.cancelled() and (error := task.exception()):
+        log.error("MQTT: publishing has stopped", exc_info=error)

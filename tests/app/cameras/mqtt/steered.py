@@ -14,6 +14,7 @@ from app.cameras.event import Event
 from app.cameras.mqtt.publisher import Publisher
 from app.cameras.mqtt.settings import MqttSettings
 from app.cameras.status import CameraStatus, SourceStatus
+from app.errors import RequestError
 
 NOON = datetime(2026, 11, 30, 12, tzinfo=UTC)
 LABELS = ("open", "shut", "unknown")
@@ -36,7 +37,8 @@ class SteeredCameras:
     """What a test decides instead of sources and models; event loop only."""
 
     states: dict[str, CameraStatus]
-    frames: dict[str, bytes] = field(default_factory=dict)
+    frames: dict[str, bytes | RequestError] = field(default_factory=dict)
+    damaged: int = 0  # frames that were asked for and could not be had
     broadcast: Broadcast = field(default_factory=Broadcast)
 
     @property
@@ -47,7 +49,11 @@ class SteeredCameras:
         return self.states[name]
 
     def newest_jpeg(self, name: str) -> bytes | None:
-        return self.frames.get(name)
+        frame = self.frames.get(name)
+        if isinstance(frame, RequestError):
+            self.damaged += 1
+            raise frame
+        return frame
 
     def subscribe(self) -> AbstractContextManager[Subscription]:
         return self.broadcast.subscribe()

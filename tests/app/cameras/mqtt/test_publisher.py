@@ -14,6 +14,7 @@ import pytest
 
 from app.cameras.mqtt import connection
 from app.cameras.mqtt.outbox import EVENTS
+from app.errors import DamagedImage
 from tests.app.cameras.mqtt.mosquitto import Mosquitto, Reader, mosquitto, reading
 from tests.app.cameras.mqtt.steered import publishing
 from tests.processes import until
@@ -115,6 +116,18 @@ def test_a_broker_that_is_killed_has_all_states_after_its_return_and_nothing_old
             topics = [topic for topic, _, _ in reader.messages]
             assert topics.count(STATE) <= 2  # the newest, and once more if it was just changing
             assert EVENT not in topics
+
+
+def test_a_damaged_frame_leaves_states_and_later_frames(broker: Mosquitto) -> None:
+    with publishing(broker.port, "gate", frame_interval_s=0.1) as running:
+        running.call(running.cameras.frames.update, {"gate": DamagedImage("It is cut off.")})
+        until(lambda: running.cameras.damaged, "the frame is tried")
+        running.call(running.cameras.show, "gate", "open")
+        running.call(running.cameras.frames.update, {"gate": b"\xff\xd8 whole"})
+        with reading(broker.port) as reader:
+            until(lambda: label_of(reader) == "open", "the state arrives")
+            frame = f"{BASE}/gate/frame"
+            until(lambda: reader.newest.get(frame) == b"\xff\xd8 whole", "so does the frame")
 
 
 @pytest.mark.usefixtures("quick_pauses")
