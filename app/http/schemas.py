@@ -110,7 +110,7 @@ class ModelSummary(Wire):
 
 
 class ModelList(Wire, json_schema_extra=with_example(examples.MODEL_LIST)):
-    """All models, and the files that could not be loaded at the last reload."""
+    """All models, and the files that could not be loaded at the start or the last reload."""
 
     models: list[ModelSummary]
     broken: dict[str, str] = Field(

@@ -128,14 +128,13 @@ def test_from_photos_to_a_head_and_back(do: Do, url: str, head: str, tmp_path: P
     assert head not in [one.name for one in do(url, "heads")]
 
 
-@both
-def test_the_head_before_the_last_training_serves_again(do: Do, url: str, head: str) -> None:
+def test_the_head_before_the_last_training_serves_again(url: str, head: str) -> None:
     for label in ("open", "closed"):
-        do(url, "add_examples", head, label, [photo(label, seed) for seed in (0, 1)])
-    first = do(url, "train", head)
-    do(url, "add_examples", head, "open", photo("open", 2))
-    assert do(url, "train", head).photos == 5
-    assert do(url, "undo_training", head) == first
+        do_sync(url, "add_examples", head, label, [photo(label, seed) for seed in (0, 1)])
+    first = do_sync(url, "train", head)
+    do_sync(url, "add_examples", head, "open", photo("open", 2))
+    assert do_sync(url, "train", head).photos == 5
+    assert do_sync(url, "undo_training", head) == first
 
 
 @both
