@@ -21,7 +21,7 @@ ARGUMENTS = (
     "--use-fake-device-for-media-stream",
     "--use-fake-ui-for-media-stream",
 )
-PATIENCE_MS = 30_000  # generous, for a busy machine
+PATIENCE_MS = 120_000  # more than anything takes on a loaded machine
 expect.set_options(timeout=PATIENCE_MS)
 
 
