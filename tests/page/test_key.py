@@ -71,6 +71,23 @@ def test_copied_code_takes_the_key_from_the_environment(
         assert KEY not in page.content()
 
 
+def test_a_key_that_is_not_given_is_asked_for_once_and_not_for_each_image(
+    browser: Browser, guarded: str, photo: Path
+) -> None:
+    with visit(browser, f"{guarded}/", DESK) as seen:
+        page = seen.page
+        page.get_by_label("API key").fill(KEY)
+        page.keyboard.press("Enter")
+        expect(page.locator("#state")).to_have_text("ready")
+        page.evaluate("sessionStorage.clear()")
+        page.locator("#files").set_input_files([photo] * 9)
+        expect(page.get_by_label("API key")).to_be_focused()
+        page.keyboard.press("Escape")
+        expect(page.locator("#tally")).to_contain_text("9 failed")
+        expect(page.locator(".answer")).to_contain_text(["Unauthorized"] * 9)
+        expect(page.get_by_label("API key")).to_be_hidden()
+
+
 def test_the_reference_asks_for_the_key_too(browser: Browser, guarded: str) -> None:
     with visit(browser, f"{guarded}/docs", DESK) as seen:
         seen.page.get_by_label("API key").fill(KEY)

@@ -3,7 +3,7 @@
 import { errorText, headline, labels, shown } from "./answers.js";
 import { predict } from "./api.js";
 import * as choice from "./choice.js";
-import { show } from "./classify.js";
+import { forget, show } from "./classify.js";
 import { byId, make, speak } from "./dom.js";
 import * as timings from "./timings.js";
 import { isAllowed, Webcam } from "./webcam.js";
@@ -54,10 +54,10 @@ async function keepGoing() {
   if (!byId("camera-keep").checked) return;
   const answer = make("div", { className: "answer" });
   const title = make("h2", {}, "camera");
+  forget();
   byId("results").replaceChildren(
     make("li", { className: "card result live" }, make("div", {}, title, answer)),
   );
-  byId("tally").textContent = "";
   let spoken = "";
   let quietUntil = 0;
   while (webcam.isOpen && byId("camera-keep").checked) {

@@ -14,6 +14,7 @@ import { why } from "./why.js";
 const AT_ONCE = 4;
 const SPOKEN = 5; // images whose labels are spoken
 const MOST = 500; // images at a time
+const HOPELESS = new Set([0, 401, 403]); // the next image would get the same answer
 const NEAR = 8; // images that may be on the first screen
 let items = []; // {image, name, card, answer, url, said, isLost}
 let skipped = 0; // files of a folder that are no images
@@ -40,7 +41,7 @@ export function install() {
   examples.install(show);
   document.addEventListener("paste", ({ clipboardData: pasted, target }) => {
     const isLink = /^https?:\/\/\S+$/.test(pasted.getData("text/plain").trim());
-    if (isLink && !pasted.files.length && !target.matches("input")) announce(dropped.LINK);
+    if (isLink && !pasted.files.length && !target.matches?.("input")) announce(dropped.LINK);
     show([...pasted.files]);
   });
   choice.changes.addEventListener("ask", () => {
@@ -54,7 +55,7 @@ export function show(files, others = 0) {
   const title = "Too many images";
   const tooMany = { title, message: `The first ${MOST} of ${files.length} are classified.` };
   announce(files.length > MOST ? tooMany : null);
-  for (const item of items) URL.revokeObjectURL(item.url);
+  forget();
   items = files.slice(0, MOST).map(newItem);
   skipped = others;
   byId("drop").classList.add("small");
@@ -64,6 +65,14 @@ export function show(files, others = 0) {
 
 /** The first shown image, or null. */
 export const anyImage = () => items[0]?.image ?? null;
+
+/** Drop the shown images, because something else is shown. */
+export function forget() {
+  round += 1;
+  for (const item of items) URL.revokeObjectURL(item.url);
+  items = [];
+  byId("tally").textContent = "";
+}
 
 /** Classify again, if the service could not be reached for some of the images. */
 export const again = () => (items.some(({ isLost }) => isLost) ? classifyAll() : null);
@@ -94,6 +103,7 @@ async function classifyAll() {
   const waiting = [...items];
   let done = 0;
   let failed = 0;
+  let hopeless = null;
   const began = performance.now();
   const tally = () => {
     if (mine !== round) return;
@@ -112,9 +122,10 @@ async function classifyAll() {
   };
   const work = async () => {
     for (let item = waiting.shift(); item && mine === round; item = waiting.shift()) {
-      const fine = await classifyOne(item, () => mine === round);
+      const error = hopeless ? fail(item, hopeless) : await classifyOne(item, () => mine === round);
+      if (HOPELESS.has(error?.status)) hopeless = error;
       done += 1;
-      failed += fine ? 0 : 1;
+      failed += error ? 1 : 0;
       tally();
     }
   };
@@ -131,6 +142,7 @@ function spoken() {
   return [...named, known.length > SPOKEN ? `and ${known.length - SPOKEN} more` : ""].join(". ");
 }
 
+/** Classify an image and show its answer or its error. @returns {Promise<Error|null>} */
 async function classifyOne(item, wanted) {
   item.card.classList.add("busy");
   item.said = "";
@@ -153,14 +165,18 @@ async function classifyOne(item, wanted) {
       item.answer.replaceChildren(compare.columns({ model: answer.model, parts }, second));
       item.said += second.said;
     }
-    return true;
+    return null;
   } catch (error) {
-    item.isLost = error.status === 0;
-    const later = item.isLost ? "The page asks again when the gateway is back." : "";
-    const parts = [errorText(error), make("p", { className: "hint" }, later)];
-    if (wanted()) item.answer.replaceChildren(...parts);
-    return false;
+    return wanted() ? fail(item, error) : error;
   } finally {
     if (wanted()) item.card.classList.remove("busy");
   }
+}
+
+/** Show an error. @returns the same error */
+function fail(item, error) {
+  item.isLost = error.status === 0;
+  const later = item.isLost ? "The page asks again when the gateway is back." : "";
+  item.answer.replaceChildren(errorText(error), make("p", { className: "hint" }, later));
+  return error;
 }
