@@ -8,6 +8,7 @@ import { announce, byId, make, speak } from "./dom.js";
 import * as dropped from "./dropped.js";
 import * as examples from "./examples.js";
 import * as history from "./history.js";
+import { gone } from "./reachable.js";
 import * as timings from "./timings.js";
 import { why } from "./why.js";
 
@@ -15,8 +16,9 @@ const AT_ONCE = 4;
 const SPOKEN = 5; // images whose labels are spoken
 const MOST = 500; // images at a time
 const HOPELESS = new Set([0, 401, 403]); // the next image would get the same answer
+const MOST_LOST = 3; // times that an image is sent again after it got no answer
 const NEAR = 8; // images that may be on the first screen
-let items = []; // {image, name, card, answer, url, said, isLost}
+let items = []; // {image, name, card, answer, url, said, isLost, lost}
 let skipped = 0; // files of a folder that are no images
 let round = 0; // counts runs over all items; answers of earlier runs are dropped
 
@@ -93,7 +95,7 @@ function newItem(image, at) {
     thumbnail,
     make("div", {}, make("h2", {}, name), answer),
   );
-  return { image, name, card, answer, url };
+  return { image, name, card, answer, url, lost: 0 };
 }
 
 /** Classify all images with the current choice, a few at a time. */
@@ -165,6 +167,7 @@ async function classifyOne(item, wanted) {
       item.answer.replaceChildren(compare.columns({ model: answer.model, parts }, second));
       item.said += second.said;
     }
+    item.lost = 0;
     return null;
   } catch (error) {
     return wanted() ? fail(item, error) : error;
@@ -175,7 +178,11 @@ async function classifyOne(item, wanted) {
 
 /** Show an error. @returns the same error */
 function fail(item, error) {
-  item.isLost = error.status === 0;
+  if (error.status === 0) {
+    gone();
+    item.lost += 1;
+  }
+  item.isLost = error.status === 0 && item.lost <= MOST_LOST;
   const later = item.isLost ? "The page asks again when the gateway is back." : "";
   item.answer.replaceChildren(errorText(error), make("p", { className: "hint" }, later));
   return error;

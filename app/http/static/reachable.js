@@ -14,13 +14,16 @@ export function state(fine, text = "ready") {
   shown.className = fine ? "fine" : "bad";
 }
 
+/** Show that a request got no answer; the next one that does means that the service is back. */
+export const gone = () => state(false, GONE);
+
 /** Ask again and again while the page is seen. @param {() => void} onReturn */
 export async function watch(onReturn) {
   for (;;) {
     await new Promise((resume) => setTimeout(resume, EVERY_MS));
     if (document.hidden) continue;
     const answers = await isAlive();
-    if (!answers) state(false, GONE);
+    if (!answers) gone();
     else if (byId("state").textContent === GONE) {
       state(true);
       onReturn();
