@@ -299,7 +299,11 @@ def main() -> None:
 
     ray.init(log_to_driver=False)
     ray.data.DataContext.get_current().enable_progress_bars = sys.stderr.isatty()
-    print(json.dumps(asdict(classify(arguments)), indent=2))
+    try:
+        summary = classify(arguments)
+    except (OSError, GatewayError) as error:  # of the driver; those of actors have Ray's text
+        sys.exit(f"error: {error}")
+    print(json.dumps(asdict(summary), indent=2))
 
 
 if __name__ == "__main__":

@@ -217,7 +217,8 @@ def check_driver(folder: Path, options: argparse.Namespace) -> Iterator[str]:
 
 def check_throughput(folder: Path, options: argparse.Namespace) -> Iterator[str]:
     """Images a second against the bare loop on as many threads, in turn."""
-    photo = prepare_photos(folder / "photo")["720p"]
+    photo = folder / "photo.jpg"
+    shutil.copy(options.photo or prepare_photos(folder / "photo")["720p"], photo)
     source = folder / "photos"
     source.mkdir()
     for number in range(options.images):
@@ -301,6 +302,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=20, help="Of the bare loop, each time.")
     parser.add_argument("--images", type=int, default=3000, help="Of a round of throughput.")
+    parser.add_argument("--photo", type=Path, help="Of throughput; default: the 720p photo.")
     parser.add_argument("--model", default=MODEL)
     parser.add_argument("--store", type=Path, default=STORE)
     parser.add_argument("--small-model", default="mobilenet_v1_0.25_128")
