@@ -33,7 +33,7 @@ async function read() {
     samples = parse(await getText("metrics"));
   } catch (error) {
     if (error.status) state(false, error.title); // else it is not reachable
-    if (error.status === 401) seen = false; // prompt for no key until the section is seen anew
+    if (error.status === 401) seen = false; // prompt for no key until the section comes into view again
     return;
   }
   state(true);
