@@ -137,7 +137,8 @@ class HelperProcess:
         with self._lock:
             if self._closed:
                 raise Abandoned
-            self._shared = shared = shared_memory(self._file_bytes)
+            # There is some already if the last start failed.
+            self._shared = shared = self._shared or shared_memory(self._file_bytes)
             passed_on = (shared.descriptor,) if shared else ()
             arguments = json.dumps(self._arguments | {"shared": passed_on})
             # subprocess uses vfork: no copy of the service, whose threads would not survive a fork.

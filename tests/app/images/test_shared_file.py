@@ -61,6 +61,10 @@ def helper() -> Iterator[HelperProcess]:
     made.stop()
 
 
+def open_files() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
 def held_bytes(descriptor: int) -> int:
     return os.fstat(descriptor).st_blocks * 512
 
@@ -186,14 +190,28 @@ for grow in (
 
 
 def test_it_ends_with_its_process(helper: HelperProcess) -> None:
-    def open_files() -> int:
-        return len(list(Path("/proc/self/fd").iterdir()))
-
     before = open_files()
     for _ in range(2):
         helper.decode(TIFF, JOB, wanted)
         helper.stop()
         assert open_files() == before
+
+
+def test_a_process_that_cannot_be_started_leaves_no_files_open(
+    helper: HelperProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_memory(*_: object, **__: object) -> None:
+        raise OSError(12, "Cannot allocate memory")
+
+    found = []
+    with monkeypatch.context() as patch:
+        patch.setattr(subprocess, "Popen", no_memory)
+        for _ in range(3):
+            with pytest.raises(OSError, match="Cannot allocate memory"):
+                helper.decode(TIFF, JOB, wanted)
+            found.append(open_files())
+    assert len(set(found)) == 1
+    assert helper.decode(TIFF, JOB, wanted) == here(TIFF)
 
 
 def test_there_is_none_where_a_file_may_not_be_so_large() -> None:
