@@ -50,8 +50,8 @@ class MqttSettings(BaseModel):
         0,
         ge=0,
         le=86_400,
-        description="Publish a camera's newest frame at this interval in seconds and with every event; 0 "
-        "publishes no frames.",
+        description="Publish a camera's newest frame at this interval in seconds, and with every "
+        "event; 0 publishes no frames.",
     )
     discovery: bool = Field(True, description="Announce the cameras to Home Assistant.")
     discovery_prefix: str = Field(
