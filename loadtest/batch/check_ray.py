@@ -275,7 +275,7 @@ def check_memory(folder: Path, options: argparse.Namespace) -> Iterator[str]:
         sizes = []
         for images in (EARLY_FILES, LARGE_FILES - 4 * LARGE_CHUNK):
             wait_for(lambda done=images: files_written(target) * LARGE_CHUNK >= done, process)  # type: ignore[misc]
-            sizes.append((resident_bytes("ray::MapBatches"), resident_bytes(str(BATCH))))
+            sizes.append((resident_bytes("ray::MapWorker"), resident_bytes(str(BATCH))))
             yield (
                 f"after {images} images: actors {sizes[-1][0] / 1e6:.0f} MB, "
                 f"driver {sizes[-1][1] / 1e6:.0f} MB"
