@@ -47,7 +47,7 @@ NOT_RUN = {
     "pip install": "tests/test_documented_commands.py checks the extras",
     "python3 -m venv /opt": "it changes /opt",
     "/opt/mobilenet-gateway/bin": "it changes /opt",
-    "echo KEY": "it prepares a file for the next command",
+    "echo": "it writes a file that the next command reads",
     "sudo": "it changes users or owners of this machine",
     "systemctl": "systemd does not run where tests do; test_systemd.py checks the unit",
 }
