@@ -56,6 +56,7 @@ def trace(store: Path) -> Tracer:
     image = encode(noise(640, 480))
     with served(Settings(store=store, measure_s=0)) as client:
         headers = {"Content-Type": "image/jpeg"}
+        client.get("/healthz").raise_for_status()  # loads the routes, which idleness would do else
         _predict(client, image, headers)
         time.sleep(2 * DELAY_S)  # the log of the first request is written
         tracer.active = True
