@@ -12,7 +12,7 @@ from loadtest.cameras.camera_server import CameraServer, Mode, camera_server
 from loadtest.cameras.scenes import plain
 from tests.app.cameras.watched import SURE, next_event, until, watching, watching_gateway
 
-FAST = {**SURE, "frames_per_s": 50, "stalled_s": 0.5}
+FAST = {**SURE, "frames_per_s": 50, "stalled_s": 100}
 
 
 @pytest.mark.parametrize("mode", ["mjpeg", "snapshot"])
@@ -111,7 +111,7 @@ def test_user_and_password_are_sent_as_the_camera_asks(
 def test_a_camera_that_fails_is_told_and_seen_again_when_it_recovers(
     store: Path, mode: Mode, status: int, told: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    patience = {} if mode in ("stall", "trickle") else {"stalled_s": 100}
+    patience = {"stalled_s": 0.5} if mode in ("stall", "trickle") else {}
 
     async def watch() -> None:
         async with (
@@ -122,7 +122,7 @@ def test_a_camera_that_fails_is_told_and_seen_again_when_it_recovers(
             assert cameras.status("door").label is None
             server.mode, server.status = "mjpeg", 200
             await until(lambda: cameras.status("door").label, "a label")
-            assert cameras.status("door").error is None
+            await until(lambda: cameras.status("door").error is None, "no error")
 
     asyncio.run(watch())
     assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
@@ -132,7 +132,7 @@ def test_a_camera_that_disappears_is_found_again(store: Path) -> None:
     async def watch() -> None:
         async with (
             camera_server(CameraServer()) as server,
-            watching(store, door={"source": server.url(), **FAST}) as cameras,
+            watching(store, door={"source": server.url(), **FAST, "stalled_s": 1}) as cameras,
         ):
             await until(lambda: cameras.status("door").label, "a label")
             await server.stop()
@@ -160,8 +160,7 @@ def test_of_a_flood_the_newest_frame_is_looked_at_and_the_rest_dropped_and_count
         ):
             await until(lambda: cameras.status("door").frames_seen > 500, "a flood")
             status = cameras.status("door")
-            # Frames that were looked at are neither dropped nor waiting.
-            assert status.frames_seen - status.frames_dropped < 100
+            assert status.frames_dropped > status.frames_seen / 2
             assert status.connected
 
     asyncio.run(watch())
@@ -207,6 +206,7 @@ def test_requests_go_before_frames(store: Path) -> None:
             held = gateway.scheduler.submit([hold] * 2)  # both workers
             server.image = lambda: plain(20)
             await until(lambda: cameras.newest_jpeg("door") == plain(20), "the frame")
+            await until(lambda: gateway.scheduler.unfinished == 2, "no look goes on")
             before = cameras.status("door")
             await until(
                 lambda: cameras.status("door").frames_dropped > before.frames_dropped + 5, "drops"
