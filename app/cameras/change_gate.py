@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from app.arrays import Float32Array, Uint8Array
+from app.arrays import Float32Array, Uint8Array, median
 from app.cameras.frames.zone import Rectangle, bounds
 
 CELLS = 48  # along the longer side of the zone
@@ -67,8 +67,8 @@ class ChangeGate:
     def _difference(self, grey: Uint8Array | Float32Array, reference: Float32Array) -> Float32Array:
         """Differences of the cells, without light that changed everywhere or in rows."""
         difference = grey - reference
-        difference -= np.clip(np.median(difference), -MAX_LIGHT, MAX_LIGHT)
-        difference -= np.clip(np.median(difference, axis=1, keepdims=True), -MAX_BAND, MAX_BAND)
+        difference -= np.clip(median(difference), -MAX_LIGHT, MAX_LIGHT)
+        difference -= np.clip(median(difference, 1), -MAX_BAND, MAX_BAND)
         return difference
 
     def _counted(self, difference: Float32Array) -> Float32Array:
