@@ -63,5 +63,4 @@ class VideoFrameContent:
                 format=format_name,
                 interpolation="AREA",
             )
-        pixels: Uint8Array = small.to_ndarray()
-        return pixels
+        return np.asarray(small.to_ndarray(), np.uint8)
