@@ -5,6 +5,7 @@ labels is tested on any machine. The real models are those that `make test` put 
 store, and those whose weights lie beside the checkout.
 """
 
+import logging
 import shutil
 import subprocess
 import sys
@@ -63,6 +64,15 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
         finally:
             threading.settrace(in_threads)
             sys.settrace(here)
+
+
+@pytest.fixture(autouse=True)
+def root_logger() -> Iterator[None]:
+    """Undo what a command that runs in this process does to all later tests: a level of its own."""
+    root = logging.getLogger()
+    level = root.level
+    yield
+    root.setLevel(level)
 
 
 @pytest.fixture(scope="session")
