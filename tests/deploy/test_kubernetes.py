@@ -43,6 +43,25 @@ def test_a_manifest_is_valid_by_the_schema_of_its_kind(path: Path, version: str)
         validator.validate(document, version, strict=True)
 
 
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_the_overlay_for_cameras_changes_the_network_policy_alone(version: str) -> None:
+    validator = pytest.importorskip(
+        "kubernetes_validate", reason="needs kubernetes-validate, which brings the schemas"
+    )
+    overlay = FOLDER / "overlays" / "cameras"
+    [kustomization] = documents(overlay / "kustomization.yaml")
+    assert (overlay / kustomization["resources"][0]).resolve() == FOLDER
+    [patch] = [documents(overlay / each["path"])[0] for each in kustomization["patches"]]
+    validator.validate(patch, version, strict=True)
+    [base] = documents(FOLDER / "network-policy.yaml")
+    assert (patch["kind"], patch["metadata"]["name"]) == (base["kind"], base["metadata"]["name"])
+    assert patch["spec"].pop("egress")
+    del base["spec"]["egress"]
+    patch["spec"]["ingress"] = base["spec"]["ingress"]  # a patch leaves it as it is
+    assert patch["spec"] == base["spec"]
+
+
 def test_every_manifest_is_listed() -> None:
     [kustomization] = documents(FOLDER / "kustomization.yaml")
     assert sorted(kustomization["resources"]) == [path.name for path in MANIFESTS]

@@ -51,6 +51,18 @@ def test_systemd_takes_the_lines_that_pass_a_certificate_on(unit: str) -> None:
     assert "LoudCredential" in analyze("verify", "--man=no", unit).stderr
 
 
+def test_systemd_takes_the_lines_that_open_cameras(unit: str) -> None:
+    drop_in = ROOT / "deploy" / f"{UNIT.name}.d" / "cameras.conf"
+    folder = Path(f"{unit}.d")
+    folder.mkdir()
+    shutil.copy(drop_in, folder)
+    run = analyze("verify", "--man=no", unit)
+    assert (run.returncode, run.stderr) == (0, "")
+    text = drop_in.read_text("utf-8")
+    (folder / drop_in.name).write_text(text.replace("DeviceAllow", "DevicesAllow"))
+    assert "DevicesAllow" in analyze("verify", "--man=no", unit).stderr
+
+
 def test_systemd_counts_it_as_hardly_exposed(unit: str) -> None:
     run = analyze("security", "--offline=true", unit)
     found = re.search(r"Overall exposure level for \S+: ([\d.]+)", run.stdout)
@@ -71,6 +83,9 @@ def system_calls(name: str) -> set[str]:
 # What the helper process and its start need beside reading and writing.
 OF_THE_HELPER = (
     "vfork",
+    "memfd_create",
+    "pwrite64",
+    "mmap",
     "execve",
     "pipe2",
     "wait4",
