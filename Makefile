@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test request-path check-debian13 clients test-clients proto check docs format bench bench-quick bench-lone bench-peers bench-auto bench-client bench-arm check-ray plot flood check-attacks check-cameras check-replicas fuzz check-mutations locust locust-check page-shots image image-arm64 image-test image-sizes sbom lock clean
+.PHONY: help serve test request-path check-debian13 clients test-clients proto check docs format bench bench-quick bench-lone bench-peers bench-auto bench-client bench-arm check-ray plot flood check-attacks check-cameras check-replicas check-slow-page fuzz check-mutations locust locust-check page-shots image image-arm64 image-test image-sizes sbom lock clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -103,6 +103,9 @@ locust: $(VENV)/.load  ## open Locust for load tests of a running service (URL=.
 
 locust-check: $(VENV)/.load models/store/mobilenet_v2_1.0_224.onnx  ## simulate cameras, phones and a dashboard for half a minute, with a pass condition
 	$(BIN)/python -m loadtest.users.locust_check
+
+check-slow-page: $(VENV)/.dev  ## the tests of the page with a browser six times slower, whose requests take 300 ms, 15 minutes
+	PAGE_SLOWER=6 $(VENV)/bin/python -m pytest -q tests/page
 
 page-shots: $(VENV)/.dev models/store/mobilenet_v2_1.0_224.onnx  ## screenshots of the web page in tests/page/shots, and its first paint; needs Chromium
 	$(BIN)/python -m pytest tests/page

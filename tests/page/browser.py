@@ -1,5 +1,6 @@
 """Debian's Chromium, driven by Playwright, on the screens that users have."""
 
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,6 +24,9 @@ ARGUMENTS = (
 )
 PATIENCE_MS = 120_000  # more than anything takes on a loaded machine
 expect.set_options(timeout=PATIENCE_MS)
+# `make check-slow-page` shows what depends on the speed of the browser or of its connection.
+SLOWER = int(os.environ.get("PAGE_SLOWER", "1"))
+SLOW_ANSWER_MS = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +85,8 @@ def visit(browser: Browser, address: str, screen: Screen) -> Iterator[Visit]:
     )
     page = context.new_page()
     page.set_default_timeout(PATIENCE_MS)
+    if SLOWER > 1:
+        _slow_down(page)
     found = Visit(page, [], [])
     page.on("pageerror", lambda error: found.errors.append(str(error)))
     page.on("console", lambda said: _note(said, found.errors))
@@ -93,6 +99,21 @@ def visit(browser: Browser, address: str, screen: Screen) -> Iterator[Visit]:
         yield found
     finally:
         context.close()
+
+
+def _slow_down(page: Page) -> None:
+    tools = page.context.new_cdp_session(page)
+    tools.send("Emulation.setCPUThrottlingRate", {"rate": SLOWER})
+    tools.send("Network.enable")
+    tools.send(
+        "Network.emulateNetworkConditions",
+        {
+            "offline": False,
+            "latency": SLOW_ANSWER_MS,
+            "downloadThroughput": -1,
+            "uploadThroughput": -1,
+        },
+    )
 
 
 def _note(said: ConsoleMessage, errors: list[str]) -> None:

@@ -90,13 +90,20 @@ export async function follow({ model, resolution: side, choice }) {
 /** Load and show a model; false if another one was chosen meanwhile. */
 async function take(name, wanted) {
   latest = name;
-  if (!details.has(name)) details.set(name, await getJson(`models/${encodeURIComponent(name)}`));
+  const slider = byId("resolution");
+  if (!details.has(name)) {
+    slider.disabled = true; // it still has the limits of the model before
+    try {
+      details.set(name, await getJson(`models/${encodeURIComponent(name)}`));
+    } finally {
+      if (latest === name) slider.disabled = false;
+    }
+  }
   if (latest !== name) return false; // another choice was made meanwhile
   chosen = models.find((model) => model.name === name);
   byId("model").value = auto ? AUTO : name;
   byId("model-note").textContent = standing();
   const { minimum, maximum, step } = details.get(name).card.resolutions;
-  const slider = byId("resolution");
   Object.assign(slider, { min: minimum, max: maximum, step, disabled: minimum === maximum });
   return showAt(wanted ?? chosen.resolution);
 }

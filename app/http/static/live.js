@@ -17,8 +17,8 @@ let plots = null;
 
 /** Read the metrics once as a baseline, then continue while the section is in view. */
 export async function install() {
-  new IntersectionObserver(([entry]) => {
-    seen = entry.isIntersecting;
+  new IntersectionObserver((entries) => {
+    seen = entries.at(-1).isIntersecting; // the latest: a busy browser reports several at once
   }).observe(byId("live"));
   await read();
   for (;;) {
