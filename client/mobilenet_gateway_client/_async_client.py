@@ -142,8 +142,8 @@ class AsyncClient(AsyncTeaching):
         return await self._run(calls.layers(model, resolution, self._retry))
 
     async def info(self) -> Info:
-        """Version, workers, models and limits of the gateway."""
-        return await self._run(calls.info(self._retry))
+        """Version, workers, models and limits of the gateway; of several, the first to answer."""
+        return (await self._gateways())[0]
 
     async def _classify_each(
         self, items: Iterable[T], source: Callable[[T], ImageSource], options: Options
@@ -181,14 +181,12 @@ class AsyncClient(AsyncTeaching):
     async def _gateways(self) -> list[Info]:
         """As `Client._gateways`."""
         servers = self._servers.all
-        if len(servers) == 1:
-            return [await self.info()]
         found = []
-        for server in servers:
+        for server in servers if len(servers) > 1 else ():
             with suppress(Unreachable, Unavailable):
                 found.append(await self._run(calls.info(NO_RETRY), only=server))
                 server.workers = found[-1].workers
-        found = found or [await self.info()]
+        found = found or [await self._run(calls.info(self._retry))]
         return found + found[:1] * (len(servers) - len(found))
 
     async def _run_teaching(self, steps: Steps[T]) -> T:
@@ -219,19 +217,19 @@ class AsyncClient(AsyncTeaching):
     async def _send(self, step: Send, only: Server[httpx.AsyncClient] | None) -> Reply:
         """As `Client._send`."""
         tried: list[Server[httpx.AsyncClient]] = []
-        server = only or self._servers.choose()
-        while server is not None:
-            if server.http.is_closed:
-                raise Closed("The client is closed.")
-            with self._servers.sending(server):
-                try:
-                    reply: Reply = await server.http.send(step.request(server.http))
-                except httpx.TransportError as error:
-                    reply = error
-            if not self._servers.judge(server, reply) or only:
+        while attempt := self._servers.begin(tried, only):
+            http = attempt.server.http
+            try:
+                if http.is_closed:
+                    raise Closed("The client is closed.")
+                reply: Reply = await http.send(step.request(http))
+            except httpx.TransportError as error:
+                reply = error
+            finally:
+                self._servers.end(attempt)
+            if not self._servers.judge(attempt, reply) or only:
                 break
-            tried.append(server)
-            server = self._servers.choose(tried)
+            tried.append(attempt.server)
         return reply
 
 

@@ -180,8 +180,8 @@ class Client(Teaching):
         return self._run(calls.layers(model, resolution, self._retry))
 
     def info(self) -> Info:
-        """Version, workers, models and limits of the gateway."""
-        return self._run(calls.info(self._retry))
+        """Version, workers, models and limits of the gateway; of several, the first to answer."""
+        return self._gateways()[0]
 
     def _classify_each(
         self, items: Iterable[T], source: Callable[[T], ImageSource], options: Options
@@ -227,14 +227,12 @@ class Client(Teaching):
     def _gateways(self) -> list[Info]:
         """What each gateway says of itself; those that do not answer count like the first."""
         servers = self._servers.all
-        if len(servers) == 1:
-            return [self.info()]
         found = []
-        for server in servers:
+        for server in servers if len(servers) > 1 else ():
             with suppress(Unreachable, Unavailable):
                 found.append(self._run(calls.info(NO_RETRY), only=server))
                 server.workers = found[-1].workers
-        found = found or [self.info()]  # waits for any of them
+        found = found or [self._run(calls.info(self._retry))]  # waits for any of them
         return found + found[:1] * (len(servers) - len(found))
 
     def _run_teaching(self, steps: Steps[T]) -> T:
@@ -265,19 +263,19 @@ class Client(Teaching):
     def _send(self, step: Send, only: Server[httpx.Client] | None) -> Reply:
         """The answer of the least busy gateway, or of another one if that fails."""
         tried: list[Server[httpx.Client]] = []
-        server = only or self._servers.choose()
-        while server is not None:
-            if server.http.is_closed:
-                raise Closed("The client is closed.")
-            with self._servers.sending(server):
-                try:
-                    reply: Reply = server.http.send(step.request(server.http))
-                except httpx.TransportError as error:
-                    reply = error
-            if not self._servers.judge(server, reply) or only:
+        while attempt := self._servers.begin(tried, only):
+            http = attempt.server.http
+            try:
+                if http.is_closed:
+                    raise Closed("The client is closed.")
+                reply: Reply = http.send(step.request(http))
+            except httpx.TransportError as error:
+                reply = error
+            finally:
+                self._servers.end(attempt)
+            if not self._servers.judge(attempt, reply) or only:
                 break
-            tried.append(server)
-            server = self._servers.choose(tried)
+            tried.append(attempt.server)
         return reply
 
     def _wait(self, seconds: float, cancel: threading.Event) -> None:

@@ -4,8 +4,7 @@ import logging
 import random
 import threading
 import time
-from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeAlias
 
@@ -27,13 +26,21 @@ class Server(Generic[Http]):
     http: Http
     workers: int = 1
     in_flight: int = 0
-    failures: int = 0  # in a row
+    failures: int = 0  # in a row, each of a request that was sent after the one before
     left_until: float = 0.0
 
     @property
     def load(self) -> float:
         """Requests for each worker if it gets one more."""
         return (self.in_flight + 1) / self.workers
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt(Generic[Http]):
+    """A request that is in flight, and the failures of its gateway when it was sent."""
+
+    server: Server[Http]
+    failures: int
 
 
 class Servers(Generic[Http]):
@@ -43,41 +50,38 @@ class Servers(Generic[Http]):
         self.all: list[Server[Http]] = [Server(http) for http in https]
         self._lock = threading.Lock()
 
-    def choose(self, tried: Collection[Server[Http]] = ()) -> Server[Http] | None:
-        """The least busy gateway that was not tried yet; None if there is no use in another one.
+    def begin(
+        self, tried: Collection[Server[Http]] = (), only: Server[Http] | None = None
+    ) -> Attempt[Http] | None:
+        """Count a request as in flight at the `only` gateway, or else at the least busy one.
 
-        The first request is sent in any case. Gateways that failed come after all others, and a
-        request that was tried elsewhere does not go to them.
+        None if there is no use in another attempt. The first request is sent in any case. Gateways
+        that failed come after all others, and a request that was tried elsewhere does not go to
+        them.
         """
         with self._lock:
-            now = time.monotonic()
-            others = [one for one in self.all if one not in tried]
-            alive = [one for one in others if one.left_until <= now]
-            if alive:
-                chosen: Server[Http] = min(alive, key=lambda one: (one.load, random.random()))  # noqa: S311
-                if chosen.failures:  # let one request find out whether it is back
-                    chosen.left_until = now + _pause_s(chosen.failures)
-                return chosen
-            if tried or not others:
+            server = only or self._choose(tried)
+            if server is None:
                 return None
-            first: Server[Http] = min(others, key=lambda one: one.left_until)
-            return first
-
-    @contextmanager
-    def sending(self, server: Server[Http]) -> Iterator[None]:
-        """Count a request as in flight during the block."""
-        with self._lock:
             server.in_flight += 1
-        try:
-            yield
-        finally:
-            with self._lock:
-                server.in_flight -= 1
+            return Attempt(server, server.failures)
 
-    def judge(self, server: Server[Http], reply: Reply) -> bool:
-        """Note what an answer says of its gateway; whether it has to be tried elsewhere."""
+    def end(self, attempt: Attempt[Http]) -> None:
+        """The request is not in flight any more."""
+        with self._lock:
+            attempt.server.in_flight -= 1
+
+    def judge(self, attempt: Attempt[Http], reply: Reply) -> bool:
+        """Note what an answer says of its gateway; whether it has to be tried elsewhere.
+
+        All requests that are in flight when a gateway dies are one failure together. Otherwise, one
+        with many workers would be left alone for the longest time at once.
+        """
+        server = attempt.server
         with self._lock:
             if isinstance(reply, httpx.TransportError):
+                if server.failures > attempt.failures:
+                    return True
                 server.failures += 1
                 pause_s = _pause_s(server.failures)
                 if server.failures == 1 and len(self.all) > 1:
@@ -89,6 +93,20 @@ class Servers(Generic[Http]):
                 return False
             server.left_until = time.monotonic() + pause_s
             return True
+
+    def _choose(self, tried: Collection[Server[Http]]) -> Server[Http] | None:
+        now = time.monotonic()
+        others = [one for one in self.all if one not in tried]
+        alive = [one for one in others if one.left_until <= now]
+        if alive:
+            chosen: Server[Http] = min(alive, key=lambda one: (one.load, random.random()))  # noqa: S311  not a secret
+            if chosen.failures:  # let one request find out whether it is back
+                chosen.left_until = now + _pause_s(chosen.failures)
+            return chosen
+        if tried or not others:
+            return None
+        first: Server[Http] = min(others, key=lambda one: one.left_until)
+        return first
 
 
 def _pause_s(failures: int) -> float:

@@ -7,6 +7,7 @@ import json
 import os
 import statistics
 import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -60,10 +61,7 @@ def measure(files: int, rounds: int) -> ClientResult:
         photos = prepare_photos(work)
         with start_gateway(STORE, LARGEST, work / "server.log") as server:
             for name, photo in photos.items():
-                folder = work / name
-                folder.mkdir()
-                for index in range(files):
-                    os.link(photo, folder / f"{index:05}.jpg")
+                folder = link_photos(photo, files, work / name)
                 measured.append(_rounds(server, photo, folder, monitor.machine.cores, rounds))
     return ClientResult(monitor.conditions(), files, measured)
 
@@ -75,14 +73,23 @@ def _rounds(server: Server, photo: Path, folder: Path, cores: int, rounds: int) 
     for _ in track(range(rounds), found.photo, console=CONSOLE, transient=True):
         loop = run_wrk(url, body, connections, WRK_S)
         found.wrk.append(loop.requests_per_s)
-        found.classify.append(_classify(server, folder))
+        found.classify.append(classify([server], folder))
     return found
 
 
-def _classify(server: Server, folder: Path) -> float:
+def link_photos(photo: Path, files: int, folder: Path) -> Path:
+    """Make a folder with so many links to a photo."""
+    folder.mkdir()
+    for index in range(files):
+        os.link(photo, folder / f"{index:05}.jpg")
+    return folder
+
+
+def classify(servers: Sequence[Server], folder: Path) -> float:
     """Return the images per second that the command reports, from the first to the last row."""
+    urls = [text for server in servers for text in ("--url", server.url(""))]
     with TemporaryDirectory() as output:
-        command = [str(GATEWAY), "classify", str(folder), "--url", server.url(""), "--json"]
+        command = [str(GATEWAY), "classify", str(folder), *urls, "--json"]
         command += ["--output", str(Path(output) / "rows.csv")]
         done = subprocess.run(command, check=True, capture_output=True, text=True)
     return float(json.loads(done.stdout)["images_per_s"])

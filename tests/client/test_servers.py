@@ -1,27 +1,30 @@
 """Several gateways behind one client: the least busy first, and none is waited for in vain."""
 
-from collections.abc import Iterator
+import os
+import signal
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from mobilenet_gateway_client import Client, ClientError, Options, Problem, Retry, Unreachable
+from mobilenet_gateway_client import Client, ClientError, Problem, Unreachable
 from mobilenet_gateway_client._servers import FIRST_S, Server, Servers
 
 from app.settings import Settings
 from tests.app.sample_images import encode, noise
 from tests.client.scripted import GOOD, INFO, OVERLOADED, Reply, overloaded, scripted
 from tests.client.test_client import Do, both
+from tests.client.test_command import await_rows, command, complaints, names
 from tests.conftest import SMALL_V1
-from tests.processes import LIVELINESS_S
+from tests.processes import LIVELINESS_S, running, until
 from tests.serving import served
 
 ANSWERED = httpx.Response(200)
 BUSY = httpx.Response(503, headers={"Retry-After": "60"})
-PATIENT = Retry(LIVELINESS_S)
-HANGS_UP = Reply(0)
 
 
 @pytest.fixture(scope="module")
@@ -51,19 +54,41 @@ def failure() -> httpx.ConnectError:
     return httpx.ConnectError("refused", request=httpx.Request("GET", "http://a"))
 
 
+def chosen(
+    servers: Servers[httpx.Client], tried: Sequence[Server[httpx.Client]] = ()
+) -> Server[httpx.Client] | None:
+    """The gateway of the next request, which is over at once."""
+    if attempt := servers.begin(tried):
+        servers.end(attempt)
+        return attempt.server
+    return None
+
+
+def judged(
+    servers: Servers[httpx.Client],
+    server: Server[httpx.Client],
+    *replies: httpx.Response | httpx.TransportError,
+) -> bool:
+    """Whether the last of the requests that were in flight together is tried elsewhere."""
+    attempts = [servers.begin(only=server) for _ in replies]
+    for attempt, reply in zip(attempts, replies, strict=True):
+        assert attempt is not None
+        servers.end(attempt)
+        elsewhere = servers.judge(attempt, reply)
+    return elsewhere
+
+
 def test_the_least_busy_gateway_is_next(servers: Servers[httpx.Client]) -> None:
     one, two, three = servers.all
     two.workers = 4
-    chosen: list[Server[httpx.Client] | None] = []
-    for _ in range(6):  # requests a worker: one and three get one, two gets four
-        found = servers.choose()
-        assert found is not None
-        found.in_flight += 1
-        chosen.append(found)
-    assert [chosen.count(server) for server in (one, two, three)] == [1, 4, 1]
-    with servers.sending(one):
-        assert one.in_flight == 2
-    assert one.in_flight == 1
+    attempts = [servers.begin() for _ in range(6)]
+    assert None not in attempts
+    # requests a worker: one and three get one, two gets four
+    assert [server.in_flight for server in servers.all] == [1, 4, 1]
+    for attempt in attempts:
+        assert attempt is not None
+        servers.end(attempt)
+    assert [server.in_flight for server in (one, two, three)] == [0, 0, 0]
 
 
 def test_one_that_fails_is_left_alone_for_longer_each_time(
@@ -74,21 +99,22 @@ def test_one_that_fails_is_left_alone_for_longer_each_time(
     one, two, three = servers.all
     pauses = []
     for _ in range(9):
-        assert servers.judge(one, failure())
+        assert judged(servers, one, failure())
         pauses.append(one.left_until - now)
     assert FIRST_S / 2 <= pauses[0] <= FIRST_S
     assert all(15 <= pause <= 30 for pause in pauses[-2:])
-    assert servers.choose([two, three]) is None  # a request that failed elsewhere does not wait
-    assert servers.judge(two, BUSY)
+    assert chosen(servers, [two, three]) is None  # a request that failed elsewhere does not wait
+    assert judged(servers, two, BUSY)
     assert two.left_until == now + 60
-    assert {servers.choose() for _ in range(20)} == {three}
-    assert servers.judge(three, failure())
-    assert servers.choose() is three  # none is well: the one that is left for the shortest time
+    assert {chosen(servers) for _ in range(20)} == {three}
+    assert judged(servers, three, *[failure()] * 9)  # it died with nine requests in flight
+    assert three.left_until - now <= FIRST_S
+    assert chosen(servers) is three  # none is well: the one that is left for the shortest time
     now = one.left_until
     three.in_flight = 7
-    assert servers.choose() is one  # for one request, which finds out
-    assert servers.choose() is three
-    assert not servers.judge(one, ANSWERED)
+    assert chosen(servers) is one  # for one request, which finds out
+    assert chosen(servers) is three
+    assert not judged(servers, one, ANSWERED)
     assert (one.failures, one.left_until) == (0, 0)
 
 
@@ -133,18 +159,67 @@ def test_an_overloaded_gateway_passes_its_images_to_the_other(do: Do) -> None:
     assert OVERLOADED["status"] == 503
 
 
-def test_a_gateway_that_comes_back_gets_requests_again() -> None:
-    back = replace(GOOD)
-    with scripted([INFO, *[HANGS_UP] * 2, back]) as flaky, scripted([INFO, GOOD]) as steady:
+@both
+def test_the_first_gateway_that_answers_names_the_default_model(do: Do, nobody: str) -> None:
+    other = replace(INFO, body={**INFO.body, "default_model": "other"})
+    with scripted([INFO]) as one, scripted([other]) as two:
+        for _ in range(5):
+            assert do([one.url, two.url], "info").default_model == "m"
+            assert do([nobody, two.url, one.url], "info").default_model == "other"
 
-        def until_it_is_back() -> Iterator[bytes]:
-            while len(flaky.seen) < 6:
-                yield b"image"
 
-        with Client([flaky.url, steady.url], retry=PATIENT) as client:
-            found = [one for _, one in client.classify_each(until_it_is_back(), Options())]
-    assert [one.error for one in found if one.error] == []
-    assert flaky.paths.count("/info") == 1
+@pytest.mark.unmeasured
+def test_a_killed_service_loses_no_image_and_is_used_again(store: Path, tmp_path: Path) -> None:
+    photos, output = tmp_path / "photos", tmp_path / "rows.csv"
+    photos.mkdir()
+    image = encode(noise(320, 240))
+    (photos / "000.jpg").write_bytes(image)
+    for number in range(1, 300):
+        (photos / f"{number:03}.jpg").hardlink_to(photos / "000.jpg")
+    # Two requests of eight images at once; each of these pipes holds one up until it is filled.
+    first, second, third, fourth = (photos / f"{number}.jpg" for number in (104, 112, 200, 208))
+    for pipe in (first, second, third, fourth):
+        pipe.unlink()
+        os.mkfifo(pipe)
+
+    settings = {"default_model": SMALL_V1, "measure_s": 0, "workers": 1}
+    with running(store, **settings) as steady, running(store, **settings) as killed:
+        addresses = ("--url", steady.base_url, "--url", killed.base_url)
+        with command(photos, *addresses, "--output", output, "--concurrency", 2) as process:
+            await_rows(output, 104)
+            killed.signal(signal.SIGSTOP)
+            _fill(first, image)
+            _fill(second, image)
+            await_rows(output, 192)  # all but the request that it will not answer
+            killed.signal(signal.SIGKILL)
+            killed.wait()
+            await_rows(output, 200)
+            with running(store, **settings, port=killed.port) as again:
+                time.sleep(FIRST_S)  # so long it is left alone
+                _fill(third, image)
+                _fill(fourth, image)
+                said, complained = process.communicate(timeout=LIVELINESS_S)
+                assert again.metric("gateway_images_total") > 0
+    assert process.returncode == 0, complained
+    [left] = complaints(complained)
+    assert left.startswith(f"{killed.base_url} is left alone for a while")
+    assert "300 images: 300 classified;" in said
+    assert sorted(names(output)) == [f"{number:03}.jpg" for number in range(300)]
+
+
+def _fill(pipe: Path, content: bytes) -> None:
+    """Write to a pipe as soon as it is read; opening it would wait for that without an end."""
+    opened: list[int] = []
+
+    def is_read() -> bool:
+        with suppress(OSError):
+            opened.append(os.open(pipe, os.O_WRONLY | os.O_NONBLOCK))
+        return bool(opened)
+
+    until(is_read, f"{pipe.name} is read")
+    os.set_blocking(opened[0], True)
+    with open(opened[0], "wb") as file:  # noqa: PTH123  a descriptor has no path
+        file.write(content)
 
 
 def test_answers_of_the_gateway_itself_are_not_tried_elsewhere() -> None:
