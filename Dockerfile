@@ -22,6 +22,7 @@ RUN --mount=type=cache,target=/root/.cache/pip \
     /opt/build/bin/pip install --quiet --require-hashes --no-deps -r requirements/build.txt
 COPY pyproject.toml README.md LICENSE ./
 COPY app app
+COPY mobilenet_gateway mobilenet_gateway
 COPY models models
 ARG SOURCE_DATE_EPOCH=315532800
 RUN /opt/build/bin/pip wheel --quiet --no-deps --no-build-isolation --wheel-dir /wheel . \

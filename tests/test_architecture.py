@@ -43,7 +43,7 @@ def test_an_import_that_breaks_a_contract_is_found(
     tmp_path: Path, module: str, line: str, broken: str
 ) -> None:
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
-    for name in ("app", "models", "loadtest"):
+    for name in ("app", "mobilenet_gateway", "models", "loadtest"):
         ignore = shutil.ignore_patterns("store", "weights", "static", "__pycache__", ".venvs")
         shutil.copytree(ROOT / name, tmp_path / name, ignore=ignore)
     with (tmp_path / module).open("a", encoding="utf-8") as file:

@@ -61,9 +61,9 @@ def client_wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return build(CLIENT, "wheel", tmp_path_factory.mktemp("client"))
 
 
-def test_the_gateway_brings_app_and_models_and_nothing_else(gateway_wheel: Path) -> None:
+def test_the_gateway_brings_its_packages_and_nothing_else(gateway_wheel: Path) -> None:
     found = {name for name in names(gateway_wheel) if ".dist-info/" not in name}
-    assert found == files("app") | files("models")
+    assert found == files("app") | files("mobilenet_gateway") | files("models")
     assert {
         "app/py.typed", "app/card/accuracy.csv", "app/http/static/index.html",
         "models/py.typed", "models/papers/printed.csv", "models/zoo/zoo.toml",

@@ -16,7 +16,7 @@ from app.http.application import Application
 from app.settings import Settings
 from tests.conftest import ROOT
 
-CODE = ("app", "models", "client")
+CODE = ("app", "mobilenet_gateway", "models", "client")
 GENERATED = re.compile(r"<!-- (\w+) -->.*?<!-- /\1 -->", re.DOTALL)
 LOG_LEVELS = ("debug", "info", "warning", "error", "exception", "critical")
 TEXT_CALLS = ("Field", "_counter", "_histogram", "_gauge")  # settings and metrics with their texts

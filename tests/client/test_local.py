@@ -199,10 +199,9 @@ def test_a_folder_with_a_package_app_is_named_if_it_is_in_the_way(
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "a.jpg").write_bytes(encode(noise()))
     options = ("photos", "--local", "--model", SMALL_V1, "--store", store, "--output", "rows.csv")
-    done = client_in(tmp_path, [ROOT / "client"], *options)
+    done = client_in(tmp_path, [ROOT / "client", ROOT], *options)
     assert done.status == 1
-    assert f"the package {tmp_path / 'app'} hides the package `app`" in done.err
-    assert "from another folder" in done.err
+    assert done.err.startswith(f"error: --local: {tmp_path / 'app/__init__.py'} is imported")
     # as a command of its own, it does not look into the working directory
     script = "import sys; sys.path.remove(''); from mobilenet_gateway_client.__main__ import main"
     done_too = subprocess.run(
@@ -213,10 +212,9 @@ def test_a_folder_with_a_package_app_is_named_if_it_is_in_the_way(
 
 
 def test_without_the_gateway_it_is_named_with_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mobilenet_gateway_client._command.local.GATEWAY", "no-such-gateway")
-    monkeypatch.setitem(sys.modules, "app.library", None)
+    monkeypatch.setitem(sys.modules, "mobilenet_gateway", None)
     with (
-        pytest.raises(ClientError, match=r"needs no-such-gateway.*`pip install \. \./client`"),
+        pytest.raises(ClientError, match=r"needs mobilenet-gateway.*`pip install \. \./client`"),
         open_local(None, None, None, None),
     ):
         pass

@@ -4,8 +4,6 @@ from array import array
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
-from importlib.metadata import PackageNotFoundError, version
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,9 +12,9 @@ from mobilenet_gateway_client._options import Options
 from mobilenet_gateway_client._results import Classification, ClassScore
 
 if TYPE_CHECKING:
-    from app.library import Classifier
+    from mobilenet_gateway import Classifier
 
-GATEWAY = "mobilenet-gateway"  # the distribution
+PACKAGE = "mobilenet_gateway"
 
 
 class LocalImages:
@@ -73,11 +71,20 @@ def open_local(
         ClientError: the gateway is not installed here, or the model cannot be opened.
     """
     try:
-        from app.errors import GatewayError
-        from app.images import pillow_settings
-        from app.library import Classifier
+        from mobilenet_gateway import Classifier
     except ModuleNotFoundError as error:
-        raise ClientError(_why_missing(error)) from error
+        if error.name != PACKAGE:
+            raise ClientError(f"--local: {error}. Install {PACKAGE} again.") from error
+        raise ClientError(
+            "--local needs mobilenet-gateway beside this client, which is not installed here. "
+            "In a checkout, `pip install . ./client` installs both. Without --local, a service "
+            "at --url classifies."
+        ) from error
+    except ImportError as error:  # another package `app` is in the way, and the text names it
+        raise ClientError(f"--local: {error}") from error
+    from app.errors import GatewayError
+    from app.images import pillow_settings
+
     pillow_settings.configure()
     try:
         classifier = Classifier(model, store=store, resolution=resolution, workers=workers).open()
@@ -85,26 +92,6 @@ def open_local(
         raise ClientError(str(error)) from error
     with classifier:
         yield LocalImages(classifier)
-
-
-def _why_missing(error: ModuleNotFoundError) -> str:
-    try:
-        version(GATEWAY)
-    except PackageNotFoundError:
-        return (
-            f"--local needs {GATEWAY} beside this client, which is not installed here. "
-            "In a checkout, `pip install . ./client` installs both. Without --local, a service "
-            "at --url classifies."
-        )
-    name = error.name or ""
-    found = find_spec("app")
-    if name.partition(".")[0] != "app" or not found or not found.submodule_search_locations:
-        return f"--local: {GATEWAY} is installed here without {name}. Install it again."
-    folder = Path(next(iter(found.submodule_search_locations)))
-    return (
-        f"--local: the package {folder} hides the package `app` of {GATEWAY}. "
-        "Run the command from another folder."
-    )
 
 
 def _converted(found: Any) -> Classification:
