@@ -61,36 +61,20 @@ RUN --mount=type=cache,target=/root/.cache/pip \
     /opt/build/bin/pip --python /opt/gateway/bin/python install --quiet --no-deps "$@"
 # true adds grpcio, which the setting grpc_port needs.
 ARG GRPC=false
-COPY requirements/grpc.txt requirements/
-RUN --mount=type=cache,target=/root/.cache/pip \
-    if [ "${GRPC}" = true ]; then \
-        /opt/build/bin/pip --python /opt/gateway/bin/python install --quiet \
-            --require-hashes --no-deps -r requirements/grpc.txt; \
-    fi
 # true adds the decoder for HEIC, whose libraries are LGPL; HEVC is patented.
 ARG HEIF=false
-COPY requirements/heif.txt requirements/
-RUN --mount=type=cache,target=/root/.cache/pip \
-    if [ "${HEIF}" = true ]; then \
-        /opt/build/bin/pip --python /opt/gateway/bin/python install --quiet \
-            --require-hashes --no-deps -r requirements/heif.txt; \
-    fi
 # true adds PyAV with FFmpeg (LGPL), which cameras by RTSP, other streams and V4L2 need.
 ARG AV=false
-COPY requirements/av.txt requirements/
-RUN --mount=type=cache,target=/root/.cache/pip \
-    if [ "${AV}" = true ]; then \
-        /opt/build/bin/pip --python /opt/gateway/bin/python install --quiet \
-            --require-hashes --no-deps -r requirements/av.txt; \
-    fi
 # true adds aiomqtt, which the table [mqtt] needs.
 ARG MQTT=false
-COPY requirements/mqtt.txt requirements/
+COPY requirements/grpc.txt requirements/heif.txt requirements/av.txt requirements/mqtt.txt requirements/
 RUN --mount=type=cache,target=/root/.cache/pip \
-    if [ "${MQTT}" = true ]; then \
-        /opt/build/bin/pip --python /opt/gateway/bin/python install --quiet \
-            --require-hashes --no-deps -r requirements/mqtt.txt; \
-    fi
+    for part in "grpc=${GRPC}" "heif=${HEIF}" "av=${AV}" "mqtt=${MQTT}"; do \
+        if [ "${part#*=}" = true ]; then \
+            /opt/build/bin/pip --python /opt/gateway/bin/python install --quiet \
+                --require-hashes --no-deps -r "requirements/${part%=*}.txt"; \
+        fi; \
+    done
 COPY container/trim.py container/healthcheck.py container/
 ARG RUNTIME_BASE
 ARG SOURCE_DATE_EPOCH=315532800

@@ -251,7 +251,7 @@ class Protocol(HttpToolsProtocol):
         """Whether to close behind this answer, so that new replicas get their share of clients."""
         if self._ends_at == inf:
             return False
-        full = self._gateway.scheduler.full and random.random() < MOVED_SHARE  # noqa: S311
+        full = self._gateway.scheduler.full and random.random() < MOVED_SHARE  # noqa: S311  no secret
         return full or self.loop.time() >= self._ends_at
 
     @property

@@ -17,20 +17,17 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
+from app.commands.image_files import SUFFIXES
 from app.errors import GatewayError
 from app.library import Classification, Classifier
 
-SUFFIXES = (
-    ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".avif", ".avifs", ".heic", ".heif", ".hif",
-    ".bmp", ".dib", ".gif", ".tif", ".tiff",
-)  # fmt: skip
 RECORD = "_run.json"  # readers of Parquet skip names with an underscore
 READERS = 8  # files that an actor reads at once, so that it does not wait for a remote store
 PUT_WHOLE = ("s3", "gcs", "abfs")  # here a file appears when it is complete
@@ -59,13 +56,18 @@ class Summary:
     images_per_s: float = 0.0
 
 
+def absolute(address: str) -> str:
+    """An address as it is, a folder as an absolute path: actors run in other folders."""
+    return address if "://" in address else str(Path(address).absolute())
+
+
 def open_address(address: str) -> tuple[pafs.FileSystem, str]:
-    """The file system of a folder or an address, and the path in it.
+    """The file system of an address or an absolute path, and the path in it.
 
     pyarrow's own file systems (s3, gs, abfs, hdfs) or those of fsspec.
     """
     if "://" not in address:
-        return pafs.LocalFileSystem(), str(Path(address).absolute())
+        return pafs.LocalFileSystem(), address
     try:
         opened: tuple[pafs.FileSystem, str] = pafs.FileSystem.from_uri(address)
     except pa.ArrowInvalid:  # not a scheme of pyarrow
@@ -77,14 +79,21 @@ def open_address(address: str) -> tuple[pafs.FileSystem, str]:
 
 
 def list_images(files: pafs.FileSystem, folder: str) -> list[str]:
-    """The images below a folder, by their paths relative to it, in order."""
+    """The images below a folder, by their paths relative to it, in order.
+
+    Raises:
+        OSError: it cannot be read, or has a file that no row could name.
+    """
     begin = len(folder.rstrip("/")) + 1
-    found = files.get_file_info(pafs.FileSelector(folder, recursive=True))
-    paths = [one.path[begin:] for one in found if one.type == pafs.FileType.File]
+    try:
+        found = files.get_file_info(pafs.FileSelector(folder, recursive=True))
+        names = [one.path[begin:] for one in found if one.type == pafs.FileType.File]
+    except UnicodeDecodeError as error:
+        raise OSError(f"The name of {error.object!r} is not UTF-8. Rename it.") from error
     return sorted(
-        path
-        for path in paths
-        if path.lower().endswith(SUFFIXES) and not any(part[0] == "." for part in path.split("/"))
+        name
+        for name, path in ((name, PurePosixPath(name)) for name in names)
+        if path.suffix.lower() in SUFFIXES and not any(part[0] == "." for part in path.parts)
     )
 
 
@@ -281,8 +290,8 @@ def parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         description=(__doc__ or "").partition("\n")[0], allow_abbrev=False
     )
-    parser.add_argument("source", help="Folder or address of the images.")
-    parser.add_argument("destination", help="Folder or address for Parquet files.")
+    parser.add_argument("source", type=absolute, help="Folder or address of the images.")
+    parser.add_argument("destination", type=absolute, help="Folder or address for Parquet files.")
     # required: the default model of each machine depends on its CPU
     parser.add_argument("--model", required=True, help="Name of a model of the store.")
     parser.add_argument("--store", help="Folder of the models, on every node.")

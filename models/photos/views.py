@@ -9,17 +9,11 @@ import numpy as np
 
 from app.arrays import Uint8Array
 from app.card.card import ModelCard, Preprocessing
+from app.commands.image_files import SUFFIXES
 from app.errors import ImageError
 from app.images.decode import load_image
 from app.images.limits import ImageLimits
 
-# The client, a distribution of its own, has the same list; a test compares the two.
-SUFFIXES = frozenset(
-    (
-        ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".avif", ".avifs", ".heic", ".heif",
-        ".hif", ".bmp", ".dib", ".gif", ".tif", ".tiff",
-    )
-)  # fmt: skip
 # Size of the resized photo relative to the model's resolution before crops are cut from it.
 ZOOMS = (1.15, 1.4)
 # Position of a crop in the free rows and columns: 0 is the start, 1 the centre, 2 the end.

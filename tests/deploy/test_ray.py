@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import os
 import shlex
 import sys
 from pathlib import Path
@@ -20,6 +21,14 @@ import pyarrow.fs as pafs  # noqa: E402
 import pyarrow.parquet as pq  # noqa: E402
 
 FOLDER = ROOT / "deploy" / "ray"
+# Names in KubeRay's API reference, ray.io/v1; a schema of KubeRay is in no package.
+JOB = {
+    "activeDeadlineSeconds", "backoffLimit", "entrypoint", "jobId", "rayClusterSpec",
+    "runtimeEnvYAML", "shutdownAfterJobFinishes", "submissionMode", "ttlSecondsAfterFinished",
+}  # fmt: skip
+CLUSTER = {"enableInTreeAutoscaling", "headGroupSpec", "rayVersion", "workerGroupSpecs"}
+HEAD = {"rayStartParams", "template"}
+WORKERS = {*HEAD, "groupName", "maxReplicas", "minReplicas", "numOfHosts", "replicas"}
 
 
 @pytest.fixture(scope="module")
@@ -49,6 +58,12 @@ def photos(tmp_path: Path) -> Path:
 def rows(folder: Path) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = pq.read_table(folder).to_pylist()
     return sorted(found, key=lambda row: str(row["path"]))
+
+
+def test_a_name_that_no_row_could_have_is_said(batch: ModuleType, photos: Path) -> None:
+    (photos / os.fsdecode(b"\xff.jpg")).write_bytes(b"no image")
+    with pytest.raises(OSError, match=r"xff\.jpg' is not UTF-8. Rename it\."):
+        batch.list_images(pafs.LocalFileSystem(), str(photos))
 
 
 def test_an_actor_writes_a_row_for_every_image(
@@ -113,14 +128,34 @@ def test_one_destination_belongs_to_one_run(batch: ModuleType, tmp_path: Path) -
 def test_an_address_is_a_folder_or_a_file_system(batch: ModuleType, tmp_path: Path) -> None:
     files, path = batch.open_address(f"file://{tmp_path}")
     assert (files.type_name, path) == ("local", str(tmp_path))
-    files, path = batch.open_address("photos")
-    assert path == str(Path("photos").absolute())
+    arguments = batch.parser().parse_args(["photos", "s3://labels/2024", "--model", "m"])
+    assert arguments.source == str(Path("photos").absolute())  # actors run in other folders
+    assert arguments.destination == "s3://labels/2024"
     fsspec = pytest.importorskip("fsspec", reason="needs fsspec; `make check-ray` installs it")
     files, path = batch.open_address("memory://photos")
     assert files.type_name.startswith("py::fsspec")
     files.create_dir("/photos/labels")
     batch.put(files, "/photos/labels/a.parquet", b"content")
     assert fsspec.filesystem("memory").cat("/photos/labels/a.parquet") == b"content"
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_the_job_of_kubernetes_has_only_fields_that_exist() -> None:
+    validator = pytest.importorskip(
+        "kubernetes_validate", reason="needs kubernetes-validate, which brings the schemas"
+    )
+    job = yaml.safe_load((FOLDER / "rayjob.yaml").read_text("utf-8"))
+    cluster = job["spec"]["rayClusterSpec"]
+    head, workers = cluster["headGroupSpec"], cluster["workerGroupSpecs"]
+    assert job.keys() == {"apiVersion", "kind", "metadata", "spec"}
+    assert job["spec"].keys() <= JOB
+    assert cluster.keys() <= CLUSTER
+    assert head.keys() <= HEAD
+    assert [group.keys() - WORKERS for group in workers] == [set()] * len(workers)
+    for group in (head, *workers):
+        assert all(isinstance(value, str) for value in group["rayStartParams"].values())
+        pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"}, **group["template"]}
+        validator.validate(pod, "1.36", strict=True)
 
 
 def test_the_job_of_kubernetes_runs_the_script_without_rights(batch: ModuleType) -> None:
