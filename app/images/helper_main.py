@@ -90,9 +90,13 @@ class Source(NamedTuple):
         """Open the file of a job."""
         if self.shared is not None:
             if is_shared:
-                return self.shared.file(size)
+                return self.shared.file(size, self._wait_for_piece)
             self.shared.unmap()
         return nullcontext(self.pipe.read(size))
+
+    def _wait_for_piece(self) -> None:
+        if not self.pipe.read(1):
+            sys.exit()  # the service has ended
 
 
 def answer_one(

@@ -170,24 +170,30 @@ class HelperProcess:
         self, process: subprocess.Popen[bytes], data: bytes, job: Job, abandoned: Callable[[], bool]
     ) -> bytes:
         """Send one job and read its answer."""
-        is_shared = self._share(data)
-        self._write(process, job.pack(len(data), shared=is_shared), abandoned)
-        if not is_shared:
+        shared = self._reserved_for(data)
+        self._write(process, job.pack(len(data), shared=shared is not None), abandoned)
+        if shared is None:
             self._write(process, data, abandoned)
+        else:
+            try:
+                for _ in shared.pieces(data):
+                    self._write(process, b"+", abandoned)
+            except OSError:
+                raise _NoAnswer from None
         head = self._read(process, ANSWER.size, abandoned)
         kind, size = ANSWER.unpack(head)
         if size > MAX_TEXT_BYTES + (job.pixel_bytes if kind == PIXELS else 0):
             raise _NoAnswer
         return head + self._read(process, size, abandoned)
 
-    def _share(self, data: bytes) -> bool:
-        """Put a file into shared memory, if its decoder can read it there."""
+    def _reserved_for(self, data: bytes) -> SharedMemory | None:
+        """The shared memory, if a file has room there and its decoder can read it there."""
         if self._shared is None:
-            return False
+            return None
         if _is_read_in_place(data):
-            return self._shared.put(data)
+            return self._shared if self._shared.reserve(len(data)) else None
         self._shared.empty()
-        return False
+        return None
 
     def _write(
         self, process: subprocess.Popen[bytes], data: bytes, abandoned: Callable[[], bool]

@@ -1,8 +1,8 @@
 """The bytes between the service and its helper process.
 
-The helper writes READY once. A job is JOB and the file, if that is not in shared memory; its answer
-is ANSWER and the payload: the pixels of the square, RGB, and warnings, one a line, or the text of
-an error.
+The helper writes READY once. A job is JOB and the file, or a byte for each piece of it that has
+arrived in shared memory; its answer is ANSWER and the payload: the pixels of the square, RGB, and
+warnings, one a line, or the text of an error.
 """
 
 import struct

@@ -1,16 +1,18 @@
 """A file in memory that the service and its helper process share, instead of in a pipe.
 
-It is copied once, not twice, which saves half a millisecond for an uncompressed photo of 1280 x 720
-and two for one of 1920 x 1080. The service writes it with system calls and never reads or maps it,
-so a decoder that a file has taken over can alter only what it decodes itself.
+It is copied once, not twice, and the helper begins while the rest is being copied. The service
+writes it with system calls and never reads or maps it, so a decoder that a file has taken over can
+alter only what it decodes itself.
 """
 
 import io
 import mmap
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import BinaryIO, cast
+
+PIECE_BYTES = 2**18  # copied in 40 us, of which the helper waits for the first only
 
 
 class SharedMemory:
@@ -19,13 +21,15 @@ class SharedMemory:
     def __init__(self, descriptor: int, size: int) -> None:
         self.descriptor = descriptor
         self._size = size
-        self._used = False
+        self._reserved = 0
 
-    def put(self, data: bytes) -> bool:
-        """Put a file there, if it is not too large and there is memory for it."""
-        if len(data) <= self._size:
+    def reserve(self, size: int) -> bool:
+        """Allocate the memory of a file, if it is not too large and there is memory for it."""
+        if size <= self._size:
             try:
-                self._write(data)
+                if size > self._reserved:
+                    os.posix_fallocate(self.descriptor, 0, size)
+                    self._reserved = size
             except OSError:
                 pass
             else:
@@ -35,19 +39,26 @@ class SharedMemory:
 
     def empty(self) -> None:
         """Return the memory to the system, before a file takes as much elsewhere."""
-        if self._used:
+        if self._reserved:
             os.ftruncate(self.descriptor, 0)
             os.ftruncate(self.descriptor, self._size)
-            self._used = False
+            self._reserved = 0
+
+    def pieces(self, data: bytes) -> Iterator[None]:
+        """Put a file there, piece by piece.
+
+        Raises:
+            OSError: there is no memory, although it was reserved: the helper has given it back.
+        """
+        for start in range(0, len(data), PIECE_BYTES):
+            piece = memoryview(data)[start : start + PIECE_BYTES]
+            while piece:
+                written = os.pwrite(self.descriptor, piece, start)
+                piece, start = piece[written:], start + written
+            yield
 
     def close(self) -> None:
         os.close(self.descriptor)
-
-    def _write(self, data: bytes) -> None:
-        self._used = True
-        done = 0
-        while done < len(data):
-            done += os.pwrite(self.descriptor, memoryview(data)[done:], done)
 
 
 def shared_memory(size: int) -> SharedMemory | None:
@@ -64,17 +75,33 @@ def shared_memory(size: int) -> SharedMemory | None:
     return SharedMemory(descriptor, size)
 
 
-class SharedFile:
-    """A file that reads like `bytes` and like `io.BytesIO`."""
+class Arrival:
+    """How much of a file is there."""
 
-    def __init__(self, memory: memoryview) -> None:
+    def __init__(self, wait_for_piece: Callable[[], None]) -> None:
+        self._wait_for_piece = wait_for_piece
+        self._arrived = 0
+
+    def wait_for(self, end: int) -> None:
+        """Wait until all bytes before `end` are there."""
+        while self._arrived < end:
+            self._wait_for_piece()
+            self._arrived += PIECE_BYTES
+
+
+class SharedFile:
+    """A file that reads like `bytes` and like `io.BytesIO`, each part once it is there."""
+
+    def __init__(self, memory: memoryview, arrival: Arrival) -> None:
         self._memory = memory
+        self._arrival = arrival
         self._position = 0
 
     def __len__(self) -> int:
         return len(self._memory)
 
     def __getitem__(self, part: slice) -> bytes:
+        self._arrival.wait_for(part.indices(len(self))[1])
         return bytes(self._memory[part])
 
     def startswith(self, prefix: bytes) -> bool:
@@ -82,6 +109,7 @@ class SharedFile:
 
     def getvalue(self) -> memoryview:
         """All of it, for libtiff."""
+        self._arrival.wait_for(len(self))
         return self._memory
 
     def tell(self) -> int:
@@ -110,16 +138,22 @@ class MappedMemory:
         self._mapped: mmap.mmap | None = None
 
     @contextmanager
-    def file(self, size: int) -> Iterator[bytes]:
-        """The file that the service has put there; to its decoder it is like `bytes`.
+    def file(self, size: int, wait_for_piece: Callable[[], None]) -> Iterator[bytes]:
+        """The file that the service is putting there; to its decoder it is like `bytes`.
 
         Raises:
             OSError: the limit of address space allows no such memory.
         """
-        if self._mapped is None:
-            self._mapped = mmap.mmap(self._descriptor, self._size, mmap.MAP_SHARED, mmap.PROT_READ)
-        with memoryview(self._mapped) as whole, whole[:size] as memory:
-            yield cast("bytes", SharedFile(memory))
+        arrival = Arrival(wait_for_piece)
+        try:
+            if self._mapped is None:
+                self._mapped = mmap.mmap(
+                    self._descriptor, self._size, mmap.MAP_SHARED, mmap.PROT_READ
+                )
+            with memoryview(self._mapped) as whole, whole[:size] as memory:
+                yield cast("bytes", SharedFile(memory, arrival))
+        finally:  # behind its last piece is the next job
+            arrival.wait_for(size)
 
     def unmap(self) -> None:
         """Leave the address space to another copy of a file."""

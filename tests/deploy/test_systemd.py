@@ -84,6 +84,7 @@ def system_calls(name: str) -> set[str]:
 OF_THE_HELPER = (
     "vfork",
     "memfd_create",
+    "fallocate",
     "pwrite64",
     "mmap",
     "execve",

@@ -7,18 +7,27 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from random import Random
 
 import pytest
+from PIL import Image
 
 from app.card.card import Preprocessing
-from app.errors import DamagedImage, NotAnImage
+from app.errors import DamagedImage, NotAnImage, UnsupportedFormat
 from app.images.decode import load_image
 from app.images.helper_process import HelperLimits, HelperProcess
 from app.images.helper_protocol import Job
 from app.images.limits import ImageLimits
-from app.images.shared_file import MappedMemory, SharedFile, SharedMemory, shared_memory
+from app.images.shared_file import (
+    PIECE_BYTES,
+    Arrival,
+    MappedMemory,
+    SharedFile,
+    SharedMemory,
+    shared_memory,
+)
 from tests.app.sample_images import cat, encode
 
 pytestmark = pytest.mark.skipif(
@@ -33,6 +42,7 @@ TIFF, BMP, GIF = (encode(PHOTO.convert("RGB"), name) for name in ("TIFF", "BMP",
 LZW = encode(PHOTO, "TIFF", compression="tiff_lzw")
 PNG, WEBP = encode(PHOTO, "PNG"), encode(PHOTO, "WEBP")
 SIZE = 2**20
+PIECES = SIZE // PIECE_BYTES
 
 
 def wanted() -> bool:
@@ -78,7 +88,7 @@ def memory_of(helper: HelperProcess) -> list[Path]:
 def test_it_reads_like_bytes_and_like_a_file() -> None:
     random = Random(5)
     data = random.randbytes(500)
-    shared, plain = SharedFile(memoryview(data)), io.BytesIO(data)
+    shared, plain = SharedFile(memoryview(data), Arrival(lambda: None)), io.BytesIO(data)
     for _ in range(2000):
         whence = random.choice((os.SEEK_SET, os.SEEK_CUR, os.SEEK_END))
         offset = random.randrange(-600, 700)
@@ -103,16 +113,51 @@ def test_it_reads_like_bytes_and_like_a_file() -> None:
 def test_what_is_put_there_is_what_the_other_side_maps(memory: SharedMemory, data: bytes) -> None:
     mapped = MappedMemory(memory.descriptor, SIZE)
     for file in (TIFF, data):
-        assert memory.put(file)
-        with mapped.file(len(file)) as found:
+        pieces = put(memory, file)
+        with mapped.file(len(file), partial(next, pieces)) as found:
             assert found[: len(file)] == file
             assert len(found) == len(file)
     mapped.unmap()
 
 
+def put(memory: SharedMemory, data: bytes) -> Iterator[None]:
+    assert memory.reserve(len(data))
+    return memory.pieces(data)
+
+
+@pytest.mark.parametrize("read", [0, 1, PIECE_BYTES, PIECE_BYTES + 1, SIZE, 2 * SIZE])
+def test_a_reader_waits_for_what_it_reads(memory: SharedMemory, read: int) -> None:
+    """The helper begins while the service still copies."""
+    data = Random(6).randbytes(SIZE)
+    arrived = 0
+
+    def wait() -> None:
+        nonlocal arrived
+        next(pieces)
+        arrived += 1
+
+    pieces = put(memory, data)
+    with MappedMemory(memory.descriptor, SIZE).file(SIZE, wait) as found:
+        assert found[:read] == data[:read]
+        assert arrived == min(-(-read // PIECE_BYTES), PIECES)
+    assert arrived == PIECES
+
+
+def test_no_piece_is_left_when_the_memory_cannot_be_mapped(memory: SharedMemory) -> None:
+    pieces = put(memory, bytes(SIZE))
+    unmappable = os.open("/", os.O_RDONLY)
+    with (
+        pytest.raises(OSError, match="No such device"),
+        MappedMemory(unmappable, SIZE).file(SIZE, partial(next, pieces)),
+    ):
+        pass
+    os.close(unmappable)
+    assert list(pieces) == []
+
+
 def test_another_copy_of_a_file_takes_its_place(memory: SharedMemory) -> None:
-    for leave in (memory.empty, lambda: memory.put(TIFF + bytes(SIZE))):
-        assert memory.put(TIFF)
+    for leave in (memory.empty, lambda: memory.reserve(SIZE + 1)):
+        list(put(memory, TIFF))
         assert held_bytes(memory.descriptor) >= len(TIFF)
         assert not leave()
         assert held_bytes(memory.descriptor) == 0
@@ -129,17 +174,40 @@ def test_the_helper_has_a_file_in_one_place_only(helper: HelperProcess) -> None:
         assert (held >= len(data), mapped) == (is_shared, is_shared)
 
 
-def test_what_there_is_no_memory_for_goes_another_way(
-    memory: SharedMemory, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def full(*_: object) -> int:
-        raise OSError(12, "Cannot allocate memory")
+def no_memory(*_: object, **__: object) -> int:
+    raise OSError(12, "Cannot allocate memory")
 
+
+def test_what_there_is_no_memory_for_goes_another_way(
+    helper: HelperProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert helper.decode(GIF, JOB, wanted) == here(GIF)
     with monkeypatch.context() as patch:
-        patch.setattr(os, "pwrite", full)
-        assert not memory.put(TIFF)
-    assert held_bytes(memory.descriptor) == 0
-    assert memory.put(TIFF)
+        patch.setattr(os, "posix_fallocate", no_memory)
+        assert helper.decode(TIFF, JOB, wanted) == here(TIFF)
+    assert memory_of(helper)[0].stat().st_blocks == 0
+    assert helper.decode(TIFF, JOB, wanted) == here(TIFF)
+
+
+def test_a_file_that_cannot_be_put_where_memory_was_reserved_ends_the_helper(
+    helper: HelperProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A decoder that was taken over has returned that memory, and the machine has no more."""
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "pwrite", no_memory)
+        with pytest.raises(DamagedImage):
+            helper.decode(TIFF, JOB, wanted)
+    assert helper.pid is None
+    assert helper.decode(TIFF, JOB, wanted) == here(TIFF)
+
+
+def test_a_file_is_read_to_its_end_after_an_error_in_its_header(helper: HelperProcess) -> None:
+    several_pieces = encode(Image.new("F", (500, 500)), "TIFF")
+    assert len(several_pieces) > 3 * PIECE_BYTES
+    for _ in range(2):
+        with pytest.raises(UnsupportedFormat, match="floating-point"):
+            helper.decode(several_pieces, JOB, wanted)
+    assert helper.decode(TIFF, JOB, wanted) == here(TIFF)
 
 
 def test_files_by_both_ways_in_turn_have_their_pixels(helper: HelperProcess) -> None:
@@ -200,9 +268,6 @@ def test_it_ends_with_its_process(helper: HelperProcess) -> None:
 def test_a_process_that_cannot_be_started_leaves_no_files_open(
     helper: HelperProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def no_memory(*_: object, **__: object) -> None:
-        raise OSError(12, "Cannot allocate memory")
-
     found = []
     with monkeypatch.context() as patch:
         patch.setattr(subprocess, "Popen", no_memory)
