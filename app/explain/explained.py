@@ -5,24 +5,30 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import numpy as np
 from pydantic import Field
 
 from app.arrays import Float32Array, Uint8Array
-from app.card.card import EMBEDDING, FEATURES, INPUT, PROBABILITIES
+from app.card.card import EMBEDDING, FEATURES, INPUT, LOGITS, PROBABILITIES
 from app.errors import BadQuery
 from app.explain.activation_map import class_map
 from app.explain.explanation import Explanation
-from app.explain.linear_heads import LinearHeads, NoMap
+from app.explain.linear_head import LinearHead
+from app.explain.linear_heads import LinearHeads
 from app.explain.photo import input_region
 from app.explain.query import ExtraQuery
+from app.images.crop import Box
 from app.inference.classify import Classifier, rank
 from app.inference.helper_decode import Decoded, needs_model
 from app.inference.results import ImageResult
 from app.model.head_model import HeadModel
 from app.model.model import Model
+
+TINY = float(np.finfo(np.float32).tiny)
+DEEPER = "{} does not end in pooled features and a linear classifier."
+NO_CLASS = "Nothing speaks for `unknown`: it is what resembles no taught photo."
 
 
 @dataclass(slots=True)
@@ -38,8 +44,7 @@ class ExplainedResult(ImageResult):
         text = ImageResult.to_json(self)
         if self.explanation is None:
             return text
-        explained = self.explanation.model_dump_json(exclude_none=True)
-        return f'{{"explanation":{explained},{text[1:]}'
+        return f'{{"explanation":{self.explanation.to_json()},{text[1:]}'
 
 
 def explaining(
@@ -84,21 +89,15 @@ def _classify(
         region = input_region(data, resolution, model.card.preprocessing)
     ready = time.perf_counter()
     model.used = True
-    outputs = _run(model, decoded.pixels)
-    probabilities = outputs[PROBABILITIES]
-    class_id = int(probabilities.argmax()) if query.class_id is None else query.class_id
-    label = model.card.labels[class_id]
-    try:
-        grid, bias = _map(model, class_id, outputs, heads, path)
-    except NoMap as reason:
-        explanation = Explanation(class_id=class_id, label=label, unavailable=str(reason))
-    else:
-        drawn = decoded.pixels if query.overlay else None
-        explanation = Explanation.of(class_id, label, grid, bias, region, drawn)
+    linear = heads.of(model, path)
+    run = _run(model, linear, decoded.pixels)
+    class_id = int(run.probabilities.argmax()) if query.class_id is None else query.class_id
+    drawn = decoded.pixels if query.overlay else None
+    explanation = _explanation(model, linear, run, class_id, region, drawn)
     inferred = time.perf_counter()
     helper_ms = decoded.helper_ms or 0.0
     return ExplainedResult(
-        predictions=rank(probabilities, model.card.labels, top_k),
+        predictions=rank(run.probabilities, model.card.labels, top_k),
         queue_ms=round(queue_ms - helper_ms, 3),
         decode_ms=round((ready - started) * 1000 + helper_ms, 3),
         inference_ms=round((inferred - ready) * 1000, 3),
@@ -107,38 +106,45 @@ def _classify(
     )
 
 
-def _run(model: Model, pixels: Uint8Array) -> dict[str, Float32Array]:
-    """The outputs that a map is made of, for one image."""
-    network = model.base if isinstance(model, HeadModel) else model
-    offered = {output.name for output in network.session.get_outputs()}
-    names = [name for name in (PROBABILITIES, EMBEDDING, FEATURES) if name in offered]
-    values = network.session.run(names, {INPUT: pixels[np.newaxis]})
-    outputs = {name: value[0] for name, value in zip(names, values, strict=True)}
+class _Run(NamedTuple):
+    """What a model gives for one image; without a linear classifier only the probabilities."""
+
+    probabilities: Float32Array  # [labels]
+    logits: Float32Array | None = None  # [outputs], of the classifier
+    features: Float32Array | None = None  # [C, h, w]
+    length: float = 1.0  # that the classifier divides the pooled features by
+
+
+def _run(model: Model, linear: LinearHead | None, pixels: Uint8Array) -> _Run:
+    images = pixels[np.newaxis]
+    if linear is None:
+        return _Run(model.probabilities(images)[0])
     if isinstance(model, HeadModel):
-        embeddings = outputs[EMBEDDING][np.newaxis]
-        outputs[PROBABILITIES] = model.head.probabilities(embeddings)[0]
-    return outputs
+        embedding, features = model.base.session.run([EMBEDDING, FEATURES], {INPUT: images})
+        head, length = model.head, max(float(np.linalg.norm(embedding)), TINY)
+        return _Run(
+            head.probabilities(embedding)[0], head.logits(embedding)[0], features[0], length
+        )
+    outputs = model.session.run([PROBABILITIES, LOGITS, FEATURES], {INPUT: images})
+    return _Run(*[output[0] for output in outputs])
 
 
-def _map(
-    model: Model, class_id: int, outputs: dict[str, Float32Array], heads: LinearHeads, path: Path
-) -> tuple[Float32Array, float]:
-    """The map [h, w] of a class, and its bias.
-
-    Raises:
-        NoMap: there is none.
-    """
-    if FEATURES not in outputs or EMBEDDING not in outputs:
-        raise NoMap(f"{model.name} does not end in pooled features and a linear classifier.")
-    pooled = outputs[EMBEDDING]
-    if isinstance(model, HeadModel):
-        head = model.head
-        if class_id >= len(head.bias):
-            raise NoMap("Nothing speaks for `unknown`: it is what resembles no taught photo.")
-        length = max(float(np.linalg.norm(pooled)), float(np.finfo(np.float32).tiny))
-        weights, bias = head.weights[class_id] / length, float(head.bias[class_id])
-    else:
-        linear = heads.of(model, path)
-        pooled = linear.seen(pooled)
-        weights, bias = linear.row(class_id, len(model.card.labels))
-    return class_map(outputs[FEATURES], pooled, weights), bias
+def _explanation(
+    model: Model,
+    linear: LinearHead | None,
+    run: _Run,
+    class_id: int,
+    region: Box | None,
+    pixels: Uint8Array | None,
+) -> Explanation:
+    label = model.card.labels[class_id]
+    if linear is None or run.features is None or run.logits is None:
+        return Explanation(class_id, label, unavailable=DEEPER.format(model.name))
+    if class_id >= len(run.logits):
+        return Explanation(class_id, label, unavailable=NO_CLASS)
+    at = linear.row(class_id, len(run.probabilities))
+    weights, bias = linear.weights[at], float(linear.bias[at])
+    if run.length != 1:
+        weights = weights / run.length
+    grid = class_map(run.features, weights, float(run.logits[at]) - bias)
+    return Explanation.of(class_id, label, grid, bias, region, pixels)

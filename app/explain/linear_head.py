@@ -51,10 +51,9 @@ class LinearHead:
         """Pooled features [channels] as the classifier takes them."""
         return self.rounding(pooled) if self.rounding else pooled
 
-    def row(self, class_id: int, classes: int) -> tuple[Float32Array, float]:
-        """Weights [channels] and bias of a class; a background class comes before the others."""
-        at = class_id + len(self.bias) - classes
-        return self.weights[at], float(self.bias[at])
+    def row(self, class_id: int, classes: int) -> int:
+        """The output of a class; the background comes before the others, `unknown` has none."""
+        return class_id + max(len(self.bias) - classes, 0)
 
     def fits(self, pooled: Float32Array, logits: Float32Array) -> bool:
         """Whether it gives these logits [outputs] of these pooled features [channels]."""

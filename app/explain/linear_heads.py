@@ -11,11 +11,8 @@ from app.arrays import Uint8Array
 from app.card.card import EMBEDDING, FEATURES, INPUT, LOGITS
 from app.explain.linear_head import LinearHead, find_linear_head
 from app.explain.onnx_graph import OnnxGraph
+from app.model.head_model import HeadModel
 from app.model.model import Model
-
-
-class NoMap(Exception):
-    """The model has no class activation maps; the text says why."""
 
 
 class LinearHeads:
@@ -25,28 +22,30 @@ class LinearHeads:
         self._found: WeakKeyDictionary[Model, LinearHead | None] = WeakKeyDictionary()
         self._reading = Lock()
 
-    def of(self, model: Model, path: Path) -> LinearHead:
+    def of(self, model: Model, path: Path) -> LinearHead | None:
         """The classifier of a model, whose file is `path`.
 
-        Raises:
-            NoMap: it has another one than a linear classifier of pooled features.
+        None if it has another one than a linear classifier of pooled features.
         """
-        with self._reading:
-            if model not in self._found:
-                self._found[model] = _read(model, path)
-        if (found := self._found[model]) is None:
-            raise NoMap(f"{model.name} does not end in pooled features and a linear classifier.")
+        found = self._found.get(model)
+        if found is None:
+            with self._reading:
+                if model not in self._found:
+                    self._found[model] = _read(model, path)
+                found = self._found[model]
         return found
 
 
 def _read(model: Model, path: Path) -> LinearHead | None:
     """The classifier in the file, if it answers as the graph does."""
+    if isinstance(model, HeadModel):
+        features = FEATURES in _offered(model.base)
+        return LinearHead(model.head.weights, model.head.bias) if features else None
     try:
         found = find_linear_head(OnnxGraph.read(path))
     except (OSError, ValueError, IndexError):  # the file is gone, or damaged by now
         return None
-    offered = [output.name for output in model.session.get_outputs()]
-    if found is None or not {EMBEDDING, FEATURES, LOGITS}.issubset(offered):
+    if found is None or not {EMBEDDING, FEATURES, LOGITS} <= _offered(model):
         return None
     side = model.card.resolution
     noise = _noise(side)
@@ -55,6 +54,10 @@ def _read(model: Model, path: Path) -> LinearHead | None:
     if abs(features[0].mean(axis=(1, 2)) - pooled[0]).max() > 2 * rounding:
         return None  # what it pools is something else
     return found if found.fits(pooled[0], logits[0]) else None
+
+
+def _offered(model: Model) -> set[str]:
+    return {output.name for output in model.session.get_outputs()}
 
 
 def _noise(side: int) -> Uint8Array:

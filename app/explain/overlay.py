@@ -5,22 +5,22 @@ import io
 import numpy as np
 from PIL import Image
 
-from app.arrays import Float32Array, Uint8Array
+from app.arrays import Uint8Array
+from app.explain.activation_map import Grid
 
 MAX_OPACITY = 0.7
 FADING = 1.5  # so that weak evidence leaves the image clear
 
 
-def overlay_png(pixels: Uint8Array, grid: Float32Array) -> bytes:
+def overlay_png(pixels: Uint8Array, grid: Grid) -> bytes:
     """A PNG of an image [H, W, 3] under its map [h, w]: yellow where most speaks for the class.
 
     What speaks against it is left as it is.
     """
     height, width, _ = pixels.shape
-    strength = np.maximum(grid, 0) / max(float(grid.max()), np.finfo(np.float32).tiny)
-    smooth = Image.fromarray(strength.astype(np.float32)).resize(
-        (width, height), Image.Resampling.BICUBIC
-    )
+    places = np.array(grid, np.float32)
+    strength = np.maximum(places, 0) / max(float(places.max()), np.finfo(np.float32).tiny)
+    smooth = Image.fromarray(strength).resize((width, height), Image.Resampling.BICUBIC)
     heat = np.asarray(smooth).clip(0, 1)[..., np.newaxis]
     colour = np.concatenate([np.full_like(heat, 255), 255 * heat, np.zeros_like(heat)], axis=2)
     opacity = MAX_OPACITY * heat**FADING
