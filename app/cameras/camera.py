@@ -138,7 +138,7 @@ class Camera:
 
     @property
     def _patience_s(self) -> float:
-        return self._settings.stalled_s + self._settings.poll_s
+        return self._settings.silence_s + self._settings.poll_s
 
     async def _watched(self) -> AsyncGenerator[Frame | None, None]:
         """The frames of the source; raises `TimeoutError` when it stalls."""

@@ -4,10 +4,12 @@ import asyncio
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from app.cameras.cameras import Cameras
 from app.cameras.event_file import EventFile, EventFileSettings
+from app.cameras.memory import cameras_bytes, warn_if_short
+from app.cameras.mqtt.settings import MqttSettings
 from app.cameras.settings import CameraSettings, read_cameras, read_table
 from app.errors import RequestError, SettingError
 from app.service.gateway import Gateway
@@ -83,18 +85,19 @@ def open_camera_service(gateway: Gateway) -> CameraService:
         service.event_file = EventFile.open(
             read_table("events", EventFileSettings, tables["events"])
         )
+    mqtt = None
     if "mqtt" in tables:
-        service.publisher = _open_publisher(gateway, settings, cameras, tables["mqtt"])
+        mqtt = read_table("mqtt", MqttSettings, tables["mqtt"])
+        service.publisher = _open_publisher(gateway, settings, cameras, mqtt)
+    published = mqtt is not None and mqtt.frame_interval_s > 0
+    warn_if_short(gateway.settings, gateway.scheduler.workers, cameras_bytes(settings, published))
     gateway.metrics.cameras.read = service.samples
     return service
 
 
 def _open_publisher(
-    gateway: Gateway, settings: Mapping[str, CameraSettings], cameras: Cameras, table: Any
+    gateway: Gateway, settings: Mapping[str, CameraSettings], cameras: Cameras, mqtt: MqttSettings
 ) -> "Publisher":
-    from app.cameras.mqtt.settings import MqttSettings
-
-    mqtt = read_table("mqtt", MqttSettings, table)
     try:
         from app.cameras.mqtt.publisher import Publisher  # of an optional extra
     except ModuleNotFoundError as error:

@@ -23,6 +23,8 @@ from app.suggestion import near_name
 NAME = r"[a-z0-9][a-z0-9_-]{0,63}"
 MAX_CAMERAS = 64
 SNAPSHOTS_PER_S, FRAMES_PER_S = 1.0, 5.0
+# A camera that lost power and is back is noticed at once over HTTP, but by RTSP only so.
+STALLED_S, RTSP_STALLED_S = 10.0, 3.0
 Table = TypeVar("Table", bound=BaseModel)
 
 
@@ -54,8 +56,12 @@ class CameraSettings(BaseModel):
         description="Maximum number of frames to look at in a second; 0.1 is one in ten seconds. "
         "By default 1 for a snapshot, 5 otherwise.",
     )
-    stalled_s: float = Field(
-        10, gt=0, le=3600, description="Seconds without a frame after which to connect again."
+    stalled_s: float | None = Field(
+        None,
+        gt=0,
+        le=3600,
+        description="Seconds without a frame after which to connect again. By default 3 for "
+        "`rtsp://`, 10 otherwise.",
     )
     rotation: Literal[0, 90, 180, 270] = Field(
         0, description="Degrees by which to turn frames clockwise."
@@ -122,9 +128,20 @@ class CameraSettings(BaseModel):
         return parse_address(self.source.get_secret_value())
 
     @property
+    def is_video(self) -> bool:
+        """Whether FFmpeg reads it."""
+        return self.kind == "video" or self.address.kind in ("video", "device")
+
+    @property
     def poll_s(self) -> float:
         """Seconds between two requests for a snapshot."""
         return 1 / (self.frames_per_s or SNAPSHOTS_PER_S)
+
+    @property
+    def silence_s(self) -> float:
+        """Seconds without a frame after which to connect again."""
+        rtsp = self.address.url.startswith(("rtsp:", "rtsps:"))
+        return self.stalled_s or (RTSP_STALLED_S if rtsp else STALLED_S)
 
     @property
     def looks_per_s(self) -> float:

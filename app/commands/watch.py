@@ -14,6 +14,7 @@ import typer
 
 from app.errors import SettingError
 from app.settings_sources import load_settings
+from app.system.first_done import first_done
 
 if TYPE_CHECKING:
     from app.cameras.broadcast import Message, Subscription
@@ -153,19 +154,11 @@ async def _watch(service: "CameraService", output: JsonLines | Lines) -> None:
         loop.add_signal_handler(number, stopping.set)
     with service.cameras.subscribe() as subscription:
         service.start()
-        jobs = [
-            asyncio.create_task(_show(subscription, output)),
-            asyncio.create_task(_refresh(service, output)),
-            asyncio.create_task(stopping.wait()),
-        ]
         try:
-            done, _ = await asyncio.wait(jobs, return_when=asyncio.FIRST_COMPLETED)
-            for job in done:
-                job.result()
+            await first_done(
+                _show(subscription, output), _refresh(service, output), stopping.wait()
+            )
         finally:
-            for job in jobs:
-                job.cancel()
-            await asyncio.gather(*jobs, return_exceptions=True)
             await service.stop()
     output.close()
 

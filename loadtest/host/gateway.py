@@ -28,9 +28,9 @@ def start_gateway(
     return _start(store, log, {}, *models, *options, port=port)
 
 
-def start_default(store: Path, log: Path) -> Server:
+def start_default(store: Path, log: Path, *options: str) -> Server:
     """Start the service as it is installed: both forms of the default model, the better answers."""
-    return _start(store, log, {})
+    return _start(store, log, {}, *options)
 
 
 def start_auto(store: Path, log: Path, *options: str) -> Server:

@@ -16,6 +16,8 @@ from typing import Any, NamedTuple
 import pytest
 from PIL import Image
 
+from app.cameras.memory import cameras_bytes, service_bytes
+from app.cameras.settings import read_cameras
 from app.environment import variable
 from app.settings import Settings
 from app.settings_sources import load_settings
@@ -201,6 +203,7 @@ DEPLOYMENTS = {
     "raspberry-pi": compose("raspberrypi"),
     "raspberry-pi-1gb": compose("raspberrypi", "deploy/raspberry-pi-1gb.env"),
     "raspberry-pi-4gb": compose("raspberrypi", "deploy/raspberry-pi-4gb.env"),
+    "cameras": compose("cameras"),
     "replica": compose("replica"),
     "jetson": compose("jetson", "deploy/jetson.env"),
     "kubernetes": kubernetes(),
@@ -238,6 +241,24 @@ def test_what_a_deployment_accepts_fits_its_limit(
         + settings.max_connections * connection * 10**6
     )
     assert most + deployment.beside <= deployment.limit
+    assert most == pytest.approx(service_bytes(settings, settings.workers or deployment.cores))
+
+
+def test_the_limit_of_the_cameras_profile_has_room_for_the_documented_number_of_cameras() -> None:
+    deployment = DEPLOYMENTS["cameras"]
+    settings = load_settings(
+        {
+            name.removeprefix(variable("")).lower(): text
+            for name, text in deployment.given.items()
+            if name.startswith(variable(""))
+        }
+    )
+    video, images = {"source": "rtsp://a/"}, {"source": "http://a/"}
+    tables = {f"v{number}": video for number in range(2)} | {
+        f"i{number}": images for number in range(6)
+    }
+    cameras = cameras_bytes(read_cameras({"cameras": tables}), frames_published=True)
+    assert service_bytes(settings, CORES) + cameras <= deployment.limit
 
 
 def test_a_photo_of_12_megapixels_is_accepted_everywhere(settings: Settings) -> None:

@@ -62,5 +62,6 @@ class VideoFrameContent:
                 height=math.ceil(frame.height / scale),
                 format=format_name,
                 interpolation="AREA",
+                threads=1,  # a worker has one core, and every frame would start threads of its own
             )
         return np.asarray(small.to_ndarray(), np.uint8)

@@ -11,6 +11,7 @@ from aiomqtt.exceptions import MqttConnectError
 from app.cameras.mqtt.broker import Broker
 from app.cameras.mqtt.outbox import Outbox
 from app.errors import SettingError
+from app.system.first_done import first_done
 
 KEEP_ALIVE_S = 20  # a broker that vanished without a word is noticed after 30 s
 ANSWER_S = 10.0  # for which an answer of the broker is awaited
@@ -129,19 +130,7 @@ class Connection:
         for topic in (*self._once, *self._subscriptions):
             await client.subscribe(topic, qos=1)
         self._outbox.start_again()
-        jobs: list[asyncio.Task[object]] = [
-            asyncio.create_task(self._send(client)),
-            asyncio.create_task(self._listen(client)),
-            asyncio.create_task(self._stopping.wait()),
-        ]
-        try:
-            done, _ = await asyncio.wait(jobs, return_when=asyncio.FIRST_COMPLETED)
-            for job in done:
-                job.result()
-        finally:
-            for job in jobs:
-                job.cancel()
-            await asyncio.gather(*jobs, return_exceptions=True)
+        await first_done(self._send(client), self._listen(client), self._stopping.wait())
         await client.publish(
             self._will.topic, self._will.payload, qos=1, retain=True, timeout=LAST_WORD_S
         )

@@ -2,7 +2,7 @@
 
 import random
 
-FIRST_S, LONGEST_S = 0.25, 2.0  # a camera that is back must be seen within 5 s
+FIRST_S, LONGEST_S = 0.25, 1.0  # a camera that is back must be seen within 5 s
 
 
 class Backoff:

@@ -1,5 +1,6 @@
 """Reads a stream or a device by FFmpeg; needs PyAV."""
 
+import socket
 from urllib.parse import quote, urlsplit
 
 import av
@@ -10,7 +11,8 @@ from app.cameras.frames.frame import Frame
 from app.cameras.frames.video_frame import VideoFrameContent
 from app.cameras.sources.newest_frame import NewestFrame, VideoRequest
 
-OPEN_S = 4.0
+CONNECT_S, OPEN_S = 1.5, 4.0
+PORTS = {"rtsp": 554, "rtsps": 322, "rtmp": 1935, "rtmps": 443, "http": 80, "https": 443}
 MAX_DAMAGED = 100  # packets in a row
 NETWORK = "tcp,tls,udp,rtp,srtp,crypto"
 # What an address, or a playlist that it answers, may make FFmpeg open. No files.
@@ -38,6 +40,8 @@ def read_frames(request: VideoRequest, device: bool, newest: NewestFrame) -> str
     """
     if device:
         url, format_name, options = request.url, "v4l2", dict[str, str]()
+    elif not _is_reachable(request.url):
+        return "Cannot connect to the camera."
     else:
         scheme = urlsplit(request.url).scheme
         url, format_name = _with_credentials(request), FORMATS.get(scheme, "")
@@ -59,10 +63,29 @@ def read_frames(request: VideoRequest, device: bool, newest: NewestFrame) -> str
         return _reason(error)
 
 
+def _is_reachable(url: str) -> bool:
+    """Whether something listens there, of an address by TCP: FFmpeg would wait for longer."""
+    parts = urlsplit(url)
+    port = parts.port or PORTS.get(parts.scheme)
+    if port is None or parts.scheme not in PORTS:
+        return True
+    try:
+        socket.create_connection((parts.hostname, port), CONNECT_S).close()
+    except OSError:
+        return False
+    return True
+
+
 def _decode(
     container: "av.container.InputContainer", request: VideoRequest, newest: NewestFrame
 ) -> str:
     stream = container.streams.video[0]
+    width, height = stream.codec_context.width, stream.codec_context.height
+    if width * height > request.max_pixels:
+        return (
+            f"The stream has {width} x {height} pixels; the maximum is {request.max_pixels}. "
+            "Set `source` to a smaller stream of the camera."
+        )
     stream.thread_type = "NONE"  # threads that decode ahead hold frames back
     stream.codec_context.options = {"max_pixels": str(request.max_pixels)}
     damaged = 0

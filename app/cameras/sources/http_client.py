@@ -2,6 +2,8 @@
 
 import asyncio
 import logging
+import mmap
+import socket
 import ssl
 from collections.abc import AsyncGenerator, Generator, Mapping
 from contextlib import aclosing
@@ -16,8 +18,23 @@ from app.cameras.frames.frame import Frame
 from app.cameras.sources.http_request import HttpRequest
 from app.cameras.sources.multipart import MultipartError, MultipartFrames, boundary_of
 from app.cameras.sources.source import SourceError
+from app.cameras.sources.whole_file import JPEG_START
 
-CONNECT_S = 2.5
+CONNECT_S, TLS_CONNECT_S = 1.5, 3.0  # weak cameras take a second for TLS
+# A camera that lost power says no word; it is asked every second whether it still has the
+# connection, and says so at once when it is back. A small buffer keeps what the kernel holds of a
+# camera that floods from becoming memory of this process and old frames. Some are Linux's only.
+SOCKET_OPTIONS = [
+    (level, number, value)
+    for level, name, value in (
+        (socket.SOL_SOCKET, "SO_RCVBUF", 2**18),
+        (socket.SOL_SOCKET, "SO_KEEPALIVE", 1),
+        (socket.IPPROTO_TCP, "TCP_KEEPIDLE", 1),
+        (socket.IPPROTO_TCP, "TCP_KEEPINTVL", 1),
+        (socket.IPPROTO_TCP, "TCP_USER_TIMEOUT", 4000),  # in milliseconds, without any answer
+    )
+    if (number := getattr(socket, name, None)) is not None
+]
 HEADERS = {
     "User-Agent": f"mobilenet-gateway/{__version__}",
     "Accept": "multipart/x-mixed-replace, image/*",
@@ -74,13 +91,18 @@ async def http_frames(wanted: HttpRequest) -> AsyncGenerator[Frame | None, None]
 def _client(wanted: HttpRequest) -> httpx.AsyncClient:
     # Reading the authorities' certificates takes long, and only https needs them.
     secure = wanted.url.startswith("https:")
-    verify = wanted.verify_tls if secure else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    transport = httpx.AsyncHTTPTransport(
+        verify=wanted.verify_tls if secure else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
+        limits=httpx.Limits(max_connections=1, max_keepalive_connections=1),
+        trust_env=False,
+        socket_options=SOCKET_OPTIONS,
+    )
+    connect_s = min(TLS_CONNECT_S if secure else CONNECT_S, wanted.stalled_s)
     return httpx.AsyncClient(
         auth=ChallengedAuth(*wanted.credentials) if wanted.credentials else None,
         headers=HEADERS,
-        verify=verify,
-        timeout=httpx.Timeout(wanted.stalled_s, connect=min(CONNECT_S, wanted.stalled_s)),
-        limits=httpx.Limits(max_connections=1, max_keepalive_connections=1),
+        transport=transport,
+        timeout=httpx.Timeout(wanted.stalled_s, connect=connect_s),
         follow_redirects=False,
         trust_env=False,
     )
@@ -127,17 +149,18 @@ async def _parts(
 
 
 async def _body(answer: httpx.Response, content_type: str, max_bytes: int) -> bytes:
-    data = bytearray()
-    async for chunk in answer.aiter_raw():
-        data += chunk
-        if len(data) > max_bytes:
-            raise SourceError(f"A frame has more than {max_bytes} bytes.")
+    with mmap.mmap(-1, max_bytes) as buffer:  # as it grows, a bytearray would fragment the heap
+        async for chunk in answer.aiter_raw():
+            if buffer.tell() + len(chunk) > max_bytes:
+                raise SourceError(f"A frame has more than {max_bytes} bytes.")
+            buffer.write(chunk)
+        data = buffer[: buffer.tell()]
     if not data:
         raise SourceError("The camera answers without an image.")
     kind = content_type.partition(";")[0].strip().lower()
-    if kind.startswith("text/") and not data.startswith(b"\xff\xd8"):
+    if kind.startswith("text/") and not data.startswith(JPEG_START):
         raise SourceError("The camera answers a page of text, not an image.")
-    return bytes(data)
+    return data
 
 
 def _check(answer: httpx.Response, wanted: HttpRequest) -> None:

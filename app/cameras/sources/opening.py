@@ -2,6 +2,7 @@
 
 from importlib.util import find_spec
 
+from app.cameras.memory import MAX_FRAME_BYTES, MAX_VIDEO_PIXELS
 from app.cameras.settings import CameraSettings
 from app.cameras.sources.folder import FolderSource
 from app.cameras.sources.http import HttpSource
@@ -11,8 +12,6 @@ from app.cameras.sources.source import Source
 from app.cameras.sources.video import VideoSource
 from app.errors import SettingError
 from app.inference.classify import Classifier
-
-MAX_FRAME_BYTES = 8 * 2**20
 
 
 def open_source(name: str, settings: CameraSettings, classifier: Classifier) -> Source:
@@ -34,7 +33,7 @@ def open_source(name: str, settings: CameraSettings, classifier: Classifier) -> 
             credentials=credentials,
             verify_tls=settings.verify_tls,
             poll_s=settings.poll_s,
-            stalled_s=settings.stalled_s,
+            stalled_s=settings.silence_s,
             max_bytes=MAX_FRAME_BYTES,
             limits=limits,
             memory=memory,
@@ -49,7 +48,7 @@ def open_source(name: str, settings: CameraSettings, classifier: Classifier) -> 
         url=address.url,
         credentials=credentials,
         verify_tls=settings.verify_tls,
-        stalled_s=settings.stalled_s,
-        max_pixels=limits.max_pixels,
+        stalled_s=settings.silence_s,
+        max_pixels=min(limits.max_pixels, MAX_VIDEO_PIXELS),
     )
     return VideoSource(video, address.shown, "device" if address.kind == "device" else "video")
