@@ -16,18 +16,20 @@ from typing import Any
 
 import numpy as np
 
-from app.card.card import CARD_KEY, INPUT
+from app.card.card import CARD_KEY, INPUT, ModelCard
 from app.card.card_file import read_card_file
 from app.errors import ModelFileError, first_line
 from app.model import runtime
 from app.model.files import FileStamp, file_stem
-from app.model.int8_activations import Int8Input, with_int8_activations
+from app.model.graph.int8_activations import Int8Input, with_int8_activations
+from app.model.graph.paired_stem import with_paired_stem
 from app.model.providers import CPU_ONLY
 from app.settings import Provider
 from app.system import signals
-from app.system.cpu import cpu_identity, prefers_int8_here, saturates_here
+from app.system.cpu import cpu_identity, is_arm64_here, prefers_int8_here, saturates_here
 
 FOLDER = ".cache"
+FORM = 2  # raised whenever `form_here` makes another form of the same file
 log = logging.getLogger(__name__)
 
 
@@ -117,22 +119,31 @@ def _can_be_mapped(session: Any) -> bool:
 def new_session_here(
     model: Path, *, memory_arena: bool, threads: int, save_to: Path | None = None
 ) -> Any:
-    """A session on the CPU, with int8 activations where this CPU prefers them.
+    """A session on the CPU, on ARM over the form of an INT8 model that takes fewest instructions.
 
-    A graph with int8 activations that does not give exactly the answers of the file is not used.
+    A form that does not give exactly the answers of the file is not used.
     """
-    if prefers_int8_here():
+    if is_arm64_here():
         try:
-            if session := _int8_session(model, memory_arena, threads, save_to):
+            if session := _session_of_form(model, memory_arena, threads, save_to):
                 return session
         except Exception as error:  # onnxruntime's errors have no common class
-            log.warning("%s: int8 activations cannot be used here: %s", model.name, error)
+            log.warning("%s: its form for this CPU cannot be used: %s", model.name, error)
     return runtime.new_session(model, memory_arena=memory_arena, threads=threads, save_to=save_to)
 
 
-def _int8_session(model: Path, memory_arena: bool, threads: int, save_to: Path | None) -> Any:
+def form_here(model: bytes, card: ModelCard) -> bytes | None:
+    """The form of an INT8 model for this ARM CPU; None if that is the file's own."""
+    if card.precision != "int8":
+        return None
+    paired = with_paired_stem(model, card.resolutions)
+    signed = with_int8_activations(paired or model) if prefers_int8_here() else None
+    return signed or paired
+
+
+def _session_of_form(model: Path, memory_arena: bool, threads: int, save_to: Path | None) -> Any:
     card = read_card_file(model).card
-    if card.precision != "int8" or not (changed := with_int8_activations(model.read_bytes())):
+    if not (changed := form_here(model.read_bytes(), card)):
         return None
     session = Int8Input.around(
         runtime.new_session(changed, memory_arena=memory_arena, threads=threads, save_to=save_to)
@@ -145,7 +156,7 @@ def _int8_session(model: Path, memory_arena: bool, threads: int, save_to: Path |
     )
     if all(map(np.array_equal, found, wanted)):
         return session
-    log.warning("%s: int8 activations give other answers here", model.name)
+    log.warning("%s: its form for this CPU gives other answers", model.name)
     return None
 
 
@@ -159,7 +170,7 @@ def cache_name(model: Path, suffix: str, *more: str) -> str:
     """
     stamp = FileStamp.of(model)
     file = (stamp.inode, stamp.modified_ns, stamp.size_bytes)  # not permissions
-    machine = (saturates_here(), prefers_int8_here(), cpu_identity())
+    machine = (saturates_here(), prefers_int8_here(), cpu_identity(), FORM)
     parts = (*file, runtime.version(), *machine, *more)
     key = hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
     return f"{file_stem(model)}.{key}.{suffix}"

@@ -46,6 +46,11 @@ def prefers_int8(machine: str, features: str) -> bool:
 
 
 @cache
+def is_arm64_here() -> bool:
+    return platform.machine().lower() in ARM64
+
+
+@cache
 def prefers_int8_here() -> bool:
     return prefers_int8(platform.machine(), facts().get("Features", ""))
 

@@ -48,15 +48,15 @@ def save_optimised(file: Path, target: Path) -> None:
     """Write the graph that onnxruntime makes of a model on this CPU, in ONNX."""
     import onnxruntime as ort
 
-    from app.model.int8_activations import with_int8_activations
-    from app.system.cpu import prefers_int8_here
+    from app.card.card_file import read_card_file
+    from app.model.graph_cache import form_here
 
     data = file.read_bytes()
     options = ort.SessionOptions()
     options.log_severity_level = 3
     options.optimized_model_filepath = str(target)
-    changed = with_int8_activations(data) if prefers_int8_here() else None
-    ort.InferenceSession(changed or data, options, providers=["CPUExecutionProvider"])
+    form = form_here(data, read_card_file(file).card)
+    ort.InferenceSession(form or data, options, providers=["CPUExecutionProvider"])
 
 
 def main(photo: Path, folder: Path, files: list[Path]) -> None:

@@ -11,7 +11,7 @@ from onnx import TensorProto, helper, numpy_helper
 from app.card.card import CARD_KEY, parse_card
 from app.card.protobuf import Message
 from app.model import graph_cache
-from app.model.int8_activations import Int8Input, with_int8_activations
+from app.model.graph.int8_activations import Int8Input, with_int8_activations
 from models.export.export import read_metadata, untrained
 from models.export.graph import FloatWriter, InputScaling, QuantizedWriter, build_graph
 from models.network.design import define
@@ -160,7 +160,7 @@ def test_other_answers_than_the_files_are_not_served(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """As on a CPU that prefers int8, whose kernels compute something else if `added` is not 0."""
+    """As on ARM, with kernels that compute something else if `added` is not 0."""
     path = put_float(tmp_path)
     model = onnx.load_from_string(quantised)
     card = parse_card(read_metadata(path)[CARD_KEY])
@@ -173,8 +173,8 @@ def test_other_answers_than_the_files_are_not_served(
             values = numpy_helper.to_array(tensor).copy()
             values += added
             tensor.CopyFrom(numpy_helper.from_array(values, tensor.name))
-    monkeypatch.setattr(graph_cache, "prefers_int8_here", lambda: True)
-    monkeypatch.setattr(graph_cache, "with_int8_activations", lambda _: model.SerializeToString())
+    monkeypatch.setattr(graph_cache, "is_arm64_here", lambda: True)
+    monkeypatch.setattr(graph_cache, "form_here", lambda *_: model.SerializeToString())
     session = graph_cache.new_session_here(path, memory_arena=False, threads=1)
     assert ("form" in session.get_modelmeta().custom_metadata_map) is used
-    assert ("int8 activations give other answers" in caplog.text) is not used
+    assert ("its form for this CPU gives other answers" in caplog.text) is not used

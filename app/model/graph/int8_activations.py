@@ -8,28 +8,39 @@ another way is quantised once more where it enters. A graph with anything else i
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from app.card.card import INPUT as IMAGE
 from app.card.protobuf import LENGTH, Field, Message, message
-
-# Numbers of the fields in onnx.proto.
-GRAPH = 7  # of ModelProto
-NODE, INITIALIZER, INPUT, OUTPUT, VALUE_INFO = 1, 5, 11, 12, 13  # of GraphProto
-NODE_INPUT, NODE_OUTPUT, OP_TYPE = 1, 2, 4  # of NodeProto
-DIMENSION, DATA_TYPE, TENSOR_NAME, RAW_DATA = 1, 2, 8, 9  # of TensorProto
-VALUE_NAME, VALUE_TYPE = 1, 2  # of ValueInfoProto
-TENSOR_TYPE, ELEMENT_TYPE = 1, 1  # of TypeProto, and of its Tensor
-UINT8, INT8 = 2, 3  # TensorProto.DataType
-QUANTIZE, DEQUANTIZE = "QuantizeLinear", "DequantizeLinear"
-MOVES = {"Transpose", "Flatten", "Reshape", "Identity", "Squeeze", "Unsqueeze"}  # values unchanged
-
-
-class UnexpectedGraph(ValueError):
-    """The graph has something that int8 might change."""
+from app.model.graph.parts import (
+    DATA_TYPE,
+    DEQUANTIZE,
+    DIMENSION,
+    ELEMENT_TYPE,
+    INITIALIZER,
+    INPUT,
+    INT8,
+    MOVES,
+    NODE,
+    NODE_INPUT,
+    NODE_OUTPUT,
+    OP_TYPE,
+    OUTPUT,
+    QUANTIZE,
+    RAW_DATA,
+    TENSOR_NAME,
+    TENSOR_TYPE,
+    UINT8,
+    VALUE_INFO,
+    VALUE_TYPE,
+    Node,
+    UnexpectedGraph,
+    names,
+    rewritten,
+    tensors_by_name,
+)
 
 
 class Int8Input:
@@ -52,44 +63,23 @@ class Int8Input:
         return getattr(self._session, name)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Node:
-    op: str
-    inputs: list[str]
-    outputs: list[str]
-
-    @property
-    def zero_point(self) -> str | None:
-        affine = self.op in (QUANTIZE, DEQUANTIZE) and len(self.inputs) == 3
-        return self.inputs[2] if affine else None
-
-
 def with_int8_activations(model: bytes) -> bytes | None:
     """The ONNX model with int8 activations; None if it has no uint8 ones, or is unexpected."""
-    try:
-        read = Message.parse(model)
-        [graph] = read.all(GRAPH)
-        return read.replaced({GRAPH: _changed(Message.parse(graph))}).serialized()
-    except ValueError:
-        return None
+    return rewritten(model, _changed)
 
 
-def _changed(graph: Message) -> bytes:
-    nodes = [_node(Message.parse(part)) for part in graph.all(NODE)]
-    tensors = [Message.parse(part) for part in graph.all(INITIALIZER)]
-    inputs, outputs = (
-        {name for part in graph.all(number) for name in Message.parse(part).texts(VALUE_NAME)}
-        for number in (INPUT, OUTPUT)
-    )
+def _changed(graph: Message) -> Message:
+    nodes = [Node.read(part) for part in graph.all(NODE)]
+    inputs = names(graph, INPUT)
     if graph.all(VALUE_INFO):
         raise UnexpectedGraph("types of activations are stated")
-    zeros = _zero_points(nodes, {tensor.texts(TENSOR_NAME)[0]: tensor for tensor in tensors})
+    zeros = _zero_points(nodes, tensors_by_name(graph))
     entries = _entries(nodes, zeros, inputs)
-    _check_readers(nodes, outputs)
+    _check_readers(nodes, names(graph, OUTPUT))
     if entries and _reads_only(nodes, inputs, entries):
         graph, entries = Message(map(_with_int8_input, graph)), []
     kept = {node.inputs[2] for node in entries}
-    return Message(_fields(graph, nodes, zeros, entries, kept)).serialized()
+    return Message(_fields(graph, nodes, zeros, entries, kept))
 
 
 def _reads_only(nodes: list[Node], inputs: set[str], entries: list[Node]) -> bool:
@@ -133,11 +123,6 @@ def _fields(
             yield field._replace(value=_signed(tensor)) if name in zeros else field
         else:
             yield field
-
-
-def _node(read: Message) -> Node:
-    [op] = read.texts(OP_TYPE)
-    return Node(op, read.texts(NODE_INPUT), read.texts(NODE_OUTPUT))
 
 
 def _zero_points(nodes: list[Node], tensors: dict[str, Message]) -> set[str]:
