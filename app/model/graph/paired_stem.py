@@ -132,6 +132,9 @@ def _tensors(stem: Stem, stored: Mapping[str, Array], readers: Counter[str]) -> 
     if any(readers[one] != 1 for one in (name, *per_channel)):
         raise UnexpectedGraph("constants of the convolution are read elsewhere, too")
     weights = stored[name]
+    if weights.dtype == np.int8 and weights.min() < -127:
+        # A Cortex-A72's kernel adds pairs of products in 16 bits, and others in another order.
+        raise UnexpectedGraph("two products may overflow")
     wide = np.empty((2, *weights.shape[:3], WIDE), weights.dtype)
     wide[:] = stored[affine[1]].reshape(-1, 1, 1, 1) if len(affine) > 1 else 0
     wide[0, ..., :KERNEL] = wide[1, ..., STRIDE:] = weights
