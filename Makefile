@@ -6,6 +6,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
+# Where it is set, each of the hundreds of processes that tests start compiles the project again.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help serve test request-path check-debian13 clients test-clients proto check docs format bench bench-quick bench-lone bench-peers bench-auto bench-client bench-arm check-ray plot flood check-attacks check-cameras check-replicas check-slow-page fuzz check-mutations locust locust-check page-shots image image-arm64 image-test image-sizes sbom lock clean
 

@@ -24,6 +24,7 @@ from tests.serving import served
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared"
+PACKAGE_TESTS = tuple(ROOT / "tests" / package for package in ("app", "client", "models"))
 SMALL_V1, SMALL_V2 = "mobilenet_v1_0.25_128", "mobilenet_v2_0.35_96"
 REAL_MODEL = "mobilenet_v2_1.0_224"
 # What the publishers' pinned TFLite files hold.
@@ -47,12 +48,14 @@ settings.load_profile("gate")
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
-    """Pause coverage in a test with the mark `unmeasured` and in the processes that it starts.
+    """Pause coverage in what repeats lines that other tests measure.
 
-    Measuring doubles the time of Python code. The mark is for loops over many inputs and for whole
-    programs, whose lines other tests measure.
+    Measuring doubles the time of Python code. It pauses in a test with the mark `unmeasured`, such
+    as a loop over many inputs, in the tests outside `PACKAGE_TESTS`, which run whole programs, and
+    in the processes that these start.
     """
-    if item.get_closest_marker("unmeasured") is None:
+    measured = any(folder in item.path.parents for folder in PACKAGE_TESTS)
+    if measured and item.get_closest_marker("unmeasured") is None:
         return (yield)
     here, in_threads = sys.gettrace(), threading.gettrace()
     with pytest.MonkeyPatch.context() as patch:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 from mobilenet_gateway_client import Client
+from mobilenet_gateway_client.__main__ import main as client_main
 from mobilenet_gateway_client._command.progress import LogProgress
 from PIL import Image
 
@@ -543,9 +544,15 @@ def test_progress_without_a_terminal_is_a_line_now_and_then(
     ],
 )
 def test_a_bad_argument_is_rejected_with_the_way_to_the_help(
-    arguments: tuple[str, ...], reason: str
+    arguments: tuple[str, ...],
+    reason: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    outcome = alone("classify", *arguments)
-    assert outcome.status == 2
-    assert "Try 'mobilenet-gateway-client classify --help' for help." in outcome.err
-    assert reason in outcome.err
+    monkeypatch.setattr(sys, "argv", ["mobilenet-gateway-client", "classify", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        client_main()
+    said = capsys.readouterr().err
+    assert ended.value.code == 2
+    assert "Try 'mobilenet-gateway-client classify --help' for help." in said
+    assert reason in said

@@ -40,6 +40,7 @@ def test_any_width_costs_at_any_resolution_what_its_definition_says(
     assert tuple(scaled_layers(card_of(family, alpha, side, precision), other)) == said.layers
 
 
+@pytest.mark.unmeasured
 @pytest.mark.parametrize("name", list(zoo()))
 def test_every_model_of_the_zoo_has_a_cost_at_every_resolution(name: str) -> None:
     entry = zoo()[name]

@@ -6,9 +6,11 @@ import json
 import os
 import re
 import shutil
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from weakref import WeakSet
 
 import httpx
 import pytest
@@ -161,21 +163,28 @@ def test_an_answered_request_is_forgotten_without_a_search_for_cycles(
         gc.enable()
 
 
+def models() -> WeakSet[Model]:
+    """All that are loaded in this process."""
+    return WeakSet(one for one in gc.get_objects() if isinstance(one, Model))
+
+
 def test_an_idle_connection_holds_no_model(store: Path, tmp_path: Path) -> None:
     """Else a reload would have both the old and the new one in memory until it is closed."""
 
-    def loaded() -> int:
-        gc.collect()  # of the tests' own services
-        return sum(isinstance(one, Model) for one in gc.get_objects())
-
     [file, *_] = sorted(store.glob("*.onnx"))
     copied = Path(shutil.copy(file, tmp_path))
+    others = models()
     with served(Settings(store=tmp_path, admin_key=KEY, measure_s=0)) as client:
-        before = loaded()
         client.post("/predict", content=JPEG).raise_for_status()
+        [replaced] = [weakref.ref(model) for model in models() - others]
         os.utime(copied)
         answer = httpx.post(
             f"{client.base_url}/models/reload", headers={"X-API-Key": KEY}, trust_env=False
         )
         assert answer.json()["loaded"] == [copied.stem]
-        until(lambda: loaded() == before, "the model that was replaced is still held")
+
+        def gone() -> bool:
+            gc.collect()  # the service's own cycles
+            return replaced() is None
+
+        until(gone, "the model that was replaced is still held")

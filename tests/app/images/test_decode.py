@@ -174,6 +174,7 @@ def test_the_array_is_contiguous_rgb_bytes() -> None:
 # EXIF orientation
 
 
+@pytest.mark.unmeasured
 @given(
     st.integers(8, 90),
     st.integers(8, 90),

@@ -91,8 +91,17 @@ TRAILERS = {
 }
 
 
-@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
-@pytest.mark.parametrize("size", [(1280, 720), (451, 300), (97, 103), (8, 8)], ids=str)
+@pytest.mark.parametrize(
+    ("size", "mode"),
+    [
+        ((1280, 720), "RGB"),
+        ((451, 300), "L"),
+        ((97, 103), "CMYK"),
+        ((97, 103), "RGB"),
+        ((8, 8), "L"),
+    ],
+    ids=str,
+)
 @pytest.mark.parametrize("options", SOUND.values(), ids=SOUND)
 def test_a_whole_file_has_no_warnings(
     options: dict[str, Any], size: tuple[int, int], mode: str

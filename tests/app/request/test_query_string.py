@@ -23,6 +23,7 @@ def test_a_query_is_read(text: str, model: str | None, top_k: int, resolution: i
     assert (found.model, found.top_k, found.resolution) == (model, top_k, resolution)
 
 
+@pytest.mark.unmeasured
 @settings(deadline=None)
 @given(st.text(max_size=60))
 def test_no_query_brings_an_error_that_is_not_the_requests(text: str) -> None:

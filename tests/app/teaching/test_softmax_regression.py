@@ -18,6 +18,7 @@ def data() -> tuple[Float64Array, IntArray]:
     return centres[targets] + 2 * random.normal(size=(len(targets), 25)), targets
 
 
+@pytest.mark.unmeasured
 @pytest.mark.parametrize("strength", [0.001, 0.03, 1.0, 30.0])
 @pytest.mark.parametrize("weighted", [False, True])
 def test_probabilities_are_scikit_learns(

@@ -75,6 +75,7 @@ def check_names(named: dict[str, tuple[int, ...]], record: NetworkRecord) -> Non
     assert hashlib.sha256(text.encode()).hexdigest() == record.names_sha256
 
 
+@pytest.mark.unmeasured
 @pytest.mark.parametrize("name", TIMM)
 def test_a_network_of_timm_gives_timms_answers(
     name: str, inputs: dict[str, Input], tmp_path: Path

@@ -94,6 +94,7 @@ def scratch(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("graph") / "model.onnx"
 
 
+@pytest.mark.unmeasured
 @settings(deadline=None, max_examples=300)
 @given(st.data())
 def test_a_file_with_changed_bytes_has_a_cost_or_a_reason(

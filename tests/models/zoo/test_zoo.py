@@ -40,6 +40,7 @@ def table() -> Table:
     return tomllib.loads(ZOO_FILE.read_text("utf-8"))
 
 
+@pytest.mark.unmeasured
 @pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.name)
 def test_an_entry_is_a_model_that_can_be_exported(entry: Entry) -> None:
     card = entry.recipe.card(entry.precision)

@@ -60,6 +60,7 @@ def in_file(cost: Cost) -> tuple[int, ...]:
     return cost.stored_params, cost.madds, cost.classifier_madds, cost.peak_activation_bytes
 
 
+@pytest.mark.unmeasured
 @pytest.mark.parametrize("entries", GRAPHS, ids=lambda entries: entries[-1].name)
 def test_every_model_exports_and_its_file_costs_what_the_zoo_says(
     entries: list[Entry], tmp_path: Path
@@ -152,6 +153,7 @@ RULES: dict[str, Callable[[Entry, Cost], None]] = {
 }
 
 
+@pytest.mark.unmeasured
 @pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.name)
 def test_every_model_costs_what_its_publishers_table_says(entry: Entry) -> None:
     cost = entry.recipe.card(entry.precision).cost
