@@ -405,7 +405,7 @@ def test_closing_ends_the_wait_for_another_attempt() -> None:
         while not script.seen:
             thread.join(0.01)
         client.close()
-        thread.join(10)
+        thread.join(LIVELINESS_S)
         assert not thread.is_alive()
     assert isinstance(raised[0], Closed)
 

@@ -11,7 +11,7 @@ from tests.conftest import ROOT
 
 PYTHON = ROOT / ".venv-clients" / "bin" / "python"
 SCRIPTS = Path(__file__).parent / "scripts"
-END_S = 120
+END_S = 180
 
 
 def answer_of(script: str, *arguments: object) -> Any:

@@ -133,11 +133,11 @@ def test_with_a_certificate_grpc_speaks_tls_too(
         trust = grpc.ssl_channel_credentials(cert.read_bytes())
         with grpc.secure_channel(found[1], trust) as channel:
             live = channel.unary_unary("/inference.GRPCInferenceService/ServerLive", bytes, bytes)
-            assert live(b"", timeout=20) == b"\x08\x01"  # field 1, true
+            assert live(b"", timeout=LIVELINESS_S) == b"\x08\x01"  # field 1, true
         with grpc.insecure_channel(found[1]) as channel:
             live = channel.unary_unary("/inference.GRPCInferenceService/ServerLive", bytes, bytes)
             with pytest.raises(grpc.RpcError):
-                live(b"", timeout=20)
+                live(b"", timeout=LIVELINESS_S)
 
 
 def test_a_key_that_is_not_the_certificates_is_refused(

@@ -13,10 +13,10 @@ from app.cameras.settings import read_cameras
 from app.service.gateway import Gateway, open_gateway
 from app.settings import Settings
 from tests.conftest import SMALL_V1
+from tests.processes import LIVELINESS_S
 
 # The models of these tests have random weights, so any label starts with any probability.
 SURE = {"start_probability": 1e-6, "end_probability": 0, "in_a_row": 1, "cool_down_s": 0}
-PATIENCE_S = 120
 
 
 @asynccontextmanager
@@ -47,7 +47,7 @@ async def watching_gateway(
 
 async def until(holds: Callable[[], object], what: str) -> None:
     try:
-        async with asyncio.timeout(PATIENCE_S):
+        async with asyncio.timeout(LIVELINESS_S):
             while not holds():
                 await asyncio.sleep(0.005)
     except TimeoutError:

@@ -13,10 +13,9 @@ from app.images.decode import load_image
 from app.images.decode_memory import SMALL_BYTES, DecodeMemory
 from app.images.limits import ImageLimits
 from tests.app.sample_images import encode, noise
-from tests.processes import running
+from tests.processes import LIVELINESS_S, running
 from tests.robustness.traffic import SIDE, many, slow_image
 
-PATIENCE_S = 60
 BYTES_PER_PIXEL = 16  # of WebP, as in docs/operations.md
 USUAL = Preprocessing(resize="shortest_edge", crop_fraction=0.875, interpolation="bilinear")
 
@@ -52,7 +51,7 @@ def test_pictures_never_take_more_than_the_room_or_the_largest_one_alone(
 
     with ThreadPoolExecutor(8) as pool:
         for done in [pool.submit(decode, size) for size in sizes]:
-            done.result(PATIENCE_S)
+            done.result(LIVELINESS_S)
     assert held.max_bytes <= max(limit_bytes, *sizes)
     with memory.hold(limit_bytes):  # all of it is free again
         pass
@@ -63,7 +62,7 @@ def test_a_small_picture_does_not_wait_for_a_large_one() -> None:
     photo = encode(noise(1280, 720), "JPEG")
     with ThreadPoolExecutor(1) as pool, memory.hold(100 * SMALL_BYTES):  # all that there is
         decoded = pool.submit(load_image, photo, 224, USUAL, ImageLimits(), memory=memory)
-        assert decoded.result(PATIENCE_S).shape == (224, 224, 3)
+        assert decoded.result(LIVELINESS_S).shape == (224, 224, 3)
 
 
 def test_room_is_free_again_after_an_error() -> None:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from app.arrays import Float32Array, Uint8Array
 from app.inference.batching import Batcher, open_batcher
+from tests.processes import LIVELINESS_S
 
 LONG_MS = 5_000  # never waited for to its end: the batches of these tests fill up
 
@@ -56,7 +57,7 @@ def test_an_image_without_company_waits_for_milliseconds_and_not_for_seconds() -
     batcher, run = Batcher(4, window_ms=500), Recorder()
     alone = threading.Thread(target=batcher.infer, args=("m", image(1), run), daemon=True)
     alone.start()
-    alone.join(60)
+    alone.join(LIVELINESS_S)
     assert run.sizes == [1]
 
 

@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 
 from app.errors import DamagedImage, Overloaded
 from app.inference.scheduler import Scheduler, Ticket
-
-PATIENCE_S = 30
+from tests.processes import LIVELINESS_S
 
 
 @contextmanager
@@ -23,7 +22,7 @@ def scheduling(workers: int = 1, queue_limit: int = 64) -> Iterator[Scheduler]:
     try:
         yield scheduler
     finally:
-        scheduler.close(PATIENCE_S)
+        scheduler.close(LIVELINESS_S)
 
 
 class Blocker:
@@ -35,7 +34,7 @@ class Blocker:
 
     def __call__(self, queue_ms: float) -> str:
         self.began.set()
-        assert self._go.wait(PATIENCE_S)
+        assert self._go.wait(LIVELINESS_S)
         return "blocker"
 
     def let_go(self) -> None:
@@ -46,7 +45,7 @@ async def blocked(scheduler: Scheduler) -> tuple[Blocker, Ticket[str]]:
     """Occupy the only worker."""
     blocker = Blocker()
     ticket = scheduler.submit([blocker])
-    assert await asyncio.to_thread(blocker.began.wait, PATIENCE_S)
+    assert await asyncio.to_thread(blocker.began.wait, LIVELINESS_S)
     return blocker, ticket
 
 
@@ -234,7 +233,7 @@ def test_retry_after_follows_the_measured_service_time() -> None:
         nonlocal now_s
         now_s += 2
 
-    both_at_work = threading.Barrier(2, action=pass_time, timeout=PATIENCE_S)
+    both_at_work = threading.Barrier(2, action=pass_time, timeout=LIVELINESS_S)
 
     async def run() -> None:
         scheduler = Scheduler(2, 1000, clock=lambda: now_s)
@@ -247,7 +246,7 @@ def test_retry_after_follows_the_measured_service_time() -> None:
         assert scheduler.overloaded().headers["Retry-After"] == "7"
         blocker.let_go()
         await ticket
-        scheduler.close(PATIENCE_S)
+        scheduler.close(LIVELINESS_S)
 
     asyncio.run(run())
 
@@ -269,7 +268,7 @@ def test_the_service_time_follows_each_image_by_a_twentieth() -> None:
             await scheduler.submit([take(seconds)])
             await settled(scheduler)
             found.append(scheduler.service_ms)
-        scheduler.close(PATIENCE_S)
+        scheduler.close(LIVELINESS_S)
         return found
 
     assert asyncio.run(run()) == pytest.approx([10.0, 110.0, 104.5])
@@ -286,7 +285,7 @@ async def ask_alone(scheduler: Scheduler, answers: list[bool], times: int) -> No
 
 
 def test_the_third_lone_image_one_after_another_may_use_all_cores() -> None:
-    both_ask = threading.Barrier(2, timeout=PATIENCE_S)
+    both_ask = threading.Barrier(2, timeout=LIVELINESS_S)
 
     async def run() -> list[bool]:
         answers: list[bool] = []
@@ -317,13 +316,13 @@ def test_no_image_uses_all_cores_beside_another(workers: int) -> None:
 
         def job(_: float) -> None:
             decoding.set()
-            assert decoded.wait(PATIENCE_S)
+            assert decoded.wait(LIVELINESS_S)
             answers.append(scheduler.take_all_cores())
 
         with scheduling(workers) as scheduler:
             await ask_alone(scheduler, answers, 4)
             first = scheduler.submit([job])
-            assert await asyncio.to_thread(decoding.wait, PATIENCE_S)
+            assert await asyncio.to_thread(decoding.wait, LIVELINESS_S)
             blocker = Blocker()
             other = scheduler.submit([blocker])
             decoded.set()
@@ -352,7 +351,7 @@ def test_the_time_on_all_cores_is_no_service_time() -> None:
             found.append(scheduler.service_ms)
         await scheduler.submit([job] * 2)
         await settled(scheduler)
-        scheduler.close(PATIENCE_S)
+        scheduler.close(LIVELINESS_S)
         return [*found, scheduler.service_ms]
 
     alone, under_load = [110.0, 205.0, 205.0, 205.0], 380.9875  # a twentieth of each 2010 ms
@@ -373,7 +372,7 @@ def test_close_finishes_what_is_queued() -> None:
     async def run() -> None:
         scheduler = Scheduler(2, 64)
         tickets = [scheduler.submit([noting(notes, "done")] * 5) for _ in range(4)]
-        scheduler.close(PATIENCE_S)
+        scheduler.close(LIVELINESS_S)
         assert [await ticket for ticket in tickets] == [["done"] * 5] * 4
         assert scheduler.unfinished == 0
 
@@ -395,7 +394,7 @@ def test_close_does_not_wait_for_ever() -> None:
 
 async def settled(scheduler: Scheduler) -> None:
     """Wait until the workers have counted what they did."""
-    async with asyncio.timeout(PATIENCE_S):
+    async with asyncio.timeout(LIVELINESS_S):
         while scheduler.unfinished:
             await asyncio.sleep(0.001)
     assert scheduler.waiting == 0

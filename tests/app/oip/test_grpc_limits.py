@@ -43,7 +43,7 @@ class Silence:
         self._over = threading.Event()
 
     def __iter__(self) -> Iterator[Any]:
-        self._over.wait(60)
+        self._over.wait(LIVELINESS_S)
         yield from ()
 
     def end(self) -> None:
@@ -57,6 +57,7 @@ def silence() -> Iterator[Silence]:
     silence.end()
 
 
+@pytest.mark.unmeasured
 @pytest.mark.parametrize(
     "call", ["ModelInfer", "ModelStreamInfer", "ModelMetadata", "RepositoryModelLoad"]
 )
@@ -65,7 +66,8 @@ def test_without_a_key_nothing_is_waited_for(store: Path, call: str, silence: Si
     with running(store, grpc_port=port, api_keys=KEY), open_channel(port) as channel:
         method: Any = channel.stream_stream(f"/{OIP_SERVICE}/{call}", bytes, bytes)
         said = refused(
-            lambda: next(method(iter(silence), timeout=20)), grpc.StatusCode.UNAUTHENTICATED
+            lambda: next(method(iter(silence), timeout=LIVELINESS_S)),
+            grpc.StatusCode.UNAUTHENTICATED,
         )
         assert "API key" in said
 
@@ -88,12 +90,12 @@ def test_probes_are_answered_when_no_call_is_taken_any_more(store: Path, silence
         open_channel(port) as channel,
     ):
         silent: Any = crowd.stream_unary(f"/{OIP_SERVICE}/ModelInfer", bytes, bytes)
-        calls = [silent.future(iter(silence), timeout=60) for _ in range(MIN_CALLS)]
+        calls = [silent.future(iter(silence), timeout=LIVELINESS_S) for _ in range(MIN_CALLS)]
         infer = stub(channel, "ModelInfer")
 
         def crowded() -> bool:
             try:
-                infer(asked(PHOTO), timeout=2)
+                infer(asked(PHOTO), timeout=20)
             except grpc.RpcError as error:
                 sent: Any = error
                 return "100 of 100" in sent.details()
@@ -101,13 +103,13 @@ def test_probes_are_answered_when_no_call_is_taken_any_more(store: Path, silence
 
         until(crowded, "the calls are there")
         with pytest.raises(grpc.RpcError, match="100 of 100"):
-            infer(asked(PHOTO), timeout=20)
-        assert stub(channel, "ServerLive")(pb.ServerLiveRequest(), timeout=20).live
-        assert stub(channel, "ServerReady")(pb.ServerReadyRequest(), timeout=20).ready
+            infer(asked(PHOTO), timeout=LIVELINESS_S)
+        assert stub(channel, "ServerLive")(pb.ServerLiveRequest(), timeout=LIVELINESS_S).live
+        assert stub(channel, "ServerReady")(pb.ServerReadyRequest(), timeout=LIVELINESS_S).ready
         for call in calls:
             call.cancel()
         until(lambda: not crowded(), "the calls are gone")
-        assert infer(asked(PHOTO), timeout=20).outputs
+        assert infer(asked(PHOTO), timeout=LIVELINESS_S).outputs
 
 
 def test_there_are_no_more_connections_than_the_setting_allows(store: Path) -> None:
@@ -123,7 +125,7 @@ def test_there_are_no_more_connections_than_the_setting_allows(store: Path) -> N
             return False
 
     def connect() -> socket.socket:
-        return socket.create_connection(("127.0.0.1", port), timeout=60)
+        return socket.create_connection(("127.0.0.1", port), timeout=LIVELINESS_S)
 
     with served(settings), ExitStack() as stack:
         held = [stack.enter_context(connect()) for _ in range(3)]
@@ -146,11 +148,11 @@ def test_a_call_waits_for_its_turn_to_be_read(store: Path, silence: Silence) -> 
     )
     with served(settings), open_channel(port) as crowd, open_channel(port) as channel:
         silent: Any = crowd.stream_unary(f"/{OIP_SERVICE}/ModelInfer", bytes, bytes)
-        calls = [silent.future(iter(silence), timeout=60) for _ in range(MIN_SLOTS)]
+        calls = [silent.future(iter(silence), timeout=LIVELINESS_S) for _ in range(MIN_SLOTS)]
         metadata: Any = stub(channel, "ModelMetadata")
         named = pb.ModelMetadataRequest(name=SMALL_V1)
         until(lambda: _is_late(metadata, named), "all places are taken")
-        waiting = metadata.future(named, timeout=60)
+        waiting = metadata.future(named, timeout=LIVELINESS_S)
         calls[0].cancel()
         assert waiting.result().name == SMALL_V1
         silence.end()
@@ -179,19 +181,21 @@ def test_there_are_as_many_streams_as_messages_fit_into_memory(
         max_inflight_bytes=12 * MB,
     )
     with served(settings), open_channel(port) as channel:
-        streams = [stream(channel)(_then(asked(PHOTO), silence), timeout=60) for _ in range(6)]
+        streams = [
+            stream(channel)(_then(asked(PHOTO), silence), timeout=LIVELINESS_S) for _ in range(6)
+        ]
         for opened in streams:
             assert next(opened).infer_response.outputs
         said = refused(
-            lambda: next(stream(channel)(_then(asked(PHOTO), silence), timeout=20)),
+            lambda: next(stream(channel)(_then(asked(PHOTO), silence), timeout=LIVELINESS_S)),
             grpc.StatusCode.RESOURCE_EXHAUSTED,
         )
         assert "Too many open streams: 6 of 6." in said
-        assert stub(channel, "ModelInfer")(asked(PHOTO), timeout=20).outputs
+        assert stub(channel, "ModelInfer")(asked(PHOTO), timeout=LIVELINESS_S).outputs
         silence.end()
         for opened in streams:
             assert list(opened) == []
-        [answer] = stream(channel)(iter([asked(PHOTO)]), timeout=20)
+        [answer] = stream(channel)(iter([asked(PHOTO)]), timeout=LIVELINESS_S)
         assert answer.infer_response.outputs
 
 
@@ -207,7 +211,7 @@ def test_a_stream_that_says_nothing_is_ended(
     port = free_port()
     settings = Settings(store=store, models=(SMALL_V1,), grpc_port=port)
     with served(settings) as client, open_channel(port) as channel:
-        answers = stream(channel)(_then(asked(PHOTO), silence), timeout=20)
+        answers = stream(channel)(_then(asked(PHOTO), silence), timeout=LIVELINESS_S)
         assert next(answers).infer_response.outputs
         said = refused(lambda: next(answers), grpc.StatusCode.DEADLINE_EXCEEDED)
         assert "No message arrived for 0.5 s" in said

@@ -59,7 +59,7 @@ class Channel(NamedTuple):
     def call(self, name: str, message: Any = None, **options: Any) -> Any:
         """Make one call; the answer's type goes by its name."""
         message = message or getattr(pb, f"{name}Request")()
-        return stub(self.grpc, name)(message, timeout=20, **options)
+        return stub(self.grpc, name)(message, timeout=LIVELINESS_S, **options)
 
 
 def stub(channel: grpc.Channel, name: str) -> Call:
@@ -272,19 +272,21 @@ def test_elements_that_no_shape_has_are_not_even_looked_at(both: Channel, dataty
 
 def test_bytes_that_are_no_message_are_refused(both: Channel) -> None:
     method = both.grpc.unary_unary(f"/{OIP_SERVICE}/ModelInfer", bytes, bytes)
-    said = refused(lambda: method(b"\xff\xff", timeout=20), grpc.StatusCode.INVALID_ARGUMENT)
+    said = refused(
+        lambda: method(b"\xff\xff", timeout=LIVELINESS_S), grpc.StatusCode.INVALID_ARGUMENT
+    )
     assert "not a ModelInferRequest" in said
 
 
 def test_a_client_that_speaks_something_else_harms_nobody(both: Channel) -> None:
     port = both.port
     for nonsense in (b"GET / HTTP/1.1\r\n\r\n", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes(99)):
-        with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
+        with socket.create_connection(("127.0.0.1", port), timeout=LIVELINESS_S) as connection:
             connection.sendall(nonsense)
             while connection.recv(4096):
                 pass
     unknown = both.grpc.unary_unary(f"/{OIP_SERVICE}/TraceSetting", bytes, bytes)
-    refused(lambda: unknown(b"", timeout=20), grpc.StatusCode.UNIMPLEMENTED)
+    refused(lambda: unknown(b"", timeout=LIVELINESS_S), grpc.StatusCode.UNIMPLEMENTED)
     both.call("ModelInfer", asked(PHOTO))
 
 
@@ -308,7 +310,7 @@ def test_every_error_has_a_status_of_grpc() -> None:
 
 def test_a_stream_answers_in_order_and_survives_a_wrong_request(both: Channel) -> None:
     requests = [asked(PHOTO, id="1"), asked(b"text", id="2"), asked(PHOTO, id="3")]
-    first, second, third = stream(both.grpc)(iter(requests), timeout=20)
+    first, second, third = stream(both.grpc)(iter(requests), timeout=LIVELINESS_S)
     assert [first.infer_response.id, third.infer_response.id] == ["1", "3"]
     assert "Unrecognized image format" in second.error_message
 
@@ -321,7 +323,7 @@ def test_a_stream_that_its_client_leaves_is_counted_as_such(store: Path) -> None
     slow = encode(chelsea().resize((3000, 2000)), quality=30)
     requests = [asked(b"text"), asked(*[slow] * 32)]
     with served(settings) as client, grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
-        answers = stream(channel)(iter(requests), timeout=60)
+        answers = stream(channel)(iter(requests), timeout=LIVELINESS_S)
         assert "Unrecognized image format" in next(answers).error_message
         in_use = "gateway_permits_in_use"
         until(lambda: metric_of(client.get("/metrics").text, in_use) > 0, "work")
@@ -344,13 +346,13 @@ def test_a_stream_that_its_client_leaves_is_counted_as_such(store: Path) -> None
 )
 def test_an_answer_has_the_id_of_its_request(both: Channel, name: str, message: Any) -> None:
     method: Any = stub(both.grpc, name)
-    _, call = method.with_call(message, timeout=20, metadata=(("x-request-id", "mine"),))
+    _, call = method.with_call(message, timeout=LIVELINESS_S, metadata=(("x-request-id", "mine"),))
     assert dict(call.trailing_metadata())["x-request-id"] == "mine"
 
 
 def test_an_error_in_a_stream_is_no_longer_than_that_of_a_call(both: Channel) -> None:
     requests = iter([asked(PHOTO, model="x" * 20_000)])
-    [answer] = stream(both.grpc)(requests, timeout=20)
+    [answer] = stream(both.grpc)(requests, timeout=LIVELINESS_S)
     assert "'xxx" in answer.error_message
     assert len(answer.error_message) <= MAX_DETAIL_BYTES
 
@@ -378,7 +380,7 @@ def test_the_deadline_of_the_client_is_kept(store: Path) -> None:
     photos = [encode(chelsea().resize((3000, 2000)), quality=30)] * 32
     with served(settings) as client, grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
         infer = stub(channel, "ModelInfer")
-        infer(asked(PHOTO), timeout=20)
+        infer(asked(PHOTO), timeout=LIVELINESS_S)
 
         def failed() -> float:
             text = client.get("/metrics").text
@@ -481,7 +483,7 @@ def test_overload_is_refused_with_the_time_to_come_back(store: Path) -> None:
     slow = encode(chelsea().resize((3000, 2000)), quality=30)
     with served(settings), grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
         infer: Any = stub(channel, "ModelInfer")
-        calls = [infer.future(asked(slow), timeout=30) for _ in range(12)]
+        calls = [infer.future(asked(slow), timeout=LIVELINESS_S) for _ in range(12)]
         refusals = [call for call in calls if call.code() != grpc.StatusCode.OK]
         assert 1 <= len(refusals) < len(calls)
         for call in refusals:
@@ -502,27 +504,30 @@ def test_keys_and_steering_are_those_of_http(store: Path) -> None:
     bearer = (("authorization", f"Bearer {KEY}"),)
     admin = (("x-api-key", ADMIN_KEY),)
     with running(store, **settings), grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
-        assert stub(channel, "ServerLive")(pb.ServerLiveRequest(), timeout=20).live
+        assert stub(channel, "ServerLive")(pb.ServerLiveRequest(), timeout=LIVELINESS_S).live
         infer = stub(channel, "ModelInfer")
-        said = refused(lambda: infer(asked(PHOTO), timeout=20), grpc.StatusCode.UNAUTHENTICATED)
+        said = refused(
+            lambda: infer(asked(PHOTO), timeout=LIVELINESS_S), grpc.StatusCode.UNAUTHENTICATED
+        )
         assert "API key" in said
-        assert infer(asked(PHOTO), metadata=bearer, timeout=20).outputs
+        assert infer(asked(PHOTO), metadata=bearer, timeout=LIVELINESS_S).outputs
         load = stub(channel, "RepositoryModelLoad")
         triton = pb.RepositoryModelLoadRequest(model_name=SMALL_V2)
         kserve = pb.RepositoryModelLoadRequest.FromString(
             b"\n" + bytes([len(SMALL_V2)]) + SMALL_V2.encode()
         )
         refused(
-            lambda: load(triton, metadata=bearer, timeout=20), grpc.StatusCode.PERMISSION_DENIED
+            lambda: load(triton, metadata=bearer, timeout=LIVELINESS_S),
+            grpc.StatusCode.PERMISSION_DENIED,
         )
         for message in (triton, kserve):
-            assert load(message, metadata=admin, timeout=20).isLoaded
-        assert infer(asked(PHOTO, model=SMALL_V2), metadata=bearer, timeout=20).outputs
+            assert load(message, metadata=admin, timeout=LIVELINESS_S).isLoaded
+        assert infer(asked(PHOTO, model=SMALL_V2), metadata=bearer, timeout=LIVELINESS_S).outputs
         unload = stub(channel, "RepositoryModelUnload")
         gone = pb.RepositoryModelUnloadRequest(model_name=SMALL_V2)
-        assert unload(gone, metadata=admin, timeout=20).isUnloaded
+        assert unload(gone, metadata=admin, timeout=LIVELINESS_S).isUnloaded
         refused(
-            lambda: infer(asked(PHOTO, model=SMALL_V2), metadata=bearer, timeout=20),
+            lambda: infer(asked(PHOTO, model=SMALL_V2), metadata=bearer, timeout=LIVELINESS_S),
             grpc.StatusCode.NOT_FOUND,
         )
 
@@ -542,7 +547,7 @@ def test_a_stop_answers_what_was_accepted_and_refuses_the_rest(store: Path) -> N
         grpc.insecure_channel(f"127.0.0.1:{port}") as channel,
     ):
         infer = stub(channel, "ModelInfer")
-        infer(asked(PHOTO), timeout=20)
+        infer(asked(PHOTO), timeout=LIVELINESS_S)
         service.metric("gateway_permits_in_use")  # loads the routes
         accepted: list[Any] = []
         thread = threading.Thread(
@@ -552,10 +557,12 @@ def test_a_stop_answers_what_was_accepted_and_refuses_the_rest(store: Path) -> N
         until(lambda: service.metric("gateway_permits_in_use") > 0, "the work is there")
         service.signal(signal.SIGTERM)
         until(lambda: "Shutting down" in service.log, "the stop begins")
-        said = refused(lambda: infer(asked(PHOTO), timeout=20), grpc.StatusCode.UNAVAILABLE)
+        said = refused(
+            lambda: infer(asked(PHOTO), timeout=LIVELINESS_S), grpc.StatusCode.UNAVAILABLE
+        )
         assert "shutting down" in said
-        assert stub(channel, "ServerLive")(pb.ServerLiveRequest(), timeout=20).live
-        assert not stub(channel, "ServerReady")(pb.ServerReadyRequest(), timeout=20).ready
+        assert stub(channel, "ServerLive")(pb.ServerLiveRequest(), timeout=LIVELINESS_S).live
+        assert not stub(channel, "ServerReady")(pb.ServerReadyRequest(), timeout=LIVELINESS_S).ready
         thread.join(LIVELINESS_S)
         assert len(tensors(accepted[0])["probabilities"]) == 16
         service.signal(signal.SIGTERM)  # ends the drain

@@ -13,10 +13,10 @@ from app.service import background
 from app.service.background import end_brownout, load_when_idle, poll_store, release_memory
 from app.service.lifecycle import Lifecycle
 from app.settings import Settings
-from tests.app.inference.test_scheduler import PATIENCE_S, blocked, scheduling
+from tests.app.inference.test_scheduler import blocked, scheduling
 from tests.app.moved_clock import MovedClock
 from tests.conftest import SMALL_V2
-from tests.processes import Service, running, until
+from tests.processes import LIVELINESS_S, Service, running, until
 from tests.robustness.traffic import light_image
 from tests.serving import served
 
@@ -54,7 +54,7 @@ def test_memory_is_given_back_once_after_any_accepted_request_when_no_image_is_l
             await asyncio.sleep(0)
 
     async def released(times: int) -> None:
-        async with asyncio.timeout(PATIENCE_S):
+        async with asyncio.timeout(LIVELINESS_S):
             while len(releases) < times:
                 await asyncio.sleep(0)
 
@@ -99,7 +99,7 @@ def test_a_loop_looks_as_often_as_it_is_told(loop: str, monkeypatch: pytest.Monk
     watched: Any = Watched()
 
     async def looks(times: int) -> None:
-        give_up_at = time.monotonic() + PATIENCE_S  # not of the moved clock
+        give_up_at = time.monotonic() + LIVELINESS_S  # not of the moved clock
         while watched.looks < times:
             assert time.monotonic() < give_up_at
             await asyncio.sleep(0)
@@ -168,7 +168,7 @@ def test_routes_are_loaded_once_at_a_moment_without_requests(
             await clock.pass_s(1.5)
             assert loads == []
             await clock.pass_s(1)
-            async with asyncio.timeout(PATIENCE_S):
+            async with asyncio.timeout(LIVELINESS_S):
                 await task
 
     asyncio.run(run())

@@ -6,8 +6,7 @@ import pytest
 
 from app.service.lifecycle import Lifecycle
 from tests.app.moved_clock import MovedClock
-
-PATIENCE_S = 30
+from tests.processes import LIVELINESS_S
 
 
 @pytest.mark.parametrize("requests", [0, 1])
@@ -35,7 +34,7 @@ def test_a_stop_lasts_as_long_as_the_drain_and_the_last_request(
 
 def test_without_a_drain_a_stop_without_work_is_done_at_once() -> None:
     async def run() -> bool:
-        return await Lifecycle().stop(drain_s=0, timeout_s=PATIENCE_S)
+        return await Lifecycle().stop(drain_s=0, timeout_s=LIVELINESS_S)
 
     assert asyncio.run(run())
 
@@ -60,7 +59,7 @@ def test_a_stop_waits_for_the_last_request() -> None:
         lifecycle = Lifecycle()
         lifecycle.enter()
         lifecycle.enter()
-        stop = asyncio.create_task(lifecycle.stop(drain_s=0, timeout_s=PATIENCE_S))
+        stop = asyncio.create_task(lifecycle.stop(drain_s=0, timeout_s=LIVELINESS_S))
         await asyncio.sleep(0.01)
         assert lifecycle.stopping
         lifecycle.leave()

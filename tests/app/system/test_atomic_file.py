@@ -12,6 +12,7 @@ import pytest
 
 from app.system.atomic_file import atomic_write, folder_lock
 from tests.full_disk import full_disk
+from tests.processes import LIVELINESS_S
 
 
 def test_a_file_is_there_when_it_is_whole(tmp_path: Path) -> None:
@@ -81,7 +82,7 @@ def test_two_processes_take_turns_and_the_second_is_reported_to_wait(tmp_path: P
     other = Thread(target=enter)
     with folder_lock(folder, told.put):
         other.start()
-        assert told.get(timeout=10) == folder
+        assert told.get(timeout=LIVELINESS_S) == folder
         entered.append("first")
     other.join()
     assert entered == ["first", "second"]

@@ -24,7 +24,7 @@ from app.telemetry.request_log import access, log_request
 from tests.app.inference.test_scheduler import blocked, scheduling
 from tests.app.sample_images import cat, encode, noise
 from tests.conftest import SMALL_V1, SMALL_V2
-from tests.processes import metric_of
+from tests.processes import LIVELINESS_S, metric_of
 
 # In milliseconds, each as large as no other: 1.5 s, 40 ms, 3 ms, and a fifth of that.
 SLOW = ImageRecord(queue_ms=1500.0, decode_ms=40.0, inference_ms=3.0)
@@ -290,7 +290,7 @@ def test_gauges_tell_what_waits_what_is_worked_on_and_what_is_held(gateway: Gate
         blocker.let_go()
         await first
         await waiting
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(LIVELINESS_S):
             while gateway.scheduler.unfinished:
                 await asyncio.sleep(0.001)
         assert figures() == [0, 0, 0]

@@ -55,7 +55,7 @@ def main(protocol: str, address: str, model: str, other: str, key: str, image: s
         else:
             got: queue.Queue[Any] = queue.Queue()
             client.async_infer(model, [tensor], lambda result, error: got.put((result, error)))
-            later, error = got.get(timeout=20)
+            later, error = got.get(timeout=180)
             assert error is None
             said["stream"] = stream(client, got, model, tensor)
         said["async_is_sync"] = bool(
@@ -94,7 +94,7 @@ def stream(client: Any, got: "queue.Queue[Any]", model: str, tensor: Any) -> lis
     client.start_stream(lambda result, error: got.put((result, error)))
     for name in (model, "nothing", model):
         client.async_stream_infer(name, [tensor])
-    found = [got.get(timeout=20) for _ in range(3)]
+    found = [got.get(timeout=180) for _ in range(3)]
     client.stop_stream()
     return [error.message() if error else "answered" for _, error in found]
 

@@ -15,6 +15,7 @@ from app.cameras.mqtt.publisher import Publisher
 from app.cameras.mqtt.settings import MqttSettings
 from app.cameras.status import CameraStatus, SourceStatus
 from app.errors import RequestError
+from tests.processes import LIVELINESS_S
 
 NOON = datetime(2026, 11, 30, 12, tzinfo=UTC)
 LABELS = ("open", "shut", "unknown")
@@ -90,7 +91,7 @@ class Running:
         async def run() -> Result:
             return function(*given, **named)
 
-        return asyncio.run_coroutine_threadsafe(run(), self._loop).result(30)
+        return asyncio.run_coroutine_threadsafe(run(), self._loop).result(LIVELINESS_S)
 
     def cut_off(self) -> None:
         """End the connection without a word, as the kernel does when the process is killed."""
@@ -99,7 +100,7 @@ class Running:
         client._client.socket().shutdown(socket.SHUT_RDWR)  # type: ignore[union-attr]
 
     def stop(self) -> None:
-        asyncio.run_coroutine_threadsafe(self.publisher.stop(), self._loop).result(30)
+        asyncio.run_coroutine_threadsafe(self.publisher.stop(), self._loop).result(LIVELINESS_S)
 
 
 @contextmanager
@@ -117,7 +118,7 @@ def publishing(port: int, *names: str, **settings: Any) -> Iterator[Running]:
         publisher.start()
         return running
 
-    running = asyncio.run_coroutine_threadsafe(open_all(), loop).result(30)
+    running = asyncio.run_coroutine_threadsafe(open_all(), loop).result(LIVELINESS_S)
     try:
         yield running
     finally:

@@ -26,7 +26,7 @@ from tests.app.sample_images import as_base64, encode, noise
 from tests.conftest import SMALL_V1, SMALL_V2
 from tests.exports import export_random
 from tests.full_disk import full_disk
-from tests.processes import metric_of, running, until
+from tests.processes import LIVELINESS_S, metric_of, running, until
 from tests.serving import served
 
 ADMIN = {"X-API-Key": "the-admin"}
@@ -161,7 +161,7 @@ def test_grpc_keeps_files(fresh: httpx.Client, grpc_port: int) -> None:
     with grpc.insecure_channel(f"127.0.0.1:{grpc_port}") as channel:
         request = asked(PHOTO, model=SMALL_V2)
         request.parameters["resolution"].int64_param = 448
-        stub(channel, "ModelInfer")(request, timeout=20)
+        stub(channel, "ModelInfer")(request, timeout=LIVELINESS_S)
     [kept] = await_captures(fresh, 1)
     assert (kept["model"], kept["bytes"]) == (SMALL_V2, len(PHOTO))
 

@@ -17,7 +17,7 @@ from app.settings import Settings
 from tests.app.sample_images import as_base64, chelsea, encode, noise
 from tests.conftest import REAL_MODEL, SMALL_V1, SMALL_V2
 from tests.exports import export_random
-from tests.processes import metric_of, running, until
+from tests.processes import LIVELINESS_S, metric_of, running, until
 from tests.serving import served
 
 KEY = "the-admin"
@@ -495,12 +495,12 @@ def test_a_client_that_leaves_or_is_slow_is_no_mistake_of_ours(store: Path, path
             return metric_of(text, "gateway_requests_total", method="POST", status=str(status))
 
         address = (client.base_url.host, client.base_url.port)
-        with socket.create_connection(address, timeout=20) as slow:
+        with socket.create_connection(address, timeout=LIVELINESS_S) as slow:
             slow.sendall(head.encode())
             said = slow.recv(65_536).decode()
             assert said.startswith("HTTP/1.1 408 ")
             assert "The body did not arrive within 500 ms" in said
-        with socket.create_connection(address, timeout=20) as leaving:
+        with socket.create_connection(address, timeout=LIVELINESS_S) as leaving:
             leaving.sendall(head.encode())
         until(lambda: counted(499) == 1, "the client is gone")
         assert counted(500) == 0

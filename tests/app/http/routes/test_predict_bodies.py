@@ -40,6 +40,7 @@ from tests.app.http.routes.predicting import (
 from tests.app.problems import FIELDS, assert_problem
 from tests.app.sample_images import as_base64, encode, noise, png_bomb
 from tests.conftest import SMALL_V1
+from tests.processes import LIVELINESS_S
 from tests.serving import served
 
 # What browsers, phones, cameras and scripts call images that are none, or not these.
@@ -369,7 +370,9 @@ def test_more_images_than_allowed_are_refused(strict: httpx.Client, way: str) ->
 
 def _begin(client: httpx.Client, headers: dict[str, str]) -> http.client.HTTPConnection:
     """Send the head of a request, and leave its body to the caller."""
-    connection = http.client.HTTPConnection(client.base_url.host, client.base_url.port, timeout=10)
+    connection = http.client.HTTPConnection(
+        client.base_url.host, client.base_url.port, timeout=LIVELINESS_S
+    )
     connection.putrequest("POST", "/predict")
     for name, value in {**JPEG, **headers}.items():
         connection.putheader(name, value)

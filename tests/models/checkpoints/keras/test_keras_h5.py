@@ -23,6 +23,7 @@ from tests.models.checkpoints.keras.keras_files import (
     write_named,
 )
 from tests.models.fidelity.keras_record import CASES, keras_case
+from tests.processes import LIVELINESS_S
 
 V1, V2 = keras_case("mobilenet_v1", 0.25), keras_case("mobilenet_v2", 0.35)
 
@@ -318,7 +319,7 @@ def test_damage_anywhere_is_a_checkpoint_error_and_never_a_crash(
     root = Path(__file__).parents[4]
     run = subprocess.run(
         command, cwd=tmp_path, env={"PYTHONPATH": str(root)}, capture_output=True, text=True,
-        timeout=120, check=False,
+        timeout=LIVELINESS_S, check=False,
     )  # fmt: skip
     assert run.returncode == 0, run.stderr[-2000:]
     assert int(run.stdout) > 20
