@@ -202,13 +202,6 @@ def test_a_folder_with_a_package_app_is_named_if_it_is_in_the_way(
     done = client_in(tmp_path, [ROOT / "client", ROOT], *options)
     assert done.status == 1
     assert done.err.startswith(f"error: --local: {tmp_path / 'app/__init__.py'} is imported")
-    # as a command of its own, it does not look into the working directory
-    script = "import sys; sys.path.remove(''); from mobilenet_gateway_client.__main__ import main"
-    done_too = subprocess.run(
-        [sys.executable, "-c", f"{script}; main()", "classify", *map(str, options)],
-        cwd=tmp_path, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done_too.returncode == 0, done_too.stderr
 
 
 def test_without_the_gateway_it_is_named_with_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
