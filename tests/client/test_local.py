@@ -14,7 +14,7 @@ from mobilenet_gateway_client import ClientError
 from mobilenet_gateway_client._command.local import open_local
 
 from app.settings import Settings
-from tests.app.cli_runner import Outcome, run
+from tests.app.cli_runner import run
 from tests.app.sample_images import encode, noise
 from tests.client.test_command import await_rows, command
 from tests.conftest import ROOT, SMALL_V1, SMALL_V2
@@ -181,27 +181,19 @@ def test_a_model_that_cannot_be_opened_is_one_line(
     assert not (tmp_path / "rows.csv").exists()
 
 
-def client_in(folder: Path, path: list[Path], *arguments: object) -> Outcome:
-    """The client as a module, run in a folder, with these folders to import from."""
-    done = subprocess.run(
-        [sys.executable, "-m", "mobilenet_gateway_client", "classify", *map(str, arguments)],
-        cwd=folder, capture_output=True, text=True, check=False,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(map(str, path))},
-    )  # fmt: skip
-    return Outcome(done.returncode, done.stdout, done.stderr)
-
-
 def test_a_folder_with_a_package_app_is_named_if_it_is_in_the_way(
     store: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "app").mkdir()
     (tmp_path / "app" / "__init__.py").write_text("")
-    (tmp_path / "photos").mkdir()
-    (tmp_path / "photos" / "a.jpg").write_bytes(encode(noise()))
-    options = ("photos", "--local", "--model", SMALL_V1, "--store", store, "--output", "rows.csv")
-    done = client_in(tmp_path, [ROOT / "client", ROOT], *options)
-    assert done.status == 1
-    assert done.err.startswith(f"error: --local: {tmp_path / 'app/__init__.py'} is imported")
+    options = ("--local", "--model", SMALL_V1, "--store", str(store), "--output", "rows.csv")
+    done = subprocess.run(
+        [sys.executable, "-m", "mobilenet_gateway_client", "classify", ".", *options],
+        cwd=tmp_path, capture_output=True, text=True, check=False,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(map(str, (ROOT / "client", ROOT)))},
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"error: --local: {tmp_path / 'app/__init__.py'} is imported")
 
 
 def test_without_the_gateway_it_is_named_with_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
