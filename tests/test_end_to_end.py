@@ -16,11 +16,15 @@ from tests.conftest import REAL_MODEL, SMALL_V2
 
 def test_the_default_model_is_served_and_sees_a_cat(real_store: Path) -> None:
     with started("--store", str(real_store)) as (process, address):
-        assert httpx.get(f"{address}/readyz").json() == {"status": "ready"}
-        answer = httpx.post(f"{address}/predict", content=encode(chelsea(), "PNG")).json()
+        assert httpx.get(f"{address}/readyz", timeout=END_S).json() == {"status": "ready"}
+        answer = httpx.post(
+            f"{address}/predict", content=encode(chelsea(), "PNG"), timeout=END_S
+        ).json()
         # The store may have both forms, and then the CPU decides.
         assert answer["model"] in {REAL_MODEL, f"{REAL_MODEL}_ptq"}
-        assert answer["model"] == httpx.get(f"{address}/info").json()["default_model"]
+        assert (
+            answer["model"] == httpx.get(f"{address}/info", timeout=END_S).json()["default_model"]
+        )
         assert answer["results"][0]["predictions"][0]["label"] == "Egyptian cat"
         process.send_signal(signal.SIGTERM)
         assert process.wait(END_S) == 0
@@ -31,7 +35,7 @@ def test_a_second_start_answers_like_the_first(store: Path) -> None:
     answers = []
     for _ in range(2):
         with started("--store", str(store), "--models", SMALL_V2) as (process, address):
-            answer = httpx.post(f"{address}/predict", content=photo).json()
+            answer = httpx.post(f"{address}/predict", content=photo, timeout=END_S).json()
             answers.append(answer["results"][0]["predictions"])
             process.send_signal(signal.SIGINT)
             assert process.wait(END_S) == 0
@@ -46,7 +50,7 @@ def test_settings_come_from_a_file_the_environment_and_the_command_line(
     arguments = ("--config", str(config), "--min-side-pixels", "3", "--no-reduced-decode")
     variables = {"GATEWAY_MAX_IMAGES": "2", "GATEWAY_MIN_SIDE_PIXELS": "2"}
     with started(*arguments, **variables) as (_, address):
-        found = httpx.get(f"{address}/info").json()["settings"]
+        found = httpx.get(f"{address}/info", timeout=END_S).json()["settings"]
     assert found["store"] == str(store)
     assert (found["max_images"], found["min_side_pixels"]) == (2, 3)
     assert found["reduced_decode"] is False

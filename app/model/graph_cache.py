@@ -149,7 +149,8 @@ def _session_of_form(model: Path, memory_arena: bool, threads: int, save_to: Pat
         runtime.new_session(changed, memory_arena=memory_arena, threads=threads, save_to=save_to)
     )
     shape = (1, card.resolution, card.resolution, 3)  # a grey model's graph takes RGB, too
-    noise = np.frombuffer(Random(0).randbytes(prod(shape)), np.uint8).reshape(shape)  # noqa: S311
+    values = Random(0).randbytes(prod(shape))  # noqa: S311  no secret
+    noise = np.frombuffer(values, np.uint8).reshape(shape)
     found, wanted = (
         one.run(None, {INPUT: noise})
         for one in (session, runtime.new_session(model, memory_arena=False))

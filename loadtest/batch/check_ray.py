@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -105,6 +106,10 @@ def files_written(target: Path) -> int:
     return len(list(target.glob("[!_.]*.parquet"))) if target.is_dir() else 0
 
 
+def has_written(target: Path, files: int) -> bool:
+    return files_written(target) >= files
+
+
 def wait_for(condition: Callable[[], bool], process: subprocess.Popen[str]) -> None:
     """Wait for a condition while a run goes on."""
     while not condition():
@@ -183,7 +188,7 @@ def check_nodes(folder: Path, options: argparse.Namespace) -> Iterator[str]:
             made.address, source, target, "--model", options.model, "--store", str(options.store),
             "--chunk", chunk,
         )  # fmt: skip
-        wait_for(lambda: files_written(target) >= FILES // CHUNK // 3, process)
+        wait_for(partial(has_written, target, FILES // CHUNK // 3), process)
         written = files_written(target)
         made.remove_node(node, allow_graceful=False)
         summary = finish(process)
@@ -200,7 +205,7 @@ def check_driver(folder: Path, options: argparse.Namespace) -> Iterator[str]:
     more = ("--model", options.model, "--store", str(options.store), "--chunk", str(CHUNK))
     with cluster([1, 1]) as made:
         process = start_batch(made.address, source, target, *more)
-        wait_for(lambda: files_written(target) >= FILES // CHUNK // 3, process)
+        wait_for(partial(has_written, target, FILES // CHUNK // 3), process)
         process.send_signal(signal.SIGKILL)
         process.communicate()
         written = len(rows_of(target))
@@ -274,7 +279,7 @@ def check_memory(folder: Path, options: argparse.Namespace) -> Iterator[str]:
         )  # fmt: skip
         sizes = []
         for images in (EARLY_FILES, LARGE_FILES - 4 * LARGE_CHUNK):
-            wait_for(lambda done=images: files_written(target) * LARGE_CHUNK >= done, process)  # type: ignore[misc]
+            wait_for(partial(has_written, target, images // LARGE_CHUNK), process)
             sizes.append((resident_bytes("ray::MapWorker"), resident_bytes(str(BATCH))))
             yield (
                 f"after {images} images: actors {sizes[-1][0] / 1e6:.0f} MB, "

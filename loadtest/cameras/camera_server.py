@@ -30,7 +30,7 @@ class CameraServer:
     content_type: str = "image/jpeg"
     auth: Literal["basic", "digest"] | None = None
     user: str = "admin"
-    password: str = "s3cret-word"  # noqa: S105
+    password: str = "s3cret-word"  # noqa: S105  of no other camera
     requests: list[str] = field(default_factory=list)  # the heads
     port: int = 0
     sent: int = 0
@@ -55,6 +55,9 @@ class CameraServer:
         for writer in self._writers:
             writer.transport.abort()
         await asyncio.gather(*self._tasks)
+
+    def show(self, image: bytes) -> None:
+        self.image = lambda: image
 
     def url(self, path: str = "/stream", user: str = "") -> str:
         return f"http://{user}127.0.0.1:{self.port}{path}"

@@ -105,13 +105,12 @@ class Run:
         while monotonic() < self._ends:
             for what in [*FAULTS, "changes resolution", "disappears"]:
                 label = next(self._shown)
-                shown = self._photos[label]
                 if what == "disappears":
                     await camera.stop()
                 elif what in FAULTS:
                     FAULTS[what](camera)
                 await asyncio.sleep(bad_s)
-                camera.image = lambda shown=shown: shown  # type: ignore[misc]
+                camera.show(self._photos[label])
                 camera.mode, camera.status = good, 200
                 if what == "disappears":
                     await camera.start()
@@ -176,7 +175,7 @@ def rtsp_server(port: int) -> Iterator[None]:
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
     )
     try:
-        assert process.stdout  # noqa: S101
+        assert process.stdout is not None  # noqa: S101  PIPE above; for mypy
         process.stdout.readline()
         yield
     finally:

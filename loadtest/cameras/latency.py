@@ -83,8 +83,7 @@ class Scene:
         async def one(number: int, camera: CameraServer) -> None:
             for label in itertools.cycle(self.photos):
                 await asyncio.sleep(pause_s * random.uniform(0.7, 1.3))
-                shown = self.photos[label]
-                camera.image = lambda shown=shown: shown  # type: ignore[misc]
+                camera.show(self.photos[label])
                 change = Change(label, monotonic(), set(self.listeners))
                 self._changes[f"cam{number}"] = change
                 while change.waiting and monotonic() - change.began < LOST_S:

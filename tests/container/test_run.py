@@ -17,7 +17,7 @@ from tests.app.sample_images import chelsea, encode
 from tests.conftest import REAL_MODEL
 from tests.container.engine import Container, failed_start, running, started
 from tests.exports import export_random
-from tests.processes import until
+from tests.processes import LIVELINESS_S, until
 
 HARDENED = ("--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges")
 MAX_ANONYMOUS_BYTES = 96e6  # under load too
@@ -126,7 +126,12 @@ def test_a_stop_under_load_loses_no_accepted_request(image: str, photo: bytes) -
     def keep_asking(container: Container) -> None:
         for _ in range(10_000):
             try:
-                answer = httpx.post(f"{container.base_url}/predict", content=photo, trust_env=False)
+                answer = httpx.post(
+                    f"{container.base_url}/predict",
+                    content=photo,
+                    trust_env=False,
+                    timeout=LIVELINESS_S,
+                )
             except httpx.ConnectError:
                 return
             outcomes[str(answer.status_code)] += 1

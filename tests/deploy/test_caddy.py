@@ -118,7 +118,7 @@ def test_metrics_are_not_exposed(proxy: Proxy, path: str) -> None:
 
 
 def test_a_plain_request_is_sent_to_https(proxy: Proxy) -> None:
-    answer = httpx.get(f"{proxy.plain_url}/info?x=1", trust_env=False)
+    answer = httpx.get(f"{proxy.plain_url}/info?x=1", trust_env=False, timeout=LIVELINESS_S)
     assert answer.status_code == 308
     assert answer.headers["location"] == f"https://{SITE}/info?x=1"
 

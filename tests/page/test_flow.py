@@ -22,7 +22,7 @@ from tests.page.browser import (
     visit,
     wait_for_answers,
 )
-from tests.processes import until
+from tests.processes import LIVELINESS_S, until
 from tests.serving import served
 
 EXAMPLES = {"cat": "Egyptian cat", "coffee": "espresso", "rocket": "missile"}
@@ -224,7 +224,9 @@ def test_a_point_of_the_plot_chooses_its_model(browser: Browser, address: str) -
         box = over.bounding_box()
         assert box
         # The axis is logarithmic, with margins of factor 1.5 on the left and 1.7 on the right.
-        models = httpx.get(f"{address}/models", trust_env=False).json()["models"]
+        models = httpx.get(f"{address}/models", trust_env=False, timeout=LIVELINESS_S).json()[
+            "models"
+        ]
         madds = {model["name"]: model["madds"] for model in models}
         low, high = min(madds.values()) / 1.5, max(madds.values()) * 1.7
         for y_share in (
@@ -279,7 +281,7 @@ def test_images_can_be_dropped(browser: Browser, address: str, photo: Path) -> N
 def test_two_models_answer_side_by_side(
     browser: Browser, address: str, photo: Path, screen: Screen
 ) -> None:
-    with httpx.Client(base_url=address, trust_env=False) as other:
+    with httpx.Client(base_url=address, trust_env=False, timeout=LIVELINESS_S) as other:
         answer = other.post(f"/predict?model={SMALL_V1}", content=photo.read_bytes()).json()
     labels = [one["label"] for one in answer["results"][0]["predictions"]]
     with visit(browser, f"{address}/", screen) as seen:
@@ -361,7 +363,7 @@ def test_live_figures_follow_the_requests(browser: Browser, address: str, photo:
             page.locator("#live").scroll_into_view_if_needed()  # above it, the page may still grow
             return page.locator("#live-figures").inner_text()
 
-        with httpx.Client(base_url=address, trust_env=False) as other:
+        with httpx.Client(base_url=address, trust_env=False, timeout=LIVELINESS_S) as other:
 
             def shows_times() -> bool:  # only of what came between two readings
                 nonlocal sent

@@ -10,13 +10,14 @@ from playwright.sync_api import Browser, expect
 
 from tests.conftest import REAL_MODEL
 from tests.page.browser import DESK, PHONE_DARK, Screen, visit
+from tests.processes import LIVELINESS_S
 
 
 @pytest.mark.parametrize("screen", [DESK, PHONE_DARK], ids=lambda screen: screen.name)
 def test_every_operation_and_schema_is_shown(
     browser: Browser, address: str, screen: Screen
 ) -> None:
-    document = httpx.get(f"{address}/openapi.json", trust_env=False).json()
+    document = httpx.get(f"{address}/openapi.json", trust_env=False, timeout=LIVELINESS_S).json()
     with visit(browser, f"{address}/docs", screen) as seen:
         page = seen.page
         operations = page.locator("#operations > .operation")

@@ -113,7 +113,9 @@ def test_with_a_certificate_the_service_speaks_tls(
     with running(store, tls_cert=cert, tls_key=key) as service:
         assert service.base_url.startswith("https://")
         trust = ssl.create_default_context(cafile=str(cert))
-        with httpx.Client(base_url=service.base_url, verify=trust, trust_env=False) as client:
+        with httpx.Client(
+            base_url=service.base_url, verify=trust, trust_env=False, timeout=LIVELINESS_S
+        ) as client:
             response = client.post(
                 "/predict", content=light_image(), headers={"Content-Type": "image/jpeg"}
             )

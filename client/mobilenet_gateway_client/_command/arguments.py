@@ -48,9 +48,9 @@ class Arguments(argparse.Namespace):
 
     @property
     def table(self) -> Path:
-        """The file for the rows; the parser demands one."""
+        """The file for the rows."""
         table = self.output or self.embeddings
-        assert table is not None  # noqa: S101
+        assert table is not None  # noqa: S101  the parser demands one
         return table
 
 

@@ -23,7 +23,7 @@ from app.request.prediction import PredictionRequest
 from app.settings import Settings
 from app.telemetry.record import Record
 from tests.app.sample_images import encode, noise
-from tests.processes import until
+from tests.processes import LIVELINESS_S, until
 from tests.serving import served, serving
 
 TIMES = re.compile(r'"(queue|decode|inference)_ms":[0-9.]+')
@@ -179,7 +179,10 @@ def test_an_idle_connection_holds_no_model(store: Path, tmp_path: Path) -> None:
         [replaced] = [weakref.ref(model) for model in models() - others]
         os.utime(copied)
         answer = httpx.post(
-            f"{client.base_url}/models/reload", headers={"X-API-Key": KEY}, trust_env=False
+            f"{client.base_url}/models/reload",
+            headers={"X-API-Key": KEY},
+            trust_env=False,
+            timeout=LIVELINESS_S,
         )
         assert answer.json()["loaded"] == [copied.stem]
 

@@ -175,7 +175,7 @@ def test_a_resolution_that_changes_is_followed(store: Path) -> None:
             await until(lambda: cameras.status("door").label, "a label")
             for size in ((640, 480), (33, 47), (1280, 720)):
                 large = plain(90, *size)
-                server.image = lambda large=large: large  # type: ignore[misc]
+                server.show(large)
                 await until(lambda large=large: cameras.newest_jpeg("door") == large, "size")  # type: ignore[misc]
             seen = cameras.status("door").frames_seen
             await until(lambda: cameras.status("door").frames_seen > seen + 5, "frames")

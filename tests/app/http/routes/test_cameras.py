@@ -17,7 +17,7 @@ from loadtest.cameras.scenes import plain
 from tests.app.cameras.watched import SURE, put
 from tests.app.problems import assert_problem
 from tests.conftest import SMALL_V1
-from tests.processes import metric_of, running, until
+from tests.processes import LIVELINESS_S, metric_of, running, until
 from tests.serving import served
 
 SCENES = {"bullet train": 0, "bassinet": 200}  # what the random weights say of a grey image
@@ -150,7 +150,9 @@ def test_only_so_many_clients_listen_and_those_that_leave_make_room(
 
     until(lambda: refused() is None, "earlier clients are gone")
     until(lambda: refused() is None, "this one, too")
-    with httpx.Client(base_url=watched.client.base_url, trust_env=False) as other:
+    with httpx.Client(
+        base_url=watched.client.base_url, trust_env=False, timeout=LIVELINESS_S
+    ) as other:
         until(lambda: _holds(other, watched.client), "the second client is turned away")
 
 
