@@ -90,8 +90,10 @@ check-replicas: $(VENV)/.bench models/store/mobilenet_v2_1.0_224.onnx  ## start 
 check-attacks: $(VENV)/.bench models/store/mobilenet_v2_1.0_224.onnx  ## measure what other clients notice under 17 attacks, 5 minutes
 	$(BIN)/python -m loadtest.robustness.attacks
 
-check-cameras: $(VENV)/.dev models/store/mobilenet_v2_1.0_224.onnx  ## let cameras misbehave, measure the change gate and the time to an event, 25 minutes
+check-cameras: $(VENV)/.dev models/store/mobilenet_v2_1.0_224.onnx  ## let cameras and a broker misbehave, measure the change gate, the time to an event and what requests notice, 26 minutes; tries GStreamer's RTSP server, Mosquitto and HOME_ASSISTANT=PYTHON if they are installed
 	$(BIN)/python -m loadtest.cameras.gate
+	$(BIN)/python -m pytest -q tests/app/cameras/mqtt
+	$(BIN)/python -m loadtest.cameras.discovery
 	$(BIN)/python -m loadtest.cameras.hostile
 	$(BIN)/python -m loadtest.cameras.latency
 

@@ -30,6 +30,7 @@ from app.model.store import Store
 TICK_S = 0.25  # between looks at the clock while no frame arrives
 FASTER = 1.1  # than `frames_per_s`, so that a camera of just this rate loses no frame to jitter
 DECISION_FRAMES = 4  # times `in_a_row`: after so many frames without a decision the gate closes
+INTERNAL = "Internal error."
 
 log = logging.getLogger(__name__)
 
@@ -130,8 +131,9 @@ class Camera:
                 reason = f"No frame for {self._patience_s:g} s."
             except Exception as error:  # a fault of this program or a library; no traceback, which
                 # might hold an address with its password
-                log.error("Camera %s: unexpected %s", self.name, type(error).__name__)
-                reason = "Internal error."
+                reason = f"Internal error ({type(error).__name__})."
+                if reason != self._source_error:  # not again with each attempt
+                    log.error("Camera %s: unexpected %s", self.name, type(error).__name__)
             self._disconnect(reason)
             await asyncio.sleep(backoff.pause_s())
             self._counters.reconnects += 1
@@ -207,8 +209,9 @@ class Camera:
             self._look_error = error.detail
         except Exception:
             self._counters.failed += 1
-            self._look_error = "Internal error."
-            log.exception("Camera %s: cannot classify", self.name)
+            if self._look_error != INTERNAL:  # not again with each frame
+                log.exception("Camera %s: cannot classify", self.name)
+            self._look_error = INTERNAL
         else:
             self._look_error = None
             self._take(frame, model, outcome)

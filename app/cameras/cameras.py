@@ -94,14 +94,14 @@ class Cameras:
     def start(self) -> None:
         """Connect to all cameras, in the running event loop."""
         self._tasks = [asyncio.create_task(one.run()) for one in self._cameras.values()]
+        for task in self._tasks:
+            task.add_done_callback(_report)
 
     async def stop(self) -> None:
         """Disconnect from all cameras, and end all subscriptions."""
         for task in self._tasks:
             task.cancel()
-        for outcome in await asyncio.gather(*self._tasks, return_exceptions=True):
-            if isinstance(outcome, Exception):
-                log.error("A camera ended with %s", type(outcome).__name__)
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks = []
         self._broadcast.close()
 
@@ -116,3 +116,9 @@ class Cameras:
         if isinstance(message, Event):
             self._recent.append(message)
         self._broadcast.send(message)
+
+
+def _report(task: asyncio.Task[None]) -> None:
+    """Log what ended a task that should not end; without its text, which might hold an address."""
+    if not task.cancelled() and (error := task.exception()):
+        log.error("A camera ended with %s", type(error).__name__)

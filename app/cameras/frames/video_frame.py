@@ -48,7 +48,10 @@ class VideoFrameContent:
 
     def jpeg(self, rotation: int) -> bytes | None:
         """As `Content.jpeg`."""
-        whole = self._pixels("rgb24", WHOLE, max(self.frame.width, self.frame.height))
+        try:
+            whole = self._pixels("rgb24", WHOLE, max(self.frame.width, self.frame.height))
+        except (ValueError, OSError):  # PyAV's errors are of both kinds
+            return None
         return encoded(Image.fromarray(whole), rotation)
 
     def _pixels(self, format_name: str, zone: Rectangle, side: int) -> Uint8Array:

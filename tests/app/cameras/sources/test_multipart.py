@@ -3,6 +3,7 @@
 import pytest
 
 from app.cameras.sources.multipart import MultipartError, MultipartFrames, boundary_of
+from loadtest.cameras.scenes import plain
 
 JPEGS = [b"\xff\xd8first\r\n--\r\n\xff\xd9", b"\xff\xd8second\xff\xd9", b"\xff\xd8third\xff\xd9"]
 LIMIT = 10_000
@@ -93,3 +94,20 @@ def test_parts_that_are_no_jpeg_are_left_out() -> None:
     assert found == []
     parser = MultipartFrames("BoundaryString", LIMIT)
     assert parser.feed(motion(b"no image") + motion(JPEGS[1])) == [JPEGS[1]]
+
+
+def test_a_frame_without_a_length_is_complete_with_its_end_and_not_with_the_next_frame() -> None:
+    image = plain(90)
+    parser = MultipartFrames("cam", 100_000)
+    assert parser.feed(b"--cam\r\n\r\n" + image[:-1]) == []
+    assert parser.feed(image[-1:]) == [image]
+    assert parser.feed(b"\r\n--cam\r\n\r\n" + image) == [image]
+
+
+def test_frames_of_the_maximum_size_pass_one_after_another() -> None:
+    image = plain(90)
+    limit = len(image) + 100_000
+    large = image[:-2] + bytes(100_000) + image[-2:]
+    parser = MultipartFrames("cam", limit)
+    part = b"--cam\r\nContent-Length: %d\r\n\r\n" % limit + large + b"\r\n"
+    assert parser.feed(3 * part) == [large] * 3

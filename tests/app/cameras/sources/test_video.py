@@ -9,10 +9,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from app.cameras.frames.zone import WHOLE
+from app.cameras.sources.newest_frame import NewestFrame, VideoRequest
 from loadtest.cameras.camera_server import CameraServer, camera_server
 from tests.app.cameras.watched import SURE, next_event, until, watching
 
 av = pytest.importorskip("av", reason="needs PyAV: pip install '.[av]'")
+TASKS = Path("/proc/self/task")
 FAST = {**SURE, "kind": "video", "frames_per_s": 50, "stalled_s": 60}
 
 
@@ -96,3 +99,27 @@ def test_what_cannot_be_reached_is_told_without_its_password(store: Path, addres
             assert error in ("Cannot connect to the camera.", "There is no such device.")
 
     asyncio.run(watch())
+
+
+def test_a_stream_that_is_too_large_is_told_with_the_way_out(stream: bytes) -> None:
+    from app.cameras.sources.ffmpeg import read_frames
+
+    async def read() -> str:
+        server = CameraServer(mode="snapshot", image=lambda: stream, content_type="video/mp2t")
+        async with camera_server(server):
+            request = VideoRequest(server.url(), None, True, 60, max_pixels=128 * 96 - 1)
+            return await asyncio.to_thread(read_frames, request, False, NewestFrame())
+
+    assert asyncio.run(read()) == (
+        "The stream has 128 x 96 pixels; the maximum is 12287. "
+        "Set `source` to a smaller stream of the camera."
+    )
+
+
+def test_frames_are_converted_without_threads_of_their_own() -> None:
+    from app.cameras.frames.video_frame import VideoFrameContent
+
+    frames = [VideoFrameContent(av.VideoFrame(640, 480, "yuv420p")) for _ in range(20)]
+    before = set(TASKS.iterdir())
+    assert all(frame.grey(WHOLE, 48, 0) is not None for frame in frames)
+    assert len(set(TASKS.iterdir()) - before) < 10  # FFmpeg would start two and more a frame
