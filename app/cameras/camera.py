@@ -101,6 +101,7 @@ class Camera:
             since=self._since if present else None,
             frames_per_s=round(counters.looks_per_s, 2),
             frame_age_ms=round(self.newest.age_s * 1000, 1) if self.newest else None,
+            stale_after_ms=self._patience_s * 1000,
             frames_seen=counters.seen,
             frames_unchanged=counters.unchanged,
             frames_dropped=counters.dropped,

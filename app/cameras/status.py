@@ -37,6 +37,7 @@ class CameraStatus(BaseModel):
     since: datetime | None = Field(description="The first frame with the label.")
     frames_per_s: float = Field(description="Frames that were looked at, lately.")
     frame_age_ms: float | None = Field(description="Age of the newest frame.")
+    stale_after_ms: float = Field(description="Age at which a newer frame is overdue.")
     frames_seen: int = Field(description="Complete frames that arrived.")
     frames_unchanged: int = Field(description="Frames that needed no inference.")
     frames_dropped: int = Field(

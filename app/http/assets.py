@@ -14,7 +14,12 @@ from app.images.plugins.heif import heic_is_installed
 
 FOLDER = Path(__file__).with_name("static")
 PREFIX = "/static/"
-DOCUMENTS = {"/": "index.html", "/teach": "teach.html", "/docs": "docs.html"}
+DOCUMENTS = {
+    "/": "index.html",
+    "/teach": "teach.html",
+    "/watch": "watch.html",
+    "/docs": "docs.html",
+}
 MEDIA_TYPES = {
     ".html": "text/html; charset=utf-8",
     ".css": "text/css; charset=utf-8",

@@ -90,6 +90,8 @@ class Protocol(HttpToolsProtocol):
         """Answer a client that only closed its sending side, then close; not possible with TLS."""
         if self.is_idle or self._input is not Input.HEAD or not self.transport.can_write_eof():
             return False
+        if not self.pipeline and not self._is_waiting():
+            return False  # a stream has begun, which would never notice a client that is gone
         last = self.pipeline[0][0] if self.pipeline else self.cycle
         last.keep_alive = False
         if not self.pipeline and self.parser.get_http_version() != "1.0":

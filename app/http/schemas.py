@@ -235,6 +235,7 @@ class Info(Wire, json_schema_extra=with_example(examples.INFO)):
         "more than 1 once the model was used."
     )
     models: list[str]
+    cameras: list[str] = Field(description="Names of the cameras that the service watches.")
     runs_on: dict[str, list[Provider]] = Field(
         description="Execution providers by model, in order."
     )

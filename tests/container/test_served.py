@@ -92,7 +92,7 @@ def test_models_metrics_and_the_description_are_there(service: httpx.Client) -> 
 
 
 def test_the_page_and_the_reference_are_there_with_their_files(service: httpx.Client) -> None:
-    for path in ("/", "/teach", "/docs"):
+    for path in ("/", "/teach", "/watch", "/docs"):
         page = service.get(path)
         assert page.status_code == 200
         files = re.findall(r'(?:href|src)="(static/[^"]+)"', page.text)

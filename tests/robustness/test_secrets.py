@@ -14,7 +14,7 @@ KEYS = ("first-secret", "second-secret", "third-secret")
 FILE_KEY, ADMIN_KEY, WRONG_KEY = "secret-of-the-file", "secret-of-the-admin", "secret-that-is-wrong"
 PATHS = ("/models", "/info", "/metrics", "/openapi.json", "/models/x", "/nothing")
 # They hold nothing of ours.
-OPEN_PATHS = ("/healthz", "/readyz", "/", "/teach", "/docs", "/static/page.css")
+OPEN_PATHS = ("/healthz", "/readyz", "/", "/teach", "/watch", "/docs", "/static/page.css")
 
 
 def test_keys_guard_everything_but_health_and_the_page_and_appear_nowhere(

@@ -72,7 +72,7 @@ class EncodedFrame:
         return turned(self._zone_square(model, resolution, captured), rotation)
 
     def jpeg(self, rotation: int) -> bytes | None:
-        """As `Content.jpeg`; a JPEG that is not turned stays as it is."""
+        """As `Content.jpeg`; a JPEG that is not turned stays as it is, EXIF included."""
         if self.is_jpeg and not rotation:
             return self.data
         try:
@@ -80,7 +80,8 @@ class EncodedFrame:
                 if image.width * image.height > self.limits.max_pixels:
                     return None
                 with self.memory.hold(image.width * image.height * 12):
-                    return encoded(image.convert("RGB"), rotation)
+                    orientation = exif_orientation(image.info.get("exif")) or ORIENTATIONS[0]
+                    return encoded(transposed(image.convert("RGB"), orientation), rotation)
         except Exception:  # Pillow raises any kind
             return None
 

@@ -3,7 +3,7 @@
 import platform
 
 import PIL
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 
 from app import __version__
 from app.errors import BadQuery, Stopping, Unauthorized
@@ -32,8 +32,9 @@ async def readyz(gateway: Current, _: NoParameters) -> Health:
 
 
 @router.get("/info", responses=documented(Unauthorized))
-async def info(gateway: Current, _: NoParameters) -> Info:
+async def info(request: Request, gateway: Current, _: NoParameters) -> Info:
     """Versions, cores in use and all settings."""
+    watching = request.state.cameras
     return Info(
         version=__version__,
         onnxruntime=runtime.version(),
@@ -45,6 +46,7 @@ async def info(gateway: Current, _: NoParameters) -> Info:
         workers=gateway.scheduler.workers,
         lone_image_threads=gateway.wide_session.threads,
         models=[model.name for model in gateway.store],
+        cameras=list(watching.cameras.names) if watching else [],
         runs_on={model.name: model.providers for model in gateway.store if model.state == "loaded"},
         default_model=gateway.default_model,
         default_reason=gateway.default_reason,

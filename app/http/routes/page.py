@@ -1,4 +1,4 @@
-"""GET /, /teach and /docs: the web page, its Teach view and the API reference in a browser."""
+"""GET /, /teach, /watch and /docs: the web page, its views and the API reference in a browser."""
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
@@ -26,6 +26,7 @@ DOCUMENT_HEADERS = {
 
 @router.get("/")
 @router.get("/teach")
+@router.get("/watch")
 @router.get("/docs")
 async def document(request: Request, _: NoParameters) -> Response:
     """An HTML page."""

@@ -38,6 +38,7 @@ async function start() {
       title: "Not loaded",
       message: lost.map(([file, why]) => `${file}: ${why}`).join("; "),
     });
+  byId("watch-link").hidden = !info.cameras.length;
   const { version, onnxruntime, cores, cores_reason: reason, settings } = info;
   byId("stored").textContent = settings.capture
     ? "It keeps those that a model is unsure of."

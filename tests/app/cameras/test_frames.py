@@ -106,6 +106,12 @@ def test_the_newest_frame_is_shown_as_it_is_looked_at() -> None:
     with Image.open(io.BytesIO(turned_jpeg)) as image:
         assert image.size == (192, 256)
         assert abs(int(np.asarray(image.convert("L"))[10, 10]) - 160) < 4
+    for format_name in ("JPEG", "PNG"):  # EXIF turns it by a quarter, the setting by another one
+        twice_turned = frame(jpeg(6, format_name)).jpeg(90)
+        assert twice_turned
+        with Image.open(io.BytesIO(twice_turned)) as image:
+            assert image.size == (256, 192)
+            assert abs(int(np.asarray(image.convert("L"))[10, 10]) - 240) < 4
     png = frame(jpeg(format_name="PNG")).jpeg(0)
     assert png
     assert png.startswith(b"\xff\xd8")

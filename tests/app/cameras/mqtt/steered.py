@@ -27,8 +27,8 @@ def shown(name: str, **changes: Any) -> CameraStatus:
     source = SourceStatus(kind="folder", address="/photos")
     status = CameraStatus(
         name=name, source=source, model="gate", connected=True, error=None, label=None,
-        probability=None, since=None, frames_per_s=5.0, frame_age_ms=10.0, frames_seen=0,
-        frames_unchanged=0, frames_dropped=0, frames_failed=0, reconnects=0,
+        probability=None, since=None, frames_per_s=5.0, frame_age_ms=10.0, stale_after_ms=10_000.0,
+        frames_seen=0, frames_unchanged=0, frames_dropped=0, frames_failed=0, reconnects=0,
     )  # fmt: skip
     return status.model_copy(update=changes)
 

@@ -139,7 +139,6 @@ def test_only_so_many_clients_listen_and_those_that_leave_make_room(
     watched: Watched, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cameras, "LISTENERS", 1)
-    monkeypatch.setattr(cameras, "HEARTBEAT_S", 0.01)
 
     def refused() -> httpx.Response | None:
         with watched.client.stream("GET", "/events") as response:
@@ -161,7 +160,8 @@ def _holds(first: httpx.Client, second: httpx.Client) -> bool:
     with first.stream("GET", "/events") as response:
         if response.status_code != 200:
             return False
-        next(response.iter_lines())
+        lines = response.iter_lines()  # while it is referenced, the connection stays
+        next(lines)
         refused = second.get("/events")
         assert "1 of 1 clients" in assert_problem(refused, Overloaded)
         return True

@@ -31,7 +31,7 @@ def test_heic_is_offered_where_it_can_be_decoded(client: httpx.Client) -> None:
     assert (HEIC in client.get("/").content) == (find_spec("pi_heif") is not None)
 
 
-@pytest.mark.parametrize("path", ["/", "/teach", "/docs"])
+@pytest.mark.parametrize("path", ["/", "/teach", "/watch", "/docs"])
 def test_a_page_may_run_and_reach_nothing_but_this_service(client: httpx.Client, path: str) -> None:
     headers = client.get(path).headers
     policy = dict(
@@ -89,7 +89,7 @@ def test_there_are_no_other_files(client: httpx.Client, path: str) -> None:
     assert_problem(client.get(path), NotFound)
 
 
-@pytest.mark.parametrize("path", ["/", "/teach", "/docs", "/static/main.js"])
+@pytest.mark.parametrize("path", ["/", "/teach", "/watch", "/docs", "/static/main.js"])
 def test_a_query_parameter_is_refused_by_its_name(client: httpx.Client, path: str) -> None:
     detail = assert_problem(client.get(path, params={"key": "secret"}), BadQuery)
     assert detail == "key: unknown parameter"
@@ -101,13 +101,13 @@ def test_a_page_cannot_be_posted(client: httpx.Client) -> None:
 
 def test_the_page_is_no_part_of_the_described_api(client: httpx.Client) -> None:
     described = client.get("/openapi.json").json()["paths"].keys()
-    assert not described & {"/", "/teach", "/docs"}
+    assert not described & {"/", "/teach", "/watch", "/docs"}
     assert not [path for path in described if path.startswith("/static")]
 
 
 def test_the_page_can_be_switched_off(store: Path) -> None:
     with served(Settings(store=store, page=False)) as client:
-        for path in ("/", "/teach", "/docs", "/static/main.js"):
+        for path in ("/", "/teach", "/watch", "/docs", "/static/main.js"):
             assert "/openapi.json" in assert_problem(client.get(path), NotFound)
         assert client.get("/openapi.json").status_code == 200
 
@@ -123,5 +123,5 @@ def test_the_page_opens_without_the_key_that_all_else_needs(store: Path) -> None
 def test_a_page_that_is_switched_off_opens_no_door(store: Path) -> None:
     settings = Settings(store=store, page=False, api_keys=(SecretStr("key"),))
     with served(settings) as client:
-        for path in ("/", "/teach", "/docs", "/static/main.js"):
+        for path in ("/", "/teach", "/watch", "/docs", "/static/main.js"):
             assert_problem(client.get(path), Unauthorized)
