@@ -13,7 +13,7 @@ function shape(tag, properties, ...children) {
  * A drawing that fits over an image which is contained in the same box.
  * @param {string} camera
  * @param {[number, number, number, number][]} zone left, top, width and height in shares
- * @param {{naturalWidth: number, naturalHeight: number}} image as it is displayed
+ * @param {{naturalWidth: number, naturalHeight: number}} image the frame, loaded
  */
 export function drawn(camera, zone, { naturalWidth: width, naturalHeight: height }) {
   const whole = { x: 0, y: 0, width, height };
