@@ -99,7 +99,8 @@ export class CameraCard {
   #reckon(status, now) {
     const counts = RATES.map(([, field]) => status[field]);
     const last = this.#readings.at(-1);
-    if (last && counts.some((count, at) => count < last.counts[at])) this.#readings = []; // it began anew
+    const isRestarted = last && counts.some((count, at) => count < last.counts[at]);
+    if (isRestarted) this.#readings = [];
     this.#readings.push({ at: now, counts });
     while (this.#readings.length > 2 && now - this.#readings[0].at > WINDOW_MS)
       this.#readings.shift();
