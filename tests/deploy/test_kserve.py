@@ -67,6 +67,8 @@ def test_the_service_is_one_of_the_runtime() -> None:
     formats = [(one["name"], one["version"]) for one in runtime["spec"]["supportedModelFormats"]]
     assert (model["modelFormat"]["name"], model["modelFormat"]["version"]) in formats
     assert model["protocolVersion"] in runtime["spec"]["protocolVersions"]
+    grpc = "GATEWAY_GRPC_PORT" in {one["name"] for one in container()["env"]}
+    assert ("grpc-v2" in runtime["spec"]["protocolVersions"]) == grpc
 
 
 def test_its_variables_are_settings(monkeypatch: pytest.MonkeyPatch) -> None:

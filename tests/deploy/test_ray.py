@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import os
+import re
 import shlex
 import sys
 from pathlib import Path
@@ -156,6 +157,19 @@ def test_the_job_of_kubernetes_has_only_fields_that_exist() -> None:
         assert all(isinstance(value, str) for value in group["rayStartParams"].values())
         pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"}, **group["template"]}
         validator.validate(pod, "1.36", strict=True)
+
+
+def test_the_build_of_the_image_is_sent_what_it_copies() -> None:
+    copied = re.findall(
+        r"^COPY --chown=\S+ (.+) \S+$", (FOLDER / "Dockerfile").read_text("utf-8"), re.MULTILINE
+    )
+    sources = {source for line in copied for source in line.split()}
+    assert {"pyproject.toml", "models/store", "deploy/ray/batch.py"} <= sources
+    rules = (FOLDER / "Dockerfile.dockerignore").read_text("utf-8").splitlines()
+    for source in sources:
+        folders = [str(folder) for folder in (Path(source), *Path(source).parents)]
+        assert any(f"!{folder}" in rules for folder in folders), source
+        assert not set(folders[:-1]) & set(rules), source
 
 
 def test_the_job_of_kubernetes_runs_the_script_without_rights(batch: ModuleType) -> None:
