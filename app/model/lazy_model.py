@@ -61,14 +61,13 @@ class LazyModel(Model):
 
     @property
     def session(self) -> Any:
-        self.load()
-        assert self._model is not None  # noqa: S101  it is loaded
-        return self._model.session
+        return self._loaded().session
 
     @property
     def providers(self) -> list[Provider]:
         """The execution providers that run it; none before it is loaded."""
-        return self._model.providers if self._model else []
+        model = self._model
+        return model.providers if model else []
 
     @property
     def outputs(self) -> dict[str, int]:
@@ -84,14 +83,24 @@ class LazyModel(Model):
         Raises:
             ModelFileError: the file cannot be loaded, or has changed since its card was read.
         """
+        self._loaded()
+
+    def unload(self) -> None:
+        """Close the session until it is used again; runs of it end first."""
         with self._opening:
-            if self._model is not None:
-                return
-            if stamp(self._path) != self._stamp:
-                raise ModelFileError(f"{self._path}: the file has changed. Reload the store.")
-            self._model = self._open(self._path)
-            log.info("loaded: %s", self.name)
+            self._model = None
+        log.info("unloaded until it is used: %s", self.name)
 
     def release_memory(self) -> None:
-        if self._model is not None:
-            self._model.release_memory()
+        model = self._model
+        if model is not None:
+            model.release_memory()
+
+    def _loaded(self) -> Model:
+        with self._opening:
+            if self._model is None:
+                if stamp(self._path) != self._stamp:
+                    raise ModelFileError(f"{self._path}: the file has changed. Reload the store.")
+                self._model = self._open(self._path)
+                log.info("loaded: %s", self.name)
+            return self._model

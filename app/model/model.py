@@ -49,6 +49,9 @@ class Model:
     def load(self) -> None:
         """Open the session if it is not open."""
 
+    def unload(self) -> None:
+        """Close the session if `load` can open it again."""
+
     @property
     def providers(self) -> list[Provider]:
         """The execution providers that run it, in order."""

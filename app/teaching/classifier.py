@@ -38,14 +38,15 @@ class Lessons:
     @classmethod
     def of(cls, units: Float32Array, targets: IntArray, class_count: int) -> Self:
         """Project unit embeddings [photos, views, width] on the components of the first views."""
-        first = units[:, 0].astype(np.float64)
-        centre = first.mean(axis=0)
-        first -= centre
-        spread = float(first.std())
-        basis = _principal_components(first)
+        centred = units[:, 0].astype(np.float64)
+        centre = centred.mean(axis=0)
+        centred -= centre
+        spread = float(np.linalg.norm(centred) / np.sqrt(centred.size))
+        basis = _principal_components(centred)
         features = np.empty((*units.shape[:2], len(basis)))
         for view in range(units.shape[1]):  # one after another, as a copy of all takes much memory
-            features[:, view] = (units[:, view] - centre) @ basis.T / spread
+            np.subtract(units[:, view], centre, out=centred)
+            features[:, view] = centred @ basis.T / spread
         return cls(features, targets, class_count, basis, centre, spread)
 
     def select(self, photos: IntArray) -> tuple[Float64Array, IntArray, Float64Array]:
@@ -118,4 +119,6 @@ def _principal_components(centred: Float64Array) -> Float64Array:
     chosen = vectors[:, : -count - 1 : -1].T
     if not of_rows:
         return np.asarray(chosen)
-    return np.asarray(chosen @ centred / np.sqrt(squares[: -count - 1 : -1, np.newaxis]))
+    components = chosen @ centred
+    components /= np.sqrt(squares[: -count - 1 : -1, np.newaxis])
+    return np.asarray(components)

@@ -19,6 +19,7 @@ from app.arrays import Float32Array
 from app.examples.example_folder import units_name
 from app.heads.head_file import pack_head
 from app.system.atomic_file import atomic_write
+from app.system.memory import map_large_blocks
 from app.system.parent import end_with_parent
 from app.teaching.embedded_photos import (
     EmbeddedPhotos,
@@ -31,12 +32,15 @@ from app.teaching.lesson import Taught, choose_form, teach
 from app.training.job import CANNOT_TEACH, DISK_FAILS, TrainingFailure, TrainingForm, TrainingJob
 
 NICENESS = 19
+# Returned to the system as soon as they are free: an array of all photos takes megabytes.
+LARGE_BYTES = 2**20
 
 
 def main() -> None:
     """Train the head of the job."""
     end_with_parent(int(sys.argv[1]))
     yield_to_the_service()
+    map_large_blocks(LARGE_BYTES)
     job = TrainingJob.model_validate_json(sys.stdin.buffer.read())
     try:
         taught = teach_forms(job)
@@ -76,11 +80,12 @@ def teach_forms(job: TrainingJob) -> Taught:
         TeachingError: the examples cannot be taught.
     """
     taught: dict[str, Taught] = {}
-    of_float = next((form for form in job.forms if form.card.precision == "fp32"), None)
-    for form in job.forms:
+    of_float: EmbeddedPhotos | None = None
+    for form in sorted(job.forms, key=lambda form: form.card.precision == "int8"):  # float first
         photos = read_photos(job, form)
-        if of_float is not None and form.card.precision == "int8":
-            photos = photos.with_closer_views_of(read_photos(job, of_float))
+        if of_float is not None:
+            photos = photos.with_closer_views_of(of_float)
+        of_float = photos
         taught[form.card.precision] = teach(photos, form.card, form.sha256, job.name, folder=Path())
     if len(taught) == 1:
         return next(iter(taught.values()))

@@ -25,6 +25,7 @@ from app.model.files import FileStamp
 from app.model.head_model import BaseFiles, HeadModel
 from app.model.model import Model
 from app.model.store import Store
+from app.system.memory import return_free_memory
 from app.teaching.embedded_photos import views_by
 from app.teaching.near_duplicates import unit
 from app.teaching.views import photo_views
@@ -104,6 +105,7 @@ class Embedder:
 
     def __init__(self, classifier: Classifier, scheduler: Scheduler) -> None:
         self._classifier, self._scheduler = classifier, scheduler
+        self._opened: set[Model] = set()  # models that no request had used
 
     async def embed(
         self, image: bytes, forms: Sequence[Form], views: int
@@ -117,6 +119,7 @@ class Embedder:
             Overloaded: the queue has no place.
             StoreUnusable: a form that is not loaded yet cannot be.
         """
+        self._opened |= {form.model for form in forms if form.model.state != "loaded"}
         card = forms[0].model.card
         decode = partial(decode_views, self._classifier, image, card, views)
         [found] = await self._outcomes([decode])
@@ -134,6 +137,18 @@ class Embedder:
         rows = [run.outputs[0] for run in await self._outcomes(runs)]
         rest = iter(rows)
         return {form.sha256: unit(np.stack([*islice(rest, form.views(views))])) for form in forms}
+
+    def unload_opened(self, store: Store) -> None:
+        """Return the memory of models that were loaded for examples only, on any thread.
+
+        Those stay that heads are served on.
+        """
+        bases = {model.base for model in store if isinstance(model, HeadModel)}
+        while self._opened:
+            model = self._opened.pop()
+            if model not in bases:
+                model.unload()
+        return_free_memory()
 
     async def _outcomes(self, jobs: Sequence[Job[Result]]) -> list[Result]:
         results = []

@@ -123,6 +123,7 @@ class Trainer:
         forms = await asyncio.to_thread(self._bases.of, folder.base, both=folder.both_forms)
         views = views_for(len(examples))
         skipped = await self._embed_missing(folder, examples, forms, views)
+        await asyncio.to_thread(self._embedder.unload_opened, self._gateway.store)
         versions = self._store.versions(folder.name)
         job = TrainingJob(
             name=folder.name,

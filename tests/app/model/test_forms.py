@@ -3,6 +3,7 @@
 import shutil
 from pathlib import Path
 
+import numpy as np
 import onnxruntime
 import pytest
 
@@ -135,6 +136,20 @@ def test_a_waiting_form_is_described_as_a_loaded_one(forms: Path) -> None:
     waiting.load()
     assert (before, waiting.state) == ("not_loaded", "loaded")
     assert waiting.providers == ["cpu"]
+
+
+def test_an_unloaded_form_is_loaded_again_when_it_is_used(forms: Path) -> None:
+    waiting = opened(forms).get(FLOAT)
+    image = np.zeros((1, 32, 32, 3), np.uint8)
+    first = waiting.run(("probabilities",), image)
+    in_use = waiting.session
+    waiting.unload()
+    waiting.unload()
+    assert (waiting.state, waiting.providers) == ("not_loaded", [])
+    waiting.release_memory()
+    assert np.array_equal(in_use.run(["probabilities"], {"image": image})[0], first)
+    assert np.array_equal(waiting.run(("probabilities",), image), first)
+    assert waiting.state == "loaded"
 
 
 def test_a_waiting_form_whose_file_was_replaced_is_not_loaded_unseen(tmp_path: Path) -> None:

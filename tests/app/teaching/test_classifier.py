@@ -1,5 +1,7 @@
 """Choosing and fitting on embeddings of several views, against scikit-learn."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
@@ -68,3 +70,17 @@ def test_cross_validation_predicts_the_accuracy_on_new_photos(
     units, targets = photos
     found = cross_validate(Lessons.of(units, targets, 3), assign_folds(targets, np.arange(PHOTOS)))
     assert np.mean(found.logits.argmax(axis=1) == targets) > 0.9
+
+
+def test_projecting_takes_one_copy_of_the_photos_and_the_components() -> None:
+    """In a process that a gateway with little memory starts beside itself."""
+    count, width = 360, 1280
+    units = unit(np.random.default_rng(7).random((count, 4, width), np.float32))
+    targets = np.arange(count) % 6
+    copy_bytes = count * width * 8
+    tracemalloc.start()
+    lessons = Lessons.of(units, targets, 6)
+    kept, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(lessons.basis) == 256  # of 360: 0.7 of a copy
+    assert peak - kept + lessons.basis.nbytes < 2.1 * copy_bytes

@@ -307,20 +307,29 @@ def test_both_forms_of_the_default_model_are_tried(
         admin(client)
         for label in ("open", "closed"):
             add(client, label, *range(3))
+        assert state(client, FLOAT) == "loaded"
         views = [len(np.load(path)) for path in heads.rglob("*.npy")]
         assert sorted(views) == [1] * 6 + [4] * 6  # INT8 learns from the others of the float form
         for path in list(heads.rglob("*.npy"))[:5]:
             path.unlink()  # what lacks an embedding is embedded again
         assert {form["base"] for form in train(client)["forms"]} == {FLOAT, INT8}
+        assert state(client, FLOAT) == "not_loaded"  # only examples had needed it
         assert sorted(len(np.load(path)) for path in heads.rglob("*.npy")) == sorted(views)
         query = f"?base={FLOAT}"
         for label in ("open", "closed"):
             client.post(f"/heads/porch/examples/{label}{query}", content=photo(label, 1))
         assert [form["base"] for form in train(client, "porch")["forms"]] == [FLOAT]
+        client.post("/heads/porch/examples/open", content=photo("open", 3))
+        train(client, "porch")
+        assert state(client, FLOAT) == "loaded"  # a head is served on it
         other = client.post(f"/heads/porch/examples/open?base={INT8}", content=photo("open", 2))
         assert_problem(other, BadQuery)
         on_head = client.post("/heads/attic/examples/open?base=porch", content=photo("open", 2))
         assert_problem(on_head, BadQuery)
+
+
+def state(client: httpx.Client, model: str) -> object:
+    return client.get(f"/models/{model}").json()["state"]
 
 
 def test_captures_are_moved(store: Path, tmp_path: Path) -> None:
