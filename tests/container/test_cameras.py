@@ -42,6 +42,9 @@ def test_a_camera_in_a_container_tells_what_it_sees_and_skips_what_stays(
         until(lambda: door(container)["connected"], "the folder is watched")
         shutil.copy(CAT, photos / "1.jpg")
         until(lambda: door(container)["label"] == "Egyptian cat", "the cat is seen")
+        with container.client() as client:  # what the Watch view shows
+            assert client.get("/info").json()["cameras"] == ["door"]
+            assert client.get("/cameras/door/frame.jpg").content == CAT.read_bytes()
         shutil.copy(CAT, photos / "2.jpg")
         until(lambda: door(container)["frames_unchanged"] == 1, "the same cat is skipped")
         (photos / "3.jpg").write_bytes(encode(noise(640, 480)))
