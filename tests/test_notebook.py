@@ -27,7 +27,7 @@ def shown(cell: dict[str, Any], names: dict[str, Any]) -> Any:
     if last is None:
         return None
     assert isinstance(last, ast.Expr)
-    return eval(compile(ast.Expression(last.value), cell["id"], "eval"), names)  # noqa: S307
+    return eval(compile(ast.Expression(last.value), cell["id"], "eval"), names)  # noqa: S307  # as above
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from typing import Literal
 from loadtest.cameras.scenes import plain
 
 Mode = Literal["mjpeg", "snapshot", "stall", "cut", "flood", "page", "endless", "trickle"]
+Auth = Literal["basic", "digest"]
 REALM, NONCE = "camera", "abc123"
 
 
@@ -28,7 +29,7 @@ class CameraServer:
     with_length: bool = True
     etag: str | None = None
     content_type: str = "image/jpeg"
-    auth: Literal["basic", "digest"] | None = None
+    auth: Auth | None = None
     user: str = "admin"
     password: str = "s3cret-word"  # noqa: S105  of no other camera
     requests: list[str] = field(default_factory=list)  # the heads

@@ -136,7 +136,7 @@ def test_one_image_raises_its_error(classifier: Classifier, tmp_path: Path) -> N
     with pytest.raises(UnreadableImage, match="Is a directory"):
         classifier.classify(str(tmp_path))
     with pytest.raises(TypeError, match="Unsupported image: int"):
-        classifier.classify(7)  # type: ignore[call-overload]
+        classifier.classify(7)  # type: ignore[call-overload]  # that is tested
 
 
 def test_a_list_keeps_its_order_around_errors(classifier: Classifier, tmp_path: Path) -> None:

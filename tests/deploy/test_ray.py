@@ -18,8 +18,8 @@ from tests.conftest import ROOT, SMALL_V1
 
 pytest.importorskip("pyarrow", reason="needs pyarrow; `make test` installs it")
 yaml = pytest.importorskip("yaml", reason="needs PyYAML; `make test` installs it")
-import pyarrow.fs as pafs  # noqa: E402
-import pyarrow.parquet as pq  # noqa: E402
+import pyarrow.fs as pafs  # noqa: E402  only where it is installed
+import pyarrow.parquet as pq  # noqa: E402  only where it is installed
 
 FOLDER = ROOT / "deploy" / "ray"
 # Names in KubeRay's API reference, ray.io/v1; a schema of KubeRay is in no package.

@@ -80,7 +80,7 @@ def test_no_frame_has_a_turn_while_requests_have_all_workers_or_wait(worked: Wor
         requests = [worked.submit() for _ in range(workers + 3)]
         async with cameras(worked, 3):
             for left in range(3, -1, -1):
-                await until(lambda left=left: worked.scheduler.waiting == left, "the queue")  # type: ignore[misc]
+                await until(lambda left=left: worked.scheduler.waiting == left, "the queue")  # type: ignore[misc]  # mypy infers no lambda with a default
                 await asyncio.sleep(0.05)  # longer than frames pause between two looks
                 assert not worked.frames
                 if left:

@@ -1,5 +1,7 @@
 """From the labels of frames to events."""
 
+from typing import Any
+
 import pytest
 
 from app.cameras.label_rule import Change, LabelRule, Observation, RuleSettings
@@ -7,12 +9,12 @@ from app.cameras.label_rule import Change, LabelRule, Observation, RuleSettings
 CAT, DOG = "cat", "dog"
 
 
-def rule(**changed: object) -> LabelRule:
-    settings: dict[str, object] = {
+def rule(**changed: Any) -> LabelRule:
+    settings: dict[str, Any] = {
         "start_probability": 0.6, "end_probability": 0.4, "in_a_row": 3, "minimum_s": 0,
         "cool_down_s": 0,
     }  # fmt: skip
-    return LabelRule(RuleSettings(**(settings | changed)))  # type: ignore[arg-type]
+    return LabelRule(RuleSettings(**(settings | changed)))
 
 
 def seen(label: str, probability: float, of_present: float = 0.0) -> Observation:

@@ -4,6 +4,7 @@ import logging
 import stat
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from threading import Event
 
@@ -142,7 +143,7 @@ def test_a_full_disk_is_one_line_and_ends_when_there_is_room(
 
     with full_disk(10):
         for failures in range(3):
-            until(lambda before=failures: failed_again(before), "an image fails")  # type: ignore[misc]
+            until(partial(failed_again, failures), "an image fails")
     writer.offer(offer(model))
 
     def kept() -> bool:

@@ -97,7 +97,7 @@ class Running:
         """End the connection without a word, as the kernel does when the process is killed."""
         client = self.publisher.connection.client
         assert client
-        client._client.socket().shutdown(socket.SHUT_RDWR)  # type: ignore[union-attr]
+        client._client.socket().shutdown(socket.SHUT_RDWR)  # type: ignore[union-attr]  # connected
 
     def stop(self) -> None:
         asyncio.run_coroutine_threadsafe(self.publisher.stop(), self._loop).result(LIVELINESS_S)

@@ -3,16 +3,21 @@
 import asyncio
 import itertools
 import logging
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from app.cameras.cameras import Cameras
-from loadtest.cameras.camera_server import CameraServer, Mode, camera_server
+from loadtest.cameras.camera_server import Auth, CameraServer, Mode, camera_server
 from loadtest.cameras.scenes import plain
 from tests.app.cameras.watched import SURE, next_event, until, watching, watching_gateway
 
 FAST = {**SURE, "frames_per_s": 50, "stalled_s": 100}
+
+
+def is_newest(cameras: Cameras, image: bytes) -> bool:
+    return cameras.newest_jpeg("door") == image
 
 
 @pytest.mark.parametrize("mode", ["mjpeg", "snapshot"])
@@ -54,14 +59,14 @@ def test_a_snapshot_that_has_not_changed_is_not_sent_again(store: Path) -> None:
 @pytest.mark.parametrize("kind", ["basic", "digest"])
 @pytest.mark.parametrize("mode", ["mjpeg", "snapshot"])
 def test_user_and_password_are_sent_as_the_camera_asks(
-    store: Path, tmp_path: Path, kind: str, mode: Mode, caplog: pytest.LogCaptureFixture
+    store: Path, tmp_path: Path, kind: Auth, mode: Mode, caplog: pytest.LogCaptureFixture
 ) -> None:
     secret = tmp_path / "password"
     secret.write_text("s3cret-word\n")
     caplog.set_level(logging.DEBUG)
 
     async def watch() -> None:
-        server = CameraServer(mode=mode, auth=kind)  # type: ignore[arg-type]
+        server = CameraServer(mode=mode, auth=kind)
         async with camera_server(server):
             shown = server.url()
             door = {"source": shown + "?pwd=s3cret-word", "user": "admin", **FAST}
@@ -76,8 +81,8 @@ def test_user_and_password_are_sent_as_the_camera_asks(
                 wrong={"source": wrong, **FAST},
                 none={"source": shown, **FAST},
             ) as cameras:
-                for name in ("door", "inline"):
-                    await until(lambda name=name: cameras.status(name).label, name)  # type: ignore[misc]
+                await until(lambda: cameras.status("door").label, "the password of a file")
+                await until(lambda: cameras.status("inline").label, "that of the address")
                 await until(lambda: cameras.status("wrong").reconnects, "rejected")
                 await until(lambda: cameras.status("none").reconnects, "rejected")
                 told = cameras.status("wrong").error
@@ -176,7 +181,7 @@ def test_a_resolution_that_changes_is_followed(store: Path) -> None:
             for size in ((640, 480), (33, 47), (1280, 720)):
                 large = plain(90, *size)
                 server.show(large)
-                await until(lambda large=large: cameras.newest_jpeg("door") == large, "size")  # type: ignore[misc]
+                await until(partial(is_newest, cameras, large), "size")
             seen = cameras.status("door").frames_seen
             await until(lambda: cameras.status("door").frames_seen > seen + 5, "frames")
             assert cameras.status("door").frames_failed == 0
