@@ -20,7 +20,8 @@ from app.errors import (
     UnsupportedFormat,
 )
 
-READY = b"mobilenet-gateway helper 1\n"
+# Counted up with each change: an upgrade may replace the files of a service that runs.
+READY = b"mobilenet-gateway helper 2\n"
 # bytes of the file, whether it is in shared memory, then the fields of `Job`
 JOB = struct.Struct("<QBIBdBB")
 ANSWER = struct.Struct("<BI")  # kind, bytes of the payload
