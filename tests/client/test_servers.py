@@ -195,7 +195,7 @@ def test_a_killed_service_loses_no_image_and_is_used_again(store: Path, tmp_path
             killed.wait()
             await_rows(output, 200)
             with running(store, **settings, port=killed.port) as again:
-                time.sleep(FIRST_S)  # so long it is left alone
+                time.sleep(2 * FIRST_S)  # so long it is left alone after two failures
                 _fill(third, image)
                 _fill(fourth, image)
                 said, complained = process.communicate(timeout=LIVELINESS_S)

@@ -60,18 +60,18 @@ def test_a_refusal_does_not_wait_for_the_work_before_it(store: Path) -> None:
 
 
 def test_a_share_of_clients_that_meet_a_full_queue_connect_again(store: Path) -> None:
-    with (
-        running(store, queue_limit=QUEUE_LIMIT, max_images=1, **HOLDING) as service,
-        ExitStack() as stack,
-    ):
-        clients = [stack.enter_context(connection(service)) for _ in range(80)]
-        with holding(service, 2 + QUEUE_LIMIT):
-            busy(service, 2 + QUEUE_LIMIT)
-            for client in clients:
-                client.sendall(upload(light_image()))
-            replies = [reply(client) for client in clients]
-    assert {each.status for each in replies} == {503}
-    closed = [each.headers["connection"] == "close" for each in replies]
+    closed: list[bool] = []
+    with running(store, queue_limit=QUEUE_LIMIT, max_images=1, **HOLDING) as service:
+        while len(closed) < 80:  # on a slow machine the queue may not be full for so long
+            with ExitStack() as stack:
+                clients = [stack.enter_context(connection(service)) for _ in range(80)]
+                with holding(service, 2 + QUEUE_LIMIT):
+                    for client in clients:
+                        client.sendall(upload(light_image()))
+                    replies = [reply(client) for client in clients]
+            refused = [each for each in replies if each.status != 200]
+            assert {each.status for each in refused} <= {503}
+            closed += [each.headers.get("connection") == "close" for each in refused]
     assert 0 < sum(closed) < len(closed)  # a fifth by lot: none of 80 once in 57 million runs
 
 
@@ -107,7 +107,7 @@ def test_work_whose_deadline_passed_is_dropped_before_it_is_decoded(store: Path)
 
 
 def test_work_whose_client_has_gone_is_dropped_before_it_is_decoded(store: Path) -> None:
-    with running(store, measure_s=0, **HOLDING) as service, holding(service, 4) as before:
+    with running(store, measure_s=0, **HOLDING) as service, holding(service, 6) as before:
         with connection(service) as opened:
             opened.sendall(upload(_padded()))
             busy(service, 5)

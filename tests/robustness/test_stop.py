@@ -28,7 +28,7 @@ HELD = "gateway_inflight_body_bytes"
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_accepted_work_is_answered_and_new_work_refused(store: Path, number: int) -> None:
-    requests = 3  # one is decoded, the others wait
+    requests = 2  # one is decoded, the other waits
     with (
         running(store, **MEASURED, **FOR_EVER | ONE_WORKER) as service,
         service.client() as other,
