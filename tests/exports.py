@@ -1,6 +1,9 @@
 """Models that a test makes in a moment: the real graphs and cards around random weights."""
 
+from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Literal
 
 from app.card.card import Accuracy, Family, Origin
@@ -39,7 +42,29 @@ def export_random(
     alpha: float = 0.35,
     resolution: int = 96,
     kind: Literal["published", "untrained"] = "published",
+    *,
+    variant: str | None = None,
+    seed: int = 0,
 ) -> Path:
-    """Write a small model into a folder; return its path."""
-    recipe = random_recipe(family, alpha, resolution, kind)
-    return export(recipe, untrained(recipe.network()), "fp32", folder)
+    """Write a small model into a folder, whole or not at all; return its path."""
+    name, data = _exported(family, alpha, resolution, kind, variant, seed)
+    folder.mkdir(parents=True, exist_ok=True)
+    making = folder / f".{name}.making"
+    making.write_bytes(data)
+    return making.replace(folder / name)
+
+
+@lru_cache(maxsize=16)  # most tests ask for the same few
+def _exported(
+    family: Family,
+    alpha: float,
+    resolution: int,
+    kind: Literal["published", "untrained"],
+    variant: str | None,
+    seed: int,
+) -> tuple[str, bytes]:
+    """Name and bytes of the file."""
+    recipe = replace(random_recipe(family, alpha, resolution, kind), variant=variant)
+    with TemporaryDirectory() as folder:
+        path = export(recipe, untrained(recipe.network(), seed), "fp32", Path(folder))
+        return path.name, path.read_bytes()

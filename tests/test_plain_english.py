@@ -79,21 +79,18 @@ def _pattern(phrase: str) -> re.Pattern[str]:
 @pytest.mark.parametrize("source", SOURCES)
 def test_texts_use_the_words_of_the_glossary(source: str) -> None:
     texts = list(SOURCES[source]())
-    assert any(text.words for text in texts)
+    assert len([text for text in texts if text.words]) >= 5
     assert not [str(hit) for text in texts for hit in hits(text)]
 
 
-@pytest.mark.parametrize("source", SOURCES)
-def test_every_source_has_texts(source: str) -> None:
-    assert len([text for text in SOURCES[source]() if text.words]) >= 5
+def test_every_banned_phrase_is_found() -> None:
+    def found(rule: Rule) -> bool:
+        phrase = rule.banned.replace("…", "word").replace(" ", "\n", 1)
+        seen = hits(Text(GLOSSARY, 1, f"Here, {phrase} and more."))
+        return rule.instead in {hit.instead for hit in seen}
 
-
-@pytest.mark.parametrize("rule", rules(), ids=lambda rule: rule.banned)
-def test_a_banned_phrase_is_found(rule: Rule) -> None:
-    phrase = rule.banned.replace("…", "word").replace(" ", "\n", 1)
-    assert rule.instead in {
-        hit.instead for hit in hits(Text(GLOSSARY, 1, f"Here, {phrase} and more."))
-    }
+    assert len(rules()) > 50
+    assert not [rule.banned for rule in rules() if not found(rule)]
 
 
 @pytest.mark.parametrize(

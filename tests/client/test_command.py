@@ -442,6 +442,7 @@ def alone(*arguments: object, without: str = "", stderr: int = subprocess.PIPE) 
     return Outcome(done.returncode, done.stdout, done.stderr or "")
 
 
+@pytest.mark.unmeasured
 def test_the_client_alone_has_the_same_command(
     service: Service, folder: Path, tmp_path: Path
 ) -> None:

@@ -1,13 +1,11 @@
 """Stores that a test may change, and files to change them with."""
 
 import shutil
-from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
 from app.card.card import Family
-from models.export.export import export, untrained
-from tests.exports import random_recipe
+from tests.exports import export_random
 
 
 def copied(store: Path, folder: Path) -> Path:
@@ -30,9 +28,7 @@ def put(
 ) -> str:
     """Put a model with random weights into a store as one should, in one step; its name."""
     kind: Literal["published", "untrained"] = "published" if trained else "untrained"
-    recipe = replace(random_recipe(family, alpha, resolution, kind), variant=variant)
-    path = export(recipe, untrained(recipe.network(), seed), "fp32", folder)
-    return path.stem
+    return export_random(folder, family, alpha, resolution, kind, variant=variant, seed=seed).stem
 
 
 def put_broken(folder: Path, name: str) -> None:

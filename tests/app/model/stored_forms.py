@@ -10,8 +10,8 @@ import onnx
 import onnxruntime
 
 from app.card.card import CARD_KEY, QuantizationReport, parse_card
-from models.export.export import export, read_metadata, untrained
-from tests.exports import random_recipe
+from models.export.export import read_metadata
+from tests.exports import export_random
 
 FLOAT = "mobilenet_v2_0.35_96"
 INT8 = f"{FLOAT}_ptq"
@@ -20,8 +20,7 @@ SelfTest = Literal["passes", "fails", "missing", "malformed"]
 
 def put_float(folder: Path) -> Path:
     """Write the float form."""
-    recipe = random_recipe("mobilenet_v2", 0.35, 96)
-    return export(recipe, untrained(recipe.network()), "fp32", folder)
+    return export_random(folder, "mobilenet_v2", 0.35, 96)
 
 
 def put_int8(
@@ -37,10 +36,9 @@ def put_int8(
     Its weights are other random ones, in float, so that its answers differ from those of the float
     form and each form's own can be told apart.
     """
-    recipe = random_recipe("mobilenet_v2", 0.35, 96)
     making = folder / ".making"
     making.mkdir()
-    path = export(recipe, untrained(recipe.network(), seed=1), "fp32", making)
+    path = export_random(making, "mobilenet_v2", 0.35, 96, seed=1)
     proto = onnx.load(path)
     card = parse_card(read_metadata(path)[CARD_KEY])
     report = {

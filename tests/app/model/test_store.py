@@ -131,6 +131,7 @@ def test_untrained_models_are_served_if_that_is_allowed(tmp_path: Path) -> None:
         opened(tmp_path)
 
 
+@pytest.mark.unmeasured
 @pytest.mark.parametrize(
     ("breaks", "reason"),
     [

@@ -199,8 +199,10 @@ def test_what_cannot_be_had_is_one_line_that_says_what_could(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
     probed: Probe,
+    offered: list[Candidate],
     arguments: tuple[str, ...],
     said: str,
 ) -> None:
     probe_no_more(monkeypatch, probed)
+    monkeypatch.setattr("models.recommendation.recommend.candidates", lambda *_: offered)
     assert said in refused(capsys, "models", "recommend", *arguments)
