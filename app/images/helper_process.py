@@ -95,9 +95,7 @@ class HelperProcess:
         try:
             if process is None:
                 process = self._start(abandoned)
-            answer = self._ask(process, data, job, abandoned)
-            kind, size = ANSWER.unpack_from(answer)
-            return _opened_answer(kind, answer[ANSWER.size : ANSWER.size + size], job)
+            return _opened_answer(*self._ask(process, data, job, abandoned), job)
         except (_Died, _NoAnswer) as error:
             raise self._cause_of_death(isinstance(error, _Died)) from None
         except Abandoned:
@@ -168,8 +166,8 @@ class HelperProcess:
 
     def _ask(
         self, process: subprocess.Popen[bytes], data: bytes, job: Job, abandoned: Callable[[], bool]
-    ) -> bytes:
-        """Send one job and read its answer."""
+    ) -> tuple[int, bytes]:
+        """Send one job and read its answer, the kind and the payload."""
         shared = self._reserved_for(data)
         self._write(process, job.pack(len(data), shared=shared is not None), abandoned)
         if shared is None:
@@ -180,11 +178,10 @@ class HelperProcess:
                     self._write(process, b"+", abandoned)
             except OSError:
                 raise _NoAnswer from None
-        head = self._read(process, ANSWER.size, abandoned)
-        kind, size = ANSWER.unpack(head)
+        kind, size = ANSWER.unpack(self._read(process, ANSWER.size, abandoned))
         if size > MAX_TEXT_BYTES + (job.pixel_bytes if kind == PIXELS else 0):
             raise _NoAnswer
-        return head + self._read(process, size, abandoned)
+        return kind, self._read(process, size, abandoned)
 
     def _reserved_for(self, data: bytes) -> SharedMemory | None:
         """The shared memory, if a file has room there and its decoder can read it there."""
