@@ -27,6 +27,7 @@ SHARED = ROOT.parent / "shared"
 PACKAGE_TESTS = tuple(ROOT / "tests" / package for package in ("app", "client", "models"))
 SMALL_V1, SMALL_V2 = "mobilenet_v1_0.25_128", "mobilenet_v2_0.35_96"
 REAL_MODEL = "mobilenet_v2_1.0_224"
+NEVER_MS = 10_000_000  # on a slow machine the 10 s of the default may pass
 # What the publishers' pinned TFLite files hold.
 PUBLISHED = (
     "mobilenet_v2_1.0_224_int8",
@@ -130,14 +131,14 @@ def real_store() -> Path:
 @pytest.fixture(scope="session")
 def client(store: Path) -> Iterator[httpx.Client]:
     """The service over the small models; the first one is the default."""
-    with served(Settings(store=store, default_model=SMALL_V1)) as opened:
+    with served(Settings(store=store, default_model=SMALL_V1, deadline_ms=NEVER_MS)) as opened:
         yield opened
 
 
 @pytest.fixture(scope="session")
 def real_client(real_store: Path) -> Iterator[httpx.Client]:
     """The service over the default model with its real weights."""
-    with served(Settings(store=real_store, models=(REAL_MODEL,))) as opened:
+    with served(Settings(store=real_store, models=(REAL_MODEL,), deadline_ms=NEVER_MS)) as opened:
         yield opened
 
 

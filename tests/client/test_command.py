@@ -19,7 +19,7 @@ from mobilenet_gateway_client.__main__ import main as client_main
 from mobilenet_gateway_client._command.progress import LogProgress
 from PIL import Image
 
-from tests.app.cli_runner import Outcome, finished
+from tests.app.cli_runner import Outcome, finished, run
 from tests.app.sample_images import encode, noise
 from tests.client.scripted import GOOD, INFO, Reply, scripted
 from tests.conftest import SMALL_V1, SMALL_V2
@@ -133,7 +133,7 @@ def test_a_folder_becomes_a_table_and_is_not_sent_again(
 
 @pytest.mark.parametrize("ending", ["csv", "jsonl", "parquet"])
 def test_failed_files_are_named_and_classified_again_on_request(
-    service: Service, tmp_path: Path, ending: str
+    service: Service, tmp_path: Path, ending: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     if ending == "parquet":
         pytest.importorskip("pyarrow", reason="needs pyarrow, of the development requirements")
@@ -144,19 +144,19 @@ def test_failed_files_are_named_and_classified_again_on_request(
         (photos / name).write_bytes(b"no image" if name == "b.jpg" else image)
     (photos / "gone\x1b.jpg").symlink_to("nowhere")
     arguments = ("classify", str(photos), "--url", service.base_url, "--output", str(output))
-    first = finished(*arguments)
+    first = run(capsys, *arguments)
     assert (first.status, first.err) == (1, "")
     assert "4 images: 2 classified, 2 failed" in first.out
     named = [line for line in first.out.splitlines() if line.startswith("failed: ")]
     assert sorted(line.split(": ")[1] for line in named) == ["b.jpg", "gone\\x1b.jpg"]
     (photos / "b.jpg").write_bytes(image)
     before = classified(service)
-    again = finished(*arguments)
+    again = run(capsys, *arguments)
     assert (again.status, classified(service)) == (1, before)
     assert "4 done before (2 of them failed)" in again.out
     assert "failed: b.jpg: Unrecognized image format." in again.out
     (photos / "gone\x1b.jpg").unlink()
-    retried = finished(*arguments, "--retry-failed")
+    retried = run(capsys, *arguments, "--retry-failed")
     assert (retried.status, retried.err) == (0, "")
     assert "3 images: 1 classified, 2 done before;" in retried.out
     assert classified(service) == before + 1
@@ -164,12 +164,14 @@ def test_failed_files_are_named_and_classified_again_on_request(
         assert sorted(names(output)) == ["a.jpg", "b.jpg", "c.jpg"]
 
 
-def test_explanations_become_images_in_a_folder(service: Service, tmp_path: Path) -> None:
+def test_explanations_become_images_in_a_folder(
+    service: Service, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     photos, maps = tmp_path / "photos", tmp_path / "maps"
     (photos / "below").mkdir(parents=True)
     for name in ("a.jpg", "below/b.jpg"):
         (photos / name).write_bytes(encode(noise(64, 48)))
-    outcome = finished(
+    outcome = run(capsys, 
         "classify", str(photos), "--url", service.base_url, "--recursive",
         "--output", str(tmp_path / "rows.csv"), "--explain", str(maps),
     )  # fmt: skip
@@ -183,7 +185,7 @@ def test_explanations_become_images_in_a_folder(service: Service, tmp_path: Path
 
 @pytest.mark.parametrize("ending", ["csv", "jsonl"])
 def test_what_a_damaged_file_lacks_is_in_its_row(
-    service: Service, tmp_path: Path, ending: str
+    service: Service, tmp_path: Path, ending: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     photos, output = tmp_path / "photos", tmp_path / f"rows.{ending}"
     photos.mkdir()
@@ -191,7 +193,7 @@ def test_what_a_damaged_file_lacks_is_in_its_row(
     (photos / "cut.jpg").write_bytes(whole[: int(len(whole) * 0.95)] + b"\xff\xd9")
     (photos / "whole.jpg").write_bytes(whole)
     command = ("classify", str(photos), "--url", service.base_url, "--output", str(output))
-    assert finished(*command).status == 0
+    assert run(capsys, *command).status == 0
     with output.open(newline="") as file:
         rows = csv.DictReader(file) if ending == "csv" else map(json.loads, file)
         warnings = {row["file"]: row.get("warnings") or "" for row in rows}
@@ -200,15 +202,15 @@ def test_what_a_damaged_file_lacks_is_in_its_row(
 
 
 def test_a_table_that_was_changed_in_between_is_rejected_and_kept(
-    service: Service, folder: Path, tmp_path: Path
+    service: Service, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     output = tmp_path / "rows.csv"
     arguments = ("classify", str(folder / "below"), "--url", service.base_url)
-    assert finished(*arguments, "--output", str(output)).status == 0
+    assert run(capsys, *arguments, "--output", str(output)).status == 0
     with_column = output.read_bytes().replace(b"\n", b",checked\n")
     output.write_bytes(with_column)
     before = classified(service)
-    outcome = finished(*arguments, "--output", str(output))
+    outcome = run(capsys, *arguments, "--output", str(output))
     assert outcome.status == 1
     assert "rows.csv was changed: its columns are not file, error" in outcome.err
     assert outcome.err.count("\n") == 1
@@ -217,50 +219,50 @@ def test_a_table_that_was_changed_in_between_is_rejected_and_kept(
 
 
 def test_a_parquet_of_other_columns_or_of_no_run_is_not_replaced(
-    service: Service, folder: Path, tmp_path: Path
+    service: Service, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     parquet = pytest.importorskip("pyarrow.parquet", reason="needs pyarrow")
     output = tmp_path / "rows.parquet"
     arguments = (
         "classify", str(folder / "below"), "--url", service.base_url, "--output", str(output)
     )  # fmt: skip
-    assert finished(*arguments).status == 0
+    assert run(capsys, *arguments).status == 0
     table = parquet.read_table(output)
-    assert finished(*arguments).status == 0  # one of its own is
+    assert run(capsys, *arguments).status == 0  # one of its own is
     parquet.write_table(table.append_column("checked", [["yes"] * len(table)]), output)
     changed = output.read_bytes()
-    assert "rows.parquet exists and does not match this run" in finished(*arguments).err
+    assert "rows.parquet exists and does not match this run" in run(capsys, *arguments).err
     assert output.read_bytes() == changed
     for unknown in (changed, b"no table"):
         elsewhere = tmp_path / "other.parquet"
         elsewhere.write_bytes(unknown)
-        outcome = finished(*arguments[:-1], str(elsewhere))
+        outcome = run(capsys, *arguments[:-1], str(elsewhere))
         assert "other.parquet exists and does not match this run" in outcome.err
         assert elsewhere.read_bytes() == unknown
     parquet.write_table(table, elsewhere)  # of these columns, but not of this run
-    assert finished(*arguments[:-1], str(elsewhere)).status == 1
+    assert run(capsys, *arguments[:-1], str(elsewhere)).status == 1
     assert parquet.read_table(elsewhere) == table
 
 
 def test_a_parquet_of_an_empty_folder_may_grow_and_names_need_not_be_utf8(
-    service: Service, folder: Path, tmp_path: Path
+    service: Service, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     parquet = pytest.importorskip("pyarrow.parquet", reason="needs pyarrow")
     photos, output = tmp_path / "photos", tmp_path / "rows.parquet"
     photos.mkdir()
     arguments = ("classify", str(photos), "--url", service.base_url, "--output", str(output))
-    assert finished(*arguments).status == 0
+    assert run(capsys, *arguments).status == 0
     assert len(parquet.read_table(output)) == 0
     os.link(folder / "below" / "source.jpg", photos / "good\udcff.jpg")  # the byte FF
     (photos / "gone\udcff.jpg").symlink_to("nowhere")
-    assert "1 classified, 1 failed" in finished(*arguments).out
+    assert "1 classified, 1 failed" in run(capsys, *arguments).out
     gone, good = sorted(parquet.read_table(output).to_pylist(), key=lambda row: str(row["file"]))
     assert (good["file"], gone["file"]) == ("good\\xff.jpg", "gone\\xff.jpg")
     assert gone["error_detail"].endswith("gone\\xff.jpg: No such file or directory")
 
 
 def test_a_folder_becomes_a_table_of_embeddings_and_continues(
-    service: Service, folder: Path, tmp_path: Path
+    service: Service, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     parquet = pytest.importorskip("pyarrow.parquet", reason="needs pyarrow")
     photos, output = tmp_path / "photos", tmp_path / "found.parquet"
@@ -268,10 +270,10 @@ def test_a_folder_becomes_a_table_of_embeddings_and_continues(
     os.link(folder / "below" / "source.jpg", photos / "a.jpg")
     (photos / "bad.jpg").write_bytes(b"no image")
     arguments = ("classify", str(photos), "--url", service.base_url, "--model", SMALL_V2)
-    first = finished(*arguments, "--embeddings", str(output))
+    first = run(capsys, *arguments, "--embeddings", str(output))
     assert (first.status, "1 classified, 1 failed" in first.out) == (1, True), first.err
     os.link(folder / "below" / "source.jpg", photos / "b.jpg")
-    again = finished(*arguments, "--embeddings", str(output))
+    again = run(capsys, *arguments, "--embeddings", str(output))
     assert "1 classified, 2 done before" in again.out, again.err
     table = parquet.read_table(output)
     assert table.schema.names == [
@@ -285,7 +287,7 @@ def test_a_folder_becomes_a_table_of_embeddings_and_continues(
         assert (rows[name]["model"], rows[name]["resolution"]) == (SMALL_V2, 96)
         assert rows[name]["embedding"] == pytest.approx(expected.tolist(), abs=1e-5)
     assert (rows["bad.jpg"]["error"], rows["bad.jpg"]["embedding"]) == ("not-an-image", None)
-    other = finished(*arguments, "--output", str(output))
+    other = run(capsys, *arguments, "--output", str(output))
     assert "found.parquet exists and does not match this run" in other.err
 
 
@@ -370,27 +372,31 @@ def test_a_second_signal_ends_a_run_that_waits_for_an_answer(folder: Path, tmp_p
         assert process.returncode == 130
 
 
-def test_a_password_in_the_address_is_sent_and_stored_nowhere(folder: Path, tmp_path: Path) -> None:
+def test_a_password_in_the_address_is_sent_and_stored_nowhere(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     output = tmp_path / "rows.csv"
     with scripted([INFO, INFO, GOOD, INFO, INFO, INFO]) as script:
         address = script.url.replace("://", "://me:se%40cret@")
         arguments = ("classify", str(folder / "below"), "--output", str(output), "--url")
-        assert finished(*arguments, address).status == 0
+        assert run(capsys, *arguments, address).status == 0
         assert all("Authorization" in headers for headers in script.headers)
         assert b64decode(script.headers[0]["Authorization"].split()[1]) == b"me:se@cret"
         for same in (address, script.url):
-            assert "1 done before" in finished(*arguments, same).out
-        rejected = finished(*arguments, address, "--top-k", "1")
+            assert "1 done before" in run(capsys, *arguments, same).out
+        rejected = run(capsys, *arguments, address, "--top-k", "1")
         assert "top_k was 5 and is now 1" in rejected.err
         assert "cret" not in rejected.err
     assert {path.name for path in tmp_path.iterdir()} == {"rows.csv", ".rows.csv.run.json"}
     assert all(b"cret" not in path.read_bytes() for path in tmp_path.iterdir())
 
 
-def test_a_gateway_that_stays_away_is_an_error_of_one_line(folder: Path, tmp_path: Path) -> None:
+def test_a_gateway_that_stays_away_is_an_error_of_one_line(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     output = tmp_path / "rows.csv"
     with scripted([INFO, INFO, GOOD, Reply(0)]) as script:
-        outcome = finished(
+        outcome = run(capsys, 
             "classify", str(folder), "--url", script.url, "--output", str(output),
             "--patience-s", "0.5", "--concurrency", "1",
         )  # fmt: skip
@@ -400,7 +406,7 @@ def test_a_gateway_that_stays_away_is_an_error_of_one_line(folder: Path, tmp_pat
 
 
 def test_impossible_arguments_are_rejected_before_the_first_request(
-    folder: Path, tmp_path: Path
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     rejections = {
         ("--output", str(tmp_path / "rows.xls")): ".csv, .jsonl, .parquet",
@@ -408,24 +414,26 @@ def test_impossible_arguments_are_rejected_before_the_first_request(
         ("--output", str(tmp_path / "rows.csv"), "--url", "gateway"): "Invalid address",
     }
     for arguments, reason in rejections.items():
-        outcome = finished("classify", str(folder), *arguments)
+        outcome = run(capsys, "classify", str(folder), *arguments)
         assert outcome.status == 1
         assert outcome.err.startswith("error: ")
         assert reason in outcome.err
     assert list(tmp_path.iterdir()) == []
 
 
-def test_subfolders_are_included_on_request(service: Service, folder: Path, tmp_path: Path) -> None:
+def test_subfolders_are_included_on_request(
+    service: Service, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     output = tmp_path / "rows.jsonl"
     base = ("classify", str(folder), "--url", service.base_url, "--output", str(output))
-    finished(*base, "--top-k", "1")
+    run(capsys, *base, "--top-k", "1")
     files = {json.loads(line)["file"] for line in output.read_text().splitlines()}
     assert "below/source.jpg" not in files
-    taken_up = finished(*base, "--recursive", "--top-k", "1")
+    taken_up = run(capsys, *base, "--recursive", "--top-k", "1")
     assert f"1 classified, {FILES} done before" in taken_up.out
     files = {json.loads(line)["file"] for line in output.read_text().splitlines()}
     assert "below/source.jpg" in files
-    rejected = finished(*base, "--top-k", "1")
+    rejected = run(capsys, *base, "--top-k", "1")
     assert "recursive was True and is now False" in rejected.err
 
 
