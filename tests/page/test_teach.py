@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, FilePayload, Locator, Page, expect
+from playwright.sync_api import Browser, FilePayload, Locator, Page, Route, expect
 from pydantic import SecretStr
 
 from tests.app.training.colours import KEY, admin, settings
@@ -227,3 +227,29 @@ def test_the_view_says_how_teaching_is_enabled(browser: Browser, address: str) -
     with visit(browser, f"{address}/teach", PHONE) as seen:
         expect(seen.page.locator("#head-error")).to_contain_text("GATEWAY_HEADS")
         expect(seen.page.locator("#chooser")).to_be_hidden()
+
+
+def test_the_head_that_was_chosen_last_is_shown_however_late_another_is_loaded(
+    browser: Browser, teacher: httpx.Client
+) -> None:
+    for head, label in (("early", "red"), ("last", "blue")):
+        taught = teacher.post(f"/heads/{head}/examples/{label}", content=coloured("open", 0))
+        assert taught.status_code == 201
+    with visit(browser, f"{teacher.base_url}/teach#last", DESK) as seen:
+        page = seen.page
+        open_with_admin_key(page)
+        held: list[Route] = []
+        page.route("**/heads/early", lambda route: held.append(route))
+        chooser = page.get_by_label("Head", exact=True)
+        expect(chooser).to_have_value("last")
+        with page.expect_request("**/heads/early"):
+            chooser.select_option("early")
+        with page.expect_response("**/heads/last"):
+            chooser.select_option("last")
+        with page.expect_response("**/heads/early"):
+            held[0].continue_()
+        page.evaluate("new Promise(next => setTimeout(next))")  # the page has read the answer
+        expect(card(page, "blue")).to_be_visible()
+        expect(chooser).to_have_value("last")
+    for head in ("early", "last"):
+        teacher.delete(f"/heads/{head}")

@@ -10,6 +10,7 @@ import { isAllowed, Webcam } from "./webcam.js";
 
 const PAUSE_MS = 3000; // between two labels that screen readers speak
 let webcam = null;
+let streams = 0; // the last one may continue
 
 export function install() {
   webcam = new Webcam(byId("video"));
@@ -52,6 +53,8 @@ function stop() {
 /** Classify one frame after another until the box is unticked. */
 async function keepGoing() {
   if (!byId("camera-keep").checked) return;
+  streams += 1;
+  const mine = streams;
   const answer = make("div", { className: "answer" });
   const title = make("h2", {}, "camera");
   forget();
@@ -60,7 +63,7 @@ async function keepGoing() {
   );
   let spoken = "";
   let quietUntil = 0;
-  while (webcam.isOpen && byId("camera-keep").checked) {
+  while (webcam.isOpen && byId("camera-keep").checked && mine === streams) {
     const began = performance.now();
     try {
       const found = await predict(await webcam.frame(), choice.asked());

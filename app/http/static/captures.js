@@ -11,6 +11,7 @@ import * as lesson from "./lesson.js";
 const AT_A_TIME = 60;
 let grid = null;
 let shown = []; // newest first
+let requests = 0;
 let sizes = { bytes: 0, limit_bytes: 0 };
 
 /** What can be done to selected images, by their ids. */
@@ -35,16 +36,16 @@ export async function install() {
   await reload();
 }
 
-async function reload() {
-  shown = [];
-  await load(null);
-}
+const reload = () => load(null);
 
 const load = (before) =>
   attempt(async () => {
+    requests += 1;
+    const mine = requests;
     const { captures, ...found } = await heads.captures(AT_A_TIME, before);
+    if (mine !== requests) return; // others were asked for meanwhile
     sizes = found;
-    shown.push(...captures);
+    shown = before ? [...shown, ...captures] : captures;
     byId("captures-more").hidden = captures.length < AT_A_TIME;
     draw();
   });

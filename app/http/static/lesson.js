@@ -7,6 +7,7 @@ import * as heads from "./heads.js";
 export const changes = new EventTarget();
 const told = (what) => changes.dispatchEvent(new Event(what));
 let head = null; // GET /heads/{name}; null while none is chosen
+let latest = null; // name of the head that was chosen last
 let classes = []; // labels in the order of the page; classes without examples exist only here
 let all = []; // GET /heads
 
@@ -34,14 +35,19 @@ export async function refreshList() {
   told("list");
 }
 
+/** Show a head, unless another one is chosen before it is loaded. */
 export async function choose(name) {
-  head = await heads.load(name);
+  latest = name;
+  const found = await heads.load(name);
+  if (latest !== name) return;
+  head = found;
   classes = Object.keys(head.labels);
   told("change");
 }
 
 /** Start a head that the service does not know yet. */
 export function begin(name, base) {
+  latest = name;
   head = { name, base, labels: {}, examples: [], taught: false, report: null, isNew: true };
   classes = [];
   told("change");
@@ -81,6 +87,7 @@ export function addClass(label) {
 export async function renameClass(from, to) {
   await changing(async () => {
     await relabel(
+      head.name,
       examplesOf(from).map(({ id }) => id),
       to,
     );
@@ -98,18 +105,22 @@ export const removeClass = (label) =>
 /** What can be done to selected examples, by their ids. */
 export const examples = {
   has: (id) => Boolean(head?.examples.some((one) => one.id === id)),
-  move: (ids, label) => changing(() => relabel(ids, label)),
-  remove: (ids) => changing(() => forEach(ids, (id) => heads.removeExample(head.name, id))),
+  move: (ids, label) => changing(() => relabel(head.name, ids, label)),
+  remove: (ids) =>
+    changing(() => {
+      const { name } = head;
+      return forEach(ids, (id) => heads.removeExample(name, id));
+    }),
 };
 
 export const addCaptures = ([first, ...others], label) =>
   changing(async () => {
-    await addCapture(first, label); // alone, because it may create the head
-    await forEach(others, (id) => addCapture(id, label));
+    const { name } = head;
+    await addCapture(name, first, label); // alone, because it may create the head
+    await forEach(others, (id) => addCapture(name, id, label));
   });
 
-async function addCapture(id, label) {
-  const { name } = head;
+async function addCapture(name, id, label) {
   note(name, await heads.addCapture(name, label, id, baseOfFirst(name)));
 }
 
@@ -121,7 +132,7 @@ export async function remove() {
   told("change");
 }
 
-const relabel = (ids, label) => forEach(ids, (id) => heads.relabel(head.name, id, label));
+const relabel = (name, ids, label) => forEach(ids, (id) => heads.relabel(name, id, label));
 
 /** Do something and show what the service has then, even if it failed midway. */
 async function changing(work) {

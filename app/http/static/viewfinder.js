@@ -11,6 +11,7 @@ import { isAllowed, Webcam } from "./webcam.js";
 const WANTED = { width: { ideal: 640 }, height: { ideal: 480 } };
 let webcam = null;
 let shown = null; // address of the photo that is tried
+let streams = 0; // the last one may continue
 
 export function install() {
   webcam = new Webcam(byId("view"));
@@ -61,7 +62,9 @@ function draw() {
 
 /** Classify one frame after another until the box is unticked. */
 async function live() {
-  const wanted = () => webcam.isOpen && byId("try-live").checked;
+  streams += 1;
+  const mine = streams;
+  const wanted = () => webcam.isOpen && byId("try-live").checked && mine === streams;
   while (wanted()) {
     try {
       await answer(await webcam.frame(), wanted);
@@ -77,10 +80,11 @@ async function tryPhoto(photo) {
   if (!photo || !lesson.current()?.taught) return;
   byId("try-live").checked = false;
   URL.revokeObjectURL(shown);
-  shown = URL.createObjectURL(photo);
-  const image = make("img", { src: shown, alt: photo.name, className: "tried" });
+  const address = URL.createObjectURL(photo);
+  shown = address;
+  const image = make("img", { src: address, alt: photo.name, className: "tried" });
   try {
-    await answer(photo, () => true, image);
+    await answer(photo, () => shown === address, image);
   } catch (error) {
     complain(error);
   }

@@ -10,6 +10,7 @@ export const isAllowed = () => Boolean(navigator.mediaDevices);
 export class Webcam {
   #video;
   #stream = null;
+  #opening = null;
 
   /** @param {HTMLVideoElement} video */
   constructor(video) {
@@ -20,8 +21,15 @@ export class Webcam {
     return this.#stream !== null;
   }
 
-  /** Open the camera. @throws {Error} with a title, if there is none that may be used */
-  async open(wanted = {}) {
+  /** Open the camera, once. @throws {Error} with a title, if there is none that may be used */
+  open(wanted = {}) {
+    this.#opening ??= this.#open(wanted).finally(() => {
+      this.#opening = null;
+    });
+    return this.#opening;
+  }
+
+  async #open(wanted) {
     try {
       this.#stream = await navigator.mediaDevices.getUserMedia({
         video: { facingMode: "environment", ...wanted },
