@@ -251,7 +251,11 @@ def test_a_gateway_without_cameras_says_how_to_watch_one(browser: Browser, addre
 def test_the_page_leads_to_the_cameras_where_there_are_any(
     browser: Browser, gateway: Gateway
 ) -> None:
-    with visit(browser, f"{gateway.client.base_url}/", DESK) as seen:
+    with visit(browser, f"{gateway.client.base_url}/", PHONE_DARK) as seen:
         give_key(seen.page)
+        expect(seen.page.get_by_role("link", name="Watch")).to_be_visible()
+        last = seen.page.get_by_role("link", name="API").bounding_box()
+        assert last
+        assert last["x"] + last["width"] <= PHONE_DARK.width
         seen.page.get_by_role("link", name="Watch").click()
         expect(camera(seen.page, "gate")).to_be_visible()
