@@ -30,6 +30,7 @@ from app.model.store import Store
 TICK_S = 0.25  # between looks at the clock while no frame arrives
 FASTER = 1.1  # than `frames_per_s`, so that a camera of just this rate loses no frame to jitter
 DECISION_FRAMES = 4  # times `in_a_row`: after so many frames without a decision the gate closes
+LOG_INTERVAL_S = 60.0  # between two lines of a kind about the same camera
 INTERNAL = "Internal error."
 
 log = logging.getLogger(__name__)
@@ -44,6 +45,21 @@ class Means:
     classifier: Classifier
     turns: FrameTurns
     send: Callable[[Message], None]
+
+
+class SeldomLog:
+    """Keeps a camera that comes and goes from filling the log."""
+
+    def __init__(self) -> None:
+        self._due = 0.0
+
+    def due(self) -> bool:
+        """Whether to write a line now."""
+        now = time.monotonic()
+        if now < self._due:
+            return False
+        self._due = now + LOG_INTERVAL_S
+        return True
 
 
 class Camera:
@@ -69,6 +85,7 @@ class Camera:
         self._waiting: Frame | None = None
         self._arrived = asyncio.Event()
         self._connected = False
+        self._connect_log, self._disconnect_log = SeldomLog(), SeldomLog()
         self._source_error: str | None = "Not connected yet."
         self._look_error: str | None = None
         self._model: Model | None = None  # of the last inference
@@ -165,11 +182,12 @@ class Camera:
 
     def _connect(self) -> None:
         self._connected, self._source_error = True, None
-        log.info("Camera %s: connected to %s.", self.name, self._source.status.address)
+        if self._connect_log.due():
+            log.info("Camera %s: connected to %s.", self.name, self._source.status.address)
         self._tell()
 
     def _disconnect(self, reason: str) -> None:
-        if self._connected or reason != self._source_error:
+        if (self._connected or reason != self._source_error) and self._disconnect_log.due():
             log.warning("Camera %s: %s", self.name, reason)
         self._connected, self._source_error = False, reason
         self._tell()

@@ -6,12 +6,15 @@ from contextlib import aclosing
 from dataclasses import replace
 from importlib import import_module
 from typing import Literal
+from urllib.parse import urlsplit
 
 from app.cameras.frames.frame import Frame
 from app.cameras.sources.http_request import HttpRequest
+from app.cameras.sources.name_lookup import NameLookup
 from app.cameras.sources.source import SourceError
 from app.cameras.status import SourceStatus
 
+LOOKUP_S = 1.5
 CLIENT = "app.cameras.sources.http_client"
 
 
@@ -25,10 +28,15 @@ class HttpSource:
     ) -> None:
         self.status = SourceStatus(kind=kind or "http", address=shown)
         self._kind = kind
+        self._name = NameLookup(urlsplit(request.url).hostname or "")
         self._request = replace(request, answers=self._answers)
 
     async def frames(self) -> AsyncGenerator[Frame | None, None]:
         """As `Source.frames`."""
+        try:
+            await self._name.done(LOOKUP_S)
+        except TimeoutError:
+            raise SourceError("The name server does not answer.") from None
         await asyncio.to_thread(import_module, CLIENT)
         from app.cameras.sources.http_client import http_frames
 

@@ -12,6 +12,8 @@ from app.inference.scheduler import Scheduler, Ticket
 from app.service.lifecycle import Lifecycle
 from tests.app.cameras.watched import until
 
+MANY = 100
+
 
 class Worked:
     """Jobs that stay on their workers until released."""
@@ -21,31 +23,36 @@ class Worked:
         self.turns = FrameTurns(self.scheduler, Lifecycle())
         self.frames = 0
         self.most_frames = 0
-        self._release = threading.Semaphore(0)
+        self.may_answer = threading.Semaphore(0)  # a request
+        self.may_look = threading.Semaphore(0)  # at a frame
 
-    def submit(self) -> Ticket[None]:
-        return self.scheduler.submit([lambda _queue_ms: self._hold()])
+    def request(self) -> Ticket[None]:
+        return self._submit(self.may_answer)
 
-    def release(self, jobs: int) -> None:
-        self._release.release(jobs)
+    def release_all(self) -> None:
+        self.may_answer.release(MANY)
+        self.may_look.release(MANY)
 
     async def frame(self) -> None:
         """Wait for a turn and use it."""
         async with self.turns.turn():
             self.frames += 1
             self.most_frames = max(self.most_frames, self.frames)
-            await self.submit()
+            await self._submit(self.may_look)
             self.frames -= 1
 
-    def _hold(self) -> None:
-        self._release.acquire()
+    def _submit(self, may_end: threading.Semaphore) -> Ticket[None]:
+        def hold(_queue_ms: float) -> None:
+            may_end.acquire()
+
+        return self.scheduler.submit([hold])
 
 
 @pytest.fixture(params=[1, 2, 4])
 def worked(request: pytest.FixtureRequest) -> Iterator[Worked]:
     made = Worked(request.param)
     yield made
-    made.release(1000)
+    made.release_all()
     made.scheduler.close()
 
 
@@ -54,7 +61,7 @@ async def cameras(worked: Worked, count: int) -> AsyncIterator[list[asyncio.Task
     """Frames that wait for their turns."""
     tasks = [asyncio.create_task(worked.frame()) for _ in range(count)]
     yield tasks
-    worked.release(1000)
+    worked.release_all()
     await asyncio.gather(*tasks)
 
 
@@ -64,9 +71,9 @@ def test_frames_leave_one_worker_of_several_to_requests(worked: Worked) -> None:
         async with cameras(worked, 8) as tasks:
             await until(lambda: worked.frames == places, "frames on their workers")
             if worked.scheduler.workers > 1:
-                request = worked.submit()
+                request = worked.request()
                 await until(lambda: not worked.scheduler.waiting, "the request's worker")
-                worked.release(places + 1)
+                worked.may_answer.release()
                 await request
         assert worked.most_frames == places
         assert all(task.done() for task in tasks)
@@ -77,15 +84,15 @@ def test_frames_leave_one_worker_of_several_to_requests(worked: Worked) -> None:
 def test_no_frame_has_a_turn_while_requests_have_all_workers_or_wait(worked: Worked) -> None:
     async def work() -> None:
         workers = worked.scheduler.workers
-        requests = [worked.submit() for _ in range(workers + 3)]
+        requests = [worked.request() for _ in range(workers + 3)]
         async with cameras(worked, 3):
             for left in range(3, -1, -1):
                 await until(lambda left=left: worked.scheduler.waiting == left, "the queue")  # type: ignore[misc]  # mypy infers no lambda with a default
                 await asyncio.sleep(0.05)  # longer than frames pause between two looks
                 assert not worked.frames
                 if left:
-                    worked.release(1)
-            worked.release(workers)
+                    worked.may_answer.release()
+            worked.may_answer.release(workers)
             for request in requests:
                 await request
             await until(lambda: worked.most_frames, "a frame, now that they are answered")

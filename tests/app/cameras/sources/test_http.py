@@ -3,8 +3,13 @@
 import asyncio
 import itertools
 import logging
+import socket
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,6 +17,7 @@ from app.cameras.cameras import Cameras
 from loadtest.cameras.camera_server import Auth, CameraServer, Mode, camera_server
 from loadtest.cameras.scenes import plain
 from tests.app.cameras.watched import SURE, next_event, until, watching, watching_gateway
+from tests.processes import LIVELINESS_S
 
 FAST = {**SURE, "frames_per_s": 50, "stalled_s": 100}
 
@@ -223,3 +229,64 @@ def test_requests_go_before_frames(store: Path) -> None:
             await until(lambda: cameras.status("door").frames_unchanged > unchanged, "looks")
 
     asyncio.run(watch())
+
+
+def test_a_camera_that_comes_and_goes_does_not_fill_the_log(
+    store: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "app.cameras")
+
+    async def watch() -> None:
+        async with (
+            camera_server(CameraServer(mode="mjpeg")) as server,
+            watching(store, door={"source": server.url(), **FAST}) as cameras,
+        ):
+            for _ in range(5):
+                await until(lambda: cameras.status("door").connected, "connected")
+                await server.stop()
+                await until(lambda: not cameras.status("door").connected, "gone")
+                await server.start()
+
+    began = time.monotonic()
+    asyncio.run(watch())
+    minutes = 1 + (time.monotonic() - began) // 60
+    lines = [text for text in caplog.messages if text.startswith("Camera door: connected")]
+    assert 1 <= len(lines) <= minutes
+
+
+def test_a_name_server_that_is_away_leaves_the_threads_of_the_service_free(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    back = threading.Event()
+    resolve = socket.getaddrinfo
+
+    def away(host: str | bytes, *arguments: Any, **options: Any) -> Any:
+        if "flags" not in options and b".invalid" in (
+            host if isinstance(host, bytes) else host.encode()
+        ):
+            back.wait()
+            raise socket.gaierror(socket.EAI_NONAME, "unknown")
+        return resolve(host, *arguments, **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", away)  # stands in for the name server
+    monkeypatch.setattr("app.cameras.sources.http.LOOKUP_S", 0.1)
+
+    async def watch() -> None:
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(2))
+        names = [f"cam{number}" for number in range(3)]  # more than there are threads
+        tables = {name: {"source": f"http://{name}.invalid/", **FAST} for name in names}
+        async with watching(store, **tables) as cameras:
+            for name in names:
+                await until(lambda name=name: cameras.status(name).reconnects >= 3, "attempts")  # type: ignore[misc]
+                assert cameras.status(name).error == "The name server does not answer."
+            async with asyncio.timeout(LIVELINESS_S):
+                await asyncio.to_thread(lambda: None)
+            assert sum("_ask" in thread.name for thread in threading.enumerate()) == len(names)
+            back.set()
+            told = "Cannot connect to the camera."
+            await until(lambda: cameras.status("cam0").error == told, "an answer")
+
+    try:
+        asyncio.run(watch())
+    finally:
+        back.set()
