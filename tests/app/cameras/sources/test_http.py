@@ -276,9 +276,9 @@ def test_a_name_server_that_is_away_leaves_the_threads_of_the_service_free(
         names = [f"cam{number}" for number in range(3)]  # more than there are threads
         tables = {name: {"source": f"http://{name}.invalid/", **FAST} for name in names}
         async with watching(store, **tables) as cameras:
-            for name in names:
-                await until(lambda name=name: cameras.status(name).reconnects >= 3, "attempts")  # type: ignore[misc]
-                assert cameras.status(name).error == "The name server does not answer."
+            found = partial(map, cameras.status, names)
+            await until(lambda: all(one.reconnects >= 3 for one in found()), "attempts")
+            assert {one.error for one in found()} == {"The name server does not answer."}
             async with asyncio.timeout(LIVELINESS_S):
                 await asyncio.to_thread(lambda: None)
             assert sum("_ask" in thread.name for thread in threading.enumerate()) == len(names)
