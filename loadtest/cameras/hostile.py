@@ -11,7 +11,7 @@ import json
 import re
 import subprocess
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
@@ -61,14 +61,14 @@ class Findings:
     """What was seen."""
 
     returns_s: dict[str, list[float]] = field(default_factory=dict)
-    pss_bytes: list[int] = field(default_factory=list)
+    own_bytes: list[int] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
 
     @property
     def growth_bytes(self) -> float:
         """From the first fifth after the warm-up to the last fifth, by medians."""
-        fifth = max(1, len(self.pss_bytes) // 5)
-        return median(self.pss_bytes[-fifth:]) - median(self.pss_bytes[:fifth])
+        fifth = max(1, len(self.own_bytes) // 5)
+        return median(self.own_bytes[-fifth:]) - median(self.own_bytes[:fifth])
 
 
 class Run:
@@ -159,12 +159,22 @@ class Run:
     async def watch_memory(self) -> None:
         await asyncio.sleep(self._warm_up_s)
         while monotonic() < self._ends:
-            self.findings.pss_bytes.append(self._server.memory().pss_bytes)
+            self.findings.own_bytes.append(own_bytes(self._server))
             await asyncio.sleep(1)
 
     async def all(self, *work: Awaitable[None]) -> None:
         await asyncio.gather(self.watch_memory(), *work)
         await self._client.aclose()
+
+
+def own_bytes(server: Server) -> int:
+    """Memory without files, whose share depends on who else maps the same libraries."""
+    found = 0
+    for pid in server.pids():
+        with suppress(OSError):  # the helper process has ended
+            rollup = Path(f"/proc/{pid}/smaps_rollup").read_text("ascii")
+            found += sum(map(int, re.findall(r"(?m)^Pss_(?:Anon|Shmem): +(\d+) kB", rollup))) * 1024
+    return found
 
 
 @contextmanager
@@ -241,11 +251,11 @@ def main(
         )
         if max(times) > RETURN_S:
             found.problems.append(f"{what}: back after {max(times):.2f} s")
-    print(f"memory: {found.pss_bytes[0] / 1e6:.1f} MB, grew by {found.growth_bytes / 1e6:.2f} MB")
+    print(f"memory: {found.own_bytes[0] / 1e6:.1f} MB, grew by {found.growth_bytes / 1e6:.2f} MB")
     if found.growth_bytes > GROWTH_BYTES:
         found.problems.append("memory grew")
     print(
-        "MB:", *(f"{one / 1e6:.0f}" for one in found.pss_bytes[:: len(found.pss_bytes) // 40 + 1])
+        "MB:", *(f"{one / 1e6:.0f}" for one in found.own_bytes[:: len(found.own_bytes) // 40 + 1])
     )
     for problem in found.problems:
         print("PROBLEM", problem)
