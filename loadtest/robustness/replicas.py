@@ -9,6 +9,7 @@ import shutil
 import threading
 import time
 from collections import Counter
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -95,10 +96,15 @@ def measure(store: Path, balance: Balance) -> ReplicaResult:
         second_port = free_port()
         with _replica(store, folder, "first", free_port()) as first:
             front = _front(folder, balance, first.port, second_port)
-            with front, Cameras(f"http://{HOST}:{front.port}", photo) as cameras:
+            # The cameras end before the second replica, whose stop would cut some of them off.
+            with (
+                front,
+                ExitStack() as replicas,
+                Cameras(f"http://{HOST}:{front.port}", photo) as cameras,
+            ):
                 time.sleep(ALONE_S)
-                with _replica(store, folder, "second", second_port) as second:
-                    shares = _shares(first, second)
+                second = replicas.enter_context(_replica(store, folder, "second", second_port))
+                shares = _shares(first, second)
     return ReplicaResult(monitor.conditions(), balance, dict(cameras.outcomes), shares)
 
 
@@ -134,6 +140,7 @@ def _front(folder: Path, balance: Balance, *ports: int) -> Server:
         f"frontend health\n  mode http\n  bind {HOST}:{health}\n  monitor-uri /readyz\n"
         f"frontend front\n  mode tcp\n  bind {HOST}:{port}\n  default_backend replicas\n"
         f"backend replicas\n  mode tcp\n  balance {balance}\n  option httpchk GET /readyz\n"
+        "  option redispatch 1\n"  # a server counts as ready before its first check
         f"{backends}"
     )
     command = ["haproxy", "-W", "-db", "-f", str(folder / "haproxy.cfg")]
