@@ -23,12 +23,13 @@ export class Problem extends Error {
 export async function ask(path, options = {}) {
   for (;;) {
     const sent = key.current();
+    const sentAt = performance.now();
     const response = await reach(path, { ...options, headers: headers(options, sent) });
     if (response.ok) return response;
-    if (response.status === 401 && (await key.ask(sent))) continue;
+    if (response.status === 401 && (await key.ask(sent, sentAt))) continue;
     const problem = await problemOf(response);
     // A key that opens everything else is not enough for what needs the admin key.
-    if (response.status === 403 && sent && (await key.ask(sent, problem.message))) continue;
+    if (response.status === 403 && sent && (await key.ask(sent, sentAt, problem.message))) continue;
     throw problem;
   }
 }

@@ -1,21 +1,25 @@
 /** The API key: prompted for when the service needs one, kept while the tab is open. */
 
-import { byId } from "./dom.js";
+import { button, byId, make } from "./dom.js";
 
 const NAME = "mobilenet-gateway-key";
 const FORGOTTEN = "mobilenet-gateway-key-forgotten"; // ask for none until the user wants it
+const GIVEN = "given";
 let asking = null;
+let declinedAt = -Infinity; // when the user last gave none, in milliseconds
 
 export const current = () => sessionStorage.getItem(NAME);
 
 /**
  * Prompt for a key, once for all requests that wait for it.
  * @param {string|null} rejected the key that the service rejected
+ * @param {number} sentAt when that request was sent: once declined, none is asked for what is late
  * @param {string} reason what the key is not enough for; without it, the key is forgotten
  * @returns {Promise<boolean>} whether there is a new key to try
  */
-export function ask(rejected, reason = "") {
+export function ask(rejected, sentAt, reason = "") {
   if (current() !== rejected) return Promise.resolve(true);
+  if (sentAt < declinedAt) return Promise.resolve(false);
   if (sessionStorage.getItem(FORGOTTEN) !== null) return Promise.resolve(false);
   if (!reason) sessionStorage.removeItem(NAME);
   asking ??= prompt(reason || (rejected && "The gateway rejected this key.")).finally(() => {
@@ -39,40 +43,38 @@ export function install() {
 }
 
 function prompt(reason) {
-  const dialog = byId("key-dialog");
-  const input = byId("key");
-  byId("key-reason").textContent = reason ?? "";
-  input.value = "";
-  input.setCustomValidity("");
+  const input = make("input", { type: "password", id: "key", autocomplete: "off", required: true });
+  input.addEventListener("input", () => {
+    const bad = /[^\x21-\x7e]/.test(input.value);
+    input.setCustomValidity(bad ? "A key has letters, digits and punctuation, no spaces." : "");
+  });
+  const form = make(
+    "form",
+    { method: "dialog" }, // its button closes the dialog
+    make("h2", { id: "key-title" }, "This gateway needs a key"),
+    make("p", { id: "key-reason" }, reason ?? ""),
+    make("p", { className: "field" }, make("label", { htmlFor: "key" }, "API key"), input),
+    make("p", { className: "hint" }, "This tab keeps the key until it is closed."),
+    make(
+      "p",
+      { className: "actions" },
+      make("button", { value: GIVEN }, "Use key"),
+      " ",
+      button("Not now", { className: "second" }, () => dialog.close()),
+    ),
+  );
+  const dialog = make("dialog", { "aria-labelledby": "key-title" }, form);
+  document.body.append(dialog);
+  dialog.showModal();
+  input.focus();
   return new Promise((resolve) => {
-    const finish = (found) => {
-      if (dialog.open) dialog.close();
-      listening.abort();
+    dialog.addEventListener("close", () => {
+      const isGiven = dialog.returnValue === GIVEN;
+      if (isGiven) sessionStorage.setItem(NAME, input.value);
+      else declinedAt = performance.now();
+      dialog.remove();
       byId("forget-key").hidden = !current();
-      resolve(found);
-    };
-    const listening = new AbortController();
-    const { signal } = listening;
-    input.addEventListener(
-      "input",
-      () => {
-        const bad = /[^\x21-\x7e]/.test(input.value);
-        input.setCustomValidity(bad ? "A key has letters, digits and punctuation, no spaces." : "");
-      },
-      { signal },
-    );
-    byId("key-form").addEventListener(
-      "submit",
-      (event) => {
-        event.preventDefault();
-        sessionStorage.setItem(NAME, input.value);
-        finish(true);
-      },
-      { signal },
-    );
-    byId("key-cancel").addEventListener("click", () => finish(false), { signal });
-    dialog.addEventListener("close", () => finish(false), { signal });
-    dialog.showModal();
-    input.focus();
+      resolve(isGiven);
+    });
   });
 }
