@@ -142,7 +142,7 @@ def _explanation(
         return Explanation(class_id, label, unavailable=DEEPER.format(model.name))
     if class_id >= len(run.logits):
         return Explanation(class_id, label, unavailable=NO_CLASS)
-    at = linear.row(class_id, len(run.probabilities))
+    at = linear.output_of(class_id, len(run.probabilities))
     weights, bias = linear.weights[at], float(linear.bias[at])
     if run.length != 1:
         weights = weights / run.length

@@ -51,7 +51,7 @@ class LinearHead:
         """Pooled features [channels] as the classifier takes them."""
         return self.rounding(pooled) if self.rounding else pooled
 
-    def row(self, class_id: int, classes: int) -> int:
+    def output_of(self, class_id: int, classes: int) -> int:
         """The output of a class; the background comes before the others, `unknown` has none."""
         return class_id + max(len(self.bias) - classes, 0)
 

@@ -80,12 +80,12 @@ def teach_forms(job: TrainingJob) -> Taught:
         TeachingError: the examples cannot be taught.
     """
     taught: dict[str, Taught] = {}
-    of_float: EmbeddedPhotos | None = None
+    before: EmbeddedPhotos | None = None  # of the float form, if there are both
     for form in sorted(job.forms, key=lambda form: form.card.precision == "int8"):  # float first
         photos = read_photos(job, form)
-        if of_float is not None:
-            photos = photos.with_closer_views_of(of_float)
-        of_float = photos
+        if before is not None:
+            photos = photos.with_closer_views_of(before)
+        before = photos
         taught[form.card.precision] = teach(photos, form.card, form.sha256, job.name, folder=Path())
     if len(taught) == 1:
         return next(iter(taught.values()))

@@ -51,7 +51,7 @@ def test_rounding_goes_to_the_nearest_step_and_stays_in_range() -> None:
 
 def test_the_background_comes_before_the_labels_and_unknown_has_no_weights() -> None:
     head = LinearHead(np.ones((3, 2), np.float32), np.array([7, 8, 9], np.float32))
-    assert [head.row(0, classes) for classes in (2, 3, 4)] == [1, 0, 0]
+    assert [head.output_of(0, classes) for classes in (2, 3, 4)] == [1, 0, 0]
 
 
 @pytest.mark.parametrize(
