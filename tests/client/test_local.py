@@ -16,7 +16,7 @@ from mobilenet_gateway_client._command.local import open_local
 from app.settings import Settings
 from tests.app.cli_runner import run
 from tests.app.sample_images import encode, noise
-from tests.client.test_command import await_rows, command
+from tests.client.command import await_rows, command
 from tests.conftest import ROOT, SMALL_V1, SMALL_V2
 from tests.processes import LIVELINESS_S
 from tests.serving import served

@@ -16,9 +16,9 @@ from mobilenet_gateway_client._servers import FIRST_S, Server, Servers
 
 from app.settings import Settings
 from tests.app.sample_images import encode, noise
+from tests.client.clients import Do, both
+from tests.client.command import await_rows, command, complaints, names
 from tests.client.scripted import GOOD, INFO, OVERLOADED, Reply, overloaded, scripted
-from tests.client.test_client import Do, both
-from tests.client.test_command import await_rows, command, complaints, names
 from tests.conftest import SMALL_V1
 from tests.processes import LIVELINESS_S, running, until
 from tests.serving import served
