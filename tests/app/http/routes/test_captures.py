@@ -20,7 +20,7 @@ from app.heads.head_file import pack_head
 from app.settings import Settings
 from tests.app.heads.made import write_head
 from tests.app.http.routes.predicting import answered, predict
-from tests.app.oip.test_grpc_server import asked, free_port, stub
+from tests.app.oip.grpc_client import asked, free_port, stub
 from tests.app.problems import assert_problem
 from tests.app.sample_images import as_base64, encode, noise
 from tests.conftest import SMALL_V1, SMALL_V2
