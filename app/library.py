@@ -37,7 +37,7 @@ from app.settings import Settings
 from app.settings_sources import load_settings
 from app.system.cores import usable_cores
 
-AHEAD = 4  # images for each worker that are read before the first answer is fetched
+AHEAD = 4  # images for each worker that wait or run while the caller has not taken their answers
 # What a model and an image depend on. Keys and the like stay out of what is pickled.
 SETTINGS = (
     "store", "heads", "models", "default_model", "allow_untrained", "providers", "workers",
@@ -259,7 +259,10 @@ class Classifier:
                 for image in images:
                     session.load_pixels(image)
                     waiting.append(pool.submit(session.outcome, image, run))
-                    while waiting and (waiting[0].done() or len(waiting) > session.workers * AHEAD):
+                    if len(waiting) >= session.workers * AHEAD:
+                        # This thread takes a core from the workers: it wakes for several answers.
+                        waiting[len(waiting) // 2].exception()
+                    while waiting and waiting[0].done():
                         yield waiting.popleft().result()
                 while waiting:
                     yield waiting.popleft().result()

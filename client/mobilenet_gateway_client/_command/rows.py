@@ -3,7 +3,7 @@
 from array import array
 from base64 import b64decode, b64encode
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from mobilenet_gateway_client._results import Classification
@@ -38,7 +38,10 @@ class Row:
             "file": self.file,
             **{name: getattr(found, name) for name in ("model", "resolution", *TIMES)},
             **({"warnings": list(found.warnings)} if found.warnings else {}),
-            "predictions": [asdict(one) for one in found.predictions],
+            "predictions": [
+                {"class_id": one.class_id, "label": one.label, "probability": one.probability}
+                for one in found.predictions
+            ],
         }
 
 
