@@ -28,7 +28,7 @@ from app.images.helper_protocol import Job
 from app.images.limits import BeyondBounds, ImageLimits
 from app.settings import Settings
 from app.system.memory import map_large_blocks
-from loadtest.robustness.structured_images import structured_image
+from loadtest.robustness.structured_images.kinds import structured_image
 
 MAX_WORKER_MS = 200.0
 TICK_S = 0.01  # of /proc/PID/stat

@@ -22,8 +22,9 @@ from app.images.decode import bound_ns, load_image
 from app.images.formats import sniff
 from app.images.limits import ImageLimits
 from app.system.memory import map_large_blocks
-from loadtest.robustness.structured_images import chunk, jpeg, progressive_jpeg, webp
-from loadtest.robustness.structured_images import png as black_png
+from loadtest.robustness.structured_images.chunks import chunk, webp
+from loadtest.robustness.structured_images.chunks import png as black_png
+from loadtest.robustness.structured_images.jpeg import jpeg, progressive_jpeg
 
 WIDTH, HEIGHT = 1500, 1000
 RUNS = 3

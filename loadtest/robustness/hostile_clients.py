@@ -18,16 +18,10 @@ from random import Random
 from app.oip.rest_codec import JSON_LIMITS
 from app.settings import Settings
 from loadtest.host.server import HOST
-from loadtest.robustness.structured_images import (
-    KINDS,
-    bmp,
-    chunk,
-    gif,
-    jpeg,
-    png,
-    segment,
-    striped_tiff,
-)
+from loadtest.robustness.structured_images.bitmaps import bmp, gif, striped_tiff
+from loadtest.robustness.structured_images.chunks import chunk, png
+from loadtest.robustness.structured_images.jpeg import jpeg, segment
+from loadtest.robustness.structured_images.kinds import KINDS
 
 SENDERS = 4
 SLOW_CLIENTS = 17

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from app.errors import DeadlineExceeded, Overloaded, UnsupportedFormat
-from loadtest.robustness.structured_images import webp
+from loadtest.robustness.structured_images.chunks import webp
 from tests.app.problems import assert_problem
 from tests.app.sample_images import cat, encode
 from tests.processes import MEASURED, Service, running, until

@@ -14,7 +14,8 @@ import httpx
 import numpy as np
 from PIL import Image
 
-from loadtest.robustness.structured_images import jpeg, png
+from loadtest.robustness.structured_images.chunks import png
+from loadtest.robustness.structured_images.jpeg import jpeg
 from tests.app.sample_images import encode, noise
 from tests.processes import Service, metric_of, until
 from tests.robustness.sockets import connection, head, reply

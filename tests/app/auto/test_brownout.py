@@ -1,12 +1,19 @@
 """Steps down under pressure and back up when the load has fallen."""
 
+import asyncio
 from itertools import pairwise
+from math import inf
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from app.auto.brownout import HOLD_S, INTERVAL_S, Brownout, Load
+from app.auto.choice import PredictQuery
+from app.model.store import Store
+from tests.app.auto.chosen import ONE, V1, V2, Chosen, choosing, explicit
+from tests.app.inference.test_scheduler import blocked
+from tests.processes import metric_of
 
 STEPS_MS = (10.0, 5.0, 2.0, 1.0)
 
@@ -205,3 +212,85 @@ def test_whatever_the_load_the_step_is_one_that_exists_and_each_change_is_told(
         assert 0 <= new < len(STEPS_MS)
         step = new
     assert machine.brownout.step == step
+
+
+@pytest.mark.parametrize(
+    ("waiting", "deadline_ms", "steps_down"),
+    [
+        pytest.param(2, 100, True, id="3 x 10 ms of 100"),
+        pytest.param(2, 140, False, id="3 x 10 ms of 140"),
+        pytest.param(17, inf, True, id="17 of 64"),
+        pytest.param(15, inf, False, id="15 of 64"),
+    ],
+)
+def test_the_wait_and_the_queue_each_make_a_brownout(
+    models: Store, waiting: int, deadline_ms: float, steps_down: bool
+) -> None:
+    async def scenario(chosen: Chosen) -> None:
+        blocker, ticket = await blocked(chosen.scheduler)
+        others = [chosen.scheduler.submit([lambda _: None]) for _ in range(waiting)]
+        chosen.ask()
+        chosen.clock.now_s += 0.11
+        note = chosen.chooser.choose(PredictQuery(), ONE, deadline_ms).note
+        assert note is not None
+        assert (note.brownout_step > 0) is steps_down
+        blocker.let_go()
+        await asyncio.gather(ticket, *others)
+
+    with choosing(models) as chosen:
+        asyncio.run(scenario(chosen))
+
+
+@pytest.mark.parametrize("switched_on", [True, False])
+def test_under_overload_answers_get_cheaper_and_come_back(models: Store, switched_on: bool) -> None:
+    async def overload(chosen: Chosen) -> list[float]:
+        times_ms = []
+        for _ in range(20):
+            blocker, ticket = await blocked(chosen.scheduler)
+            waiting = [chosen.scheduler.submit([lambda _: None]) for _ in range(30)]
+            chosen.clock.now_s += 0.1
+            times_ms.append(chosen.time_ms(chosen.ask(deadline_ms=100)))
+            blocker.let_go()
+            await asyncio.gather(ticket, *waiting)
+        return times_ms
+
+    with choosing(models, brownout=switched_on) as chosen:
+        calm = chosen.ask()
+        times_ms = asyncio.run(overload(chosen))
+        text = chosen.metrics.render().decode()
+        if not switched_on:
+            assert len(set(times_ms)) == 1
+            assert metric_of(text, "gateway_brownout_step") == 0
+            return
+        assert times_ms[-1] < chosen.time_ms(calm)
+        assert times_ms == sorted(times_ms, reverse=True)
+        assert metric_of(text, "gateway_brownout_step") > 0
+        assert metric_of(text, "gateway_brownout_steps_total", way="down") > 0
+        named = explicit(models, PredictQuery(model=V2))
+        assert named is not None
+        assert named.key == (V2, 224)
+        assert chosen.ask(min_top1=50.5) in ((V2, 224), (V1, 128))  # a floor is a floor
+        for _ in range(600):
+            chosen.clock.now_s += 0.1
+            last = chosen.ask()
+        assert last == calm
+        assert metric_of(chosen.metrics.render().decode(), "gateway_brownout_step") == 0
+
+
+def test_a_brownout_ends_although_nobody_asks(models: Store) -> None:
+    async def overload(chosen: Chosen) -> None:
+        blocker, ticket = await blocked(chosen.scheduler)
+        waiting = [chosen.scheduler.submit([lambda _: None]) for _ in range(30)]
+        for _ in range(3):
+            chosen.clock.now_s += 0.1
+            chosen.ask(deadline_ms=100)
+        blocker.let_go()
+        await asyncio.gather(ticket, *waiting)
+
+    with choosing(models) as chosen:
+        asyncio.run(overload(chosen))
+        assert metric_of(chosen.metrics.render().decode(), "gateway_brownout_step") > 0
+        for _ in range(60):
+            chosen.clock.now_s += 2
+            chosen.chooser.check_load(deadline_ms=100)
+        assert metric_of(chosen.metrics.render().decode(), "gateway_brownout_step") == 0

@@ -12,21 +12,9 @@ from app.errors import DamagedImage
 from app.images.decode import load_image
 from app.images.decode_memory import DecodeMemory
 from app.images.limits import BeyondBounds, ImageLimits
-from loadtest.robustness.structured_images import (
-    bmp,
-    chunk,
-    coded_blocks,
-    gif,
-    grey_tags,
-    jpeg,
-    png,
-    progressive_jpeg,
-    riff_chunk,
-    segment,
-    striped_tiff,
-    tiff,
-    webp,
-)
+from loadtest.robustness.structured_images.bitmaps import bmp, gif, grey_tags, striped_tiff, tiff
+from loadtest.robustness.structured_images.chunks import chunk, png, riff_chunk, webp
+from loadtest.robustness.structured_images.jpeg import coded_blocks, jpeg, progressive_jpeg, segment
 from tests.app.sample_images import cat, encode, noise, oriented_exif
 
 RULE = Preprocessing(resize="shortest_edge", crop_fraction=0.875, interpolation="bilinear")

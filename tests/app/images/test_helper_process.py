@@ -26,7 +26,7 @@ from app.images.decode import load_image
 from app.images.helper_process import Abandoned, HelperLimits, HelperProcess
 from app.images.helper_protocol import ANSWER, PIXELS, Job, pack_error, unpack_job
 from app.images.limits import ImageLimits
-from loadtest.robustness.structured_images import Tag, bmp, tiff
+from loadtest.robustness.structured_images.bitmaps import Tag, bmp, tiff
 from tests.app.sample_images import cat, encode, oriented_exif
 from tests.processes import LIVELINESS_S, until
 from tests.robustness.traffic import endless_image
