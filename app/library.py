@@ -253,16 +253,17 @@ class Classifier:
         `run` has the arguments of `LocalSession.outcome`.
         """
         session = self.session
+        most = session.workers * AHEAD
         waiting: deque[Future[T | ImageFailure]] = deque()
         with ThreadPoolExecutor(session.workers, "classify") as pool:
             try:
                 for image in images:
                     session.load_pixels(image)
                     waiting.append(pool.submit(session.outcome, image, run))
-                    if len(waiting) >= session.workers * AHEAD:
+                    if len(waiting) >= most:
                         # This thread takes a core from the workers: it wakes for several answers.
-                        waiting[len(waiting) // 2].exception()
-                    while waiting and waiting[0].done():
+                        waiting[most // 2].exception()
+                    while waiting and (waiting[0].done() or len(waiting) >= most):
                         yield waiting.popleft().result()
                 while waiting:
                     yield waiting.popleft().result()

@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -213,6 +214,30 @@ def test_a_stream_is_read_only_a_few_images_ahead(classifier: Classifier) -> Non
     # the next number is the count of those before it
     assert 30 <= next(read) <= 30 + 2 * AHEAD + 1
     answers.close()  # type: ignore[attr-defined]  # a generator
+
+
+def test_one_slow_image_does_not_let_a_stream_be_read_further(store: Path) -> None:
+    """Behind a slow first image the other worker goes on, but only to the end of the window."""
+    window = 2 * AHEAD
+    read: list[int] = []
+    far_ahead = threading.Event()
+
+    def images() -> Iterator[bytes]:
+        for number in range(10 * window):
+            read.append(number)
+            if number > 3 * window:
+                far_ahead.set()
+            yield bytes([number])
+
+    def run(data: bytes, **_: object) -> int:
+        if data[0] == 0:
+            far_ahead.wait(1)
+            return len(read)
+        return 0
+
+    with Classifier(SMALL_V1, store=store, workers=2) as classifier:
+        read_when_slow, *_ = classifier.each(images(), run)
+    assert read_when_slow == window
 
 
 def test_an_error_of_the_stream_itself_ends_it(classifier: Classifier) -> None:
