@@ -67,9 +67,10 @@ bench-peers: $(VENV)/.bench models/store/mobilenet_v2_1.0_224.onnx  ## compare t
 bench-auto: $(VENV)/.bench models/store/mobilenet_v2_1.0_224.onnx  ## measure automatic choice under a budget, brown-out, latency prediction, 5 minutes
 	$(BIN)/python -m loadtest.auto.run
 
-bench-client: $(VENV)/.bench models/store/mobilenet_v2_1.0_224.onnx  ## compare `classify` on 1000 files with wrk, and through two services with one, 6 minutes
+bench-client: $(VENV)/.bench models/store/mobilenet_v2_1.0_224.onnx  ## compare `classify` on 1000 files with wrk, through two services with one, and `--local` with the bare loop, 8 minutes
 	$(BIN)/python -m loadtest.client.run
 	$(BIN)/python -m loadtest.client.two_services
+	$(BIN)/python -m loadtest.client.local
 
 bench-arm: $(VENV)/.bench models/store/mobilenet_v2_1.0_224.onnx  ## count the instructions of an image on three ARM CPUs under qemu, and compare with the recorded ones
 	$(BIN)/python -m loadtest.arm.run

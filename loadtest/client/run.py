@@ -87,9 +87,13 @@ def link_photos(photo: Path, files: int, folder: Path) -> Path:
 
 def classify(servers: Sequence[Server], folder: Path) -> float:
     """Return the images per second that the command reports, from the first to the last row."""
-    urls = [text for server in servers for text in ("--url", server.url(""))]
+    return run_classify(folder, *(text for one in servers for text in ("--url", one.url(""))))
+
+
+def run_classify(folder: Path, *options: str) -> float:
+    """Return the images per second that the command with these options reports."""
     with TemporaryDirectory() as output:
-        command = [str(GATEWAY), "classify", str(folder), *urls, "--json"]
+        command = [str(GATEWAY), "classify", str(folder), *options, "--json"]
         command += ["--output", str(Path(output) / "rows.csv")]
         done = subprocess.run(command, check=True, capture_output=True, text=True)
     return float(json.loads(done.stdout)["images_per_s"])
