@@ -18,7 +18,7 @@ help:  ## list the targets
 serve: $(VENV)/.serve models/store/mobilenet_v2_1.0_224.onnx models/store/mobilenet_v2_1.0_224_ptq.onnx  ## set up, fetch both forms of the default model and serve them on port 8000
 	$(BIN)/mobilenet-gateway serve
 
-test: $(VENV)/.dev models/store/mobilenet_v2_1.0_224.onnx  ## set up and run all tests
+test: $(VENV)/.dev models/store/mobilenet_v2_1.0_224.onnx models/store/mobilenet_v2_1.0_224_ptq.onnx  ## set up and run all tests
 	$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest -n auto --maxprocesses 4 --dist worksteal
 	$(BIN)/coverage combine --quiet
