@@ -104,9 +104,13 @@ def frames(seen: Visit) -> int:
     return sum(address.endswith("/gate/frame.jpg") for address in seen.requests)
 
 
-def give_key(page: Page) -> None:
+def type_key(page: Page) -> None:
     page.get_by_label("API key").fill(KEY)
     page.keyboard.press("Enter")
+
+
+def give_key(page: Page) -> None:
+    type_key(page)
     expect(page.locator("#state")).to_have_text("ready")
 
 
@@ -246,13 +250,17 @@ def test_a_gateway_without_cameras_says_how_to_watch_one(browser: Browser, addre
         expect(page.locator("#state")).to_have_text("ready")
         expect(page.get_by_role("link", name="Watch")).to_be_hidden()
         assert seen.errors == []
+        with page.expect_response("**/info"):
+            page.get_by_role("link", name="Teach").click()
+        expect(page.get_by_role("link", name="Watch")).to_be_hidden()
 
 
-def test_the_page_leads_to_the_cameras_where_there_are_any(
-    browser: Browser, gateway: Gateway
+@pytest.mark.parametrize("path", ["/", "/teach"])
+def test_the_other_pages_lead_to_the_cameras_where_there_are_any(
+    browser: Browser, gateway: Gateway, path: str
 ) -> None:
-    with visit(browser, f"{gateway.client.base_url}/", PHONE_DARK) as seen:
-        give_key(seen.page)
+    with visit(browser, f"{gateway.client.base_url}{path}", PHONE_DARK) as seen:
+        type_key(seen.page)
         expect(seen.page.get_by_role("link", name="Watch")).to_be_visible()
         last = seen.page.get_by_role("link", name="API").bounding_box()
         assert last

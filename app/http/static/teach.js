@@ -1,6 +1,7 @@
 /** Starts the page that teaches heads; each part has its own module. */
 
 import { errorText } from "./answers.js";
+import { getJson } from "./api.js";
 import * as captures from "./captures.js";
 import * as chooser from "./chooser.js";
 import * as classes from "./classes.js";
@@ -24,4 +25,10 @@ async function start() {
   await captures.install();
 }
 
+async function linkToCameras() {
+  const { cameras } = await getJson("info");
+  byId("watch-link").hidden = !cameras.length;
+}
+
+linkToCameras().catch(() => {}); // what fails here fails below, too
 start().catch((error) => byId("head-error").replaceChildren(errorText(error)));
