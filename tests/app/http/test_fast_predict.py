@@ -33,9 +33,17 @@ KEY = "k-1"
 
 @pytest.fixture(scope="module")
 def both(store: Path) -> Iterator[tuple[httpx.Client, httpx.Client]]:
-    """The service on its own connections, and on those of any ASGI server."""
+    """The service on its own connections, and on those of any ASGI server.
+
+    None has a maximum age, as only its own ones would be closed.
+    """
     settings = Settings(
-        store=store, max_body_bytes=200_000, max_images=3, api_keys=(KEY,), deadline_ms=10_000_000
+        store=store,
+        max_body_bytes=200_000,
+        max_images=3,
+        api_keys=(KEY,),
+        deadline_ms=10_000_000,
+        connection_max_age_s=0,
     )
     with served(settings) as short, serving(Application(settings)) as long:
         yield short, long

@@ -140,7 +140,7 @@ def test_a_tflite_file_gives_the_zoos_own_model(
     wanted = load_model(export_entry(entry, locate, tmp_path))
     pixels = np.random.default_rng(0).integers(0, 256, (2, 128, 128, 3), np.uint8)
     difference = answers_of(adoption.model, pixels)[0] - wanted.probabilities(pixels)
-    assert abs(difference).max() < 1e-6
+    assert abs(difference).max() < 1e-5  # 1.1e-6 with the kernels of AVX2, less with AVX-512
     mine, theirs = adoption.card, wanted.card
     for part in ("family", "alpha", "resolution", "precision", "labels", "preprocessing", "cost"):
         assert getattr(mine, part) == getattr(theirs, part)
