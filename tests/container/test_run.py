@@ -12,6 +12,7 @@ from threading import Event
 import httpx
 import pytest
 
+from app.system.cpu import saturates_here
 from container.docker import docker, inspect
 from tests.app.sample_images import chelsea, encode
 from tests.conftest import REAL_MODEL
@@ -20,8 +21,9 @@ from tests.exports import export_random
 from tests.processes import LIVELINESS_S, until
 
 HARDENED = ("--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges")
-MAX_ANONYMOUS_BYTES = 96e6  # under load too
-MAX_IDLE_BYTES = 81e6  # some seconds later
+# Under load too, and some seconds later. Without VNNI the float form answers, whose second session
+# has 14 MB of weights of its own where no cached graph can be mapped.
+MAX_ANONYMOUS_BYTES, MAX_IDLE_BYTES = (118e6, 97e6) if saturates_here() else (96e6, 81e6)
 MAX_MAPPED_BYTES = 56e6
 STARTS = 5
 CLIENTS = 6
