@@ -7,6 +7,7 @@ python -m loadtest.batch.check_ray --only throughput --rounds 5
 import argparse
 import json
 import os
+import re
 import shutil
 import signal
 import statistics
@@ -96,7 +97,8 @@ def finish(process: subprocess.Popen[str]) -> dict[str, Any]:
     if process.returncode:
         raise SystemExit(f"batch.py ended with status {process.returncode}")
     try:
-        summary: dict[str, Any] = json.loads(printed[printed.index("{") :])
+        # from the last line that only opens it: Ray prints the log of a killed raylet before
+        summary: dict[str, Any] = json.loads("{" + re.split(r"^\{$", printed, flags=re.M)[-1])
     except ValueError as error:
         raise SystemExit(f"batch.py printed no summary: {printed!r}") from error
     return summary
